@@ -12,8 +12,8 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-INPUT_FORMS = ("one_hot", "embedding", "content", "content_mlp")
-LOSSES = ("cross_entropy", "bpr", "bpr_max")
+INPUT_FORMS = ("one_hot", "embedding", "shared", "content", "content_mlp")
+LOSSES = ("cross_entropy", "bpr", "bpr_max", "top1", "top1_max")
 BASELINES = ("most_popular", "sequential_rules")
 PROTOCOLS = ("known", "open")
 
@@ -121,7 +121,7 @@ class Split(Strict):
 
     Args:
         how: `by_file` (test files match the pattern `test`), `by_session` (a random `test_fraction`), `by_time` (the
-            last `test_fraction` of the sessions by start), `listed` (`test` is a file of session ids in the data folder).
+            last `test_fraction` of the sessions by start), `listed` (`test` is a file of session ids in the folder).
         test: see `how`.
         test_fraction: share of the sessions, 0 to 1.
         validation: how the validation part is cut from training: at random, or the last by start time.
@@ -140,9 +140,7 @@ class Split(Strict):
     def _complete(self):
         wants_test = self.how in ("by_file", "listed")
         if wants_test != (self.test is not None) or wants_test == (self.test_fraction is not None):
-            raise ValueError(
-                f"split `{self.how}` needs `{'test' if wants_test else 'test_fraction'}` and nothing else"
-            )
+            raise ValueError(f"split `{self.how}` needs `{'test' if wants_test else 'test_fraction'}` and nothing else")
         return self
 
 
@@ -355,9 +353,7 @@ def check(kind: type[Strict], fields: dict, place: str | Path):
     try:
         return kind(**fields)
     except ValidationError as error:
-        problems = [
-            f"{place}: {'.'.join(map(str, e['loc'])) or kind.__name__}: {_say(e)}" for e in error.errors()
-        ]
+        problems = [f"{place}: {'.'.join(map(str, e['loc'])) or kind.__name__}: {_say(e)}" for e in error.errors()]
         raise ConfigError("\n".join(problems)) from None
 
 

@@ -1,0 +1,57 @@
+"""What is known of a track beside its identity: standardised numbers and lists of categories, as plain arrays."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of every candidate track, in the order of the item index.
+
+    Args:
+        numeric: float32 [candidates, F], standardised on the training tracks (mean 0, standard deviation 1); 0 where
+            a value is missing.
+        categories: for each categorical or multi-valued feature int32 [candidates, m], value numbers: 0 is a value
+            unseen in training, 1.. the known ones, -1 fills up.
+        sizes: for each of these features the number of values, 0 included.
+        fitted: how raw values became these (names, means, scales, category lists), for whoever applies them to new
+            tracks; plain JSON.
+    """
+
+    numeric: np.ndarray
+    categories: dict[str, np.ndarray] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    fitted: dict = field(default_factory=dict)
+
+    @property
+    def spec(self) -> dict:
+        """Shapes alone, what a model needs in order to be built before its weights are loaded."""
+        return {
+            "candidates": len(self.numeric),
+            "numeric": self.numeric.shape[1],
+            "categories": {name: [self.sizes[name], ids.shape[1]] for name, ids in self.categories.items()},
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write features.json and one .npy a feature group."""
+        np.save(folder / "features_numeric.npy", self.numeric, allow_pickle=False)
+        for number, ids in enumerate(self.categories.values()):
+            np.save(folder / f"features_category_{number}.npy", ids, allow_pickle=False)
+        text = json.dumps({"sizes": self.sizes, "fitted": self.fitted}, indent=1)
+        (folder / "features.json").write_text(text, encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Features:
+        """Read what `save` wrote, memory-mapped."""
+        record = json.loads((folder / "features.json").read_text(encoding="utf-8"))
+        categories = {
+            name: np.load(folder / f"features_category_{number}.npy", mmap_mode="r")
+            for number, name in enumerate(record["sizes"])
+        }
+        numeric = np.load(folder / "features_numeric.npy", mmap_mode="r")
+        return cls(numeric, categories, record["sizes"], record["fitted"])

@@ -1,0 +1,62 @@
+"""Scores from ranks; a rank is 1 for the best.
+
+>>> ranks = np.array([1, 4, 21])
+>>> round(recall(ranks, 20), 4), round(mrr(ranks, 20), 4)
+(0.6667, 0.4167)
+
+which is 2 of 3 targets within the first 20, and (1/1 + 1/4 + 0) / 3.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+
+def recall(ranks: np.ndarray, k: int) -> float:
+    """Recall@k with one target an event: the share of targets among the first k (also called hit rate).
+
+    Args:
+        ranks: int [n], 1 and more.
+        k: cutoff, 1 and more.
+
+    Returns:
+        0 to 1; NaN when there are no ranks.
+    """
+    return float(np.mean(ranks <= k)) if len(ranks) else float("nan")
+
+
+def mrr(ranks: np.ndarray, k: int) -> float:
+    """MRR@k, the mean reciprocal rank, 0 beyond the cutoff (arXiv 1511.06939, section 4).
+
+    Args:
+        ranks: int [n], 1 and more.
+        k: cutoff, 1 and more.
+
+    Returns:
+        0 to 1; NaN when there are no ranks.
+    """
+    return float(np.mean(np.where(ranks <= k, 1.0 / ranks, 0.0))) if len(ranks) else float("nan")
+
+
+def scores(ranks: pd.DataFrame, k: int = 20) -> pd.DataFrame:
+    """Scores of one run, a row for each protocol.
+
+    Args:
+        ranks: a ranks.parquet: columns protocol, rank, n_candidates.
+        k: cutoff.
+
+    Returns:
+        Columns protocol, n_candidates, n_targets, recall_at_<k>, mrr_at_<k>.
+    """
+    rows = [
+        {
+            "protocol": protocol,
+            "n_candidates": int(part["n_candidates"].iloc[0]),
+            "n_targets": len(part),
+            f"recall_at_{k}": recall(part["rank"].to_numpy(), k),
+            f"mrr_at_{k}": mrr(part["rank"].to_numpy(), k),
+        }
+        for protocol, part in ranks.groupby("protocol", sort=False)
+    ]
+    return pd.DataFrame(rows)

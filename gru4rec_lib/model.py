@@ -1,0 +1,185 @@
+"""GRU4Rec as a Keras model (Hidasi et al., arXiv 1511.06939; Hidasi & Karatzoglou, arXiv 1706.03847).
+
+input track -> item input -> recurrence -> dropout -> scores of tracks. State is explicit: every step is given the state
+of the lanes and a mask of the lanes that begin a session. As in the official code, gradients go back one step.
+"""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from gru4rec_lib import batches, metrics, ranking
+from gru4rec_lib.features import Features
+from gru4rec_lib.items import INPUTS
+from gru4rec_lib.layers import GRU, Scorer, zero_lanes
+from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.training import Trainer
+
+RANK_LANES, RANK_STEPS = 256, 8  # shape of one compiled stretch of states
+
+
+@keras.saving.register_keras_serializable("gru4rec_lib")
+class GRU4Rec(Trainer):
+    """Next-track recommendation from the session so far.
+
+    Args:
+        n_items: training tracks; ids are 0..n_items-1, by falling popularity where the item index is ours.
+        input_form: `one_hot`, `embedding`, `content` or `content_mlp`.
+        hidden_units, layers: width and number of recurrent layers.
+        embedding_units: width of a learned row (input `embedding`; a category of the content forms).
+        mlp_units: widths of the dense layers of `content_mlp`.
+        dropout_input, dropout_hidden: share of units dropped, 0 to below 1.
+        features: `Features` of all candidates for the content forms (or their `spec`, when weights are loaded after).
+        seed: of the initial weights, dropout, negatives and session order, each a function of (seed, step or epoch).
+
+    Raises:
+        ValueError: unknown input form, or a content form without features.
+    """
+
+    def __init__(
+        self,
+        n_items: int,
+        input_form: str = "embedding",
+        hidden_units: int = 100,
+        layers: int = 1,
+        embedding_units: int = 64,
+        mlp_units=(64, 64),
+        dropout_input: float = 0.0,
+        dropout_hidden: float = 0.0,
+        features: Features | dict | None = None,
+        seed: int = 1,
+        **keras_options,
+    ):
+        super().__init__(**keras_options)
+        if input_form not in INPUTS:
+            raise ValueError(f"input_form is {input_form!r}; known are {', '.join(INPUTS)}")
+        if input_form.startswith("content") and features is None:
+            raise ValueError(f"input_form {input_form!r} needs `features`")
+        spec = features.spec if isinstance(features, Features) else features
+        self._config = {
+            "n_items": int(n_items),
+            "input_form": input_form,
+            "hidden_units": hidden_units,
+            "layers": layers,
+            "embedding_units": embedding_units,
+            "mlp_units": list(mlp_units),
+            "dropout_input": dropout_input,
+            "dropout_hidden": dropout_hidden,
+            "features": spec if input_form.startswith("content") else None,
+            "seed": seed,
+        }
+        self.n_items, self.seed = int(n_items), seed
+        self.dropout_input, self.dropout_hidden = dropout_input, dropout_hidden
+        self.scorer = Scorer(self.n_items, hidden_units, seed)
+        self.item_input = INPUTS[input_form](
+            self.n_items,
+            GRU.gates * hidden_units,
+            seed,
+            embedding_units=embedding_units,
+            mlp_units=tuple(mlp_units),
+            features=spec,
+            scorer=self.scorer,
+        )
+        self.recurrence = [
+            GRU(hidden_units, hidden_units if number else None, seed, f"gru_{number}") for number in range(layers)
+        ]
+        self._mean_loss = keras.metrics.Mean("loss")
+        self.build()
+        if isinstance(features, Features) and input_form.startswith("content"):
+            self.item_input.fill(features)
+
+    def build(self, input_shape=None):
+        """Create all weights; nothing about them waits for data."""
+        if self.built:
+            return
+        for layer in (self.scorer, self.item_input, *self.recurrence):
+            layer.build()
+            layer.built = True
+        self.built = True
+
+    def get_config(self):
+        """The constructor's arguments, features as their shapes."""
+        return super().get_config() | self._config
+
+    def initial_state(self, lanes: int):
+        """Zeros, float [layers, lanes, H]."""
+        return ops.zeros((len(self.recurrence), lanes, self.recurrence[0].units))
+
+    def call(self, ids, state=None, reset=None):
+        """One step of all lanes, as when the model is used.
+
+        Args:
+            ids: int32 [B], the tracks just heard; one that this input form does not know leaves the state as it was.
+            state: float [layers, B, H], or None for new sessions.
+            reset: bool [B], lanes whose session begins here.
+
+        Returns:
+            (float [B, H] hidden state to score with, float [layers, B, H] new state).
+        """
+        state = self.initial_state(ids.shape[0]) if state is None else state
+        state = state if reset is None else zero_lanes(state, reset)
+        known = (ids >= 0) & (ids < self.item_input.n_inputs)
+        rows = [ops.take(table, rows, axis=0) for table, rows in self.item_input.lookups(ops.where(known, ids, 0))]
+        _, stepped = self._recur(rows, state)
+        state = ops.where(known[None, :, None], stepped, state)
+        return state[-1], state
+
+    def _recur(self, rows, state, drop=lambda x, rate, place: x):
+        """Looked-up rows and state -> (hidden state after dropout, new state)."""
+        x = self.item_input.project(drop(self.item_input.vectors(rows), self.dropout_input, 0))
+        new = []
+        for number, layer in enumerate(self.recurrence):
+            hidden = layer(x, state[number])
+            new.append(hidden)
+            x = drop(hidden, self.dropout_hidden, 1 + number)
+        return x, ops.stack(new)
+
+    # Ranking
+
+    def rank(self, sessions: Sessions, n_candidates: int) -> np.ndarray:
+        """The rank of every target, the same whatever the number of lanes.
+
+        Args:
+            sessions: over the item index; ids that the model cannot score (n_items.., -1) are misses.
+            n_candidates: all candidates of the protocol, scored or not.
+
+        Returns:
+            int32 [targets], in the order of `sessions.items`; a miss is n_candidates + 1. Before the first track that
+            the input form knows, tracks are ranked by their plays in training.
+        """
+        ranker = ranking.Ranker(self.scorer.table.numpy(), self.scorer.bias.numpy())
+        by_plays = ranking.popularity_ranks(self.scorer.plays.numpy())
+        found = np.full(len(sessions.items), n_candidates + 1, np.int32)
+        state = self.initial_state(RANK_LANES)
+        heard = tf.zeros(RANK_LANES, tf.bool)
+        for part in batches.schedule(sessions, RANK_LANES).chunks(RANK_STEPS):
+            hidden, has_heard, state, heard = self._walk(part.input, part.reset, state, heard)
+            scored = part.valid & (part.target >= 0) & (part.target < self.n_items)
+            by_state, by_popularity = scored & has_heard.numpy(), scored & ~has_heard.numpy()
+            found[part.event[by_state]] = ranker.ranks(hidden.numpy()[by_state], part.target[by_state])
+            found[part.event[by_popularity]] = by_plays[part.target[by_popularity]]
+        return found[sessions.is_target]
+
+    @tf.function
+    def _walk(self, inputs, resets, state, heard):
+        """States along a stretch of steps -> ([steps, B, H], bool [steps, B] anything known heard, state, heard)."""
+        hidden, flags = [], []
+        for ids, reset in zip(tf.unstack(inputs), tf.unstack(resets), strict=True):
+            out, state = self.call(ids, state, reset)
+            heard = (heard & ~reset) | ((ids >= 0) & (ids < self.item_input.n_inputs))
+            hidden.append(out)
+            flags.append(heard)
+        return tf.stack(hidden), tf.stack(flags), state, heard
+
+    def evaluate(self, sessions: Sessions, k: int = 20) -> dict:
+        """Recall@k and MRR@k of all targets among the training tracks.
+
+        Args:
+            sessions: items 0..n_items-1.
+            k: cutoff.
+        """
+        ranks = self.rank(sessions, self.n_items)
+        return {f"recall_at_{k}": metrics.recall(ranks, k), f"mrr_at_{k}": metrics.mrr(ranks, k)}

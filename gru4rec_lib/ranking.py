@@ -1,0 +1,134 @@
+"""The rank of every target among all candidates, block by block.
+
+One rule for every model: rank = 1 + the number of other candidates that score at least as high as the target, so that a
+tie counts against the model; tracks already heard stay candidates (repeats are real); a target that the model cannot
+score ranks behind every candidate. Ranks, not scores, are what a run leaves behind.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from gru4rec_lib.sessions import Sessions
+
+STATES = 512  # rows ranked together; fixed, so that there is one compiled shape and the same last bits every time
+BLOCK = 2048  # candidates scored together: states x block floats stay in cache
+
+
+@tf.function(jit_compile=True)
+def _count_at_least(states, target_score, target, rows, bias, first):
+    scores = tf.matmul(states, rows, transpose_b=True) + bias
+    ids = first + tf.range(BLOCK)
+    ahead = (scores >= target_score[:, None]) & (ids[None, :] != target[:, None])
+    return tf.reduce_sum(tf.cast(ahead, tf.int32), axis=1)
+
+
+@tf.function
+def _ranks(states, target, weights, bias):
+    rows = tf.gather(weights, target)
+    target_score = tf.reduce_sum(states * rows, axis=1) + tf.gather(bias, target)
+    ranks = tf.ones_like(target)
+    for first in tf.range(0, tf.shape(weights)[0], BLOCK):
+        block = slice(first, first + BLOCK)
+        ranks += _count_at_least(states, target_score, target, weights[block], bias[block], first)
+    return ranks
+
+
+class Ranker:
+    """Ranks targets by `state @ weights.T + bias`.
+
+    Args:
+        weights: float32 [items, H].
+        bias: float32 [items].
+
+    Raises:
+        ValueError: a weight is not finite: NaN would compare as lower than everything and rank first.
+    """
+
+    def __init__(self, weights: np.ndarray, bias: np.ndarray):
+        if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
+            raise ValueError("the model has weights that are not finite; it cannot rank (lower the learning rate)")
+        self.n_items = len(weights)
+        fill = -self.n_items % BLOCK
+        self._weights = tf.constant(np.pad(weights, ((0, fill), (0, 0))))
+        self._bias = tf.constant(np.pad(bias, (0, fill), constant_values=-np.inf))
+
+    def ranks(self, states: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Ranks among the items.
+
+        Args:
+            states: float32 [n, H]; memory does not grow with the items.
+            targets: int32 [n], 0..items-1.
+
+        Returns:
+            int32 [n], 1 is best.
+        """
+        found = np.empty(len(targets), np.int32)
+        for first in range(0, len(targets), STATES):
+            piece = slice(first, first + STATES)
+            n = len(targets[piece])
+            state = np.zeros((STATES, states.shape[1]), np.float32)
+            target = np.zeros(STATES, np.int32)
+            state[:n], target[:n] = states[piece], targets[piece]
+            found[piece] = _ranks(tf.constant(state), tf.constant(target), self._weights, self._bias).numpy()[:n]
+        return found
+
+
+def popularity_ranks(plays: np.ndarray) -> np.ndarray:
+    """The rank of each track when tracks are ranked by plays, a tie against the model.
+
+    Args:
+        plays: int [items].
+
+    Returns:
+        int32 [items]: the number of tracks with at least as many plays, itself included.
+
+    >>> popularity_ranks(np.array([5, 2, 2, 1])).tolist()
+    [1, 3, 3, 4]
+    """
+    ordered = np.sort(plays)
+    return (len(plays) - np.searchsorted(ordered, plays, side="left")).astype(np.int32)
+
+
+def known(test: Sessions, n_items: int) -> Sessions:
+    """The test sessions of protocol `known`: events on tracks unseen in training are removed, then pairs formed."""
+    return test.keep((test.items >= 0) & (test.items < n_items))
+
+
+def rank_table(
+    model, test: Sessions, n_items: int, n_candidates: int, chosen: np.ndarray | None = None
+) -> pd.DataFrame:
+    """Rank every target of the test sessions under both protocols.
+
+    Args:
+        model: has `rank(sessions, n_candidates) -> int32 [targets]`, targets in the order of the events; whatever it
+            cannot score gets n_candidates + 1.
+        test: test sessions over the item index; n_items.. are candidates unseen in training, -1 is no candidate.
+        n_items: training tracks, the candidates of `known`.
+        n_candidates: candidates of `open`.
+        chosen: bool [events], which targets to keep (a random part of a large test set); all when None.
+
+    Returns:
+        One row a target: protocol, session (number in the test set), position (1.. in the test session, of the target),
+        target (item index), rank, n_candidates.
+    """
+    seen = (test.items >= 0) & (test.items < n_items)
+    position = np.arange(len(test.items)) - test.offsets[test.session_of_event] + 1
+    tables = []
+    for protocol, keep, candidates in (("known", seen, n_items), ("open", np.ones_like(seen), n_candidates)):
+        part = test.keep(keep)
+        ranks = model.rank(part, candidates)
+        table = pd.DataFrame(
+            {
+                "protocol": protocol,
+                "session": part.session_of_event[part.is_target].astype(np.int32),
+                "position": position[keep][part.is_target].astype(np.int32),
+                "target": part.items[part.is_target],
+                "rank": ranks,
+                "n_candidates": np.int32(candidates),
+            }
+        )
+        tables.append(table if chosen is None else table[chosen[keep][part.is_target]])
+    return pd.concat(tables, ignore_index=True)

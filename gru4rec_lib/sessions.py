@@ -1,0 +1,94 @@
+"""Sessions as two arrays: all their items in a row, and where each session begins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """Whole sessions, one behind the other.
+
+    Args:
+        items: int32 [events], item indices; -1 for an item that has none.
+        offsets: int64 [sessions + 1]; session s holds items[offsets[s]:offsets[s + 1]].
+    """
+
+    items: np.ndarray
+    offsets: np.ndarray
+
+    def __post_init__(self):
+        offsets = self.offsets
+        if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(self.items) or (np.diff(offsets) < 0).any():
+            raise ValueError("offsets must rise from 0 to the number of items")
+
+    @classmethod
+    def from_lists(cls, lists: Sequence[Sequence[int]]) -> Sessions:
+        """Sessions from lists of item indices, such as [[3, 1], [1, 1, 2]]."""
+        lengths = [len(items) for items in lists]
+        flat = [item for items in lists for item in items]
+        return cls(np.array(flat, np.int32), np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, session: int) -> np.ndarray:
+        if not 0 <= session < len(self):
+            raise IndexError(f"session {session} of {len(self)}")
+        return self.items[self.offsets[session] : self.offsets[session + 1]]
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """int64 [sessions], events of each."""
+        return np.diff(self.offsets)
+
+    @property
+    def session_of_event(self) -> np.ndarray:
+        """int64 [events], the session that each event belongs to."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    @property
+    def is_target(self) -> np.ndarray:
+        """Bool [events], whether an event has one before it in its session: what is to be predicted."""
+        target = np.ones(len(self.items), bool)
+        target[self.offsets[:-1][self.lengths > 0]] = False
+        return target
+
+    def take(self, sessions: np.ndarray) -> Sessions:
+        """The named sessions, in the order named.
+
+        Args:
+            sessions: int [n], session numbers; or bool [sessions], a mask.
+        """
+        sessions = np.asarray(sessions)
+        if sessions.dtype == bool:
+            sessions = np.flatnonzero(sessions)
+        lengths = self.lengths[sessions]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        # Event i of the result lies as far behind its session's old start as behind its new one.
+        shift = np.repeat(self.offsets[:-1][sessions] - offsets[:-1], lengths)
+        return Sessions(self.items[np.arange(offsets[-1]) + shift], offsets)
+
+    def keep(self, events: np.ndarray) -> Sessions:
+        """The same sessions with only some of their events; a session may become empty.
+
+        Args:
+            events: bool [events].
+        """
+        kept = np.concatenate([[0], np.cumsum(events)]).astype(np.int64)
+        return Sessions(self.items[events], kept[self.offsets])
+
+    def save(self, folder: Path, name: str) -> None:
+        """Write <name>_items.npy and <name>_offsets.npy."""
+        np.save(folder / f"{name}_items.npy", self.items, allow_pickle=False)
+        np.save(folder / f"{name}_offsets.npy", self.offsets, allow_pickle=False)
+
+    @classmethod
+    def load(cls, folder: Path, name: str) -> Sessions:
+        """Read what `save` wrote, memory-mapped."""
+        items, offsets = (np.load(folder / f"{name}_{part}.npy", mmap_mode="r") for part in ("items", "offsets"))
+        return cls(items, offsets)

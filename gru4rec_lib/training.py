@@ -1,0 +1,251 @@
+"""How GRU4Rec trains: session-parallel mini-batches, a stretch of them in each compiled call.
+
+A step gathers the rows that it needs, runs the dense part (compiled by XLA) and updates those rows alone.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from gru4rec_lib import batches, losses, negatives, optimizers
+from gru4rec_lib.layers import zero_lanes
+from gru4rec_lib.sessions import Sessions
+
+TRAIN_STEPS = 50  # mini-batches of one compiled call
+
+
+class Trainer(keras.Model):
+    """`compile` and `fit` of GRU4Rec; the network itself is in `model.py`."""
+
+    def compile(
+        self,
+        loss: str = "cross_entropy",
+        optimizer="adagrad",
+        learning_rate: float = 0.05,
+        momentum: float = 0.0,
+        negatives=("sampled",),
+        samples: int = 2048,
+        sample_alpha: float = 0.75,
+        logq: bool = False,
+        score_activation: str = "linear",
+        bpr_max_regularization: float = 1.0,
+        l2: float = 0.0,
+        jit: bool = True,
+    ):
+        """Choose how to train; see `config.Training` for the settings of the same names.
+
+        Args:
+            loss: `cross_entropy`, `bpr`, `bpr_max`, `top1`, `top1_max`.
+            optimizer: `adagrad`, `adam` or a Keras optimiser (then learning_rate and momentum are its own).
+            learning_rate, momentum, negatives, samples, sample_alpha, logq: as there.
+            score_activation, bpr_max_regularization, l2, jit: as there.
+        """
+        if isinstance(optimizer, str):
+            optimizer = optimizers.make(optimizer, learning_rate, momentum)
+        super().compile(optimizer=optimizer, jit_compile=False)
+        self.optimizer.build(self.trainable_variables)
+        self._loss = losses.LOSSES[loss]
+        self._loss_options = {"regularization": bpr_max_regularization} if loss == "bpr_max" else {}
+        self._all, self._in_batch = "all" in negatives, "in_batch" in negatives
+        self._samples = samples if "sampled" in negatives else 0
+        self._alpha, self._logq, self._l2 = sample_alpha, logq, l2
+        self._activation = losses.elu if score_activation == "elu" else (lambda scores: scores)
+        self._gradients = tf.function(self._dense_part, jit_compile=jit)
+
+    def get_compile_config(self):
+        """None: a saved model is for use; training goes on from a checkpoint, not from it."""
+        return None
+
+    def fit(
+        self,
+        sessions: Sessions,
+        epochs: int = 1,
+        batch_size: int = 64,
+        validation_data: Sessions | None = None,
+        callbacks=(),
+        shuffle: bool = True,
+        initial_epoch: int = 0,
+        verbose: int = 1,
+    ):
+        """Train on sessions with session-parallel mini-batches.
+
+        Args:
+            sessions: training sessions, items 0..n_items-1.
+            epochs: passes over them.
+            batch_size: lanes.
+            validation_data: sessions to rank after every epoch; gives logs val_recall_at_20 and val_mrr_at_20.
+            callbacks: Keras callbacks.
+            shuffle: a new order of the sessions every epoch.
+            initial_epoch: where to go on.
+            verbose: 1 prints one line an epoch, 0 nothing.
+
+        Returns:
+            keras.callbacks.History.
+
+        Raises:
+            FloatingPointError: the loss is no longer finite.
+        """
+        plays = np.bincount(sessions.items, minlength=self.n_items)
+        if len(plays) > self.n_items:
+            raise ValueError(f"sessions hold item {len(plays) - 1}, but the model has {self.n_items} items")
+        self.scorer.plays.assign(plays)
+        self._cumulative = tf.constant(negatives.cumulative(plays, self._alpha))
+        lanes = batch_size if self._in_batch else 0
+        self._log_count = tf.constant(negatives.log_expected_count(plays, self._alpha, self._samples, lanes))
+        self._state = tf.Variable(self.initial_state(batch_size), trainable=False)
+        self.train_function = None  # a new fit has new sessions and lanes: trace anew
+        epoch = _Epoch(self, sessions, batch_size, shuffle, validation_data, epochs, verbose)
+        shapes = [tf.TensorSpec((TRAIN_STEPS, batch_size), d) for d in (tf.int32, tf.int32, tf.bool, tf.bool)]
+        data = tf.data.Dataset.from_generator(epoch.chunks, output_signature=tuple(shapes)).prefetch(2)
+        data = data.apply(tf.data.experimental.assert_cardinality(epoch.n_chunks))
+        return super().fit(
+            data, epochs=epochs, callbacks=[epoch, *callbacks], initial_epoch=initial_epoch, verbose=0, shuffle=False
+        )
+
+    def train_step(self, data):
+        """A stretch of mini-batches: input, target, reset, valid, each [TRAIN_STEPS, lanes]."""
+        inputs, targets, resets, valid = data
+        steps = tf.reduce_sum(tf.cast(tf.reduce_any(valid, axis=1), tf.int32))
+
+        def one(step, state, total):
+            state, loss = self._one_step(inputs[step], targets[step], resets[step], valid[step], state)
+            return step + 1, state, total + loss
+
+        start = (tf.constant(0), self._state.read_value(), tf.constant(0.0))
+        _, state, total = tf.while_loop(lambda step, *_: step < steps, one, start)
+        self._state.assign(state)
+        pairs = tf.reduce_sum(tf.cast(valid, tf.float32))
+        self._mean_loss.update_state(tf.math.divide_no_nan(total, pairs), sample_weight=pairs)
+        return {"loss": self._mean_loss.result()}
+
+    def _one_step(self, ids, target, reset, valid, state):
+        step = self.optimizer.iterations.value
+        if self._all:
+            candidates = tf.range(self.n_items)
+        else:
+            sampled = negatives.draw(self._cumulative, self._samples, self.seed, step)
+            candidates = tf.concat([target, sampled], axis=0)
+        lookups = self.item_input.lookups(ids)
+        lookups += [(self.scorer.table, candidates), (self.scorer.bias, candidates)]
+        # `all` uses the tables whole: no copy of their rows, and a dense gradient.
+        whole = [self._all and rows is candidates for _, rows in lookups]
+        rows = [t.value if w else tf.gather(t.value, r) for (t, r), w in zip(lookups, whole, strict=True)]
+        log_count = tf.gather(self._log_count, candidates) if self._logq else tf.zeros_like(candidates, tf.float32)
+
+        loss, state, row_gradients, dense_gradients = self._gradients(
+            rows, candidates, log_count, target, reset, valid, state, step
+        )
+        gradients = {v.path: g for v, g in zip(self._dense_weights, dense_gradients, strict=True)}
+        for (table, ids), is_whole, gradient in zip(lookups, whole, row_gradients, strict=True):
+            if table.trainable:
+                gradient = gradient if is_whole else self._sparse(table, ids, gradient)
+                gradients[table.path] = _add(gradients[table.path], gradient) if table.path in gradients else gradient
+        self.optimizer.apply([gradients[v.path] for v in self.trainable_variables], self.trainable_variables)
+        return state, loss
+
+    def _sparse(self, table, ids, gradient):
+        ids = tf.reshape(ids, [-1])
+        gradient = tf.reshape(gradient, tf.concat([[-1], table.shape[1:]], axis=0))
+        slices = tf.IndexedSlices(gradient, ids, tf.constant(tuple(table.shape), ids.dtype))
+        # Keras' own optimisers are dense: their step costs the catalogue.
+        return slices if isinstance(self.optimizer, optimizers.Adagrad) else tf.convert_to_tensor(slices)
+
+    @property
+    def _dense_weights(self):
+        tables = {t.path for t, _ in self.item_input.lookups(tf.zeros(1, tf.int32))}
+        tables |= {self.scorer.table.path, self.scorer.bias.path}
+        return [v for v in self.trainable_variables if v.path not in tables]
+
+    def _dense_part(self, rows, candidates, log_count, target, reset, valid, state, step):
+        """Everything between the lookups and the row updates: what XLA compiles into one piece.
+
+        Returns:
+            (sum of the lanes' losses, new state, gradients of rows, gradients of dense weights).
+        """
+
+        def drop(x, rate, place):
+            if not rate:
+                return x
+            key = tf.stack([tf.cast(self.seed * 1000 + place, tf.int64), tf.cast(step, tf.int64)])
+            kept = tf.random.stateless_uniform(tf.shape(x), key) >= rate
+            return tf.where(kept, x / (1 - rate), 0.0)
+
+        dense = [v.value for v in self._dense_weights]
+        with tf.GradientTape() as tape:
+            tape.watch([row for row in rows if row.dtype.is_floating])
+            hidden, state = self._recur(rows[:-2], zero_lanes(state, reset), drop)
+            table, bias = rows[-2:]
+            scores = self._activation(tf.matmul(hidden, table, transpose_b=True) + bias) - log_count
+            lanes = len(target)
+            if self._all:
+                target_score = tf.gather(scores, target, batch_dims=1)
+                others, present = candidates, tf.ones_like(candidates, tf.bool)
+            else:
+                own = tf.reduce_sum(hidden * table[:lanes], axis=1) + bias[:lanes]
+                target_score = self._activation(own) - log_count[:lanes]
+                first = 0 if self._in_batch else lanes
+                others, scores = candidates[first:], scores[:, first:]
+                present = tf.concat([valid, tf.ones(self._samples, tf.bool)], axis=0)[first:]
+            mask = present[None, :] & (others[None, :] != target[:, None])
+            per_lane = self._loss(target_score, scores, mask, **self._loss_options)
+            total = tf.reduce_sum(tf.where(valid, per_lane, 0.0))
+            objective = total / lanes
+            if self._l2:
+                objective += self._l2 * tf.add_n([tf.nn.l2_loss(w) for w in [*rows, *dense]])
+        row_gradients, dense_gradients = tape.gradient(objective, (rows, dense), unconnected_gradients="zero")
+        return total, state, row_gradients, dense_gradients
+
+
+class _Epoch(keras.callbacks.Callback):
+    """Feeds an epoch its order, watches the loss, validates, and prints the epoch's line."""
+
+    def __init__(self, model, sessions, lanes, shuffle, validation, epochs, verbose):
+        super().__init__()
+        self.trained, self.sessions, self.lanes, self.shuffle = model, sessions, lanes, shuffle
+        self.validation, self.epochs, self.verbose = validation, epochs, verbose
+        self.pairs = int(sessions.is_target.sum())
+        # No order takes more steps than this (a lane waits at most for the longest session); what is left is empty.
+        steps = self.pairs / lanes + sessions.lengths.max(initial=0)
+        self.n_chunks = math.ceil(steps / TRAIN_STEPS)
+        self.epoch = 0
+
+    def chunks(self):
+        order = batches.epoch_order(len(self.sessions), self.trained.seed, self.epoch) if self.shuffle else None
+        for part in batches.schedule(self.sessions, self.lanes, order).chunks(TRAIN_STEPS, self.n_chunks):
+            yield part.input, part.target, part.reset, part.valid
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch, self.began = epoch, time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        if not np.isfinite(logs["loss"]):
+            raise FloatingPointError(
+                f"the loss is {logs['loss']} in epoch {self.epoch + 1}: lower learning_rate (now "
+                f"{float(self.trained.optimizer.learning_rate):g}), or momentum, or raise the batch size"
+            )
+
+    def on_epoch_end(self, epoch, logs=None):
+        seconds = time.perf_counter() - self.began
+        logs["seconds"] = seconds
+        if self.validation is not None:
+            logs |= {f"val_{name}": value for name, value in self.trained.evaluate(self.validation).items()}
+        if self.verbose:
+            scores = "".join(f"  {name} {logs[name]:.4f}" for name in logs if name.startswith("val_"))
+            print(
+                f"epoch {epoch + 1}/{self.epochs}  loss {logs['loss']:.4f}{scores}  "
+                f"{seconds:.1f} s  {self.pairs / seconds:,.0f} events/s",
+                flush=True,
+            )
+
+
+def _add(a, b):
+    """The sum of two gradients of the same table; sparse ones are put one behind the other."""
+    if isinstance(a, tf.IndexedSlices) and isinstance(b, tf.IndexedSlices):
+        values, indices = tf.concat([a.values, b.values], 0), tf.concat([a.indices, b.indices], 0)
+        return tf.IndexedSlices(values, indices, a.dense_shape)
+    return tf.convert_to_tensor(a) + tf.convert_to_tensor(b)
