@@ -10,9 +10,8 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-import tensorflow as tf
-from keras import ops
 
+from gru4rec_lib.backend import ops, tf
 from gru4rec_lib.layers import SeededLayer
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import zlib
 
-import keras
 import numpy as np
-from keras import ops
+
+from gru4rec_lib.backend import keras, ops
 
 
 class SeededLayer(keras.layers.Layer):

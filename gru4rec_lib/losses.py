@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 
-from keras import ops
+from gru4rec_lib.backend import ops
 
 # Added inside logarithms, as in the official code: it is below float32's smallest normal step above 0 that matters.
 TINY = 1e-24

@@ -6,12 +6,10 @@ of the lanes and a mask of the lanes that begin a session. As in the official co
 
 from __future__ import annotations
 
-import keras
 import numpy as np
-import tensorflow as tf
-from keras import ops
 
 from gru4rec_lib import batches, metrics, ranking
+from gru4rec_lib.backend import keras, ops, tf
 from gru4rec_lib.features import Features
 from gru4rec_lib.items import INPUTS
 from gru4rec_lib.layers import GRU, Scorer, zero_lanes

@@ -7,7 +7,8 @@ every step and shared by its lanes (arXiv 1706.03847, section 3.1), `all` takes 
 from __future__ import annotations
 
 import numpy as np
-import tensorflow as tf
+
+from gru4rec_lib.backend import tf
 
 
 def cumulative(plays: np.ndarray, alpha: float) -> np.ndarray:

@@ -7,8 +7,7 @@ updated. Keras' own Adagrad takes a square root over the whole table in every st
 
 from __future__ import annotations
 
-import keras
-import tensorflow as tf
+from gru4rec_lib.backend import keras, tf
 
 
 def sum_repeats(slices: tf.IndexedSlices):

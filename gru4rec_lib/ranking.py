@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 
+from gru4rec_lib.backend import tf
 from gru4rec_lib.sessions import Sessions
 
 STATES = 512  # rows ranked together; fixed, so that there is one compiled shape and the same last bits every time

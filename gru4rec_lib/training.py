@@ -8,11 +8,10 @@ from __future__ import annotations
 import math
 import time
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from gru4rec_lib import batches, losses, negatives, optimizers
+from gru4rec_lib.backend import keras, tf
 from gru4rec_lib.layers import zero_lanes
 from gru4rec_lib.sessions import Sessions
 
@@ -37,13 +36,21 @@ class Trainer(keras.Model):
         l2: float = 0.0,
         jit: bool = True,
     ):
-        """Choose how to train; see `config.Training` for the settings of the same names.
+        """Choose how to train.
 
         Args:
             loss: `cross_entropy`, `bpr`, `bpr_max`, `top1`, `top1_max`.
-            optimizer: `adagrad`, `adam` or a Keras optimiser (then learning_rate and momentum are its own).
-            learning_rate, momentum, negatives, samples, sample_alpha, logq: as there.
-            score_activation, bpr_max_regularization, l2, jit: as there.
+            optimizer: `adagrad`, `adam`, or a Keras optimiser, which then has its own rate and momentum.
+            learning_rate: above 0.
+            momentum: of Adagrad, 0 to below 1.
+            negatives: `in_batch`, `sampled` or both; or `all` alone.
+            samples: sampled tracks a step, shared by its lanes.
+            sample_alpha: they are drawn with probability ~ plays ** sample_alpha.
+            logq: subtract log(expected count among the negatives) from every score.
+            score_activation: `linear`, or `elu` with parameter 0.5.
+            bpr_max_regularization: lambda of BPR-max, 0 or more.
+            l2: weight of half the squared norm of the step's rows and of the dense weights, 0 or more.
+            jit: compile the dense part of a step with XLA.
         """
         if isinstance(optimizer, str):
             optimizer = optimizers.make(optimizer, learning_rate, momentum)
@@ -58,8 +65,7 @@ class Trainer(keras.Model):
         self._gradients = tf.function(self._dense_part, jit_compile=jit)
 
     def get_compile_config(self):
-        """None: a saved model is for use; training goes on from a checkpoint, not from it."""
-        return None
+        """Nothing: a saved model is for use; training goes on from a checkpoint, not from it."""
 
     def fit(
         self,

@@ -1,0 +1,45 @@
+"""TensorFlow and Keras, imported once and without the notes of their C++ parts; which device they use.
+
+Importing TensorFlow writes lines about absent CUDA libraries straight to the process' standard error, past every logging
+level, into every executed notebook. They are held back here; Python errors are not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@contextlib.contextmanager
+def _stderr_held_back():
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as sink:
+        os.dup2(sink.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+with _stderr_held_back():
+    import keras
+    import tensorflow as tf
+    from keras import ops
+
+    for _gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(_gpu, True)
+
+__all__ = ["device", "keras", "ops", "tf"]
+
+
+def device() -> str:
+    """The device that training and ranking run on, such as `CPU, 2 cores` or a GPU's name."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        return ", ".join(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus)
+    return f"CPU, {len(os.sched_getaffinity(0))} cores"
