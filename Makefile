@@ -1,0 +1,72 @@
+# Needs make and Python 3.11 to 3.13, nothing else: every target first installs what requirements.lock names into .venv.
+# ARGS goes on to the command underneath, such as `make test ARGS="-k losses"`.
+PYTHON ?= python3 python3.13 python3.12 python3.11
+STUDY ?= twin_mini
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+# To recipes through the environment: a folder's name may hold spaces and quotes.
+export STUDY DATA
+
+.PHONY: help reproduce test test-fast lab lint format .venv clean-venv
+
+help: ## What can be made here
+	@sed -n '/^[a-z.-]*:.*## /{s/:.*## /              /; s/^\(.\{12\}\) */make \1/; p;}' Makefile
+
+reproduce: .venv/.installed ## Run a study from raw files to its tables and figures [STUDY=twin_mini DATA=folder]
+	@export GRU4REC_PARENT=$$PPID; \
+	exec $(BIN)/python -m gru4rec_lib reproduce --study "$$STUDY" $${DATA:+--data "$$DATA"} -- $(ARGS)
+
+test: .venv/.installed ## Run all tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-fast: .venv/.installed ## Run the tests that train nothing and run no notebooks
+	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+lab: .venv/.installed ## Open the notebooks in JupyterLab
+	@exec $(BIN)/python -m jupyterlab --ServerApp.ip=localhost --ServerApp.root_dir="$(CURDIR)/notebooks" \
+	    $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS)
+
+lint: .venv/.installed ## Check style, and that notebooks carry no outputs
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/snakefmt --check Snakefile
+	@$(if $(NOTEBOOKS),$(BIN)/nbstripout --verify $(NOTEBOOKS))
+
+format: .venv/.installed ## Put style right, and strip the notebooks
+	@$(if $(NOTEBOOKS),$(BIN)/nbstripout $(NOTEBOOKS))
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+	@$(BIN)/snakefmt Snakefile
+
+.venv: .venv/.installed ## Install the locked packages and the project
+
+clean-venv: ## Delete the installed packages
+	@rm -rf .venv
+
+# The stamp is written last, so that an interrupted install counts for nothing. A new lock means a new environment; a
+# new pyproject.toml only the project again. One install at a time: Python locks the file that this shell holds open, and
+# whoever waited may find the work done.
+.venv/.installed: requirements.lock pyproject.toml
+	@set -e; python=; \
+	for candidate in $(PYTHON); do \
+	    if $$candidate -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then \
+	        python=$$candidate; break; \
+	    fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	    echo "This project needs Python 3.11, 3.12 or 3.13; found: $$($(firstword $(PYTHON)) --version 2>&1 || true)." \
+	        "Install one of them, or name it: make PYTHON=/path/to/python3.12" >&2; \
+	    exit 1; \
+	fi; \
+	[ $@ -nt requirements.lock ] || echo "Installing requirements.lock into .venv; this takes a few minutes."; \
+	exec 9<>requirements.lock; \
+	$$python -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'; \
+	if [ $@ -nt requirements.lock ] && [ $@ -nt pyproject.toml ]; then exit 0; fi; \
+	if ! [ $@ -nt requirements.lock ]; then \
+	    $$python -m venv --clear .venv; \
+	    $(PIP) --require-hashes -r requirements.lock; \
+	fi; \
+	rm -f $@; \
+	$(PIP) --no-deps --no-build-isolation -e .; \
+	touch $@
