@@ -1,0 +1,236 @@
+"""Raw files to tidy tables: the MSSD layout and generic event tables, with DuckDB underneath."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from gru4rec_lib import cells
+from gru4rec_lib.cells import DataError
+from gru4rec_lib.config import EventData, ItemTable, MssdData
+
+# The log's 17 columns beside session, position, length and track, in the official order.
+LOG_COLUMNS = (
+    dict.fromkeys(("skip_1", "skip_2", "skip_3", "not_skipped", "context_switch"), cells.FLAG)
+    | dict.fromkeys((f"{pause}_pause_before_play" for pause in ("no", "short", "long")), cells.FLAG)
+    | dict.fromkeys(("hist_user_behavior_n_seekfwd", "hist_user_behavior_n_seekback"), cells.WHOLE)
+    | {"hist_user_behavior_is_shuffle": cells.FLAG, "hour_of_day": cells.HOUR}
+    | {"date": cells.DATE, "premium": cells.FLAG, "context_type": cells.text()}
+    | dict.fromkeys(("hist_user_behavior_reason_start", "hist_user_behavior_reason_end"), cells.text())
+)
+# The track file's 28 numeric columns, in the official order; the paper drops `mode`, the only text.
+TRACK_FEATURES = (
+    *("duration", "release_year", "us_popularity_estimate", "acousticness", "beat_strength", "bounciness"),
+    *("danceability", "dyn_range_mean", "energy", "flatness", "instrumentalness", "key", "liveness", "loudness"),
+    *("mechanism", "organism", "speechiness", "tempo", "time_signature", "valence"),
+    *(f"acoustic_vector_{i}" for i in range(8)),
+)
+
+# One problem a session, at its first wrong row. A session that lies complete and in order has the same rowid - position
+# on every row, so that only the others are looked at closely. Rows of unknown session do not part a session.
+_BROKEN_SESSIONS = """
+WITH suspect AS (
+    SELECT session, count(*) AS n, min(rowid) AS first, min(_file) AS home FROM log WHERE session IS NOT NULL
+    GROUP BY session
+    HAVING NOT (min(rowid - position) = max(rowid - position) AND min(position) = 1 AND max(position) = n
+                AND min(session_length) = n AND max(session_length) = n AND min(_file) = max(_file))
+), numbered AS (
+    SELECT log.rowid AS row, _file AS file, session, position, session_length, n, first, home,
+        row_number() OVER (PARTITION BY session ORDER BY position, log.rowid) AS place,
+        row_number() OVER (PARTITION BY session ORDER BY log.rowid) AS nth
+    FROM log JOIN suspect USING (session)
+    ANTI JOIN (SELECT session FROM log WHERE len(_bad) > 0) AS told_already USING (session)
+), told AS (
+    SELECT row, file, session, CASE
+        WHEN file <> home OR
+            row - first + 1 - nth > (SELECT count(*) FROM log WHERE session IS NULL AND rowid BETWEEN first AND row)
+        THEN {'column': 'session_id', 'problem': 'session `' || session || '` is in two places',
+              'remedy': 'keep the rows of a session together in one file, and have every session once'}
+        WHEN position <> place
+        THEN {'column': 'session_position', 'problem': 'is ' || position || ' where ' || place || ' should be',
+              'remedy': 'number the rows of a session 1, 2, 3 without gap or repeat'}
+        WHEN session_length <> n
+        THEN {'column': 'session_length', 'problem': 'is ' || session_length || ' but the session has ' || n || ' rows',
+              'remedy': 'bring back the missing rows or correct the length'}
+        END AS problem
+    FROM numbered
+)
+SELECT row, file, NULL, problem.column, problem.problem, problem.remedy FROM told WHERE problem IS NOT NULL
+QUALIFY row_number() OVER (PARTITION BY session ORDER BY row) = 1
+"""
+_SESSION_MATES = """
+SELECT log.rowid, _file, NULL, 'session_id', 'its session has a bad row', 'mend that row to have the session back'
+FROM log SEMI JOIN (SELECT session FROM log SEMI JOIN log_bad ON log.rowid = log_bad.row) AS broken USING (session)
+ANTI JOIN log_bad ON log.rowid = log_bad.row
+"""
+_REPEATED_ITEMS = """
+SELECT row, _file, NULL, {column}, 'item `' || item || '` has a row already', 'keep one row an item'
+FROM (SELECT rowid AS row, * FROM items) AS items ANTI JOIN items_bad ON items.row = items_bad.row
+QUALIFY row_number() OVER (PARTITION BY item ORDER BY items.row) > 1
+"""
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What was read.
+
+    Args:
+        events: one row an event: sessions in reading order, each by position or time. `session`, `item` and `file`
+            (name without folder): categorical; `position`: int32, 1..n; `time`: float64, unix seconds, where the table
+            has times; for MSSD also LOG_COLUMNS (bool, int32, hour int8, date datetime64[s], texts categorical).
+        items: one row an item: `item` and the feature columns (numeric: float64, NaN where missing; others: str, NA
+            where missing). None where there is no item table.
+        numeric, categorical: columns of `items` that are features of one value.
+        multivalued: for each feature of many values, the columns that hold them.
+        counts: `step`, `events`, `sessions`, `items`: what is left after each step.
+        problems: `file`, `line` (for Parquet the row), `column`, `problem`, `remedy` of every row dropped as bad.
+    """
+
+    events: pd.DataFrame
+    items: pd.DataFrame | None
+    numeric: tuple[str, ...]
+    categorical: tuple[str, ...]
+    multivalued: dict[str, tuple[str, ...]]
+    counts: pd.DataFrame
+    problems: pd.DataFrame
+
+
+def read(data: MssdData | EventData, folder: Path) -> Tables:
+    """Read and check a data set's raw files.
+
+    Args:
+        data: the layout, the names and what to do with bad rows; in an MSSD log a bad row takes its session with it.
+        folder: where the files are.
+
+    Returns:
+        The tables. Times without a zone are taken as UTC.
+
+    Raises:
+        DataError: files or columns are missing, a file cannot be read, or (under `on_bad_rows: error`) rows are bad.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there is no such folder; name the one that holds the files of `{data.name}`")
+    is_mssd = isinstance(data, MssdData)
+    files, columns, table, table_files = (_mssd if is_mssd else _generic)(data, folder)
+    with duckdb.connect() as con:
+        con.execute("SET TimeZone = 'UTC'")
+        sources = cells.load(con, "log", folder, files, columns)
+        checks = (_BROKEN_SESSIONS, _SESSION_MATES) if is_mssd else ()
+        problems = cells.check(con, "log", sources, data.on_bad_rows, checks)
+        events, counts = _events(con, sources, columns, "keep" if is_mssd else data.exact_repeats)
+        items = None
+        if table:
+            items, item_problems = _items(con, table, folder, table_files, data.on_bad_rows)
+            problems = pd.concat([problems, item_problems], ignore_index=True)
+            known = events["item"].cat.categories.isin(items["item"])[events["item"].cat.codes]
+            counts.append(_count("of items with features", events[known]))
+    return Tables(
+        events=events,
+        items=items,
+        numeric=table.numeric if table else (),
+        categorical=table.categorical if table and not is_mssd else (),
+        multivalued=dict(table.multivalued) if table else {},
+        counts=pd.DataFrame(counts, columns=["step", "events", "sessions", "items"]),
+        problems=problems,
+    )
+
+
+def _mssd(data: MssdData, folder: Path):
+    logs, tracks = (sorted({*folder.rglob(f"{s}_*.csv"), *folder.rglob(f"{s}_*.csv.gz")}) for s in ("log", "tf"))
+    if not logs:
+        names = "log_*.csv or log_*.csv.gz, and tf_*.csv or tf_*.csv.gz"
+        raise DataError(f"{folder}: no log file in it or below; put {names} there: see data/README.md")
+    columns = {
+        "session": ("session_id", cells.ID),
+        "item": ("track_id_clean", cells.ID),
+        "position": ("session_position", cells.WHOLE),
+        "session_length": ("session_length", cells.WHOLE),
+    } | {name: (name, kind) for name, kind in LOG_COLUMNS.items()}
+    # `mode` is kept among the items, and is a feature of none.
+    table = ItemTable(file="tf_*", item="track_id", numeric=TRACK_FEATURES, categorical=("mode",)) if tracks else None
+    return logs, columns, table, tracks
+
+
+def _generic(data: EventData, folder: Path):
+    columns = {"session": (data.session, cells.ID), "item": (data.item, cells.ID)}
+    columns |= {"time": (data.time, cells.TIME)} if data.time else {"position": (data.position, cells.WHOLE)}
+    files = [file for pattern in data.events for file in _find(folder, pattern)]
+    table = data.item_table
+    return list(dict.fromkeys(files)), columns, table, _find(folder, table.file) if table else []
+
+
+def _find(folder: Path, pattern: str) -> list[Path]:
+    if (folder / pattern).exists():
+        return [folder / pattern]
+    found = [] if Path(pattern).is_absolute() else sorted(folder.glob(pattern))
+    if not found:
+        there = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
+        raise DataError(f"{folder}: no file `{pattern}` (there: {there}); put it there or correct the study's config")
+    return found
+
+
+def _events(con: duckdb.DuckDBPyConnection, sources: list[cells.Source], columns: dict, exact_repeats: str):
+    """The rows of `log` that are not bad, in order, and the counts of each step."""
+    read_rows = "SELECT count(*) + (SELECT count(*) FROM log_bad WHERE row IS NULL) AS events"
+    counts = [("read", *con.execute(f"{read_rows}, count(DISTINCT session), count(DISTINCT item) FROM log").fetchone())]
+    con.execute("CREATE VIEW kept AS SELECT log.rowid AS row, * FROM log ANTI JOIN log_bad ON log.rowid = log_bad.row")
+    values = []
+    for name, (_, kind) in columns.items():
+        if kind.is_text:
+            order = f"SELECT {name} FROM kept WHERE {name} IS NOT NULL GROUP BY 1 ORDER BY min(row)"
+            con.execute(f"CREATE TYPE {name}_value AS ENUM ({order})")
+        values.append(f"CAST({name} AS {name}_value) AS {name}" if kind.is_text else name)
+    events = con.sql(f"SELECT row, _file, {', '.join(values)} FROM kept").df()
+    if events.empty:
+        name, n = sources[0].name, counts[0][1]
+        raise DataError(f"{name}: no good row is left of {n:,}; `on_bad_rows: error` names the bad ones")
+    counts.append(_count(f"bad rows dropped ({counts[0][1] - len(events):,})", events))
+
+    # Session codes count in reading order; rows of equal time stay in the order of the files.
+    key = "time" if "time" in columns else "position"
+    order = np.lexsort((events["row"], events[key], events["session"].cat.codes))
+    if (np.diff(order) != 1).any():
+        events = events.iloc[order]
+    if "session_length" not in columns:
+        repeated, drop = events.duplicated(["session", "item", key]), exact_repeats == "drop"
+        events = events[~repeated] if drop else events
+        counts.append(_count(f"exact repeats {'dropped' if drop else 'kept'} ({repeated.sum():,})", events))
+
+    events = events.reset_index(drop=True)
+    session = events["session"].cat.codes.to_numpy()
+    first = np.flatnonzero(np.diff(session, prepend=-1))
+    place = np.arange(1, len(events) + 1) - np.repeat(first, np.diff(first, append=len(events)))
+    names = pd.Categorical([source.path.name for source in sources])
+    front = {
+        "session": events["session"],
+        "item": events["item"],
+        "position": place.astype(np.int32),
+        "file": pd.Categorical.from_codes(names.codes[events["_file"]], names.categories),
+    }
+    others = [name for name in columns if name not in ("session", "item", "position", "session_length")]
+    events = pd.DataFrame(front | {name: events[name] for name in others}, copy=False)
+    for name in events.select_dtypes("category"):
+        events[name] = events[name].cat.as_unordered()
+    return events.astype({"date": "datetime64[s]"}) if "date" in others else events, counts
+
+
+def _items(con: duckdb.DuckDBPyConnection, table: ItemTable, folder: Path, files: list[Path], on_bad_rows: str):
+    """The item table, one row an item, and its bad rows."""
+    columns = {"item": (table.item, cells.ID)} | {name: (name, cells.NUMBER) for name in table.numeric}
+    texts = dict.fromkeys((*table.categorical, *(name for names in table.multivalued.values() for name in names)))
+    columns |= {name: (name, cells.text(*table.missing)) for name in texts}
+    sources = cells.load(con, "items", folder, files, columns)
+    repeated = _REPEATED_ITEMS.format(column=cells.literal(table.item))
+    problems = cells.check(con, "items", sources, on_bad_rows, (repeated,))
+    names = ", ".join(map(cells.quoted, columns))
+    items = con.sql(f"SELECT {names} FROM items ANTI JOIN items_bad ON items.rowid = items_bad.row ORDER BY rowid").df()
+    return items.astype(dict.fromkeys(("item", *texts), "str")), problems
+
+
+def _count(step: str, events: pd.DataFrame) -> tuple[str, int, int, int]:
+    return step, len(events), events["session"].cat.codes.nunique(), events["item"].cat.codes.nunique()

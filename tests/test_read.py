@@ -1,0 +1,370 @@
+"""Reading: exact tables from small hand-made files, and every fault named by file, line, column and remedy."""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gru4rec_lib import read
+from gru4rec_lib.config import EventData, ItemTable, MssdData
+
+SHARED = Path(__file__).parents[1].parent / "shared" / "data"
+LOG_HEADER = [
+    *("session_id", "session_position", "session_length", "track_id_clean", "skip_1", "skip_2", "skip_3"),
+    *("not_skipped", "context_switch", "no_pause_before_play", "short_pause_before_play", "long_pause_before_play"),
+    *("hist_user_behavior_n_seekfwd", "hist_user_behavior_n_seekback", "hist_user_behavior_is_shuffle"),
+    *("hour_of_day", "date", "premium", "context_type"),
+    *("hist_user_behavior_reason_start", "hist_user_behavior_reason_end"),
+]
+TRACK_HEADER = ["track_id", *read.TRACK_FEATURES[:15], "mode", *read.TRACK_FEATURES[15:]]
+OFFICIAL = "false,false,true,false,0,1,0,0,2,0,true,16,2018-07-15,true,radio,trackdone,fwdbtn"
+SPREADSHEET = "False,False,True,False,0,1,0,0,2,0,True,16,15-07-18,True,radio,trackdone,fwdbtn"
+
+
+def log_rows(session, tracks, rest=OFFICIAL):
+    return [f"{session},{i},{len(tracks)},{track},{rest}" for i, track in enumerate(tracks, 1)]
+
+
+def write(path, lines, end="\n"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = end.join([*lines, ""]).encode()
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+
+
+def write_log(path, *rows):
+    write(path, [",".join(LOG_HEADER), *rows])
+
+
+def mssd(**fields):
+    return MssdData(layout="mssd", name="hand_made", **fields)
+
+
+def clicks(**fields):
+    return EventData(
+        **{"layout": "events", "name": "hand_made", "events": ("e.csv",), "session": "s", "item": "i"}
+        | ({} if "position" in fields else {"time": "t"})
+        | fields
+    )
+
+
+def failure(data, folder):
+    with pytest.raises(read.DataError) as caught:
+        read.read(data, folder)
+    return str(caught.value).splitlines()
+
+
+def counts(tables):
+    return {row.step: (row.events, row.sessions, row.items) for row in tables.counts.itertuples()}
+
+
+GOOD = [*log_rows("a", ["x", "y"]), *log_rows("b", ["y", "z", "y"])]
+
+
+def test_mssd_in_both_writings_is_the_same_table(tmp_path):
+    write_log(tmp_path / "one" / "training_set" / "log_0_20180715_000000000000.csv.gz", *GOOD)
+    write_log(
+        tmp_path / "two" / "log_very_small.csv",
+        *log_rows("a", ["x", "y"], SPREADSHEET),
+        *log_rows("b", ["y", "z", "y"], SPREADSHEET),
+    )
+    write(tmp_path / "one" / "tf_000000000000.csv", [",".join(TRACK_HEADER), "y," + "0.5," * 15 + "minor" + ",2" * 13])
+    one, two = (read.read(mssd(), tmp_path / name) for name in ("one", "two"))
+    pd.testing.assert_frame_equal(one.events.drop(columns="file"), two.events.drop(columns="file"))
+    assert one.events["session"].tolist() == list("aabbb")
+    assert one.events["item"].tolist() == list("xyyzy")
+    assert one.events["position"].tolist() == [1, 2, 1, 2, 3]
+    assert one.events["file"].unique().tolist() == ["log_0_20180715_000000000000.csv.gz"]
+    assert {name: str(kind) for name, kind in one.events.dtypes.items()} == (
+        dict.fromkeys(("session", "item", "file", *LOG_HEADER[18:]), "category")
+        | {"position": "int32", "hour_of_day": "int8", "date": "datetime64[s]"}
+        | dict.fromkeys(LOG_HEADER[12:14], "int32")
+        | dict.fromkeys((*LOG_HEADER[4:12], "hist_user_behavior_is_shuffle", "premium"), "bool")
+    )
+    first = one.events.iloc[0]
+    assert first["date"] == pd.Timestamp("2018-07-15")
+    assert (first["skip_2"], first["skip_3"], first["no_pause_before_play"]) == (False, True, True)
+    assert (first["hist_user_behavior_n_seekfwd"], first["hour_of_day"]) == (2, 16)
+    assert (first["context_type"], first["hist_user_behavior_reason_end"]) == ("radio", "fwdbtn")
+    assert one.numeric == read.TRACK_FEATURES
+    assert len(one.numeric) == 28
+    assert (one.categorical, one.multivalued) == ((), {})
+    assert one.items.loc[0, ["item", "duration", "mode", "acoustic_vector_7"]].tolist() == ["y", 0.5, "minor", 2.0]
+    assert counts(one) == {"read": (5, 2, 3), "bad rows dropped (0)": (5, 2, 3), "of items with features": (3, 2, 1)}
+    assert one.problems.empty
+    assert two.items is None
+
+
+def test_mssd_rows_out_of_order_are_put_in_order(tmp_path):
+    write_log(tmp_path / "log_1.csv", GOOD[1], GOOD[0], *GOOD[2:])
+    events = read.read(mssd(), tmp_path).events
+    assert events["item"].tolist() == list("xyyzy")
+    assert events["position"].tolist() == [1, 2, 1, 2, 3]
+
+
+def changed(row, **cells):
+    texts = row.split(",")
+    for name, value in cells.items():
+        texts[LOG_HEADER.index(name)] = value
+    return ",".join(texts)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([GOOD[0], changed(GOOD[1], skip_1="maybe")], "3, column `skip_1`: cannot read `maybe`; write true or false"),
+        (
+            [GOOD[0], changed(GOOD[1], session_position="2.5")],
+            "3, column `session_position`: cannot read `2.5`; write",
+        ),
+        ([GOOD[0], changed(GOOD[1], hour_of_day="24")], "3, column `hour_of_day`: cannot read `24`; write 0 to 23"),
+        ([GOOD[0], changed(GOOD[1], date="July")], "3, column `date`: cannot read `July`; write a date such as"),
+        ([GOOD[0], changed(GOOD[1], premium="")], "3, column `premium`: is empty; write true or false"),
+        ([changed(GOOD[0], session_id=" ")], "2, column `session_id`: is empty; give every row an id"),
+        ([changed(GOOD[0], track_id_clean="")], "2, column `track_id_clean`: is empty; give every row an id"),
+        ([GOOD[0], "a,2,2,y"], "3: has fewer cells than the header's 21; mend or delete the line"),
+        ([GOOD[0], GOOD[1] + ",1"], "3: has more cells than the header's 21; mend or delete the line"),
+        ([GOOD[0], changed(GOOD[1], session_position="3")], "3, column `session_position`: is 3 where 2 should be;"),
+        ([GOOD[0], changed(GOOD[1], session_position="1")], "3, column `session_position`: is 1 where 2 should be;"),
+        ([GOOD[0]], "2, column `session_length`: is 2 but the session has 1 rows; bring back the missing rows"),
+        ([GOOD[0], *GOOD[2:], GOOD[1]], "6, column `session_id`: session `a` is in two places; keep the rows"),
+    ],
+)
+def test_a_bad_row_is_named_and_takes_its_session_with_it(tmp_path, rows, message):
+    other = log_rows("c", ["x", "w"])
+    write_log(tmp_path / "log_1.csv", *rows, *other)
+    assert failure(mssd(), tmp_path)[0].startswith(f"log_1.csv, line {message}")
+
+    tables = read.read(mssd(on_bad_rows="drop"), tmp_path)
+    n_good = len(other) + (3 if GOOD[2] in rows else 0)
+    assert "a" not in set(tables.events["session"].cat.categories)
+    assert tables.events["item"].tolist()[-2:] == ["x", "w"]
+    assert len(tables.events) == n_good
+    n_bad = len(rows) + len(other) - n_good
+    assert tables.counts["step"].tolist() == ["read", f"bad rows dropped ({n_bad})"]
+    assert tables.counts["events"].tolist() == [n_good + n_bad, n_good]
+    assert len(tables.problems) == n_bad
+    assert tables.problems["line"].is_unique
+    assert (tables.problems["remedy"] != "").all()
+
+
+def test_a_session_in_two_files_is_in_two_places(tmp_path):
+    write_log(tmp_path / "log_1.csv", *GOOD, GOOD[0].replace("a,", "c,"))
+    write_log(tmp_path / "log_2.csv", GOOD[1].replace("a,", "c,"))
+    first, total = failure(mssd(), tmp_path)
+    assert first.startswith("log_2.csv, line 2, column `session_id`: session `c` is in two places;")
+    assert total.startswith("1 problems in all;")
+
+
+def test_up_to_ten_problems_are_listed(tmp_path):
+    write_log(tmp_path / "log_1.csv", *(changed(row, premium="?") for row in log_rows("a", list("abcdefghijkl"))))
+    lines = failure(mssd(), tmp_path)
+    assert [line.split(",")[1] for line in lines[:-1]] == [f" line {n}" for n in range(2, 12)]
+    assert lines[-1].startswith("12 problems in all;")
+
+
+def test_a_track_twice_is_a_problem(tmp_path):
+    write_log(tmp_path / "log_1.csv", *GOOD)
+    for name, value in (("tf_1.csv", "1"), ("tf_2.csv", "2")):
+        write(tmp_path / name, [",".join(TRACK_HEADER), "y," + f"{value}," * 15 + "major" + ",2" * 13])
+    assert failure(mssd(), tmp_path)[0].startswith("tf_2.csv, line 2, column `track_id`: item `y` has a row already;")
+    tables = read.read(mssd(on_bad_rows="drop"), tmp_path)
+    assert tables.items["duration"].tolist() == [1.0]
+    assert tables.problems["file"].tolist() == ["tf_2.csv"]
+
+
+def test_columns_are_found_by_name_and_unknown_ones_ignored(tmp_path):
+    write_log(tmp_path / "log_1.csv", *GOOD)
+    names, rows = ["more", *reversed(LOG_HEADER)], [",".join(reversed(row.split(","))) for row in log_rows("c", "xz")]
+    write(tmp_path / "log_2.csv", [",".join(names), *(f"m,{row}" for row in rows)])
+    assert read.read(mssd(), tmp_path).events["item"].tolist() == list("xyyzyxz")
+
+
+def test_missing_files_and_columns_are_named(tmp_path):
+    assert "no such folder" in failure(mssd(), tmp_path / "nowhere")[0]
+    assert all(words in failure(mssd(), tmp_path)[0] for words in ("log_*.csv.gz", "tf_*.csv", "data/README.md"))
+    write(tmp_path / "log_1.csv", [",".join(LOG_HEADER[2:]), "1"])
+    lines = failure(mssd(), tmp_path)
+    assert [line.split(": is missing")[0] for line in lines] == [
+        "log_1.csv, line 1, column `session_id`",
+        "log_1.csv, line 1, column `session_position`",
+    ]
+    assert "no file `e.csv` (there: log_1.csv)" in failure(clicks(), tmp_path)[0]
+
+
+LINES = ["s,i,t", "1,a,10", "1,b,20", "2,a,5"]
+PACKED = gzip.compress("\n".join([*LINES, *(f"9,c,{t}" for t in range(50_000))]).encode(), mtime=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("e.csv", b"", "e.csv: is empty (0 bytes);"),
+        ("e.csv", b"s,i,t\n", "e.csv: has a header but no rows;"),
+        ("e.csv", b"s,i,t\n1,a,1\n1,\xff,2\n", "e.csv, line 3: is not UTF-8;"),
+        ("e.csv", "s,i,t\n1,a,1\n".encode("utf-16"), "e.csv, line 1: is not UTF-8;"),
+        ("e.csv", b's,i,t\n1,a,1\n"1,b,2\n1,c,3\n', "e.csv, line 3: a quotation mark opens"),
+        ("e.csv", b"s,i,t,t\n1,a,1,1\n", "e.csv, line 1, column `t`: is there twice;"),
+        ("e.csv.gz", PACKED[: len(PACKED) // 2], "e.csv.gz, line 2"),  # 2xxxx of the 50,004 lines
+        ("e.csv.gz", PACKED[:-3], "e.csv.gz, line 50004: the .gz file ends too early;"),
+        ("e.csv.gz", b"s,i,t\n1,a,1\n", "e.csv.gz, line 1: the .gz file is damaged or no .gz file;"),
+        ("e.csv.gz", PACKED[:5000] + b"\0\1\2\3" + PACKED[5004:], "e.csv.gz, line "),
+        ("e.parquet", b"no parquet", "e.parquet: cannot be read:"),
+        ("e.json", b"{}", "e.json: is no kind of file that is read here;"),
+    ],
+)
+def test_a_broken_file_is_an_error_whatever_is_asked(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    for on_bad_rows in ("error", "drop"):
+        (line,) = failure(clicks(events=(name,), on_bad_rows=on_bad_rows), tmp_path)
+        assert line.startswith(message)
+        assert ";" in line
+
+
+def test_a_folder_in_place_of_a_file(tmp_path):
+    (tmp_path / "log_1.csv").mkdir()
+    assert failure(mssd(), tmp_path) == ["log_1.csv: is a folder, not a file; put the file itself in its place"]
+
+
+@pytest.mark.parametrize("name", ["e.csv", "e.tsv", "e.csv.gz", "e.parquet"])
+def test_every_kind_of_file_gives_the_same_events(tmp_path, name):
+    if name.endswith("parquet"):
+        frame = pd.DataFrame({"s": [1, 1, 2], "i": ["a", "b", "a"], "t": pd.to_datetime([10, 20, 5], unit="s")})
+        frame.to_parquet(tmp_path / name)
+    else:
+        lines = [line.replace(",", "\t") if "tsv" in name else line for line in LINES]
+        write(tmp_path / name, ["\ufeff" + lines[0], *lines[1:]], end="\r\n")
+    events = read.read(clicks(events=("e.*",)), tmp_path).events
+    assert events["session"].tolist() == ["1", "1", "2"]
+    assert events["item"].tolist() == list("aba")
+    assert events["time"].tolist() == [10.0, 20.0, 5.0]
+    assert list(events) == ["session", "item", "position", "file", "time"]
+
+
+def test_quoted_cells_and_blank_lines_keep_lines_right(tmp_path):
+    write(tmp_path / "e.csv", ["t,note,s,i", "2", "", '1,"a, ""b""\nc",s,x', "", "?,,s,y"])
+    lines = failure(clicks(), tmp_path)
+    assert lines[0].startswith("e.csv, line 2: has fewer cells than the header's 4;")
+    assert lines[1].startswith("e.csv, line 7, column `t`: cannot read `?`; write unix seconds")
+    tables = read.read(clicks(on_bad_rows="drop"), tmp_path)
+    assert tables.events["item"].tolist() == ["x"]
+    assert counts(tables)["read"] == (3, 1, 2)
+
+
+def test_times_are_numbers_or_iso(tmp_path):
+    times = ["1396867869.277", "2014-04-07T10:51:09.277Z", "2014-04-07 12:51:09.277+02", "2014-04-07"]
+    write(tmp_path / "e.csv", ["s,i,t", *(f"{n},a,{t}" for n, t in enumerate(times))])
+    time = read.read(clicks(), tmp_path).events["time"]
+    np.testing.assert_allclose(time, [1396867869.277] * 3 + [1396828800.0], rtol=0, atol=1e-6)
+
+
+def test_interleaved_rows_are_ordered_stably_and_repeats_counted(tmp_path):
+    write(tmp_path / "e1.csv", ["s,i,t", "2,a,9", "1,b,7", "2,c,5", "1,a,7", "2,a,9"])
+    write(tmp_path / "e2.csv", ["s,i,t", "1,z,7", "1,b,8", "2,a,9"])
+    kept = read.read(clicks(events=("e2.csv", "e1.csv")), tmp_path)
+    assert kept.events["session"].tolist() == list("11112222")
+    assert kept.events["item"].tolist() == list("zbabcaaa")
+    assert kept.events["position"].tolist() == [1, 2, 3, 4, 1, 2, 3, 4]
+    assert counts(kept)["exact repeats kept (2)"] == (8, 2, 4)
+    dropped = read.read(clicks(events=("e*.csv",), exact_repeats="drop"), tmp_path)
+    assert dropped.events["session"].tolist() == list("221111")
+    assert dropped.events["item"].tolist() == list("cabazb")
+    assert counts(dropped)["exact repeats dropped (2)"] == (6, 2, 4)
+
+
+def test_positions_may_have_gaps(tmp_path):
+    write(tmp_path / "e.csv", ["s,i,p", "1,a,30", "1,b,2", "1,c,7"])
+    events = read.read(clicks(position="p"), tmp_path).events
+    assert events["item"].tolist() == list("bca")
+    assert events["position"].tolist() == [1, 2, 3]
+
+
+def test_item_table(tmp_path):
+    write(tmp_path / "e.csv", LINES)
+    write(tmp_path / "i.tsv", ["id\tartist\ttag_1\ttag_2\tlength", "a\t7\t0\tx\t1.5", "q\t0\t\t0\t"])
+    table = ItemTable(
+        file="i.tsv",
+        item="id",
+        numeric=("length",),
+        categorical=("artist",),
+        multivalued={"tags": ("tag_1", "tag_2")},
+        missing=("0",),
+    )
+    tables = read.read(clicks(item_table=table), tmp_path)
+    expected = pd.DataFrame(
+        {
+            "item": ["a", "q"],
+            "length": [1.5, np.nan],
+            "artist": ["7", None],
+            "tag_1": [None, None],
+            "tag_2": ["x", None],
+        }
+    ).astype(dict.fromkeys(("item", "artist", "tag_1", "tag_2"), "str"))
+    pd.testing.assert_frame_equal(tables.items, expected)
+    assert (tables.numeric, tables.categorical, tables.multivalued) == (
+        ("length",),
+        ("artist",),
+        {"tags": ("tag_1", "tag_2")},
+    )
+    assert counts(tables)["of items with features"] == (2, 2, 1)
+    write(tmp_path / "i.tsv", ["id\tartist\ttag_1\ttag_2\tlength", "a\t7\t0\tx\tinf"])
+    assert failure(clicks(item_table=table), tmp_path)[0].startswith(
+        "i.tsv, line 2, column `length`: cannot read `inf`;"
+    )
+
+
+def test_nothing_left_is_an_error(tmp_path):
+    write(tmp_path / "e.csv", ["s,i,t", "1,a,?"])
+    assert "no good row is left of 1" in failure(clicks(on_bad_rows="drop"), tmp_path)[0]
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from("123"), st.sampled_from("abc"), st.integers(0, 3)), min_size=1, max_size=30),
+    st.sampled_from(["keep", "drop"]),
+)
+def test_events_are_what_a_plain_loop_gives(tmp_path_factory, rows, exact_repeats):
+    folder = tmp_path_factory.mktemp("events")
+    write(folder / "e.csv", ["s,i,t", *(f"{s},{i},{t}" for s, i, t in rows)])
+    events = read.read(clicks(exact_repeats=exact_repeats), folder).events
+    wanted = []
+    for session in dict.fromkeys(s for s, _, _ in rows):
+        own = sorted((row for row in rows if row[0] == session), key=lambda row: row[2])
+        wanted += [*dict.fromkeys(own)] if exact_repeats == "drop" else own
+    assert list(zip(events["session"], events["item"], events["time"].astype(int), strict=True)) == wanted
+
+
+def test_lines_are_right_in_a_large_file(tmp_path):
+    n, bad = 100_000, {7: "?", 45_678: "x", 99_999: "1e999"}
+    write(tmp_path / "e.csv", ["s,i,t", *(f"session-{k // 10},item-{k},{bad.get(k, k)}" for k in range(n))])
+    problems = read.read(clicks(on_bad_rows="drop"), tmp_path).problems
+    assert problems["line"].tolist() == [k + 2 for k in bad]
+    assert problems["problem"].tolist() == [f"cannot read `{text}`" for text in bad.values()]
+
+
+REAL = {
+    "mssd_fixture": (mssd(), {"read": (201, 11, 175), "of items with features": (201, 11, 175)}),
+    "thirty_music": (
+        clicks(events=("sessions.tsv",), session="SessionId", item="ItemId", time="Time", exact_repeats="drop"),
+        {"read": (88_761, 6_830, 46_097), "exact repeats dropped (2,293)": (86_468, 6_830, 46_097)},
+    ),
+    "yoochoose_100k": (
+        clicks(events=("train.tsv", "valid.tsv"), session="SessionId", item="ItemId", time="Time"),
+        {"read": (69_793, 17_713, 2_873), "exact repeats kept (1)": (69_793, 17_713, 2_873)},
+    ),
+    "polimi_playlists": (
+        clicks(events=("train_new_pos.csv",), session="playlist_id", item="track_id", position="pos"),
+        {"read": (115_553, 5_000, 13_536), "exact repeats kept (0)": (115_553, 5_000, 13_536)},
+    ),
+}
+
+
+def test_real_sets_that_are_at_hand_have_their_known_counts():
+    """What they rest on (layouts, repeats, gaps, spreadsheet's dates) is tested above on hand-made files."""
+    for name in REAL:
+        if (SHARED / name).is_dir():
+            data, known = REAL[name]
+            assert known.items() <= counts(read.read(data, SHARED / name)).items()
