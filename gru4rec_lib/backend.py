@@ -1,7 +1,7 @@
 """TensorFlow and Keras, imported once and without the notes of their C++ parts; which device they use.
 
-Importing TensorFlow writes lines about absent CUDA libraries straight to the process' standard error, past every logging
-level, into every executed notebook. They are held back here; Python errors are not.
+Importing TensorFlow writes lines about absent CUDA libraries straight to the process' standard error, past every
+logging level and into every executed notebook. They are held back here; Python errors are not.
 """
 
 from __future__ import annotations

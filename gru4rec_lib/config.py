@@ -41,11 +41,13 @@ class Twin(Strict):
         sessions: sessions in each log file.
         seed: the same seed gives the same bytes.
         log_dates: one log file for each date (YYYYMMDD), in the order given.
+        content_signal: how much the next track depends on how it sounds, 0 (not at all) to 1 (strongly).
     """
 
     sessions: int = Field(ge=10)
     seed: int = 1
-    log_dates: tuple[str, ...] = ("20180715",)
+    log_dates: tuple[Annotated[str, Field(pattern=r"^\d{8}$")], ...] = ("20180715",)
+    content_signal: float = Field(0.5, ge=0, le=1)
 
 
 class ItemTable(Strict):

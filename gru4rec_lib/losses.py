@@ -14,7 +14,7 @@ import math
 
 from gru4rec_lib.backend import ops
 
-# Added inside logarithms, as in the official code: it is below float32's smallest normal step above 0 that matters.
+# Keeps a logarithm's argument above 0, as in the official code.
 TINY = 1e-24
 
 

@@ -1,0 +1,253 @@
+"""From tables to arrays: splits, the item index, features fitted on training alone.
+
+Nothing of the test sessions reaches the index, the popularity or the features' fit. Whole sessions stay on one side.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.preprocessing import StandardScaler
+
+from gru4rec_lib.config import Split
+from gru4rec_lib.features import Features
+from gru4rec_lib.read import DataError, Tables
+from gru4rec_lib.sessions import Sessions
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What training and ranking read.
+
+    Args:
+        items: one row a candidate in index order: item (id), plays (in training; 0 for candidates unseen there).
+            The first n_items are the training tracks by falling plays, ties by id.
+        n_items: training tracks.
+        train: training sessions without the validation part, in order of time where there are times.
+        validation: the part of training that is held out.
+        test: test sessions; -1 is a track that is no candidate.
+        test_events: the test sessions' rows as they were read (session, item, position and what else the log tells),
+            in the order of test.items.
+        features: of the candidates, or None.
+        counts: sessions, events and items after every step.
+    """
+
+    items: pd.DataFrame
+    n_items: int
+    train: Sessions
+    validation: Sessions
+    test: Sessions
+    test_events: pd.DataFrame
+    features: Features | None
+    counts: pd.DataFrame
+
+    @property
+    def n_candidates(self) -> int:
+        """Candidates of the protocol `open`."""
+        return len(self.items)
+
+    @property
+    def train_and_validation(self) -> Sessions:
+        """All training sessions, the validation part last."""
+        items = np.concatenate([self.train.items, self.validation.items])
+        offsets = np.concatenate([self.train.offsets, len(self.train.items) + self.validation.offsets[1:]])
+        return Sessions(items, offsets)
+
+    def save(self, folder: Path) -> None:
+        """Write plain .npy, .parquet and .json files; prepared.json, with a checksum of each, comes last."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "prepared.json").unlink(missing_ok=True)
+        for name in ("train", "validation", "test"):
+            getattr(self, name).save(folder, name)
+        for name in ("items", "test_events", "counts"):
+            getattr(self, name).to_parquet(folder / f"{name}.parquet")
+        if self.features is not None:
+            self.features.save(folder)
+        files = sorted(p for p in folder.iterdir() if p.suffix in (".npy", ".parquet") or p.name == "features.json")
+        record = {"n_items": self.n_items, "has_features": self.features is not None}
+        record["sha256"] = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+        partial = folder / "prepared.json.partial"
+        partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
+        partial.replace(folder / "prepared.json")
+
+    @classmethod
+    def load(cls, folder: Path) -> Prepared:
+        """Read what `save` wrote, arrays memory-mapped."""
+        record = json.loads((folder / "prepared.json").read_text(encoding="utf-8"))
+        parts = {name: Sessions.load(folder, name) for name in ("train", "validation", "test")}
+        frames = {name: pd.read_parquet(folder / f"{name}.parquet") for name in ("items", "test_events", "counts")}
+        features = Features.load(folder) if record["has_features"] else None
+        return cls(n_items=record["n_items"], features=features, **parts, **frames)
+
+
+def prepare(tables: Tables, split: Split, folder: Path) -> Prepared:
+    """Split, index and encode.
+
+    Args:
+        tables: what was read.
+        split: how.
+        folder: where a listed split's file of session ids lies: the data folder.
+
+    Returns:
+        The arrays.
+
+    Raises:
+        DataError: a side of the split is empty, or a file of sessions is missing or names unknown ones.
+    """
+    events = tables.events
+    code, starts = _sessions(events)
+    is_test = _test_sessions(events, starts, split, folder)
+    log = _Counts(tables.counts)
+    log.add("training sessions", events[~is_test[code]])
+    log.add("test sessions", events[is_test[code]])
+
+    lengths = np.bincount(code, minlength=len(starts))
+    in_training = ~is_test & (lengths > 1)
+    training = events[in_training[code]]
+    log.add("training: sessions of one event dropped", training)
+    if training.empty or not is_test.any():
+        raise DataError(f"the split `{split.how}` leaves {'no training' if training.empty else 'no test'} session")
+
+    plays = training["item"].value_counts()
+    plays = plays[plays > 0].rename("plays").rename_axis("item").reset_index().astype({"item": str})
+    plays = plays.sort_values(["plays", "item"], ascending=[False, True], ignore_index=True)
+    items, features = plays, None
+    if tables.items is not None:
+        others = tables.items["item"][~tables.items["item"].isin(plays["item"])].sort_values()
+        items = pd.concat([plays, pd.DataFrame({"item": others, "plays": 0})], ignore_index=True)
+        features = fit_features(tables, items["item"], len(plays))
+
+    index = pd.Index(items["item"])
+    item_of_code = index.get_indexer(events["item"].cat.categories.astype(str))
+    event_items = item_of_code[events["item"].cat.codes].astype(np.int32)
+    everything = Sessions(event_items, np.append(starts, len(events)).astype(np.int64))
+
+    order = np.flatnonzero(in_training)
+    if "time" in events:
+        order = order[np.argsort(events["time"].to_numpy()[starts[order]], kind="stable")]
+    held_out = _validation_sessions(len(order), split)
+    train, validation = everything.take(order[~held_out]), everything.take(order[held_out])
+    test_sessions = np.flatnonzero(is_test & (lengths > 1))
+    test = everything.take(test_sessions)
+    test_events = events[np.isin(code, test_sessions)].reset_index(drop=True)
+
+    log.add_sessions("train", train)
+    log.add_sessions("validation", validation)
+    log.add("test: sessions of one event dropped", test_events)
+    seen = (test.items >= 0) & (test.items < len(plays))
+    log.add("test, protocol known: tracks unseen in training removed", test_events[seen])
+    result = Prepared(items, len(plays), train, validation, test, test_events, features, log.table)
+    for name, part in (("train", train), ("validation", validation), ("test", test)):
+        if not part.is_target.any():
+            raise DataError(f"the split `{split.how}` leaves no pair of events in `{name}`; give it more sessions")
+    return result
+
+
+def sizes(prepared: Prepared) -> pd.DataFrame:
+    """Sessions, events and items of each part: the frame of the figure `split_sizes`."""
+    parts = {"train": prepared.train, "validation": prepared.validation, "test": prepared.test}
+    rows = [(name, len(p), len(p.items), len(np.unique(p.items[p.items >= 0]))) for name, p in parts.items()]
+    return pd.DataFrame(rows, columns=["part", "sessions", "events", "items"])
+
+
+def fit_features(tables: Tables, items: pd.Series, n_items: int) -> Features:
+    """Standardise numbers and number the categories, fitted on the training tracks.
+
+    Args:
+        tables: with an item table.
+        items: str [candidates], item ids in index order.
+        n_items: training tracks, the first ones.
+
+    Returns:
+        Features of all candidates. A track without a row has value 0 (the mean) in every number and no category; a
+        category unseen in training becomes value 0, *unknown*.
+    """
+    table = tables.items.set_index(tables.items["item"].astype(str)).reindex(items)
+    raw = table[list(tables.numeric)].to_numpy(np.float64)
+    scaler = StandardScaler().fit(raw[:n_items]) if tables.numeric else None
+    numeric = np.nan_to_num(scaler.transform(raw), nan=0.0).astype(np.float32) if scaler else np.zeros_like(raw, "f4")
+    fitted = {"numeric": list(tables.numeric)}
+    if scaler:
+        fitted |= {"mean": scaler.mean_.tolist(), "scale": scaler.scale_.tolist()}
+
+    categories, sizes = {}, {}
+    groups = {name: (name,) for name in tables.categorical} | dict(tables.multivalued)
+    for name, columns in groups.items():
+        values = table[list(columns)].astype("string")
+        known = pd.Index(pd.unique(values.iloc[:n_items].to_numpy().ravel())).dropna().sort_values()
+        codes = np.stack([known.get_indexer(values[c]) + 1 for c in columns], axis=1)
+        categories[name] = np.where(values.isna(), -1, codes).astype(np.int32)
+        sizes[name] = len(known) + 1
+        fitted[name] = known.tolist()
+    return Features(numeric, categories, sizes, fitted)
+
+
+def _sessions(events: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Number of each event's session in reading order, and each session's first row."""
+    codes = events["session"].cat.codes.to_numpy()
+    begins = np.r_[True, codes[1:] != codes[:-1]] if len(codes) else np.zeros(0, bool)
+    return np.cumsum(begins) - 1, np.flatnonzero(begins)
+
+
+def _test_sessions(events: pd.DataFrame, starts: np.ndarray, split: Split, folder: Path) -> np.ndarray:
+    """Bool [sessions]."""
+    n = len(starts)
+    n_test = round(n * (split.test_fraction or 0))
+    chosen = np.zeros(n, bool)
+    if split.how == "by_file":
+        files = events["file"].iloc[starts].astype(str)
+        chosen = files.map(lambda name: fnmatch.fnmatch(name, split.test)).to_numpy(bool)
+        if not chosen.any():
+            raise DataError(f"no file matches the split's `test: {split.test}`; there are {', '.join(files.unique())}")
+    elif split.how == "listed":
+        path = folder / split.test
+        if not path.is_file():
+            raise DataError(f"{path}: the split's list of test sessions is missing; put it into the data folder")
+        listed = pd.read_csv(path, dtype=str).iloc[:, 0]
+        ids = events["session"].iloc[starts].astype(str)
+        unknown = listed[~listed.isin(ids)]
+        if len(unknown):
+            raise DataError(
+                f"{path}: {len(unknown)} listed test sessions are not in the data, the first is {unknown.iloc[0]}"
+            )
+        chosen = ids.isin(listed).to_numpy()
+    elif split.how == "by_time":
+        if "time" not in events:
+            raise DataError("the split `by_time` needs events with times; name the `time` column, or split by session")
+        order = np.argsort(events["time"].to_numpy()[starts], kind="stable")
+        chosen[order[n - n_test :]] = True
+    else:
+        chosen[np.random.default_rng(split.seed).permutation(n)[:n_test]] = True
+    return chosen
+
+
+def _validation_sessions(n: int, split: Split) -> np.ndarray:
+    """Bool [training sessions], in the order of training."""
+    n_held_out = max(1, round(n * split.validation_fraction))
+    held_out = np.zeros(n, bool)
+    order = np.arange(n) if split.validation == "last" else np.random.default_rng([split.seed, 1]).permutation(n)
+    held_out[order[n - n_held_out :]] = True
+    return held_out
+
+
+class _Counts:
+    """Sessions, events and items after every step, printed as they come."""
+
+    def __init__(self, table: pd.DataFrame):
+        self.table = table[["step", "sessions", "events", "items"]].copy()
+
+    def add(self, step: str, events: pd.DataFrame) -> None:
+        self._add(step, events["session"].nunique(), len(events), events["item"].nunique())
+
+    def add_sessions(self, step: str, part: Sessions) -> None:
+        self._add(step, len(part), len(part.items), len(np.unique(part.items)))
+
+    def _add(self, step: str, sessions: int, events: int, items: int) -> None:
+        self.table.loc[len(self.table)] = [step, sessions, events, items]
+        print(f"{step}: {sessions:,} sessions, {events:,} events, {items:,} items", flush=True)
