@@ -1,0 +1,122 @@
+"""Models without training by gradients, ranked by the same rule as GRU4Rec.
+
+Each has `fit(train, n_items)`, which takes the training sessions and returns the model, and
+`rank(sessions, n_candidates)`, which returns int32 [targets] as `GRU4Rec.rank` does.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+from gru4rec_lib.ranking import popularity_ranks
+from gru4rec_lib.sessions import Sessions
+
+
+class MostPopular:
+    """The same list for everyone: tracks by plays in the training sessions."""
+
+    def fit(self, train: Sessions, n_items: int) -> MostPopular:
+        """Count plays.
+
+        Args:
+            train: training sessions, items 0..n_items-1.
+            n_items: training tracks.
+        """
+        self.n_items = n_items
+        self.place = popularity_ranks(np.bincount(train.items, minlength=n_items))
+        return self
+
+    def rank(self, sessions: Sessions, n_candidates: int) -> np.ndarray:
+        """The rank of every target; a target unseen in training is a miss."""
+        target = sessions.items[sessions.is_target]
+        scored = (target >= 0) & (target < self.n_items)
+        ranks = np.full(len(target), n_candidates + 1, np.int32)
+        ranks[scored] = self.place[target[scored]]
+        return ranks
+
+
+class SequentialRules:
+    """Rules "b was heard after a", weighted by 1 / distance (Ludewig & Jannach, arXiv 1803.09587, section 3.1).
+
+    The score of a track is its weight after the last known track. Tracks without a rule all score 0 and so share the
+    last rank. Before the first known track, tracks are ranked by plays.
+
+    Args:
+        steps: how far apart, in events, two tracks of a session may lie; 1 makes this a first-order Markov chain.
+    """
+
+    def __init__(self, steps: int = 10):
+        self.steps = steps
+
+    def fit(self, train: Sessions, n_items: int) -> SequentialRules:
+        """Add up the rules of all pairs.
+
+        Args:
+            train: training sessions, items 0..n_items-1.
+            n_items: training tracks.
+        """
+        self.n_items = n_items
+        self.popular = MostPopular().fit(train, n_items)
+        session = train.session_of_event
+        rules = sparse.csr_array((n_items, n_items), dtype=np.float64)
+        for distance in range(1, min(self.steps, train.lengths.max(initial=1) - 1) + 1):
+            together = session[distance:] == session[:-distance]
+            before, after = train.items[:-distance][together], train.items[distance:][together]
+            weight = np.full(len(before), 1 / distance)
+            rules += sparse.coo_array((weight, (before, after)), shape=rules.shape).tocsr()
+        self.rules = rules
+        return self
+
+    def rank(self, sessions: Sessions, n_candidates: int) -> np.ndarray:
+        """The rank of every target by the rules of the last known track before it."""
+        ranks = self.popular.rank(sessions, n_candidates)
+        last, target = last_known(sessions, self.n_items), sessions.items[sessions.is_target]
+        by_rule = (last >= 0) & (target >= 0) & (target < self.n_items)
+        ranks[by_rule] = sparse_ranks(self.rules, last[by_rule], target[by_rule])
+        return ranks
+
+
+BASELINES = {"most_popular": MostPopular, "sequential_rules": SequentialRules}
+
+
+def last_known(sessions: Sessions, n_items: int) -> np.ndarray:
+    """For every target, the last track before it in its session that training knows.
+
+    Args:
+        sessions: over the item index.
+        n_items: training tracks.
+
+    Returns:
+        int32 [targets], -1 where there is none.
+
+    >>> last_known(Sessions.from_lists([[7, 1, 9, 2], [0, 1]]), n_items=5).tolist()
+    [-1, 1, 1, 0]
+    """
+    known = (sessions.items >= 0) & (sessions.items < n_items)
+    latest = np.maximum.accumulate(np.where(known, np.arange(len(known)), -1))
+    before = np.r_[-1, latest[:-1]]
+    first = sessions.offsets[sessions.session_of_event]
+    return np.where(before >= first, sessions.items[before], -1)[sessions.is_target]
+
+
+def sparse_ranks(scores: sparse.csr_array, rows: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Ranks in rows of a sparse score matrix, absent scores being 0; a tie counts against the model.
+
+    Args:
+        scores: float64 [rows, items], no entry below 0.
+        rows: int [n].
+        targets: int [n].
+
+    Returns:
+        int32 [n]: the number of items that score at least as high as the target, itself included.
+    """
+    scores = scores.tocsr()
+    # Sums of 1 / distance in another order differ in their last bits; they are meant to tie.
+    _, level = np.unique(np.round(scores.data, 9), return_inverse=True)
+    width = level.max(initial=0) + 2
+    key = np.sort(np.repeat(np.arange(scores.shape[0]), np.diff(scores.indptr)) * width + level)
+    levels = sparse.csr_array((level + 1, scores.indices, scores.indptr), shape=scores.shape)
+    own = np.asarray(levels[rows, targets]).ravel()
+    at_least = scores.indptr[rows + 1] - np.searchsorted(key, rows * width + own - 1)
+    return np.where(own > 0, at_least, scores.shape[1]).astype(np.int32)

@@ -1,0 +1,120 @@
+"""One training from prepared arrays to the files of its run folder."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from gru4rec_lib.backend import device, keras
+from gru4rec_lib.config import Run
+from gru4rec_lib.evaluation import save_ranks
+from gru4rec_lib.files import replacing
+from gru4rec_lib.metrics import scores
+from gru4rec_lib.model import GRU4Rec
+from gru4rec_lib.prepare import Prepared
+
+SELECTED_BY = "val_recall_at_20"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training gave.
+
+    Args:
+        model: trained on training and validation where the run refits, else on training alone.
+        history: one row an epoch: epoch, loss, val_recall_at_20, val_mrr_at_20, seconds.
+        best_epoch: the epoch with the best validation Recall@20, 1 for the first.
+        minutes: of wall time.
+    """
+
+    model: GRU4Rec
+    history: pd.DataFrame
+    best_epoch: int
+    minutes: float
+
+
+def build(run: Run, prepared: Prepared) -> GRU4Rec:
+    """The untrained, compiled model of a run."""
+    settings = run.training
+    model = GRU4Rec(
+        prepared.n_items,
+        run.input_form,
+        hidden_units=settings.hidden_units,
+        layers=settings.layers,
+        embedding_units=settings.embedding_units,
+        mlp_units=settings.mlp_units,
+        dropout_input=settings.dropout_input,
+        dropout_hidden=settings.dropout_hidden,
+        features=prepared.features,
+        seed=run.seed,
+    )
+    passed_on = (
+        "optimizer learning_rate momentum negatives samples sample_alpha logq score_activation "
+        "bpr_max_regularization l2 jit"
+    )
+    model.compile(loss=run.loss, **{name: getattr(settings, name) for name in passed_on.split()})
+    return model
+
+
+def train(run: Run, prepared: Prepared, callbacks=()) -> Trained:
+    """Train, stop early on the validation part, and train again on all training sessions for as many epochs.
+
+    The test sessions are not looked at.
+
+    Args:
+        run: the cell.
+        prepared: arrays.
+        callbacks: further Keras callbacks.
+
+    Raises:
+        FloatingPointError: the loss is no longer finite.
+    """
+    began = time.perf_counter()
+    settings = run.training
+    fit = {"batch_size": settings.batch_size, "shuffle": settings.shuffle}
+    validation = _trainable(prepared.validation, prepared.train, prepared.n_items)
+    print(f"{run.name} on {device()}: {prepared.n_items:,} tracks, {len(prepared.train):,} sessions", flush=True)
+    model = build(run, prepared)
+    stop = keras.callbacks.EarlyStopping(
+        SELECTED_BY, mode="max", patience=settings.patience, restore_best_weights=not settings.refit
+    )
+    history = model.fit(
+        prepared.train, settings.max_epochs, validation_data=validation, callbacks=[stop, *callbacks], **fit
+    )
+    table = pd.DataFrame(history.history)
+    table.insert(0, "epoch", np.arange(1, len(table) + 1))
+    best_epoch = int(table.loc[table[SELECTED_BY].idxmax(), "epoch"])
+    if settings.refit:
+        print(f"best epoch {best_epoch}; training again on training + validation for as many", flush=True)
+        model = build(run, prepared)
+        model.fit(prepared.train_and_validation, best_epoch, **fit)
+    return Trained(model, table, best_epoch, (time.perf_counter() - began) / 60)
+
+
+def save(folder: Path, run: Run, trained: Trained, ranks: pd.DataFrame) -> pd.DataFrame:
+    """Write a run's folder; ranks.parquet, which the study waits for, comes last.
+
+    Returns:
+        The run's scores, a row for each protocol.
+    """
+    (folder / "model").mkdir(parents=True, exist_ok=True)
+    with replacing(folder / "model" / "model.keras") as path:
+        trained.model.save(path)
+    with replacing(folder / "history.csv") as path:
+        trained.history.to_csv(path, index=False)
+    record = run.model_dump() | {"best_epoch": trained.best_epoch, "minutes": round(trained.minutes, 2)}
+    with replacing(folder / "config.json") as path:
+        path.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    save_ranks(folder, ranks)
+    return scores(ranks)
+
+
+def _trainable(validation, train, n_items):
+    """The validation sessions without tracks that the sessions trained on do not hold: nothing can learn those."""
+    plays = np.bincount(train.items, minlength=n_items)
+    return validation.keep(plays[validation.items] > 0)

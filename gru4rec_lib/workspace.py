@@ -1,0 +1,65 @@
+"""Where everything of a study lies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gru4rec_lib.config import EventData, Run, Study, load_study
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class Workspace:
+    """A study and its folders.
+
+    Args:
+        study: its name, or the path of its .yaml file.
+        data: the folder of its raw files; data/raw/<data set> when empty.
+        root: the project's folder.
+
+    Raises:
+        ConfigError: the study is unknown or wrong.
+    """
+
+    def __init__(self, study: str, data: str | Path = "", root: Path = ROOT):
+        self.root = root
+        self.study: Study = load_study(study, root / "config")
+        name = self.study.data.name
+        self.raw = Path(data).expanduser().resolve() if data else root / "data" / "raw" / name
+        self.prepared = root / "data" / "prepared" / name
+        self.runs = root / "runs" / self.study.name
+        self.tables = self.runs / "tables"
+        self.figures = self.runs / "figures"
+        self.published_figures = root / "figures" / self.study.name
+        self.published_reports = root / "reports" / self.study.name
+
+    def raw_files(self) -> list[Path]:
+        """The raw files that the study reads, as the graph's inputs; those that it simulates need not exist yet."""
+        data, split = self.study.data, self.study.split
+        if isinstance(data, EventData):
+            patterns = [*data.events, *([data.item_table.file] if data.item_table else [])]
+            patterns += [split.test] if split.how == "listed" else []
+        elif self.study.simulated and self.raw == self.root / "data" / "raw" / data.name:
+            dates = enumerate(data.simulate.log_dates)
+            logs = [self.raw / "training_set" / f"log_{n}_{date}_000000000000.csv.gz" for n, date in dates]
+            return [*logs, self.raw / "track_features" / "tf_000000000000.csv"]
+        else:
+            patterns = ["**/log_*.csv", "**/log_*.csv.gz", "**/tf_*.csv", "**/tf_*.csv.gz"]
+        return sorted({path for pattern in patterns for path in self.raw.glob(pattern)})
+
+    def record(self, notebook: str) -> Path:
+        """The file that tells what a notebook ran with."""
+        return self.runs / "records" / f"{notebook}.json"
+
+    def run_folder(self, run: Run) -> Path:
+        """The folder of one training: model/, ranks.parquet, history.csv, config.json."""
+        return self.runs / "gru4rec" / run.name
+
+    def baseline_folder(self, name: str) -> Path:
+        """The folder of one baseline: ranks.parquet."""
+        return self.runs / "baselines" / name
+
+    @property
+    def note(self) -> str:
+        """What is written on every figure of simulated data, and nothing on others."""
+        return "simulated data" if self.study.simulated else ""
