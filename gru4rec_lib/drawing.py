@@ -1,0 +1,96 @@
+"""What the figures share: one width, one look for each name, bars that carry their numbers, words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import cycle
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from gru4rec_lib.config import INPUT_FORMS, LOSSES
+
+WIDTH = 8.5  # cm
+SMALL = 6  # pt
+QUIET = "0.4"  # the grey of what explains
+
+
+def new_figure(height: float, rows: int = 1, columns: int = 1, **options) -> tuple[Figure, *tuple[Axes, ...]]:
+    """Make an empty figure of one column's width.
+
+    Args:
+        height: of the figure, in cm.
+        rows: of its panels.
+        columns: of its panels.
+        options: of `plt.subplots`.
+
+    Returns:
+        The figure and its panels, row by row. Made through pyplot, so that a notebook learns how to show figures;
+        closed there, so that it shows each one once.
+    """
+    size = (WIDTH / 2.54, height / 2.54)
+    figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False, **options)
+    plt.close(figure)
+    return figure, *axes.flat
+
+
+def looks(names: Iterable[str]) -> dict[str, dict]:
+    """Give each input form or loss its look, the same in every figure whichever others stand beside it.
+
+    Args:
+        names: what is drawn; repeats are allowed.
+
+    Returns:
+        For each name, in the study's order: color, marker and linestyle of the style file.
+    """
+    present = set(names)
+    styles = list(plt.rcParams["axes.prop_cycle"])
+    forms = (*INPUT_FORMS, *sorted(present.difference(INPUT_FORMS, LOSSES)))
+    # Losses take theirs from the other end, so that nobody reads a form for a loss.
+    known = [*zip(forms, cycle(styles), strict=False), *zip(LOSSES, cycle(styles[::-1]), strict=False)]
+    return {name: look for name, look in known if name in present}
+
+
+def legend(figure: Figure, named: dict[str, dict], columns: int) -> None:
+    """Say above the panels which look belongs to which name.
+
+    Args:
+        figure: to draw in.
+        named: from `looks`.
+        columns: of the legend.
+    """
+    lines = [plt.Line2D([], [], **look) for look in named.values()]
+    figure.legend(lines, [say(name) for name in named], loc="outside upper center", ncols=columns)
+
+
+def bars(ax: Axes, names: Sequence[str], values: Sequence[float], texts: Sequence[str]) -> None:
+    """Draw lying bars from top to bottom with a text at the end of each, so that the axis needs no numbers.
+
+    Args:
+        ax: to draw in.
+        names: one a bar.
+        values: one a bar, 0 or above.
+        texts: one a bar.
+    """
+    ax.bar_label(ax.barh(range(len(names)), values, height=0.7), texts, padding=3, fontsize=7)
+    ax.set_yticks(range(len(names)), names)
+    ax.set_xticks([])
+    ax.spines["bottom"].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+    ax.invert_yaxis()
+
+
+def say(name: str) -> str:
+    """Turn a name of the vocabulary into a word: `one_hot` is one-hot."""
+    return name.replace("_", "-")
+
+
+def count(number: int, noun: str) -> str:
+    """Say how many there are: 1 track, 1,234 tracks."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def percent(share: float) -> str:
+    """Say a share (0 to 1) in percent: 12.3 %."""
+    return "< 0.1 %" if 0 < share < 0.0005 else f"{100 * share:.1f} %"

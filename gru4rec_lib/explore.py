@@ -1,0 +1,183 @@
+"""What the sessions look like: the frames behind Table 1 and the exploration figures.
+
+Every function is pure: the events table of `read.py` in, a small tidy frame out. A frame has the name of the figure
+that draws it, so `figures.draw("long_tail", explore.long_tail(events), folder)` is the whole way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+
+from gru4rec_lib.config import EventData, MssdData, Training
+
+# Table 1 of the paper; `mini` stands in its progress report only.
+PUBLISHED_TABLE_1 = {
+    "full": {"events": 2_250_000_000, "tracks": 3_700_000, "sessions": 150_000_000},
+    "dataset03": {"events": 6_066_614, "tracks": 505_195, "sessions": 365_448},
+    "mini": {"events": 167_880, "tracks": 50_704, "sessions": 10_000},
+}
+
+# The progress report's figure 2 calls a track rare that was played so often or less.
+RARE = 10
+
+SKIPS = ("skip_1", "skip_2", "skip_3")
+
+
+def published(data: MssdData | EventData) -> Mapping[str, int] | None:
+    """The row of `PUBLISHED_TABLE_1` that a study compares itself with, if any.
+
+    Args:
+        data: the study's data.
+    """
+    return PUBLISHED_TABLE_1.get(getattr(data, "published", None))
+
+
+def table_1(events: pd.DataFrame, published: Mapping[str, int] | None = None) -> pd.DataFrame:
+    """Count events, tracks and sessions, beside the published counts where there are any.
+
+    Args:
+        events: one row an event; columns session and item.
+        published: a row of `PUBLISHED_TABLE_1`, to compare with.
+
+    Returns:
+        One row a quantity (events, tracks, sessions). Columns: quantity; count (int64); with `published` also
+        published (int64) and difference_percent (float64, of the published count; above 0: more here).
+    """
+    counts = {
+        "events": len(events),
+        "tracks": events["item"].nunique(),
+        "sessions": events["session"].nunique(),
+    }
+    table = pd.DataFrame({"quantity": list(counts), "count": list(counts.values())})
+    if published is None:
+        return table
+    table["published"] = table["quantity"].map(published)
+    table["difference_percent"] = 100 * (table["count"] / table["published"] - 1)
+    return table
+
+
+def play_counts(events: pd.DataFrame) -> pd.DataFrame:
+    """Count the plays of every track.
+
+    Args:
+        events: one row an event; column item.
+
+    Returns:
+        One row a played track, most played first, equal ones by id. Columns: item (str), plays (int64).
+    """
+    plays = events["item"].value_counts(sort=False)
+    plays = plays[plays > 0]  # a categorical column may know tracks that no row has
+    counts = pd.DataFrame({"item": plays.index.astype(str), "plays": plays.to_numpy()})
+    return counts.sort_values(["plays", "item"], ascending=[False, True], ignore_index=True)
+
+
+def plays_per_track(events: pd.DataFrame) -> pd.DataFrame:
+    """Count the rare tracks and the others (the progress report's figure 2).
+
+    Args:
+        events: one row an event; column item.
+
+    Returns:
+        Two rows: tracks with 10 plays or fewer, and with more. Columns: plays (str), tracks (int64), share (float64,
+        of all played tracks, 0 to 1).
+    """
+    rare = play_counts(events)["plays"] <= RARE
+    tracks = np.array([rare.sum(), (~rare).sum()])
+    names = [f"{RARE} plays or fewer", f"more than {RARE} plays"]
+    return pd.DataFrame({"plays": names, "tracks": tracks, "share": tracks / max(len(rare), 1)})
+
+
+def long_tail(events: pd.DataFrame) -> pd.DataFrame:
+    """Tell how many tracks were played how often, without loss and short: one row for each number of plays.
+
+    Args:
+        events: one row an event; column item.
+
+    Returns:
+        Most plays first. Columns: plays (int64); tracks (int64, played exactly so often); rank (int64, tracks played
+        so often or more: the last place that such a track has among all).
+    """
+    tracks = play_counts(events)["plays"].value_counts().sort_index(ascending=False)
+    return pd.DataFrame({"plays": tracks.index, "tracks": tracks.to_numpy(), "rank": tracks.cumsum().to_numpy()})
+
+
+def session_lengths(events: pd.DataFrame) -> pd.DataFrame:
+    """Tell how many sessions have how many events.
+
+    Args:
+        events: one row an event; column session.
+
+    Returns:
+        Shortest first. Columns: length (int64, events); sessions (int64); share (float64, of all sessions, 0 to 1).
+    """
+    lengths = events.groupby("session", observed=True).size()
+    sessions = lengths.value_counts().sort_index()
+    shares = sessions.to_numpy() / max(len(lengths), 1)
+    return pd.DataFrame({"length": sessions.index, "sessions": sessions.to_numpy(), "share": shares})
+
+
+def has_skips(events: pd.DataFrame) -> bool:
+    """Whether the events tell skips, as MSSD logs do.
+
+    Args:
+        events: one row an event.
+    """
+    return set(SKIPS) <= set(events)
+
+
+def skips_by_position(events: pd.DataFrame) -> pd.DataFrame:
+    """Tell how often a track is skipped at each place of a session.
+
+    Args:
+        events: one row an event; columns position and the MSSD's skip_1, skip_2 and skip_3 (bool).
+
+    Returns:
+        One row a position. Columns: position (from 1); plays (int64); skip_1, skip_2, skip_3 (float64, share of the
+        plays there, 0 to 1).
+
+    Raises:
+        ValueError: the events carry no skips; only MSSD logs do.
+    """
+    missing = [column for column in SKIPS if column not in events]
+    if missing:
+        raise ValueError(f"skips_by_position: the events have no column {', '.join(missing)}; only MSSD logs carry it")
+    places = events.groupby("position", observed=True)
+    shares = places[list(SKIPS)].mean().astype("float64")
+    shares.insert(0, "plays", places.size())
+    return shares.reset_index()
+
+
+def model_diagram(
+    training: Training,
+    content: str = "features of the track",
+    input_forms: Iterable[str] = ("one_hot", "embedding", "content", "content_mlp"),
+) -> pd.DataFrame:
+    """List the boxes of the model (figure 1 of the paper) with the sizes that a study gives them.
+
+    Args:
+        training: the study's settings.
+        content: what the content of a track is here, such as "28 standardised features".
+        input_forms: the alternatives to show, in this order.
+
+    Returns:
+        One row a box. Columns: order (int64, from the input on; boxes of one order are alternatives), label, detail.
+    """
+    inputs = {
+        "one_hot": "a learned row of the GRU for each track",
+        "embedding": f"{training.embedding_units} learned numbers for each track",
+        "shared": "the same row that scores the track",
+        "content": content,
+        "content_mlp": f"{content}, dense {'+'.join(map(str, training.mlp_units))}, relu",
+    }
+    layers = "" if training.layers == 1 else f"{training.layers} layers of "
+    boxes = [
+        (1, "input track", "the one now playing"),
+        *((2, form, inputs[form]) for form in input_forms),
+        (3, "GRU", f"{layers}{training.hidden_units} units"),
+        (4, "dropout", f"{100 * training.dropout_hidden:g} % of the units, in training only"),
+        (5, "scores", "one for every track of the catalogue"),
+    ]
+    return pd.DataFrame(boxes, columns=["order", "label", "detail"])

@@ -1,0 +1,260 @@
+"""Every figure of the study, drawn from its own CSV.
+
+A figure is a pure function of one tidy frame. `draw` writes the frame beside the pictures and draws what it wrote, so
+that `redraw` gives the same bytes again from the CSV files alone, without data or training. Figures have the width of
+one column (8.5 cm) and are drawn at their printed size; what else they look like stands in style.mplstyle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
+
+from gru4rec_lib.diagram import model_diagram
+from gru4rec_lib.drawing import QUIET, SMALL, bars, count, legend, looks, new_figure, percent, say
+
+STYLE = ("default", Path(__file__).with_name("style.mplstyle"))
+NO_DATES = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+LENGTHS = np.array([1, 2, 3, 4, 5, 6, 8, 11, 16, 21, 31, 51, 101, 201, 501, 1001])  # where ranges of lengths start
+
+
+def draw(name: str, frame: pd.DataFrame, folder: Path, note: str = "") -> Figure:
+    """Draw one figure; write <name>.svg and <name>.pdf, and the frame behind them as <name>.csv.
+
+    Args:
+        name: a key of `FIGURES`.
+        frame: what to draw; the figure's function names its columns.
+        folder: where to; made if it is not there.
+        note: a few words set small in a corner, such as "simulated data". Kept as a column of the CSV, so that no
+            redrawing loses it.
+
+    Returns:
+        The figure, for a notebook to show.
+
+    Raises:
+        ValueError: there is no such figure, or the frame has no rows.
+    """
+    if name not in FIGURES:
+        raise ValueError(f"{name}: there is no such figure; known are {', '.join(FIGURES)}")
+    if frame.empty:
+        raise ValueError(f"{name}: the frame has no rows, so there is nothing to draw")
+    if note:
+        frame = frame.assign(note=note)
+    return _draw(name, frame.to_csv(index=False, lineterminator="\n"), folder)
+
+
+def redraw(folder: Path) -> None:
+    """Draw every <name>.csv of a folder again.
+
+    Args:
+        folder: where `draw` wrote.
+
+    Raises:
+        ValueError: there is no .csv file, or one that belongs to no figure.
+    """
+    names = sorted(path.stem for path in folder.glob("*.csv"))
+    if not names or not FIGURES.keys() >= set(names):
+        found = ", ".join(names) or "no .csv file"
+        raise ValueError(f"{folder}: expected the .csv files of figures ({', '.join(FIGURES)}), found {found}")
+    for name in names:
+        _draw(name, (folder / f"{name}.csv").read_text(encoding="utf-8"), folder)
+
+
+def _draw(name: str, text: str, folder: Path) -> Figure:
+    # Drawn from the CSV's text and not from a frame in memory, so that drawing again cannot give another figure.
+    frame = pd.read_csv(StringIO(text), keep_default_na=False, na_values=[""])
+    folder.mkdir(parents=True, exist_ok=True)
+    with plt.style.context(STYLE):
+        figure = FIGURES[name](frame)
+        if "note" in frame:
+            figure.supxlabel(frame["note"].iloc[0], x=0.99, ha="right", fontsize=SMALL, style="italic", color=QUIET)
+        for kind, metadata in NO_DATES.items():
+            part = folder / f".{name}.{kind}.part"
+            figure.savefig(part, format=kind, metadata=metadata)
+            part.replace(folder / f"{name}.{kind}")
+    part = folder / f".{name}.csv.part"
+    part.write_text(text, encoding="utf-8", newline="")
+    part.replace(folder / f"{name}.csv")
+    return figure
+
+
+def plays_per_track(frame: pd.DataFrame) -> Figure:
+    """Compare the number of rare tracks and of others (the progress report's figure 2).
+
+    Args:
+        frame: plays (the bar's name), tracks, share (0 to 1).
+    """
+    figure, ax = new_figure(2.4)
+    shares = zip(frame["tracks"], frame["share"], strict=True)
+    texts = [f"{count(tracks, 'track')} ({percent(share)})" for tracks, share in shares]
+    bars(ax, frame["plays"], frame["tracks"], texts)
+    ax.set_xlabel("number of tracks")
+    return figure
+
+
+def long_tail(frame: pd.DataFrame) -> Figure:
+    """Show the plays of a track against its place by plays, both on logarithmic axes.
+
+    Args:
+        frame: plays (falling), tracks (played exactly so often), rank (tracks played so often or more).
+    """
+    figure, ax = new_figure(5.4)
+    plays, last = frame["plays"].to_numpy(), frame["rank"].to_numpy()
+    first = last - frame["tracks"].to_numpy() + 1
+    ax.loglog(np.ravel([first, last], "F"), np.repeat(plays, 2), marker=".", markersize=1.2)
+    ax.set(xlim=(0.8, 1.25 * last[-1]), ylim=(0.8, 1.5 * plays[0]))
+    ax.set(xlabel="place of the track, most played first", ylabel="plays of the track")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axis.set_minor_formatter(NullFormatter())
+    heard = np.cumsum(plays * frame["tracks"].to_numpy())
+    row = np.searchsorted(2 * heard, heard[-1])  # the tracks at whose plays half of all plays is reached
+    half = last[row] - (heard[row] - heard[-1] / 2) // plays[row]
+    text = f"half of all plays go to\n{count(int(half), 'track')} ({percent(half / last[-1])})"
+    line = {"arrowstyle": "-", "color": QUIET, "linewidth": 0.6, "shrinkA": 2, "shrinkB": 2}
+    look = {"textcoords": "axes fraction", "ha": "right", "va": "top", "color": QUIET, "arrowprops": line}
+    ax.annotate(text, (half, plays[row]), (1, 1), **look)
+    ax.plot(half, plays[row], color=QUIET, marker="o")
+    return figure
+
+
+def session_lengths(frame: pd.DataFrame) -> Figure:
+    """Show the share of the sessions by length; many different lengths are put together in ranges.
+
+    Args:
+        frame: length (events), sessions, share (0 to 1).
+    """
+    lengths = frame["length"].to_numpy()
+    longest = lengths.max()
+    starts = np.arange(lengths.min(), longest + 1)
+    if len(starts) > 20:
+        starts = LENGTHS
+    ends = np.append(starts[1:] - 1, max(longest, starts[-1]))
+    share = np.histogram(lengths, [*starts, np.inf], weights=frame["share"])[0]
+    used = (starts <= longest) & (ends >= lengths.min())
+    names = [f"{a} to {b}" if b > a else f"{a}" for a, b in zip(starts[used], ends[used], strict=True)]
+    figure, ax = new_figure(1.5 + 0.36 * len(names))
+    bars(ax, names, share[used], [percent(value) for value in share[used]])
+    ax.set_title("length of the session (events)")
+    ax.set_xlabel("share of the sessions")
+    return figure
+
+
+def skips_by_position(frame: pd.DataFrame) -> Figure:
+    """Show the share of the plays that are skipped, by place in the session.
+
+    Args:
+        frame: position (from 1), skip_1, skip_2, skip_3 (shares of the plays, 0 to 1).
+    """
+    meanings = {"skip_1": "played very briefly", "skip_2": "played briefly", "skip_3": "not to the end"}
+    figure, ax = new_figure(5.6)
+    apart = 0.18 * np.arange(len(meanings))
+    heights = np.maximum.accumulate(frame[list(meanings)].iloc[-1] - apart) + apart  # labels keep off each other
+    for skip, look in zip(meanings, plt.rcParams["axes.prop_cycle"], strict=False):
+        ax.plot(frame["position"], frame[skip], **look)
+        label = {"textcoords": "offset points", "va": "center", "color": look["color"], "fontsize": 7}
+        ax.annotate(f"{skip}:\n{meanings[skip]}", (frame["position"].iloc[-1], heights[skip]), (7, 0), **label)
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+    ax.set(ylim=(0, 1), xlabel="position in the session", ylabel="share of the plays skipped")
+    return figure
+
+
+def split_sizes(frame: pd.DataFrame) -> Figure:
+    """Show how large training, validation and test are.
+
+    Args:
+        frame: part, sessions, events, items.
+    """
+    figure, *axes = new_figure(6.2, rows=3)
+    for ax, column, name in zip(axes, ("sessions", "events", "items"), ("sessions", "events", "tracks"), strict=True):
+        bars(ax, frame["part"], frame[column], [f"{n:,}" for n in frame[column]])
+        ax.set_title(name)
+    return figure
+
+
+def learning_curves(frame: pd.DataFrame) -> Figure:
+    """Show validation Recall@20 and training loss by epoch: two panels for each loss, a line for each run.
+
+    Args:
+        frame: input_form, loss, seed, epoch (from 1), train_loss, validation_recall_at_20 (0 to 1).
+    """
+    columns = {"validation_recall_at_20": "validation\nRecall@20", "train_loss": "training\nloss"}
+    losses, forms = looks(frame["loss"]), looks(frame["input_form"])
+    thin = {"markevery": int(np.ceil(frame["epoch"].max() / 8)), "linewidth": 1, "markersize": 3}
+    height = 1.3 + 2.7 * len(losses) + 0.2 * len(forms)
+    figure, *axes = new_figure(height, rows=len(losses), columns=2, sharex=True)
+    for pair, loss in zip(np.reshape(axes, (-1, 2)), losses, strict=True):
+        runs = frame[frame["loss"] == loss].sort_values("epoch")
+        pair[0].set_title(say(loss), fontweight="bold")
+        for ax, column in zip(pair, columns, strict=True):
+            for (form, _), run in runs.groupby(["input_form", "seed"]):
+                ax.plot(run["epoch"], run[column], **forms[form] | thin)
+            ax.set_ylabel(columns[column])
+            ax.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+            ax.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+        best = frame["validation_recall_at_20"].max()
+        pair[0].set_ylim(0, 1.1 * best if best > 0 else 1)  # one scale for all losses: Recall can be compared
+    for ax in axes[-2:]:
+        ax.set_xlabel("epoch")
+    legend(figure, forms, columns=2)
+    return figure
+
+
+def table_2(frame: pd.DataFrame) -> Figure:
+    """Show Recall@20 and MRR@20 of every model under the protocol `known`; baselines as reference lines.
+
+    Args:
+        frame: rows of table_2.csv: model, input_form, loss, seed, protocol, recall_at_20, mrr_at_20 (0 to 1). With
+            several seeds a mark is their mean, and a line goes from the lowest to the highest.
+
+    Raises:
+        ValueError: no row has the protocol `known`.
+    """
+    frame = frame[frame["protocol"] == "known"]
+    if frame.empty:
+        raise ValueError("table_2: no row has the protocol `known`")
+    trained, others = frame[frame["input_form"].notna()], frame[frame["input_form"].isna()]
+    forms = list(looks(trained["input_form"]))
+    losses = {loss: look | {"linestyle": ""} for loss, look in looks(trained["loss"]).items()}
+    shifts = dict(zip(losses, (np.arange(len(losses)) + 0.5) / max(len(losses), 1) - 0.5, strict=True))
+    size = 0.25 + 0.17 * len(losses)  # of a form's row, cm
+    below = len(forms) + 0.4 / size * np.arange(len(others))
+    figure, *axes = new_figure(2.4 + size * len(forms) + 0.4 * len(others), columns=2, sharey=True)
+    for ax, column, name in zip(axes, ("recall_at_20", "mrr_at_20"), ("Recall@20", "MRR@20"), strict=True):
+        ax.vlines(others[column], -0.5, below, color="0.65", linewidth=0.7, linestyle="--", zorder=1)
+        ax.plot(others[column], below, color="0.35", marker="d", linestyle="")
+        for (form, loss), runs in trained.groupby(["input_form", "loss"])[column]:
+            place = forms.index(form) + 0.8 * shifts[loss]
+            ax.hlines(place, runs.min(), runs.max(), color=losses[loss]["color"])
+            ax.plot(runs.mean(), place, **losses[loss])
+        for line in np.arange(len(forms)) + 0.5:
+            ax.axhline(line, color="0.9", linewidth=0.6, linestyle="-", marker="", zorder=0)
+        ax.set_xlim(0, 1.06 * frame[column].max() or 1)
+        ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}".removeprefix("0") or "0")
+        ax.tick_params(axis="y", length=0)
+        ax.set_xlabel(name)
+    axes[0].set_yticks([*range(len(forms)), *below], [say(name) for name in (*forms, *others["model"])])
+    axes[0].set_ylim(axes[0].get_yticks().max() + 0.5, -0.5)
+    legend(figure, losses, columns=3)
+    return figure
+
+
+FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {
+    "model_diagram": model_diagram,
+    "plays_per_track": plays_per_track,
+    "long_tail": long_tail,
+    "session_lengths": session_lengths,
+    "skips_by_position": skips_by_position,
+    "split_sizes": split_sizes,
+    "learning_curves": learning_curves,
+    "table_2": table_2,
+}

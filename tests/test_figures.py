@@ -1,0 +1,315 @@
+import warnings
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.patches import FancyBboxPatch
+
+from gru4rec_lib import drawing, explore, figures
+from gru4rec_lib.config import INPUT_FORMS, LOSSES, Training
+
+FORMS = ("one_hot", "embedding", "content", "content_mlp")
+THREE = ("cross_entropy", "bpr", "bpr_max")
+
+
+def a_learning_curve(forms=FORMS, losses=THREE, seeds=(1,), epochs=10):
+    columns = ["input_form", "loss", "seed", "epoch", "train_loss", "validation_recall_at_20"]
+    rows = [
+        (form, loss, seed, epoch, 8 / epoch + 0.1 * i, (0.24 - 0.03 * i) * (1 - 0.5**epoch) + 0.001 * seed)
+        for i, form in enumerate(forms)
+        for loss in losses
+        for seed in seeds
+        for epoch in range(1, epochs + 1)
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def a_table_2(baselines=("most_popular", "sequential_rules"), seeds=(1,), forms=FORMS, losses=THREE):
+    columns = ["model", "input_form", "loss", "seed", "protocol", "recall_at_20", "mrr_at_20"]
+    trained = [
+        ("gru4rec", form, loss, seed, "known", 0.24 / (1 + i + j) + 0.01 * seed, 0.08 / (1 + i + j) + 0.004 * seed)
+        for i, form in enumerate(forms)
+        for j, loss in enumerate(losses)
+        for seed in seeds
+    ]
+    others = [(name, None, None, None, "known", 0.07 + 0.02 * i, 0.02 + 0.01 * i) for i, name in enumerate(baselines)]
+    table = pd.DataFrame([*trained, *others], columns=columns)
+    return pd.concat([table, table.assign(protocol="open", recall_at_20=0.9, mrr_at_20=0.9)])
+
+
+def a_long_tail(tracks):
+    counts = pd.Series((2000 / (np.arange(tracks) + 1)).astype(int) + 1).value_counts().sort_index(ascending=False)
+    return pd.DataFrame({"plays": counts.index, "tracks": counts.to_numpy(), "rank": counts.cumsum().to_numpy()})
+
+
+def lengths(longest):
+    share = np.full(longest - 1, 1 / (longest - 1))
+    return pd.DataFrame({"length": range(2, longest + 1), "sessions": 1, "share": share})
+
+
+def skips(*shares):
+    return pd.DataFrame({"position": range(1, 21)} | {f"skip_{i + 1}": share for i, share in enumerate(shares)})
+
+
+SIZES = {"part": ["train", "validation", "test"], "sessions": [164_430, 18_270, 182_748]}
+SPLIT = pd.DataFrame(SIZES | {"events": [2_700_123, 300_456, 3_032_111], "items": [360_400, 98_123, 360_200]})
+RARE = pd.DataFrame({"plays": ["10 or fewer", "more than 10"], "tracks": [447_000, 1], "share": [0.88, 0.0001]})
+MORE = ("item_knn", "markov", "sknn", "v_sknn", "stan", "content_knn", "session_popular", "most_popular", "random")
+FRAMES = {
+    "model_diagram": explore.model_diagram(Training(dropout_hidden=0.1), "28 standardised features"),
+    "plays_per_track": RARE,
+    "long_tail": a_long_tail(50_000),
+    "session_lengths": lengths(20),
+    "skips_by_position": skips(0.4, 0.5, 0.65),
+    "split_sizes": SPLIT,
+    "learning_curves": a_learning_curve(),
+    "table_2": a_table_2(),
+}
+# What is unlike the frames above: tiny, huge, many, one, equal.
+EDGES = [
+    ("model_diagram", explore.model_diagram(Training(layers=2, mlp_units=(128, 64, 32)), "artist, tags and duration")),
+    ("model_diagram", explore.model_diagram(Training(), "28 features", INPUT_FORMS)),
+    ("long_tail", a_long_tail(1)),
+    ("long_tail", a_long_tail(300)),
+    ("long_tail", pd.DataFrame({"plays": [1], "tracks": [9], "rank": [9]})),
+    ("session_lengths", lengths(800)),
+    ("session_lengths", lengths(3)),
+    ("skips_by_position", skips(0.0, 0.0, 0.0)),
+    ("skips_by_position", skips(0.6, 0.6, 0.61).head(1)),
+    ("learning_curves", a_learning_curve(FORMS[:1], THREE[:1], epochs=1)),
+    ("learning_curves", a_learning_curve(FORMS, THREE[:1], seeds=(1, 2, 3), epochs=100)),
+    ("learning_curves", a_learning_curve(FORMS[:1], THREE[:1], epochs=3).assign(validation_recall_at_20=0.0)),
+    ("learning_curves", a_learning_curve([*INPUT_FORMS, "hybrid_concat", "hybrid_gate"], LOSSES)),
+    ("table_2", a_table_2(baselines=MORE, seeds=(1, 2, 3))),
+    ("table_2", a_table_2(forms=[*INPUT_FORMS, "hybrid_concat", "hybrid_gate"], losses=LOSSES)),
+    ("table_2", a_table_2(forms=FORMS[:1], losses=THREE[:1])),
+    ("table_2", a_table_2().query("input_form.isna()")),
+    ("table_2", a_table_2(baselines=())),
+]
+EVERY = [*FRAMES.items(), *EDGES]
+NAMES = [name for name, _ in EVERY]
+
+
+def drawn(name, frame):
+    with plt.style.context(figures.STYLE):
+        figure = figures.FIGURES[name](frame)
+        figure.draw_without_rendering()
+    return figure
+
+
+def texts(figure):
+    """Every text that is really drawn: ticks out of view are not."""
+    found = [*figure.texts, *(text for legend in figure.legends for text in legend.get_texts())]
+    for ax in figure.axes:
+        found += [*ax.texts, *(ax.title, ax._left_title, ax._right_title)]
+        if ax.axison:
+            for axis in (ax.xaxis, ax.yaxis):
+                low, high = sorted(axis.get_view_interval())
+                found += [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+                found.append(axis.label)
+    return [text for text in found if text.get_visible() and text.get_text()]
+
+
+def test_every_figure_has_a_frame_here():
+    assert list(FRAMES) == list(figures.FIGURES)
+
+
+@pytest.mark.parametrize(("name", "frame"), EVERY, ids=NAMES)
+def test_texts_are_in_the_figure_large_enough_and_apart_and_axes_are_named(name, frame):
+    figure = drawn(name, frame)
+    boxes = {text: text.get_window_extent() for text in texts(figure)}  # in pixels, 200 an inch
+    assert min(text.get_fontsize() for text in boxes) >= 6
+    assert figure.get_size_inches()[0] == pytest.approx(8.5 / 2.54)
+    whole = figure.bbox
+    for text, box in boxes.items():
+        inside = whole.x0 <= box.x0 and whole.y0 <= box.y0 and box.x1 <= whole.x1 and box.y1 <= whole.y1
+        assert inside, f"{text.get_text()!r} leaves the figure"
+    pairs = [(a, b) for a in boxes for b in boxes if id(a) < id(b) and boxes[a].padded(4, 0).overlaps(boxes[b])]
+    assert not [(a.get_text(), b.get_text()) for a, b in pairs]
+    for ax in figure.axes:
+        if ax.axison and len(ax.get_xticks()) and ax.get_subplotspec().is_last_row():
+            assert ax.get_xlabel()
+        if ax.axison and any(label.get_text().isdigit() for label in ax.get_yticklabels()):
+            assert ax.get_ylabel() or ax.get_title(loc="left")
+
+
+def test_the_check_of_texts_sees_two_on_one_place():
+    figure = drawn("plays_per_track", RARE)
+    label = figure.axes[0].xaxis.label
+    twin = figure.text(*figure.transFigure.inverted().transform(label.get_window_extent().min), "on top of it")
+    assert label.get_window_extent().overlaps(twin.get_window_extent())
+    assert {label, twin} <= set(texts(figure))
+
+
+def test_a_figure_is_drawn_again_to_the_same_bytes(tmp_path):
+    names = ("model_diagram", "plays_per_track", "table_2")
+    for name in names:
+        figures.draw(name, FRAMES[name], tmp_path, "simulated data")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert set(before) == {f"{name}.{kind}" for name in names for kind in ("svg", "pdf", "csv")}
+    for path in [*tmp_path.glob("*.svg"), *tmp_path.glob("*.pdf")]:
+        path.unlink()
+    with plt.rc_context({"font.size": 30, "axes.grid": True, "svg.fonttype": "path"}):  # somebody's own taste
+        figures.redraw(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    for name in names:
+        assert b"simulated data</text>" in before[f"{name}.svg"]
+        assert b"/FontFile2" in before[f"{name}.pdf"]
+        assert b"CreationDate" not in before[f"{name}.pdf"]
+        assert b"<dc:date>" not in before[f"{name}.svg"]
+
+
+def test_the_csv_is_the_frame(tmp_path):
+    figures.draw("split_sizes", SPLIT, tmp_path)
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "split_sizes.csv"), SPLIT)
+    assert b"\r" not in (tmp_path / "split_sizes.csv").read_bytes()
+    figures.draw("split_sizes", SPLIT, tmp_path, "simulated data")
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "split_sizes.csv"), SPLIT.assign(note="simulated data"))
+
+
+def test_drawing_leaves_no_open_figure_and_no_style_behind(tmp_path):
+    before = dict(plt.rcParams)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(plt.rcParams["figure.max_open_warning"] + 1):
+            drawn("plays_per_track", RARE)
+        figures.draw("plays_per_track", RARE, tmp_path)
+    assert plt.get_fignums() == []
+    assert dict(plt.rcParams) == before
+
+
+def test_an_unfinished_drawing_leaves_the_old_files(tmp_path, monkeypatch):
+    figures.draw("split_sizes", SPLIT, tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def broken(self, path, **_):
+        path.write_text("half a figu")
+        raise OSError("no space left")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", broken)
+    with pytest.raises(OSError, match="no space left"):
+        figures.draw("split_sizes", SPLIT.head(1), tmp_path)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_what_cannot_be_drawn_is_said(tmp_path):
+    with pytest.raises(ValueError, match="pie: there is no such figure; known are model_diagram, plays_per_track"):
+        figures.draw("pie", RARE, tmp_path)
+    with pytest.raises(ValueError, match="split_sizes: the frame has no rows"):
+        figures.draw("split_sizes", SPLIT.head(0), tmp_path)
+    with pytest.raises(ValueError, match="no row has the protocol `known`"):
+        figures.draw("table_2", a_table_2().query("protocol == 'open'"), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_redraw_says_what_it_cannot_draw(tmp_path):
+    with pytest.raises(ValueError, match=r"found no \.csv file"):
+        figures.redraw(tmp_path)
+    (tmp_path / "table_1.csv").write_text("quantity,count\nevents,1\n")
+    with pytest.raises(ValueError, match="found table_1"):
+        figures.redraw(tmp_path)
+
+
+def test_every_text_of_the_diagram_is_in_a_box():
+    for name, frame in EVERY:
+        if name == "model_diagram":
+            figure = drawn(name, frame)
+            patches = [patch for patch in figure.findobj(FancyBboxPatch) if patch.get_linestyle() != "--"]
+            boxes = [patch.get_window_extent() for patch in patches]
+            assert len(boxes) == len(frame)
+            inside = [text for text in texts(figure) if text.get_text() not in ("state", "one of")]
+            assert len(inside) > len(frame)
+            for text in inside:
+                (x0, y0), (x1, y1) = text.get_window_extent().get_points()
+                assert any(b.x0 < x0 and x1 < b.x1 and b.y0 < y0 and y1 < b.y1 for b in boxes), text
+
+
+def test_plays_per_track_writes_counts_and_shares_on_the_bars():
+    figure = drawn("plays_per_track", RARE)
+    assert [bar.get_width() for bar in figure.axes[0].patches] == [447_000, 1]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["447,000 tracks (88.0 %)", "1 track (< 0.1 %)"]
+
+
+@pytest.mark.parametrize(
+    ("plays", "tracks", "half"),
+    [
+        ([4, 2, 1], [1, 1, 2], 1),  # 8 plays: the first track has half of them
+        ([3, 2, 1], [1, 1, 3], 2),  # 8 plays: 3, then 5
+        ([1], [9], 5),  # 9 plays: the fifth track passes 4.5
+        ([5, 1], [1, 15], 6),  # 20 plays: 5 and five of the single ones
+    ],
+)
+def test_long_tail_says_how_many_tracks_have_half_of_the_plays(plays, tracks, half):
+    figure = drawn("long_tail", pd.DataFrame({"plays": plays, "tracks": tracks, "rank": np.cumsum(tracks)}))
+    (text,) = figure.axes[0].texts
+    words = "1 track " if half == 1 else f"{half} tracks "
+    assert text.get_text().startswith(f"half of all plays go to\n{words}(")
+    curve, mark = figure.axes[0].lines
+    assert mark.get_xdata()[0] == half
+    assert curve.get_xdata()[-1] == sum(tracks)
+    assert list(curve.get_ydata()) == list(np.repeat(plays, 2))
+
+
+def test_session_lengths_are_bars_of_one_length_each_while_there_are_few():
+    ax = drawn("session_lengths", lengths(20)).axes[0]
+    assert [label.get_text() for label in ax.get_yticklabels()] == [str(n) for n in range(2, 21)]
+
+
+def test_many_session_lengths_are_put_together_and_none_is_lost():
+    frame = pd.DataFrame({"length": [2, 7, 30, 5000], "sessions": 1, "share": [0.1, 0.2, 0.3, 0.4]})
+    ax = drawn("session_lengths", frame).axes[0]
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    share = dict(zip(names, (bar.get_width() for bar in ax.patches), strict=True))
+    assert (names[0], names[-1]) == ("2", "1001 to 5000")
+    assert {name: value for name, value in share.items() if value} == pytest.approx(
+        {"2": 0.1, "6 to 7": 0.2, "21 to 30": 0.3, "1001 to 5000": 0.4}
+    )
+
+
+def test_table_2_shows_means_of_the_known_protocol_at_their_place():
+    table = a_table_2(seeds=(1, 3))
+    for ax, column in zip(drawn("table_2", table).axes, ("recall_at_20", "mrr_at_20"), strict=True):
+        rows = table.query("protocol == 'known'")
+        means = rows[rows["input_form"].notna()].groupby(["input_form", "loss"])[column].mean()
+        points = {
+            (FORMS[round(line.get_ydata()[0])], line.get_color()): line.get_xdata()[0]
+            for line in ax.lines
+            if len(line.get_xdata()) == 1
+        }
+        with plt.style.context(figures.STYLE):
+            colors = {loss: look["color"] for loss, look in drawing.looks(LOSSES).items()}
+        assert points == pytest.approx({(form, colors[loss]): value for (form, loss), value in means.items()})
+        assert ax.get_xlim()[1] < 0.5  # nothing of the protocol `open`, whose scores are 0.9 here
+        baselines = next(line for line in ax.lines if to_hex(line.get_color()) == to_hex("0.35"))
+        assert list(baselines.get_xdata()) == list(rows[rows["input_form"].isna()][column])
+    names = [label.get_text() for label in drawn("table_2", table).axes[0].get_yticklabels()]
+    assert names == ["one-hot", "embedding", "content", "content-mlp", "most-popular", "sequential-rules"]
+
+
+def test_learning_curves_have_a_row_for_each_loss_and_a_line_for_each_run():
+    frame = a_learning_curve(seeds=(1, 2))
+    axes = drawn("learning_curves", frame).axes
+    assert [ax.get_title(loc="left") for ax in axes[::2]] == ["cross-entropy", "bpr", "bpr-max"]
+    assert {len(ax.lines) for ax in axes} == {len(FORMS) * 2}
+    run = frame.query("input_form == 'one_hot' and loss == 'bpr' and seed == 2")
+    drawn_lines = [list(line.get_ydata()) for line in axes[2].lines]
+    assert list(run["validation_recall_at_20"]) in drawn_lines
+
+
+def test_a_name_keeps_its_look_and_no_two_look_alike_in_grey():
+    with plt.style.context(figures.STYLE):
+        every = drawing.looks([*INPUT_FORMS, *LOSSES, "later"])
+        assert drawing.looks(["content", "bpr", "content"]) == {name: every[name] for name in ("content", "bpr")}
+    assert list(every) == [*INPUT_FORMS, "later", *LOSSES]
+    for family in ((*INPUT_FORMS, "later"), LOSSES):
+        assert len({every[name]["marker"] for name in family}) == len(family)
+        assert len({every[name]["color"] for name in family}) == len(family)
+
+
+@pytest.mark.parametrize(
+    ("share", "words"), [(0, "0.0 %"), (0.0004, "< 0.1 %"), (0.0006, "0.1 %"), (0.1234, "12.3 %"), (1, "100.0 %")]
+)
+def test_shares_are_said_in_percent(share, words):
+    assert drawing.percent(share) == words
