@@ -1,0 +1,55 @@
+"""What a notebook needs and does not find when it is run by hand, made on the spot and said so.
+
+In the graph every rule finds its inputs, so no rule depends on this file (`dependencies.py`).
+"""
+
+from __future__ import annotations
+
+from gru4rec_lib.workspace import Workspace
+
+
+def need_raw(place: Workspace) -> None:
+    """Write the study's simulated raw files unless they are there.
+
+    Raises:
+        DataError: the study reads files that are brought by the user, and their folder is missing.
+    """
+    from gru4rec_lib import read, simulate
+
+    if place.raw.is_dir():
+        return
+    if not place.study.simulated:
+        raise read.DataError(
+            f"{place.raw}: there is no such folder; put the raw files there (data/README.md), or set `data`"
+        )
+    print(f"no raw files in {place.raw}: simulating them", flush=True)
+    simulate.simulate(place.raw, **place.study.data.simulate.model_dump())
+
+
+def need_prepared(place: Workspace) -> None:
+    """Prepare the study's arrays unless they are there."""
+    from gru4rec_lib import prepare, read
+
+    if (place.prepared / "prepared.json").exists():
+        return
+    need_raw(place)
+    print(f"no arrays in {place.prepared}: preparing them", flush=True)
+    tables = read.read(place.study.data, place.raw)
+    prepare.prepare(tables, place.study.split, place.raw).save(place.prepared)
+
+
+def need_runs(place: Workspace) -> None:
+    """Train the runs and rank the baselines whose ranks are not there."""
+    from gru4rec_lib import evaluation, experiment, prepare
+
+    need_prepared(place)
+    prepared = prepare.Prepared.load(place.prepared)
+    for run in place.study.runs:
+        folder = place.run_folder(run)
+        if not (folder / "ranks.parquet").exists():
+            print(f"no ranks in {folder}: training", flush=True)
+            trained = experiment.train(run, prepared)
+            experiment.save(folder, run, trained, evaluation.rank(trained.model, prepared, place.study))
+    for name in place.study.baselines:
+        if not (place.baseline_folder(name) / "ranks.parquet").exists():
+            evaluation.rank_baseline(name, prepared, place)

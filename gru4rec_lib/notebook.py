@@ -1,0 +1,113 @@
+"""What every notebook does first and last: its parameters, checked; a record of what ran."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import json
+import platform
+import subprocess
+from pathlib import Path
+
+from gru4rec_lib.config import InputForm, Loss, Run, Strict, Study, check
+from gru4rec_lib.files import replacing
+
+PACKAGES = ("duckdb", "keras", "matplotlib", "numpy", "pandas", "papermill", "pyarrow", "scikit-learn", "scipy")
+PACKAGES += ("snakemake", "tensorflow")
+
+
+class StudyParameters(Strict):
+    """Parameters of a notebook about a whole study.
+
+    Args:
+        study: a file of config/ without its ending, or a path to such a file.
+        data: the folder of the raw files; data/raw/<data set> when empty.
+    """
+
+    study: str
+    data: str = ""
+
+
+class TrainingParameters(Strict):
+    """Parameters of one training; None leaves a setting as the study has it.
+
+    Args:
+        study: as above.
+        input_form, loss, seed, tag: the cell of the grid.
+        learning_rate, batch_size, hidden_units, max_epochs: changes to try; such a run is tagged `custom`.
+    """
+
+    study: str
+    input_form: InputForm
+    loss: Loss
+    seed: int
+    tag: str = ""
+    learning_rate: float | None = None
+    batch_size: int | None = None
+    hidden_units: int | None = None
+    max_epochs: int | None = None
+
+    def run(self, study: Study) -> Run:
+        """The run that is meant."""
+        names = ("learning_rate", "batch_size", "hidden_units", "max_epochs")
+        changes = {name: value for name in names if (value := getattr(self, name)) is not None}
+        run = study.run(self.input_form, self.loss, self.seed, self.tag, **changes)
+        return run.model_copy(update={"tag": self.tag or "custom"}) if changes else run
+
+
+def parameters(kind: type[Strict], scope: dict) -> Strict:
+    """The notebook's parameters, checked.
+
+    papermill only warns of a name that the notebook does not know; here it is an error.
+
+    Args:
+        kind: `StudyParameters` or `TrainingParameters`.
+        scope: the notebook's `globals()`.
+
+    Raises:
+        ConfigError: a parameter is unknown, missing or wrong.
+    """
+    given = {name: scope[name] for name in kind.model_fields if name in scope}
+    # papermill puts what it is given into a cell of its own, which begins so.
+    injected = [cell for cell in scope.get("In", []) if cell.lstrip().startswith("# Parameters")]
+    names = {n.id for cell in injected for n in ast.walk(ast.parse(cell)) if isinstance(n, ast.Name)}
+    return check(kind, given | {name: scope.get(name) for name in names}, "parameters")
+
+
+def record(path: Path, given: Strict) -> dict:
+    """Write what ran: parameters, commit, versions, machine.
+
+    Args:
+        path: the .json file.
+        given: the notebook's parameters.
+
+    Returns:
+        What was written.
+    """
+    facts = {"parameters": given.model_dump(), "commit": commit(), "versions": versions()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    return facts
+
+
+def commit() -> str:
+    """The project's git commit, `+changes` behind it where files differ from it; `unknown` outside git."""
+    root = Path(__file__).resolve().parents[1]
+    try:
+        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True)
+        changes = subprocess.run(
+            ["git", "status", "--porcelain", "--", "gru4rec_lib", "notebooks", "config", "Snakefile"],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return head.stdout.strip() + ("+changes" if changes.stdout.strip() else "")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that numbers depend on."""
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}

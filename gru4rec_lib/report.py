@@ -1,0 +1,152 @@
+"""Tables from ranks, and the published copies of a study."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+from nbconvert import HTMLExporter
+
+from gru4rec_lib import notebook
+from gru4rec_lib.files import replacing
+from gru4rec_lib.metrics import scores
+from gru4rec_lib.workspace import Workspace
+
+CELL = ["model", "input_form", "output_form", "loss", "seed", "tag"]
+TABLE_2 = ["study", *CELL[:-1], "protocol", "n_candidates", "n_targets", "recall_at_20", "mrr_at_20"]
+
+
+def ranks(place: Workspace) -> dict[tuple, pd.DataFrame]:
+    """The ranks of every run and baseline of the study.
+
+    Returns:
+        For each (model, input_form, output_form, loss, seed, tag) the content of its ranks.parquet, baselines first.
+
+    Raises:
+        FileNotFoundError: a run has not been made; the message names its file.
+    """
+    files = {(name, "", "", "", "", ""): place.baseline_folder(name) for name in place.study.baselines}
+    for run in place.study.runs:
+        files["gru4rec", run.input_form, run.output_form, run.loss, run.seed, run.tag] = place.run_folder(run)
+    return {cell: pd.read_parquet(folder / "ranks.parquet") for cell, folder in files.items()}
+
+
+def table_2(place: Workspace) -> pd.DataFrame:
+    """Recall@20 and MRR@20 of every model, a row a run and protocol.
+
+    Returns:
+        The columns of TABLE_2, and `tag` behind them where runs of a cell differ in their settings.
+    """
+    parts = []
+    for cell, table in ranks(place).items():
+        part = scores(table, place.study.evaluation.cutoff)
+        parts.append(part.assign(study=place.study.name, **dict(zip(CELL, cell, strict=True))))
+    table = pd.concat(parts, ignore_index=True)
+    return table[TABLE_2 + (["tag"] if table["tag"].any() else [])]
+
+
+def histories(place: Workspace) -> pd.DataFrame:
+    """Loss and validation scores of every epoch of every run: input_form, loss, seed, tag, epoch, ...
+
+    Returns:
+        Columns input_form, loss, seed, tag, epoch, train_loss, validation_recall_at_20, validation_mrr_at_20, seconds.
+    """
+    parts = [
+        pd.read_csv(place.run_folder(run) / "history.csv")
+        .rename(columns=lambda name: {"loss": "train_loss"}.get(name, name.replace("val_", "validation_")))
+        .assign(input_form=run.input_form, loss=run.loss, seed=run.seed, tag=run.tag)
+        for run in place.study.runs
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    front = ["input_form", "loss", "seed", "tag", "epoch"]
+    return table[front + [name for name in table if name not in front]]
+
+
+def save_table(table: pd.DataFrame, folder: Path, name: str) -> pd.DataFrame:
+    """Write <name>.csv and give the table back, for the notebook to show."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / f"{name}.csv") as path:
+        table.to_csv(path, index=False)
+    return table
+
+
+def pivot(table: pd.DataFrame, score: str = "recall_at_20", protocol: str = "known") -> pd.DataFrame:
+    """Table 2 as the paper prints it: a row a model, a column a loss.
+
+    Args:
+        table: of `table_2`.
+        score: `recall_at_20` or `mrr_at_20`.
+        protocol: `known` or `open`.
+
+    Returns:
+        Means over seeds; a baseline has the same value under every loss.
+    """
+    table = table[table["protocol"] == protocol]
+    name = table["input_form"].where(table["input_form"] != "", table["model"])
+    if "tag" in table:
+        name = name.where(table["tag"] == "", name + " " + table["tag"])
+    trained = table["loss"] != ""
+    wide = table[trained].pivot_table(score, name[trained], "loss", aggfunc="mean", sort=False)
+    for baseline, value in zip(name[~trained], table.loc[~trained, score], strict=True):
+        wide.loc[baseline] = value
+    return wide.rename_axis(index=None, columns=None)
+
+
+def publish(place: Workspace) -> None:
+    """Copy tables and figures to reports/<study> and figures/<study>, executed notebooks as HTML, and a manifest.
+
+    runs/<study>/published.json, written last, tells that it was done. Nothing of the graph reads the copies.
+    """
+    reports, figures = place.published_reports, place.published_figures
+    for folder in (reports, figures):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    for path in sorted(place.tables.glob("*.csv")):
+        shutil.copyfile(path, reports / path.name)
+    for path in sorted(place.figures.iterdir()):
+        shutil.copyfile(path, figures / path.name)
+    minutes = {}
+    for path in sorted(place.runs.rglob("[0-9][0-9]_*.ipynb")):
+        name = path.stem if path.parent == place.runs else f"{path.stem}-{path.parent.name}"
+        executed = nbformat.read(path, as_version=4)
+        minutes[name] = round(executed.metadata["papermill"]["duration"] / 60, 2)
+        (reports / f"{name}.html").write_text(to_html(executed, name), encoding="utf-8")
+    manifest = manifest_of(place, minutes)
+    for path in (reports / "manifest.json", place.runs / "published.json"):
+        with replacing(path) as partial:
+            partial.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+
+def manifest_of(place: Workspace, minutes: dict[str, float]) -> dict:
+    """What made the products: commit, config, versions, data fingerprint, seeds, device, minutes.
+
+    Args:
+        place: the study's.
+        minutes: wall time of each notebook.
+    """
+    from gru4rec_lib.backend import device
+
+    prepared = (place.prepared / "prepared.json").read_bytes()
+    return {
+        "study": place.study.name,
+        "simulated": place.study.simulated,
+        "commit": notebook.commit(),
+        "config": place.study.model_dump(mode="json"),
+        "versions": notebook.versions(),
+        "data_sha256": hashlib.sha256(prepared).hexdigest(),
+        "seeds": sorted({run.seed for run in place.study.runs}),
+        "device": device(),
+        "minutes": minutes,
+        "minutes_total": round(sum(minutes.values()), 1),
+    }
+
+
+def to_html(executed: nbformat.NotebookNode, title: str) -> str:
+    """An executed notebook as one HTML file that needs no network."""
+    exporter = HTMLExporter(require_js_url="", mathjax_url="", exclude_input_prompt=True, exclude_output_prompt=True)
+    body, _ = exporter.from_notebook_node(executed, {"metadata": {"name": title}})
+    return body
