@@ -1,0 +1,215 @@
+"""A study as a graph: raw files -> prepared arrays -> ranks of every run -> tables and figures -> published copies.
+
+`make reproduce` runs it. Every notebook is executed by papermill into runs/<study>/. What a notebook imports of the
+library is among its inputs, and settings are among its parameters: a change re-runs what depends on it.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from gru4rec_lib.dependencies import library_files
+from gru4rec_lib.workspace import Workspace
+
+place = Workspace(config["study"], config.get("data", ""))
+study = place.study
+cells = {run.name: run for run in study.runs}
+
+
+def here(path):
+    """Inside the project, paths are told from its root."""
+    return (
+        os.path.relpath(path, place.root)
+        if Path(path).is_relative_to(place.root)
+        else str(path)
+    )
+
+
+RUNS, PREPARED = here(place.runs), here(place.prepared)
+RAW = [here(path) for path in place.raw_files()]
+STUDY = f"-p study {config['study']}"
+# A job ends when Snakemake does, however that comes about (tied.py); one thread, so that two runs share two cores.
+NOTEBOOK = (
+    f"exec env TF_NUM_INTRAOP_THREADS={{threads}} TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS={{threads}}"
+    f" {sys.executable} -m gru4rec_lib.tied papermill --no-progress-bar --log-output --cwd notebooks"
+)
+TO_LOG = "> {log} 2>&1"
+
+
+def notebook(name):
+    """A notebook, and the library files that it reads."""
+    path = f"notebooks/{name}.ipynb"
+    return [path, *map(here, library_files(Path(path)))]
+
+
+def drawn(*names):
+    return [
+        f"{RUNS}/figures/{name}.{kind}"
+        for name in names
+        for kind in ("svg", "pdf", "csv")
+    ]
+
+
+EXPLORED = ["plays_per_track", "long_tail", "session_lengths"]
+if study.data.layout == "mssd":
+    EXPLORED += ["skips_by_position"]
+
+
+rule all:
+    input:
+        f"{RUNS}/published.json",
+    message:
+        "everything is there"
+
+
+if study.simulated and not config.get("data"):
+
+    rule simulate:
+        input:
+            [here(path) for path in library_files(Path("gru4rec_lib/simulate.py"))],
+            "gru4rec_lib/simulate.py",
+        output:
+            RAW,
+        log:
+            f"{RUNS}/logs/simulate.log",
+        params:
+            sessions=study.data.simulate.sessions,
+            seed=study.data.simulate.seed,
+            dates=list(study.data.simulate.log_dates),
+            signal=study.data.simulate.content_signal,
+        message:
+            "simulate raw files in MSSD layout"
+        shell:
+            f"exec {sys.executable} -m gru4rec_lib.tied {sys.executable} -m gru4rec_lib simulate"
+            " --sessions {params.sessions} --seed {params.seed} --dates {params.dates}"
+            f" --content-signal {{params.signal}} --out {here(place.raw)} {TO_LOG}"
+
+
+rule explore:
+    input:
+        notebook("01_explore_sessions"),
+        RAW,
+    output:
+        f"{RUNS}/01_explore_sessions.ipynb",
+        f"{RUNS}/tables/table_1.csv",
+        drawn(*EXPLORED),
+    log:
+        f"{RUNS}/logs/01_explore_sessions.log",
+    params:
+        data=study.data.model_dump_json(),
+    message:
+        "01_explore_sessions: Table 1 and what the sessions look like"
+    shell:
+        NOTEBOOK
+        + " {input[0]} {output[0]} "
+        + STUDY
+        + f" -p data '{place.raw}' {TO_LOG}"
+
+
+rule preprocess:
+    input:
+        notebook("02_preprocess"),
+        RAW,
+    output:
+        f"{RUNS}/02_preprocess.ipynb",
+        f"{PREPARED}/prepared.json",
+        f"{RUNS}/tables/counts.csv",
+        drawn("split_sizes"),
+    log:
+        f"{RUNS}/logs/02_preprocess.log",
+    params:
+        data=study.data.model_dump_json(),
+        split=study.split.model_dump_json(),
+    message:
+        "02_preprocess: split, index and features"
+    shell:
+        NOTEBOOK
+        + " {input[0]} {output[0]} "
+        + STUDY
+        + f" -p data '{place.raw}' {TO_LOG}"
+
+
+rule train:
+    input:
+        notebook("03_train_gru4rec"),
+        f"{PREPARED}/prepared.json",
+    output:
+        f"{RUNS}/gru4rec/{{run}}/03_train_gru4rec.ipynb",
+        f"{RUNS}/gru4rec/{{run}}/ranks.parquet",
+        f"{RUNS}/gru4rec/{{run}}/history.csv",
+        f"{RUNS}/gru4rec/{{run}}/config.json",
+        f"{RUNS}/gru4rec/{{run}}/model/model.keras",
+    log:
+        f"{RUNS}/logs/03_train_gru4rec-{{run}}.log",
+    params:
+        cell=lambda wildcards: " ".join(
+            f"-p {name} {getattr(cells[wildcards.run], name)}"
+            for name in ("input_form", "loss", "seed", "tag")
+            if getattr(cells[wildcards.run], name)
+        ),
+        settings=lambda wildcards: cells[wildcards.run].model_dump_json(),
+        evaluation=study.evaluation.model_dump_json(),
+    message:
+        "03_train_gru4rec: {wildcards.run}"
+    shell:
+        NOTEBOOK + " {input[0]} {output[0]} " + STUDY + f" {{params.cell}} {TO_LOG}"
+
+
+rule baselines:
+    input:
+        notebook("04_baselines"),
+        f"{PREPARED}/prepared.json",
+    output:
+        f"{RUNS}/04_baselines.ipynb",
+        expand(f"{RUNS}/baselines/{{name}}/ranks.parquet", name=study.baselines),
+    log:
+        f"{RUNS}/logs/04_baselines.log",
+    params:
+        baselines=list(study.baselines),
+        evaluation=study.evaluation.model_dump_json(),
+    message:
+        "04_baselines: " + ", ".join(study.baselines)
+    shell:
+        NOTEBOOK + " {input[0]} {output[0]} " + STUDY + f" {TO_LOG}"
+
+
+rule results:
+    input:
+        notebook("05_results"),
+        expand(
+            f"{RUNS}/gru4rec/{{run}}/{{file}}",
+            run=cells,
+            file=["ranks.parquet", "history.csv"],
+        ),
+        expand(f"{RUNS}/baselines/{{name}}/ranks.parquet", name=study.baselines),
+    output:
+        f"{RUNS}/05_results.ipynb",
+        f"{RUNS}/tables/table_2.csv",
+        drawn("model_diagram", "learning_curves", "table_2"),
+    log:
+        f"{RUNS}/logs/05_results.log",
+    params:
+        settings=study.training.model_dump_json(),
+    message:
+        "05_results: Table 2 and its figures"
+    shell:
+        NOTEBOOK + " {input[0]} {output[0]} " + STUDY + f" {TO_LOG}"
+
+
+rule publish:
+    input:
+        expand(f"{RUNS}/gru4rec/{{run}}/03_train_gru4rec.ipynb", run=cells),
+        rules.explore.output,
+        rules.preprocess.output,
+        rules.baselines.output,
+        rules.results.output,
+        "gru4rec_lib/report.py",
+    output:
+        f"{RUNS}/published.json",
+    log:
+        f"{RUNS}/logs/publish.log",
+    message:
+        f"publish reports/{study.name} and figures/{study.name}"
+    shell:
+        f"exec {sys.executable} -m gru4rec_lib.tied {sys.executable} -m gru4rec_lib publish"
+        f" --study {config['study']} {TO_LOG}"

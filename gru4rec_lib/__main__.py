@@ -1,0 +1,57 @@
+"""The command line: `python -m gru4rec_lib COMMAND`, one command a job; `--help` tells each one's arguments."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from gru4rec_lib.config import ConfigError, Twin, check
+from gru4rec_lib.workspace import Workspace
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: the words behind the program's name; those of the process when None.
+
+    Returns:
+        The exit code: 0, or 2 for wrong arguments.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["reproduce"]:
+        from gru4rec_lib import reproduce
+
+        return reproduce.main(argv[1:])
+    parser = argparse.ArgumentParser(prog="gru4rec", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("reproduce", help="run a study from raw files to tables and figures")
+    command = commands.add_parser("simulate", help="write simulated raw files in the layout of Spotify's data set")
+    command.add_argument("--sessions", type=int, required=True, help="sessions in each log file")
+    command.add_argument("--seed", type=int, default=1, help="the same seed gives the same files (%(default)s)")
+    command.add_argument("--dates", nargs="+", default=["20180715"], help="one log file each, YYYYMMDD (%(default)s)")
+    command.add_argument("--content-signal", type=float, default=0.5, help="0 to 1; see simulate.py (%(default)s)")
+    command.add_argument("--out", type=Path, required=True, help="the folder to write to")
+    command = commands.add_parser("publish", help="copy a study's tables and figures to reports/ and figures/")
+    command.add_argument("--study", required=True)
+    words = parser.parse_args(argv)
+    try:
+        if words.command == "simulate":
+            from gru4rec_lib import simulate
+
+            given = {"sessions": words.sessions, "seed": words.seed, "log_dates": words.dates}
+            twin = check(Twin, given | {"content_signal": words.content_signal}, "simulate")
+            simulate.simulate(words.out, **twin.model_dump())
+        else:
+            from gru4rec_lib import report
+
+            report.publish(Workspace(words.study))
+    except (ConfigError, OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

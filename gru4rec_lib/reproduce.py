@@ -1,0 +1,123 @@
+"""Run a study: `python -m gru4rec_lib reproduce --study NAME [--data FOLDER] [-- SNAKEMAKE-ARGUMENTS]`.
+
+One run of a study at a time, each ended by whatever ends this process, `kill -9` included (`tied.py`); the next run
+goes on from the finished steps.
+"""
+
+import argparse
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TextIO
+
+from gru4rec_lib import tied
+from gru4rec_lib.config import ConfigError
+from gru4rec_lib.workspace import ROOT, Workspace
+
+_INTERRUPTED = 130  # a shell's exit code after Ctrl-C
+
+
+def main(argv: list[str], root: Path = ROOT) -> int:
+    """Run a study's graph to its end.
+
+    Args:
+        argv: the command's words, without its name.
+        root: the project's folder, with Snakefile, config/ and profiles/.
+
+    Returns:
+        The exit code: Snakemake's; 2 for a wrong study or folder; 130 after Ctrl-C.
+    """
+    words = _parse(argv)
+    try:
+        place = _place(words, root)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    tied.tie()
+    try:
+        with only_run(place.runs / ".lock") as lock:
+            settings = [f"study={words.study}", *([f"data={place.raw}"] if words.data else [])]
+            return _run(place, settings, words.snakemake, lock)
+    except KeyboardInterrupt:
+        print("\nStopped. The same command goes on from here; finished steps are kept.", file=sys.stderr)
+        return _INTERRUPTED
+
+
+@contextmanager
+def only_run(path: Path) -> Iterator[TextIO]:
+    """Hold a study's lock; where another run holds it, say so once and wait.
+
+    The lock is the open file's (flock(2)): it ends with the last process that has it open, so no kill leaves it.
+
+    Args:
+        path: the lock file; it keeps the holder's process id and start time.
+
+    Yields:
+        The open file, to be handed on to the processes that belong to the run.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = path.read_text(encoding="utf-8").strip() or "just started"
+            print(f"Another run of this study goes on ({holder}); waiting for its end. Ctrl-C gives up.", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()}, since {datetime.now():%Y-%m-%d %H:%M:%S}\n")
+        lock.flush()
+        yield lock
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="gru4rec reproduce", description="Run a study from raw files to its tables.")
+    parser.add_argument("--study", default="twin_mini", help="a file of config/ without its ending (%(default)s)")
+    parser.add_argument("--data", help="the folder of the raw files; data/raw/<data set> where not given")
+    parser.add_argument("snakemake", nargs="*", help="after `--`: further arguments for Snakemake, such as --dry-run")
+    return parser.parse_args(argv)
+
+
+def _place(words: argparse.Namespace, root: Path) -> Workspace:
+    given = root / Path(words.data).expanduser() if words.data else ""
+    place = Workspace(words.study, given, root)
+    if not place.raw.is_dir() and (given or not place.study.simulated):
+        raise ConfigError(
+            f"{place.raw}: there is no such folder. Say where the raw files of {place.study.name} are, by DATA=folder "
+            "with make or --data folder; data/README.md tells what belongs there."
+        )
+    return place
+
+
+def _run(place: Workspace, settings: list[str], extra: list[str], lock: TextIO) -> int:
+    started = time.monotonic()
+    snakemake = ["python", "-m", "gru4rec_lib.progress", "--workflow-profile", "profiles/local"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gru4rec_lib.tied", *snakemake, *extra, "--config", *settings],
+        cwd=place.root,
+        pass_fds=[lock.fileno()],
+        # Ctrl-C comes to this process alone, which ends the rest at once: Snakemake would wait for running steps.
+        start_new_session=True,
+    )
+    try:
+        code = process.wait()
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    name, minutes = place.study.name, f"{(time.monotonic() - started) / 60:.1f} minutes"
+    if code:
+        print(f"{name} stopped after {minutes}; the reason stands above.", file=sys.stderr)
+        print("Once it is mended, the same command goes on from here; finished steps are kept.", file=sys.stderr)
+    elif not extra:
+        print(f"{name} is complete after {minutes}: see reports/{name} and figures/{name}")
+    return code if code >= 0 else 128 - code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,240 @@
+"""One run at a time, one line a step, and nothing that lives on after a kill."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from gru4rec_lib import reproduce
+
+ROOT = Path(__file__).resolve().parents[1]
+SNAKEFILE = """
+import sys
+
+rule all:
+    message: f"{config['study']} is done with {config['data']}"
+    input: "runs/mini/second.txt"
+
+rule first:
+    message: "make the first file"
+    output: "runs/mini/first.txt"
+    shell: "exec {sys.executable} -m gru4rec_lib.tied python job.py {output}"
+
+rule second:
+    message: "make the second file"
+    input: "runs/mini/first.txt"
+    output: "runs/mini/second.txt"
+    log: "runs/mini/second.log"
+    shell: "exec {sys.executable} -m gru4rec_lib.tied python job.py {output} 2> {log}"
+"""
+# Quick, or at work for a minute where a file `slow` says so, or failing.
+JOB = """
+import os, pathlib, sys, time
+if pathlib.Path("fail").exists(): sys.exit("the job says why it fails")
+pathlib.Path("calls").open("a").write(sys.argv[1] + "\\n")
+for tick in range(1200 if "second" in sys.argv[1] and pathlib.Path("slow").exists() else 0):
+    pathlib.Path("at_work").write_text(f"{os.getpid()} {os.getppid()} {tick}")
+    time.sleep(0.05)
+pathlib.Path(sys.argv[1]).touch()
+"""
+STUDY = """
+title: a study of two steps
+data: {layout: events, name: clicks, events: ["*.tsv"], session: s, item: i, time: t}
+split: {how: by_session, test_fraction: 0.2}
+models: [{input_form: [embedding], loss: [bpr]}]
+"""
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """A project of two quick steps, with the real profile, library and Makefile."""
+    for name, text in {"Snakefile": SNAKEFILE, "job.py": JOB, "config/mini.yaml": STUDY}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    for name in ("profiles", "gru4rec_lib"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "data of mine").mkdir()
+    (tmp_path / ".venv").mkdir()
+    for entry in Path(sys.prefix).iterdir():
+        if entry.name != ".installed":
+            (tmp_path / ".venv" / entry.name).symlink_to(entry)
+    for name in ("requirements.lock", "pyproject.toml", ".venv/.installed"):
+        (tmp_path / name).touch()
+    for name in ("MAKEFLAGS", "MAKELEVEL", "ARGS", "GRU4REC_PARENT"):  # when the tests themselves run under make
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def start(root):
+    """Start `make reproduce` in a process group of its own, as a terminal would."""
+    with ExitStack() as started:
+
+        def start_make(study="mini", data="data of mine"):
+            command = ["make", "reproduce", f"STUDY={study}", f"DATA={data}"]
+            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+            process = started.enter_context(subprocess.Popen(command, cwd=root, process_group=0, **pipes))
+            started.callback(process.kill)
+            return process
+
+        yield start_make
+
+
+@pytest.fixture
+def make(start):
+    """Run `make reproduce` to its end: exit code and lines."""
+
+    def run_make(**words):
+        process = start(**words)
+        output, _ = process.communicate(timeout=60)
+        return process.returncode, output.splitlines()
+
+    return run_make
+
+
+def wait_for(condition, seconds=20.0):
+    """Wait until `condition()` is true, and return its value."""
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+    return value
+
+
+def at_work(root):
+    """Process ids of the job that is at work and of its Snakemake; false before there is one."""
+    path = root / "at_work"
+    return path.exists() and [int(word) for word in path.read_text().split()[:2]]
+
+
+def lives(pid):
+    """Whether a process is there and not merely waiting to be collected."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_for_end(*pids, seconds=3.0):
+    """Wait until none of the processes lives."""
+    wait_for(lambda: not any(map(lives, pids)), seconds)
+
+
+def parent_of(pid):
+    """The id of a process' parent."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def test_one_line_a_step_then_nothing_to_do(root, make):
+    code, lines = make()
+    assert code == 0
+    steps = [line[10:] for line in lines if line[2:3] == ":"]
+    assert steps == [
+        "  1 of 3  make the first file",
+        "  2 of 3  make the second file",
+        f"  3 of 3  mini is done with {root}/data of mine",
+    ]
+    assert [line for line in lines if "mini is complete" in line] == [lines[-1]]
+    code, lines = make()
+    assert code == 0
+    assert [line[10:] for line in lines if line[2:3] == ":"] == ["nothing to do: every product is up to date"]
+    assert (root / "calls").read_text() == "runs/mini/first.txt\nruns/mini/second.txt\n"
+
+
+def test_a_failed_step_shows_its_log_and_passes_the_code_on(root, make):
+    (root / "runs" / "mini").mkdir(parents=True)
+    (root / "runs" / "mini" / "first.txt").touch()
+    (root / "fail").touch()
+    code, lines = make()
+    assert code != 0
+    assert "the job says why it fails" in lines
+    assert "the same command goes on from here" in "\n".join(lines)
+
+
+@pytest.mark.slow
+def test_after_a_kill_nothing_works_on_and_the_same_command_finishes(root, start, make):
+    (root / "slow").touch()
+    for victim in ("make", "reproduce", "snakemake"):
+        process = start()
+        job, snakemake = wait_for(lambda: at_work(root))
+        pids = {"make": process.pid, "reproduce": parent_of(snakemake), "snakemake": snakemake}
+        assert parent_of(pids["reproduce"]) == process.pid
+        os.kill(pids[victim], signal.SIGKILL)
+        wait_for_end(job, *pids.values())
+        process.communicate(timeout=5)
+        (root / "at_work").unlink()
+    (root / "slow").unlink()
+    assert make()[0] == 0
+    assert (root / "calls").read_text().split() == ["runs/mini/first.txt", *4 * ["runs/mini/second.txt"]]
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_at_once_and_says_how_to_go_on(root, start):
+    (root / "slow").touch()
+    process = start()
+    job, snakemake = wait_for(lambda: at_work(root))
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=5)
+    assert process.returncode != 0
+    assert "The same command goes on from here" in output
+    wait_for_end(job, snakemake, seconds=1)
+
+
+def test_a_second_run_waits_for_the_first(root, start):
+    with reproduce.only_run(root / "runs" / "mini" / ".lock"):
+        process = start()
+        line = process.stdout.readline()
+        assert f"Another run of this study goes on (process {os.getpid()}, since 20" in line
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.3)
+    assert process.wait(30) == 0
+    assert "Another run" not in process.stdout.read()
+
+
+@pytest.mark.slow
+def test_a_kernel_ends_with_its_killed_papermill(tmp_path):
+    code = "import os, pathlib, time\npathlib.Path('kernel').write_text(str(os.getpid()))\ntime.sleep(60)"
+    kernel = {"name": "python3", "language": "python", "display_name": "Python"}
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)], metadata={"kernelspec": kernel})
+    nbformat.write(notebook, tmp_path / "in.ipynb")
+    command = [sys.executable, "-m", "gru4rec_lib.tied", "papermill", "in.ipynb", "out.ipynb"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
+    pid = wait_for(lambda: (tmp_path / "kernel").exists() and (tmp_path / "kernel").read_text())
+    process.kill()
+    process.wait()
+    wait_for_end(int(pid))
+
+
+def test_who_starts_after_the_parent_ended_does_not_start(tmp_path):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    command = [sys.executable, "-m", "gru4rec_lib.tied", "touch", str(tmp_path / "late")]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "GRU4REC_PARENT": str(ended.pid)}
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert process.returncode == 1
+    assert process.stderr == "The process that started this one has ended.\n"
+    assert not (tmp_path / "late").exists()
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["--study", "other"], "other.yaml: there is no such study; known are mini"),
+        (["--study", "mini", "--data", "nowhere"], "nowhere: there is no such folder."),
+        (["--study", "mini"], "data/raw/clicks: there is no such folder."),
+    ],
+)
+def test_a_wrong_word_is_one_sentence(root, capsys, argv, sentence):
+    assert reproduce.main(argv, root) == 2
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert said.count("\n") == 1
