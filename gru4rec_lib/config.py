@@ -10,7 +10,35 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
+
+from gru4rec_lib.datasets import EventData, ItemTable, MssdData, Split, Twin
+from gru4rec_lib.strict import ConfigError, Count, Name, Rate, Seed, Some, Strict, check
+
+# Whoever uses settings imports them from here; they are in three files for their length only.
+__all__ = [
+    "BASELINES",
+    "INPUT_FORMS",
+    "LOSSES",
+    "PROTOCOLS",
+    "Baseline",
+    "ConfigError",
+    "Evaluation",
+    "EventData",
+    "InputForm",
+    "ItemTable",
+    "Loss",
+    "Models",
+    "MssdData",
+    "Run",
+    "Split",
+    "Strict",
+    "Study",
+    "Training",
+    "Twin",
+    "check",
+    "load_study",
+]
 
 INPUT_FORMS = ("one_hot", "embedding", "shared", "content", "content_mlp")
 LOSSES = ("cross_entropy", "bpr", "bpr_max", "top1", "top1_max")
@@ -20,130 +48,6 @@ PROTOCOLS = ("known", "open")
 InputForm = Literal[INPUT_FORMS]
 Loss = Literal[LOSSES]
 Baseline = Literal[BASELINES]
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-Rate = Annotated[float, Field(ge=0, lt=1)]
-
-
-class ConfigError(ValueError):
-    """A study or a notebook's parameters are wrong; the message names the place and the remedy."""
-
-
-class Strict(BaseModel):
-    """A model that forbids unknown fields and never changes after it was checked."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Twin(Strict):
-    """How much simulated data the study writes for itself (`simulate.py`).
-
-    Args:
-        sessions: sessions in each log file.
-        seed: the same seed gives the same bytes.
-        log_dates: one log file for each date (YYYYMMDD), in the order given.
-        content_signal: how much the next track depends on how it sounds, 0 (not at all) to 1 (strongly).
-    """
-
-    sessions: int = Field(ge=10)
-    seed: int = 1
-    log_dates: tuple[Annotated[str, Field(pattern=r"^\d{8}$")], ...] = ("20180715",)
-    content_signal: float = Field(0.5, ge=0, le=1)
-
-
-class ItemTable(Strict):
-    """The table of item features and what its columns are.
-
-    Args:
-        file: its name inside the data folder (.csv, .tsv or .parquet).
-        item: the column of item ids.
-        numeric: columns that are standardised.
-        categorical: columns with one value an item.
-        multivalued: for each feature, the columns that hold its values.
-        missing: texts that mean "no value" in categorical and multi-valued columns.
-    """
-
-    file: str
-    item: str
-    numeric: tuple[str, ...] = ()
-    categorical: tuple[str, ...] = ()
-    multivalued: dict[str, tuple[str, ...]] = {}
-    missing: tuple[str, ...] = ("",)
-
-
-class MssdData(Strict):
-    """Files in the official MSSD layout: any number of log_*.csv[.gz] and tf_*.csv[.gz] below the folder.
-
-    Args:
-        name: the data set's name; its folders are data/raw/<name> and data/prepared/<name>.
-        on_bad_rows: `error` stops at the first kind of problem, `drop` leaves such rows out and counts them.
-        simulate: given where the study writes its own data.
-        published: the row of the paper's Table 1 to show beside the counts (full, dataset03, mini).
-    """
-
-    layout: Literal["mssd"]
-    name: str
-    on_bad_rows: Literal["error", "drop"] = "error"
-    simulate: Twin | None = None
-    published: Literal["full", "dataset03", "mini"] | None = None
-
-
-class EventData(Strict):
-    """A table of events (.csv, .tsv, .parquet), one row an event, with columns named here.
-
-    Args:
-        name: the data set's name; its folders are data/raw/<name> and data/prepared/<name>.
-        events: file names or patterns inside the data folder.
-        session, item: columns of ids.
-        time: column of times (unix seconds or ISO dates); `position`: column of places in the session. One is needed.
-        exact_repeats: what to do with further rows of the same (session, item, time or position); counted either way.
-        on_bad_rows: `error` stops at the first kind of problem, `drop` leaves such rows out and counts them.
-        item_table: features of the items, where there are any.
-    """
-
-    layout: Literal["events"]
-    name: str
-    events: tuple[str, ...]
-    session: str
-    item: str
-    time: str | None = None
-    position: str | None = None
-    exact_repeats: Literal["keep", "drop"] = "keep"
-    on_bad_rows: Literal["error", "drop"] = "error"
-    item_table: ItemTable | None = None
-
-    @model_validator(mode="after")
-    def _has_an_order(self):
-        if (self.time is None) == (self.position is None):
-            raise ValueError("name exactly one of `time` and `position`: it orders a session's events")
-        return self
-
-
-class Split(Strict):
-    """Which sessions are for training and which for testing; a validation part is always cut from training.
-
-    Args:
-        how: `by_file` (test files match the pattern `test`), `by_session` (a random `test_fraction`), `by_time` (the
-            last `test_fraction` of the sessions by start), `listed` (`test` is a file of session ids in the folder).
-        test: see `how`.
-        test_fraction: share of the sessions, 0 to 1.
-        validation: how the validation part is cut from training: at random, or the last by start time.
-        validation_fraction: share of the training sessions, 0 to 1.
-        seed: of the random choices.
-    """
-
-    how: Literal["by_file", "by_session", "by_time", "listed"]
-    test: str | None = None
-    test_fraction: Fraction | None = None
-    validation: Literal["random", "last"] = "random"
-    validation_fraction: Fraction = 0.1
-    seed: int = 1
-
-    @model_validator(mode="after")
-    def _complete(self):
-        wants_test = self.how in ("by_file", "listed")
-        if wants_test != (self.test is not None) or wants_test == (self.test_fraction is not None):
-            raise ValueError(f"split `{self.how}` needs `{'test' if wants_test else 'test_fraction'}` and nothing else")
-        return self
 
 
 class Training(Strict):
@@ -174,13 +78,13 @@ class Training(Strict):
         jit: compile the dense part of a step with XLA.
     """
 
-    hidden_units: int = Field(100, ge=1)
-    layers: int = Field(1, ge=1)
-    embedding_units: int = Field(64, ge=1)
-    mlp_units: tuple[int, ...] = (64, 64)
+    hidden_units: Count = 100
+    layers: Count = 1
+    embedding_units: Count = 64
+    mlp_units: tuple[Count, ...] = (64, 64)
     dropout_input: Rate = 0.0
     dropout_hidden: Rate = 0.0
-    batch_size: int = Field(64, ge=1)
+    batch_size: Count = 64
     negatives: tuple[Literal["in_batch", "sampled", "all"], ...] = ("sampled",)
     samples: int = Field(2048, ge=0)
     sample_alpha: float = Field(0.75, ge=0, le=1)
@@ -191,8 +95,8 @@ class Training(Strict):
     optimizer: Literal["adagrad", "adam"] = "adagrad"
     learning_rate: float = Field(0.05, gt=0)
     momentum: Rate = 0.0
-    max_epochs: int = Field(10, ge=1)
-    patience: int = Field(2, ge=1)
+    max_epochs: Count = 10
+    patience: Count = 2
     refit: bool = True
     shuffle: bool = True
     jit: bool = True
@@ -217,11 +121,11 @@ class Models(Strict):
         settings: changes to the study's training settings for this block.
     """
 
-    input_form: tuple[InputForm, ...]
-    loss: tuple[Loss, ...]
-    seed: tuple[int, ...] = (1,)
+    input_form: Annotated[tuple[InputForm, ...], Some]
+    loss: Annotated[tuple[Loss, ...], Some]
+    seed: Annotated[tuple[Seed, ...], Some] = (1,)
     tag: str = Field("", pattern=r"^[a-z0-9_]*$")
-    settings: dict = {}
+    settings: dict = Field(default_factory=dict)
 
 
 class Evaluation(Strict):
@@ -233,7 +137,7 @@ class Evaluation(Strict):
     """
 
     cutoff: Literal[20] = 20
-    max_test_events: int | None = Field(None, ge=1)
+    max_test_events: Count | None = None
 
 
 class Run(Strict):
@@ -249,7 +153,7 @@ class Run(Strict):
     input_form: InputForm
     output_form: Literal["ids"] = "ids"
     loss: Loss
-    seed: int
+    seed: Seed
     tag: str = ""
     training: Training
 
@@ -273,14 +177,14 @@ class Study(Strict):
         evaluation: how ranks become numbers.
     """
 
-    name: str
+    name: Name
     title: str
     data: Annotated[MssdData | EventData, Field(discriminator="layout")]
     split: Split
     training: Training = Training()
-    losses: dict[Loss, dict] = {}
-    models: tuple[Models, ...]
-    baselines: tuple[Baseline, ...] = BASELINES
+    losses: dict[Loss, dict] = Field(default_factory=dict)
+    models: Annotated[tuple[Models, ...], Some]
+    baselines: Annotated[tuple[Baseline, ...], Some] = BASELINES
     evaluation: Evaluation = Evaluation()
 
     @property
@@ -289,9 +193,22 @@ class Study(Strict):
         return isinstance(self.data, MssdData) and self.data.simulate is not None
 
     def run(self, input_form: str, loss: str, seed: int, tag: str = "", **changes) -> Run:
-        """The run of one cell, its settings resolved: study, then loss, then block, then `changes`."""
-        block = next((m.settings for m in self.models if m.tag == tag), {})
-        settings = self.training.model_dump() | self.losses.get(loss, {}) | block | changes
+        """The run of one cell, in the grid or beside it, its settings resolved.
+
+        Args:
+            input_form: of INPUT_FORMS.
+            loss: of LOSSES.
+            seed: of the training.
+            tag: of a block of `models`, whose settings the run takes; empty for none.
+            changes: settings that go before all others: study, then loss, then block, then these.
+
+        Raises:
+            ConfigError: no block has the tag, or a setting is unknown or wrong.
+        """
+        blocks = {block.tag: block.settings for block in self.models}
+        if tag and tag not in blocks:
+            raise ConfigError(f"{self.name}: tag: no block of `models` has the tag {tag!r}")
+        settings = self.training.model_dump() | self.losses.get(loss, {}) | blocks.get(tag, {}) | changes
         cell = {"input_form": input_form, "loss": loss, "seed": seed, "tag": tag}
         place = f"{self.name}: settings of {input_form}, {loss}"
         return check(Run, {"study": self.name, **cell, "training": check(Training, settings, place)}, place)
@@ -308,10 +225,24 @@ class Study(Strict):
         )
 
     @model_validator(mode="after")
+    def _parts_fit(self):
+        events = isinstance(self.data, EventData)
+        if self.split.how == "by_time" and not (events and self.data.time):
+            raise ValueError("split `by_time` needs events with a `time` column; split by session or by file")
+        if events and not self.data.item_table and any("content" in form for m in self.models for form in m.input_form):
+            raise ValueError("a content `input_form` needs features; describe them in `data.item_table`")
+        return self
+
+    @model_validator(mode="after")
     def _runs_are_right(self):
-        names = [run.name for run in self.runs]
-        if len(set(names)) < len(names):
-            raise ValueError("two blocks of `models` give a run of the same name: tell them apart by `tag`")
+        for loss, changes in self.losses.items():
+            check(Training, self.training.model_dump() | changes, f"losses.{loss}")
+        if any(a.settings != b.settings for a in self.models for b in self.models if a.tag == b.tag):
+            raise ValueError("blocks of `models` with different `settings` need a different `tag` each")
+        names = [*(run.name for run in self.runs), *self.baselines]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice:
+            raise ValueError(f"`{twice}` would be made twice; name every value and every cell of the grid once")
         return self
 
 
@@ -334,32 +265,10 @@ def load_study(name: str, folder: Path) -> Study:
         raise ConfigError(f"{path}: there is no such study; known are {known}")
     try:
         fields = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(fields, dict):
         raise ConfigError(f"{path}: a study is a mapping of fields; see config/toy.yaml")
+    if "name" in fields:
+        raise ConfigError(f"{path}: name: a study has its file's name; delete the field")
     return check(Study, {"name": path.stem} | fields, path)
-
-
-def check(kind: type[Strict], fields: dict, place: str | Path):
-    """Build `kind` from fields, or say in one sentence a problem what is wrong and where.
-
-    Args:
-        kind: the class to build.
-        fields: its fields.
-        place: named in the message, such as the file's path.
-
-    Raises:
-        ConfigError: with every problem, one a line.
-    """
-    try:
-        return kind(**fields)
-    except ValidationError as error:
-        problems = [f"{place}: {'.'.join(map(str, e['loc'])) or kind.__name__}: {_say(e)}" for e in error.errors()]
-        raise ConfigError("\n".join(problems)) from None
-
-
-def _say(error: dict) -> str:
-    if error["type"] == "extra_forbidden":
-        return "no such field; check its spelling or delete it"
-    return f"{error['msg']} (given: {error['input']!r})"

@@ -16,12 +16,12 @@ def need_raw(place: Workspace) -> None:
     """
     from gru4rec_lib import read, simulate
 
-    if place.raw.is_dir():
-        return
-    if not place.study.simulated:
+    if not place.simulates and not place.raw.is_dir():
         raise read.DataError(
             f"{place.raw}: there is no such folder; put the raw files there (data/README.md), or set `data`"
         )
+    if not place.simulates or all(path.exists() for path in place.raw_files()):
+        return
     print(f"no raw files in {place.raw}: simulating them", flush=True)
     simulate.simulate(place.raw, **place.study.data.simulate.model_dump())
 
@@ -40,7 +40,7 @@ def need_prepared(place: Workspace) -> None:
 
 def need_runs(place: Workspace) -> None:
     """Train the runs and rank the baselines whose ranks are not there."""
-    from gru4rec_lib import evaluation, experiment, prepare
+    from gru4rec_lib import baselines, evaluation, experiment, prepare
 
     need_prepared(place)
     prepared = prepare.Prepared.load(place.prepared)
@@ -52,4 +52,4 @@ def need_runs(place: Workspace) -> None:
             experiment.save(folder, run, trained, evaluation.rank(trained.model, prepared, place.study))
     for name in place.study.baselines:
         if not (place.baseline_folder(name) / "ranks.parquet").exists():
-            evaluation.rank_baseline(name, prepared, place)
+            baselines.rank_baseline(name, prepared, place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,3 +25,30 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Fill a folder under another name; it takes the place of the old one when the block ends well.
+
+    Whatever ends the process, no folder of that name holds a part of the new beside a part of the old. A kill between
+    the two renamings leaves none of that name.
+
+    Args:
+        path: where the folder belongs, there already or not.
+
+    Yields:
+        An empty folder to write to.
+    """
+    partial, old = (path.with_name(f".{path.name}.{word}") for word in ("partial", "old"))
+    for left_behind in (partial, old):
+        shutil.rmtree(left_behind, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if path.exists():
+            path.replace(old)
+        partial.replace(path)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

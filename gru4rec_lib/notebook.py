@@ -9,8 +9,11 @@ import platform
 import subprocess
 from pathlib import Path
 
+import pandas as pd
+
 from gru4rec_lib.config import InputForm, Loss, Run, Strict, Study, check
 from gru4rec_lib.files import replacing
+from gru4rec_lib.strict import Seed
 
 PACKAGES = ("duckdb", "keras", "matplotlib", "numpy", "pandas", "papermill", "pyarrow", "scikit-learn", "scipy")
 PACKAGES += ("snakemake", "tensorflow")
@@ -34,13 +37,14 @@ class TrainingParameters(Strict):
     Args:
         study: as above.
         input_form, loss, seed, tag: the cell of the grid.
-        learning_rate, batch_size, hidden_units, max_epochs: changes to try; such a run is tagged `custom`.
+        learning_rate, batch_size, hidden_units, max_epochs: changes to try; such a run is tagged `custom`, so that it
+            never takes the place of one of the study's.
     """
 
     study: str
     input_form: InputForm
     loss: Loss
-    seed: int
+    seed: Seed
     tag: str = ""
     learning_rate: float | None = None
     batch_size: int | None = None
@@ -48,11 +52,15 @@ class TrainingParameters(Strict):
     max_epochs: int | None = None
 
     def run(self, study: Study) -> Run:
-        """The run that is meant."""
+        """The run that is meant.
+
+        Raises:
+            ConfigError: the study has no such tag, or its settings with the changes are wrong.
+        """
         names = ("learning_rate", "batch_size", "hidden_units", "max_epochs")
         changes = {name: value for name in names if (value := getattr(self, name)) is not None}
         run = study.run(self.input_form, self.loss, self.seed, self.tag, **changes)
-        return run.model_copy(update={"tag": self.tag or "custom"}) if changes else run
+        return run.model_copy(update={"tag": f"{self.tag}_custom".lstrip("_")}) if changes else run
 
 
 def parameters(kind: type[Strict], scope: dict) -> Strict:
@@ -70,8 +78,15 @@ def parameters(kind: type[Strict], scope: dict) -> Strict:
     given = {name: scope[name] for name in kind.model_fields if name in scope}
     # papermill puts what it is given into a cell of its own, which begins so.
     injected = [cell for cell in scope.get("In", []) if cell.lstrip().startswith("# Parameters")]
-    names = {n.id for cell in injected for n in ast.walk(ast.parse(cell)) if isinstance(n, ast.Name)}
+    names = {
+        n.id for cell in injected for n in ast.walk(ast.parse(cell)) if isinstance(getattr(n, "ctx", None), ast.Store)
+    }
     return check(kind, given | {name: scope.get(name) for name in names}, "parameters")
+
+
+def settings(part: Strict) -> pd.DataFrame:
+    """A part of a config as a table, for reading."""
+    return pd.DataFrame({"setting": part.model_dump()}).rename_axis("name")
 
 
 def record(path: Path, given: Strict) -> dict:

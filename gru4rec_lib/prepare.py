@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from gru4rec_lib.config import Split
 from gru4rec_lib.features import Features
+from gru4rec_lib.files import replacing
 from gru4rec_lib.read import DataError, Tables
 from gru4rec_lib.sessions import Sessions
 
@@ -60,21 +61,24 @@ class Prepared:
         return Sessions(items, offsets)
 
     def save(self, folder: Path) -> None:
-        """Write plain .npy, .parquet and .json files; prepared.json, with a checksum of each, comes last."""
+        """Write plain .npy, .parquet and .json files; prepared.json, with a checksum of each, comes last.
+
+        What an earlier preparation left there is deleted first: it may have had more features.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "prepared.json").unlink(missing_ok=True)
+        for path in _files(folder):
+            path.unlink()
         for name in ("train", "validation", "test"):
             getattr(self, name).save(folder, name)
         for name in ("items", "test_events", "counts"):
             getattr(self, name).to_parquet(folder / f"{name}.parquet")
         if self.features is not None:
             self.features.save(folder)
-        files = sorted(p for p in folder.iterdir() if p.suffix in (".npy", ".parquet") or p.name == "features.json")
         record = {"n_items": self.n_items, "has_features": self.features is not None}
-        record["sha256"] = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
-        partial = folder / "prepared.json.partial"
-        partial.write_text(json.dumps(record, indent=1), encoding="utf-8")
-        partial.replace(folder / "prepared.json")
+        record["sha256"] = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in _files(folder)}
+        with replacing(folder / "prepared.json") as path:
+            path.write_text(json.dumps(record, indent=1), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Prepared:
@@ -112,7 +116,8 @@ def prepare(tables: Tables, split: Split, folder: Path) -> Prepared:
     training = events[in_training[code]]
     log.add("training: sessions of one event dropped", training)
     if training.empty or not is_test.any():
-        raise DataError(f"the split `{split.how}` leaves {'no training' if training.empty else 'no test'} session")
+        side = "training session of two events or more" if training.empty else "test session"
+        raise DataError(f"the split `{split.how}` leaves no {side}; change `split` in the study's config")
 
     plays = training["item"].value_counts()
     plays = plays[plays > 0].rename("plays").rename_axis("item").reset_index().astype({"item": str})
@@ -145,7 +150,9 @@ def prepare(tables: Tables, split: Split, folder: Path) -> Prepared:
     result = Prepared(items, len(plays), train, validation, test, test_events, features, log.table)
     for name, part in (("train", train), ("validation", validation), ("test", test)):
         if not part.is_target.any():
-            raise DataError(f"the split `{split.how}` leaves no pair of events in `{name}`; give it more sessions")
+            raise DataError(
+                f"the split `{split.how}` leaves no pair of events in `{name}`; give it more sessions there"
+            )
     return result
 
 
@@ -169,7 +176,8 @@ def fit_features(tables: Tables, items: pd.Series, n_items: int) -> Features:
         category unseen in training becomes value 0, *unknown*.
     """
     table = tables.items.set_index(tables.items["item"].astype(str)).reindex(items)
-    raw = table[list(tables.numeric)].to_numpy(np.float64)
+    raw = table[list(tables.numeric)].to_numpy(np.float64, copy=True)
+    raw[:, np.isnan(raw[:n_items]).all(axis=0)] = 0  # no track of training has this number, so it tells nothing
     scaler = StandardScaler().fit(raw[:n_items]) if tables.numeric else None
     numeric = np.nan_to_num(scaler.transform(raw), nan=0.0).astype(np.float32) if scaler else np.zeros_like(raw, "f4")
     fitted = {"numeric": list(tables.numeric)}
@@ -188,6 +196,11 @@ def fit_features(tables: Tables, items: pd.Series, n_items: int) -> Features:
     return Features(numeric, categories, sizes, fitted)
 
 
+def _files(folder: Path) -> list[Path]:
+    """The files of a preparation but its record."""
+    return sorted(p for p in folder.iterdir() if p.suffix in (".npy", ".parquet") or p.name == "features.json")
+
+
 def _sessions(events: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Number of each event's session in reading order, and each session's first row."""
     codes = events["session"].cat.codes.to_numpy()
@@ -204,19 +217,14 @@ def _test_sessions(events: pd.DataFrame, starts: np.ndarray, split: Split, folde
         files = events["file"].iloc[starts].astype(str)
         chosen = files.map(lambda name: fnmatch.fnmatch(name, split.test)).to_numpy(bool)
         if not chosen.any():
-            raise DataError(f"no file matches the split's `test: {split.test}`; there are {', '.join(files.unique())}")
+            names = ", ".join(sorted(files.unique()))
+            raise DataError(f"no log file matches the split's `test: {split.test}`; mend the pattern (there: {names})")
     elif split.how == "listed":
         path = folder / split.test
         if not path.is_file():
             raise DataError(f"{path}: the split's list of test sessions is missing; put it into the data folder")
-        listed = pd.read_csv(path, dtype=str).iloc[:, 0]
         ids = events["session"].iloc[starts].astype(str)
-        unknown = listed[~listed.isin(ids)]
-        if len(unknown):
-            raise DataError(
-                f"{path}: {len(unknown)} listed test sessions are not in the data, the first is {unknown.iloc[0]}"
-            )
-        chosen = ids.isin(listed).to_numpy()
+        chosen = ids.isin(_listed_sessions(path, ids)).to_numpy()
     elif split.how == "by_time":
         if "time" not in events:
             raise DataError("the split `by_time` needs events with times; name the `time` column, or split by session")
@@ -225,6 +233,23 @@ def _test_sessions(events: pd.DataFrame, starts: np.ndarray, split: Split, folde
     else:
         chosen[np.random.default_rng(split.seed).permutation(n)[:n_test]] = True
     return chosen
+
+
+def _listed_sessions(path: Path, ids: pd.Series) -> pd.Series:
+    """The first column of a file with a header line, all of its values being sessions of the data."""
+    try:
+        listed = pd.read_csv(path, dtype=str, keep_default_na=False).iloc[:, 0]
+    except ValueError as error:
+        raise DataError(f"{path}: cannot be read ({error}); write one session id a line below a header") from None
+    if listed.name in set(ids):
+        raise DataError(f"{path}, line 1: `{listed.name}` is a session; put a header line, such as `session`, above it")
+    unknown = listed[~listed.isin(ids)]
+    if len(unknown):
+        raise DataError(
+            f"{path}, line {unknown.index[0] + 2}, column `{listed.name}`: session `{unknown.iloc[0]}` is not in the "
+            f"data ({len(unknown)} such); delete it from the list or bring back its events"
+        )
+    return listed
 
 
 def _validation_sessions(n: int, split: Split) -> np.ndarray:

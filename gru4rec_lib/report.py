@@ -12,11 +12,12 @@ import pandas as pd
 from nbconvert import HTMLExporter
 
 from gru4rec_lib import notebook
-from gru4rec_lib.files import replacing
+from gru4rec_lib.files import replacing, replacing_folder
 from gru4rec_lib.metrics import scores
 from gru4rec_lib.workspace import Workspace
 
 CELL = ["model", "input_form", "output_form", "loss", "seed", "tag"]
+TABLES, FIGURES = (".csv",), (".csv", ".pdf", ".svg")  # what is published
 TABLE_2 = ["study", *CELL[:-1], "protocol", "n_candidates", "n_targets", "recall_at_20", "mrr_at_20"]
 
 
@@ -101,24 +102,32 @@ def publish(place: Workspace) -> None:
 
     runs/<study>/published.json, written last, tells that it was done. Nothing of the graph reads the copies.
     """
-    reports, figures = place.published_reports, place.published_figures
-    for folder in (reports, figures):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-    for path in sorted(place.tables.glob("*.csv")):
-        shutil.copyfile(path, reports / path.name)
-    for path in sorted(place.figures.iterdir()):
-        shutil.copyfile(path, figures / path.name)
-    minutes = {}
-    for path in sorted(place.runs.rglob("[0-9][0-9]_*.ipynb")):
-        name = path.stem if path.parent == place.runs else f"{path.stem}-{path.parent.name}"
-        executed = nbformat.read(path, as_version=4)
-        minutes[name] = round(executed.metadata["papermill"]["duration"] / 60, 2)
-        (reports / f"{name}.html").write_text(to_html(executed, name), encoding="utf-8")
-    manifest = manifest_of(place, minutes)
-    for path in (reports / "manifest.json", place.runs / "published.json"):
-        with replacing(path) as partial:
-            partial.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    with replacing_folder(place.published_figures) as figures, replacing_folder(place.published_reports) as reports:
+        for source, kinds, folder in ((place.tables, TABLES, reports), (place.figures, FIGURES, figures)):
+            # A name with a dot in front is a file half written by a run that was killed.
+            for path in sorted(p for p in source.iterdir() if p.suffix in kinds and not p.name.startswith(".")):
+                shutil.copyfile(path, folder / path.name)
+        minutes = {}
+        for name, path in executed_notebooks(place).items():
+            executed = nbformat.read(path, as_version=4)
+            minutes[name] = round(executed.metadata["papermill"]["duration"] / 60, 2)
+            (reports / f"{name}.html").write_text(to_html(executed, name), encoding="utf-8")
+        manifest = json.dumps(manifest_of(place, minutes), indent=1) + "\n"
+        (reports / "manifest.json").write_text(manifest, encoding="utf-8")
+    with replacing(place.runs / "published.json") as path:
+        path.write_text(manifest, encoding="utf-8")
+
+
+def executed_notebooks(place: Workspace) -> dict[str, Path]:
+    """The executed notebooks of the study as it stands; a run that left the grid has its folder still.
+
+    Returns:
+        For each name of a page the notebook's file, in the order of the names.
+    """
+    found = {path.stem: path for path in place.runs.glob("[0-9][0-9]_*.ipynb")}
+    for run in place.study.runs:
+        found |= {f"{p.stem}-{run.name}": p for p in place.run_folder(run).glob("[0-9][0-9]_*.ipynb")}
+    return dict(sorted(found.items()))
 
 
 def manifest_of(place: Workspace, minutes: dict[str, float]) -> dict:
@@ -146,7 +155,8 @@ def manifest_of(place: Workspace, minutes: dict[str, float]) -> dict:
 
 
 def to_html(executed: nbformat.NotebookNode, title: str) -> str:
-    """An executed notebook as one HTML file that needs no network."""
-    exporter = HTMLExporter(require_js_url="", mathjax_url="", exclude_input_prompt=True, exclude_output_prompt=True)
+    """An executed notebook as one HTML file that asks no host for anything when it is opened."""
+    hosts = ("require_js_url", "mathjax_url", "mermaid_js_url", "mermaid_layout_elk_js_url", "jupyter_widgets_base_url")
+    exporter = HTMLExporter(exclude_input_prompt=True, exclude_output_prompt=True, **dict.fromkeys(hosts, ""))
     body, _ = exporter.from_notebook_node(executed, {"metadata": {"name": title}})
     return body

@@ -33,19 +33,29 @@ class Workspace:
         self.published_figures = root / "figures" / self.study.name
         self.published_reports = root / "reports" / self.study.name
 
+    @property
+    def simulates(self) -> bool:
+        """Whether the raw files are the study's own to write: simulated ones, in their own place."""
+        return self.study.simulated and self.raw == self.root / "data" / "raw" / self.study.data.name
+
     def raw_files(self) -> list[Path]:
         """The raw files that the study reads, as the graph's inputs; those that it simulates need not exist yet."""
         data, split = self.study.data, self.study.split
         if isinstance(data, EventData):
             patterns = [*data.events, *([data.item_table.file] if data.item_table else [])]
-            patterns += [split.test] if split.how == "listed" else []
-        elif self.study.simulated and self.raw == self.root / "data" / "raw" / data.name:
+        elif self.simulates:
             dates = enumerate(data.simulate.log_dates)
             logs = [self.raw / "training_set" / f"log_{n}_{date}_000000000000.csv.gz" for n, date in dates]
             return [*logs, self.raw / "track_features" / "tf_000000000000.csv"]
         else:
             patterns = ["**/log_*.csv", "**/log_*.csv.gz", "**/tf_*.csv", "**/tf_*.csv.gz"]
-        return sorted({path for pattern in patterns for path in self.raw.glob(pattern)})
+        patterns += [split.test] if split.how == "listed" else []
+        return sorted({path for pattern in patterns for path in self._matching(pattern)})
+
+    def _matching(self, pattern: str) -> list[Path]:
+        """A file of just this name, with characters of a pattern or from elsewhere too; else what matches."""
+        exact = self.raw / pattern
+        return [exact] if exact.is_file() or Path(pattern).is_absolute() else list(self.raw.glob(pattern))
 
     def record(self, notebook: str) -> Path:
         """The file that tells what a notebook ran with."""

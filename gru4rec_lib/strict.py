@@ -1,0 +1,76 @@
+"""The base of every checked setting: unknown fields are errors, and a problem is one sentence that names its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Rate = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0)]
+# Names become folders, and words of a command line.
+Name = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
+
+
+def _not_empty(values: tuple) -> tuple:
+    if not values:
+        raise ValueError("needs at least one value")
+    return values
+
+
+Some = AfterValidator(_not_empty)
+
+
+class ConfigError(ValueError):
+    """A study or a notebook's parameters are wrong; the message names the place and the remedy."""
+
+
+class Strict(BaseModel):
+    """A model that forbids unknown fields and never changes after it was checked."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def check(kind: type[Strict], fields: dict, place: str | Path):
+    """Build `kind` from fields, or say in one sentence a problem what is wrong and where.
+
+    Args:
+        kind: the class to build.
+        fields: its fields.
+        place: named in the message, such as the file's path.
+
+    Raises:
+        ConfigError: with every problem, one a line.
+    """
+    try:
+        return kind(**fields)
+    except ValidationError as error:
+        lines = [(_field(e["loc"]), line) for e in error.errors() for line in _say(e).splitlines()]
+        raise ConfigError("\n".join(": ".join(filter(None, (str(place), *line))) for line in lines)) from None
+
+
+def _field(loc: tuple) -> str:
+    """A field's path as the file has it: pydantic puts the layout behind `data`, and `[key]` behind a wrong key."""
+    names = [str(name) for n, name in enumerate(loc) if name != "[key]" and not (n == 1 and loc[0] == "data")]
+    return ".".join(names)
+
+
+def _say(error: dict) -> str:
+    kind, given = error["type"], error["input"]
+    said = _SAID.get(kind) or error["msg"].removeprefix("Value error, ")
+    # Of a whole mapping nothing is shown: it would bury the sentence.
+    return said if kind == "extra_forbidden" or isinstance(given, dict) else f"{said} (given: {given!r})"
+
+
+_SAID = {
+    "extra_forbidden": "no such field; check its spelling or delete it",
+    "missing": "is missing",
+    "tuple_type": "should be a list, in brackets",
+    "dict_type": "should be a mapping of fields",
+    "model_type": "should be a mapping of fields",
+    "union_tag_invalid": "`layout` should be `mssd` or `events`",
+    "union_tag_not_found": "`layout` should be `mssd` or `events`",
+}

@@ -1,0 +1,245 @@
+"""A study is checked before anything runs, and a fault is one sentence that names the file and the field."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gru4rec_lib import baselines, config, items, losses
+
+FOLDER = Path(__file__).resolve().parents[1] / "config"
+EVENTS = {
+    "title": "hand-made",
+    "data": {
+        "layout": "events",
+        "name": "clicks",
+        "events": ["e.tsv"],
+        "session": "s",
+        "item": "i",
+        "time": "t",
+        "item_table": {
+            "file": "i.tsv",
+            "item": "i",
+            "numeric": ["n"],
+            "categorical": ["c"],
+            "multivalued": {"m": ["t"]},
+        },
+    },
+    "split": {"how": "by_session", "test_fraction": 0.2},
+    "training": {"hidden_units": 10, "batch_size": 8, "samples": 5, "learning_rate": 0.1},
+    "losses": {"bpr": {"samples": 6, "learning_rate": 0.2}, "cross_entropy": {"logq": True}},
+    "models": [
+        {"input_form": ["embedding", "content"], "loss": ["bpr", "cross_entropy"], "seed": [1, 2]},
+        {"input_form": ["embedding"], "loss": ["bpr"], "tag": "wide", "settings": {"learning_rate": 0.3}},
+    ],
+}
+TWIN = EVENTS | {"data": {"layout": "mssd", "name": "twin", "simulate": {"sessions": 10}}}
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Load a study from fields, some of them changed: {"data.name": "x"}; DELETE takes a field out."""
+
+    def load(changes=(), base=EVENTS):
+        fields = copy.deepcopy(base)
+        for path, value in dict(changes).items():
+            *parents, last = [int(name) if name.isdigit() else name for name in path.split(".")]
+            place = fields
+            for name in parents:
+                place = place[name]
+            place[last] = value
+            if value is DELETE:
+                del place[last]
+        (tmp_path / "made.yaml").write_text(yaml.safe_dump(fields))
+        return config.load_study("made", tmp_path)
+
+    return load
+
+
+DELETE = object()
+BLOCK = {"input_form": ["embedding"], "loss": ["bpr"]}
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_study_of_the_project_loads(path):
+    study = config.load_study(path.stem, FOLDER)
+    assert study.name == path.stem
+    assert study == config.load_study(str(path), FOLDER / "elsewhere")
+    assert len({run.name for run in study.runs}) == len(study.runs) >= 12
+    assert study.simulated == ("simulated" in study.title)
+    cells = {(run.input_form, run.loss) for run in study.runs}
+    assert cells == {(i, o) for i in ("one_hot", "embedding", "content", "content_mlp") for o in config.LOSSES[:3]}
+
+
+def test_the_names_of_the_config_are_those_of_the_tables():
+    assert tuple(items.INPUTS) == config.INPUT_FORMS
+    assert tuple(losses.LOSSES) == config.LOSSES
+    assert tuple(baselines.BASELINES) == config.BASELINES
+
+
+def test_settings_resolve_study_then_loss_then_block_then_changes(load):
+    study = load()
+    plain = study.run("embedding", "cross_entropy", 1).training
+    assert (plain.samples, plain.learning_rate, plain.logq, plain.hidden_units) == (5, 0.1, True, 10)
+    bpr = study.run("embedding", "bpr", 1).training
+    assert (bpr.samples, bpr.learning_rate, bpr.logq) == (6, 0.2, False)
+    wide = study.run("embedding", "bpr", 1, "wide").training
+    assert (wide.samples, wide.learning_rate) == (6, 0.3)
+    changed = study.run("embedding", "bpr", 1, "wide", learning_rate=0.4, batch_size=9).training
+    assert (changed.samples, changed.learning_rate, changed.batch_size) == (6, 0.4, 9)
+    assert study.run("embedding", "bpr", 1, "wide").training == study.runs[-1].training == wide
+
+
+def test_the_grid_is_every_seed_loss_and_input_form_in_the_order_of_the_file(load):
+    assert [run.name for run in load().runs] == [
+        *("embedding-bpr-seed1", "content-bpr-seed1", "embedding-cross_entropy-seed1", "content-cross_entropy-seed1"),
+        *("embedding-bpr-seed2", "content-bpr-seed2", "embedding-cross_entropy-seed2", "content-cross_entropy-seed2"),
+        "embedding-bpr-wide-seed1",
+    ]
+    assert {run.study for run in load().runs} == {"made"}
+
+
+def test_a_run_beside_the_grid_is_possible_but_not_with_a_tag_of_no_block(load):
+    assert load().run("shared", "top1", 7).name == "shared-top1-seed7"
+    with pytest.raises(config.ConfigError, match=r"^made: tag: no block of `models` has the tag 'wid'$"):
+        load().run("embedding", "bpr", 1, "wid")
+    with pytest.raises(config.ConfigError, match=r"^made: settings of embedding, bpr: batch_size: .* \(given: 0\)$"):
+        load().run("embedding", "bpr", 1, batch_size=0)
+
+
+@pytest.mark.parametrize(
+    ("base", "field"),
+    [(EVENTS, f) for f in ("", "data.", "data.item_table.", "split.", "training.", "losses.bpr.", "models.0.")]
+    + [(TWIN, "data."), (TWIN, "data.simulate."), (EVENTS | {"evaluation": {}}, "evaluation.")],
+)
+def test_an_unknown_field_is_named_at_every_level(load, tmp_path, base, field):
+    with pytest.raises(config.ConfigError) as caught:
+        load({f"{field}colour": 1}, base)
+    place = f"{field}colour" if not field.startswith("losses") else "losses.bpr: colour"
+    assert str(caught.value) == f"{tmp_path}/made.yaml: {place}: no such field; check its spelling or delete it"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"title": DELETE}, "title: is missing"),
+        ({"title": 3}, "title: Input should be a valid string (given: 3)"),
+        ({"name": "other"}, "name: a study has its file's name; delete the field"),
+        ({"data.layout": "csv"}, "data: `layout` should be `mssd` or `events`"),
+        ({"data.layout": DELETE}, "data: `layout` should be `mssd` or `events`"),
+        ({"data.name": "../x"}, r"data.name: String should match pattern '^\w[\w.-]*$' (given: '../x')"),
+        ({"data.events": []}, "data.events: needs at least one value (given: [])"),
+        ({"data.position": "p"}, "data: name exactly one of `time` and `position`: it orders a session's events"),
+        ({"data.time": DELETE}, "data: name exactly one of `time` and `position`: it orders a session's events"),
+        ({"data.item_table": None}, "a content `input_form` needs features; describe them in `data.item_table`"),
+        (
+            {"data.item_table": {"file": "i.tsv", "item": "i"}},
+            "data.item_table: name a column in `numeric`, `categorical` or `multivalued`, or leave out `item_table`",
+        ),
+        (
+            {"data.item_table.numeric": ["n", "t"]},
+            "data.item_table: `t` is named twice among the features; a column is of one kind",
+        ),
+        (
+            {"data.item_table.multivalued": {"c": ["t"]}},
+            "data.item_table: `c` is named twice among the features; a column is of one kind",
+        ),
+        ({"split.how": "listed"}, "split: split `listed` needs `test` and nothing else"),
+        ({"split.test": "x"}, "split: split `by_session` needs `test_fraction` and nothing else"),
+        ({"split.test_fraction": 1.0}, "split.test_fraction: Input should be less than 1 (given: 1.0)"),
+        ({"split.seed": -1}, "split.seed: Input should be greater than or equal to 0 (given: -1)"),
+        ({"training": None}, "training: should be a mapping of fields (given: None)"),
+        ({"training.negatives": "all"}, "training.negatives: should be a list, in brackets (given: 'all')"),
+        (
+            {"training.negatives": ["all", "sampled"]},
+            "training: `negatives` is `all` alone, or `in_batch`, `sampled` or both",
+        ),
+        ({"training.negatives": []}, "training: `negatives` is `all` alone, or `in_batch`, `sampled` or both"),
+        ({"training.samples": 0}, "training: `negatives: sampled` needs `samples` above 0"),
+        ({"training.mlp_units": [0]}, "training.mlp_units.0: Input should be greater than or equal to 1 (given: 0)"),
+        (
+            {"training.learning_rate": float("inf")},
+            "training.learning_rate: Input should be a finite number (given: inf)",
+        ),
+        (
+            {"losses.bpr": {"negatives": ["in_batch"], "batch_size": 1}},
+            "losses.bpr: in-batch negatives need a `batch_size` above 1",
+        ),
+        # No cell of the grid has this loss; its settings are checked all the same.
+        ({"losses.top1": {"colour": 1}}, "losses.top1: colour: no such field; check its spelling or delete it"),
+        (
+            {"losses.hinge": {}},
+            "losses.hinge: Input should be 'cross_entropy', 'bpr', 'bpr_max', 'top1' or 'top1_max' (given: 'hinge')",
+        ),
+        ({"models": []}, "models: needs at least one value (given: [])"),
+        ({"models.0.seed": 1}, "models.0.seed: should be a list, in brackets (given: 1)"),
+        (
+            {"models.1.settings": {"colour": 1}},
+            "made: settings of embedding, bpr: colour: no such field; check its spelling or delete it",
+        ),
+        (
+            {"models": [BLOCK, BLOCK]},
+            "`embedding-bpr-seed1` would be made twice; name every value and every cell of the grid once",
+        ),
+        (
+            {"baselines": ["most_popular", "most_popular"]},
+            "`most_popular` would be made twice; name every value and every cell of the grid once",
+        ),
+        (
+            {"models": [BLOCK, BLOCK | {"seed": [2], "settings": {"samples": 9}}]},
+            "blocks of `models` with different `settings` need a different `tag` each",
+        ),
+        ({"evaluation": {"cutoff": 10}}, "evaluation.cutoff: Input should be 20 (given: 10)"),
+    ],
+)
+def test_a_fault_is_one_sentence(load, tmp_path, changes, told):
+    with pytest.raises(config.ConfigError) as caught:
+        load(changes)
+    assert str(caught.value) == f"{tmp_path}/made.yaml: {told}"
+
+
+def test_a_split_by_time_needs_times(load):
+    split = {"split": {"how": "by_time", "test_fraction": 0.2}}
+    assert load(split).split.how == "by_time"
+    for base in (TWIN, EVENTS | {"data": EVENTS["data"] | {"time": None, "position": "p"}}):
+        with pytest.raises(config.ConfigError, match="split `by_time` needs events with a `time` column"):
+            load(split, base)
+
+
+def test_every_fault_of_a_file_is_told(load):
+    with pytest.raises(config.ConfigError) as caught:
+        load({"title": DELETE, "split.colour": 1})
+    assert [line.split(": ", 1)[1] for line in str(caught.value).splitlines()] == [
+        "title: is missing",
+        "split.colour: no such field; check its spelling or delete it",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"a: [", "not YAML: while parsing a flow node"),
+        (b"\xff", "not YAML: "),
+        (b"- 1", "a study is a mapping of fields"),
+        (b"", "a study is a mapping of fields"),
+    ],
+)
+def test_a_file_that_is_no_study_is_told(tmp_path, content, told):
+    (tmp_path / "s.yaml").write_bytes(content)
+    with pytest.raises(config.ConfigError) as caught:
+        config.load_study("s", tmp_path)
+    assert str(caught.value).startswith(f"{tmp_path}/s.yaml: {told}")
+
+
+def test_an_unknown_study_is_told_with_the_known_ones(tmp_path):
+    (tmp_path / "a.yaml").touch()
+    (tmp_path / "b.yaml").touch()
+    with pytest.raises(config.ConfigError) as caught:
+        config.load_study("c", tmp_path)
+    assert str(caught.value) == f"{tmp_path}/c.yaml: there is no such study; known are a, b"
+
+
+def test_what_was_checked_never_changes(load):
+    with pytest.raises(ValueError, match="frozen"):
+        load().training.samples = 7

@@ -1,0 +1,97 @@
+"""A changed library file re-runs the notebooks that read it, and no others."""
+
+from functools import cache
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from gru4rec_lib import dependencies
+
+NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+MODULES = {
+    "a": "from gru4rec_lib import b\n",
+    "b": "def f():\n    from gru4rec_lib.c import g, h\n",
+    "c": "import json\nimport numpy.linalg\nSTYLE = 'look.mplstyle'\n",
+    "d": "from gru4rec_lib import b\nFACTS = 'facts.json'\n",
+    "e": "import gru4rec_lib.d as d\nfrom gru4rec_lib import a\n",
+    "round_1": "from gru4rec_lib import round_2\n",
+    "round_2": "from gru4rec_lib import round_1\n",
+    "demo": "from gru4rec_lib import e\n",
+}
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """Names of the library files that a notebook with one cell of this source reads, of a hand-made package."""
+    monkeypatch.setattr(dependencies, "PACKAGE", tmp_path)
+    for name, source in MODULES.items():
+        (tmp_path / f"{name}.py").write_text(source)
+    for name in ("look.mplstyle", "facts.json", "alone.json"):
+        (tmp_path / name).touch()
+
+    def files(source):
+        new = nbformat.v4
+        cells = [new.new_markdown_cell("from gru4rec_lib import e"), new.new_code_cell(source)]
+        nbformat.write(new.new_notebook(cells=cells), tmp_path / "n.ipynb")
+        return [path.name for path in dependencies.library_files(tmp_path / "n.ipynb")]
+
+    return files
+
+
+@pytest.mark.parametrize(
+    ("source", "read"),
+    [
+        ("import json", []),
+        ("from gru4rec_lib import c", ["c.py", "look.mplstyle"]),
+        ("from gru4rec_lib.c import g", ["c.py", "look.mplstyle"]),
+        ("import gru4rec_lib.c", ["c.py", "look.mplstyle"]),
+        ("if True:\n    from gru4rec_lib import a", ["a.py", "b.py", "c.py", "look.mplstyle"]),
+        ("from gru4rec_lib import d", ["b.py", "c.py", "d.py", "facts.json", "look.mplstyle"]),
+        ("from gru4rec_lib import e", ["a.py", "b.py", "c.py", "d.py", "e.py", "facts.json", "look.mplstyle"]),
+        ("from gru4rec_lib import round_1", ["round_1.py", "round_2.py"]),
+        ("from gru4rec_lib import demo", []),
+    ],
+)
+def test_the_closure_of_imports(files, source, read):
+    assert files(source) == read
+
+
+def test_a_module_reads_what_it_imports(files, tmp_path):
+    assert [path.name for path in dependencies.library_files(tmp_path / "b.py")] == ["c.py", "look.mplstyle"]
+
+
+def test_a_module_that_is_not_there_is_an_error(files):
+    with pytest.raises(FileNotFoundError, match=r"misspelt\.py"):
+        files("from gru4rec_lib import misspelt")
+
+
+@cache
+def read_by_notebooks():
+    return {p.name[:2]: {f.name for f in dependencies.library_files(p)} for p in NOTEBOOKS.glob("*.ipynb")}
+
+
+def notebooks_that_read(name):
+    return {number for number, files in read_by_notebooks().items() if name in files}
+
+
+def test_only_the_notebooks_that_draw_depend_on_the_figures():
+    drawing = {path.name[:2] for path in NOTEBOOKS.glob("*.ipynb") if "figures.draw(" in path.read_text()}
+    assert drawing >= {"01", "05"}
+    assert not drawing & {"03", "04"}
+    for name in ("figures.py", "drawing.py", "style.mplstyle"):
+        assert notebooks_that_read(name) == drawing
+
+
+def test_training_depends_on_the_model_and_nothing_that_comes_after():
+    core = {"01", "02", "03", "04", "05"}
+    for name in ("model.py", "losses.py", "items.py", "optimizers.py", "training.py"):
+        assert notebooks_that_read(name) & core == {"03"}
+    assert notebooks_that_read("report.py") & {"03", "04"} == set()
+    assert notebooks_that_read("prepare.py") >= {"02", "03", "04"}
+    assert notebooks_that_read("config.py") >= core
+
+
+def test_no_notebook_depends_on_the_demo_or_on_the_simulation():
+    assert notebooks_that_read("demo.py") == set()
+    assert notebooks_that_read("simulate.py") & {"01", "02", "03", "04", "05"} == set()

@@ -1,0 +1,103 @@
+"""The command line: one command a job, a wrong word is one sentence and the exit code 2."""
+
+import runpy
+import sys
+
+import pytest
+
+from gru4rec_lib import __main__, report, reproduce, simulate
+
+
+@pytest.fixture
+def called(monkeypatch):
+    """What the commands call, with what; nothing is done."""
+    calls = []
+    monkeypatch.setattr(simulate, "simulate", lambda *given, **named: calls.append((given, named)))
+    monkeypatch.setattr(report, "publish", lambda place: calls.append(place.study.name))
+    monkeypatch.setattr(reproduce, "main", lambda words: calls.append(words) or 7)
+    return calls
+
+
+def test_simulate_hands_on_what_it_was_given(called, tmp_path):
+    words = ["simulate", "--sessions", "20", "--seed", "3", "--dates", "20180715", "20180827", "--out", str(tmp_path)]
+    assert __main__.main([*words, "--content-signal", "0.25"]) == 0
+    twin = {"sessions": 20, "seed": 3, "log_dates": ("20180715", "20180827"), "content_signal": 0.25}
+    assert called == [((tmp_path,), twin)]
+
+
+def test_simulate_has_the_defaults_of_the_config(called, tmp_path):
+    assert __main__.main(["simulate", "--sessions", "20", "--out", str(tmp_path)]) == 0
+    twin = {"sessions": 20, "seed": 1, "log_dates": ("20180715",), "content_signal": 0.5}
+    assert called == [((tmp_path,), twin)]
+
+
+def test_simulate_writes_files(tmp_path):
+    assert __main__.main(["simulate", "--sessions", "10", "--out", str(tmp_path)]) == 0
+    assert sorted(path.name for path in tmp_path.rglob("*.csv*")) == [
+        "log_0_20180715_000000000000.csv.gz",
+        "tf_000000000000.csv",
+    ]
+
+
+def test_publish_and_reproduce_are_handed_on(called):
+    assert __main__.main(["publish", "--study", "toy"]) == 0
+    assert __main__.main(["reproduce", "--study", "toy", "--", "-n"]) == 7
+    assert called == ["toy", ["--study", "toy", "--", "-n"]]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--sessions", "9"], "simulate: sessions: Input should be greater than or equal to 10 (given: 9)"),
+        (
+            ["--sessions", "20", "--content-signal", "2"],
+            "simulate: content_signal: Input should be less than or equal to 1",
+        ),
+        (["--sessions", "20", "--dates", "July"], "simulate: log_dates.0: String should match pattern"),
+        (["--sessions", "20", "--seed", "-1"], "simulate: seed: Input should be greater than or equal to 0"),
+    ],
+)
+def test_a_wrong_value_is_one_sentence(called, capsys, tmp_path, words, told):
+    assert __main__.main(["simulate", *words, "--out", str(tmp_path)]) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert said.err.startswith(told)
+    assert called == []
+
+
+def test_an_unknown_study_is_one_sentence(capsys):
+    assert __main__.main(["publish", "--study", "nothing"]) == 2
+    assert "nothing.yaml: there is no such study; known are " in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_written_is_one_sentence(monkeypatch, capsys, tmp_path):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device", "log.csv")
+
+    monkeypatch.setattr(simulate, "simulate", full)
+    assert __main__.main(["simulate", "--sessions", "20", "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == "[Errno 28] No space left on device: 'log.csv'\n"
+
+
+@pytest.mark.parametrize("words", [[], ["paint"], ["simulate", "--sessions", "many", "--out", "x"], ["publish"]])
+def test_wrong_words_end_with_the_usage(capsys, words):
+    with pytest.raises(SystemExit) as ended:
+        __main__.main(words)
+    assert ended.value.code == 2
+    assert "usage: gru4rec" in capsys.readouterr().err
+
+
+def test_help_names_every_command(capsys):
+    with pytest.raises(SystemExit) as ended:
+        __main__.main(["--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert all(command in text for command in ("reproduce", "simulate", "publish"))
+
+
+def test_the_module_runs_the_words_of_the_process_and_exits_with_the_code(called, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["gru4rec", "reproduce", "--study", "toy"])
+    monkeypatch.delitem(sys.modules, "gru4rec_lib.__main__")
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("gru4rec_lib", run_name="__main__")
+    assert (ended.value.code, called) == (7, [["--study", "toy"]])

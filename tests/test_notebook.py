@@ -1,0 +1,133 @@
+"""A notebook's parameters are checked, papermill's too, and what ran is on record."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gru4rec_lib import notebook
+from gru4rec_lib.config import ConfigError, load_study
+
+STUDY = """
+title: hand-made
+data: {layout: mssd, name: twin}
+split: {how: by_session, test_fraction: 0.2}
+training: {samples: 5, learning_rate: 0.1}
+models:
+  - {input_form: [embedding], loss: [bpr]}
+  - {input_form: [embedding], loss: [bpr], tag: wide, settings: {hidden_units: 300}}
+"""
+CELL = {"study": "toy", "input_form": "embedding", "loss": "bpr", "seed": 1}
+# What papermill adds to the notebook: a cell of its own, which the kernel has run.
+INJECTED = '# Parameters\nstudy = "toy"\n'
+
+
+@pytest.fixture
+def study(tmp_path):
+    (tmp_path / "made.yaml").write_text(STUDY)
+    return load_study("made", tmp_path)
+
+
+def told(kind, scope):
+    with pytest.raises(ConfigError) as caught:
+        notebook.parameters(kind, scope)
+    return str(caught.value)
+
+
+def test_known_names_are_taken_and_the_rest_of_the_scope_is_left_alone():
+    given = notebook.parameters(notebook.StudyParameters, {"study": "toy", "place": object(), "In": ["", "x = 1"]})
+    assert given == notebook.StudyParameters(study="toy", data="")
+    full = CELL | {"learning_rate": 0.5, "batch_size": None, "tag": ""}
+    assert notebook.parameters(notebook.TrainingParameters, full).model_dump() == full | {
+        "hidden_units": None,
+        "max_epochs": None,
+    }
+
+
+def test_an_injected_name_that_the_notebook_does_not_know_is_an_error():
+    scope = {"study": "toy", "stduy": "x", "In": ["", 'study = "other"', INJECTED + 'stduy = "x"']}
+    assert told(notebook.StudyParameters, scope) == (
+        "parameters: stduy: no such field; check its spelling or delete it"
+    )
+    # Not injected, so a variable of the notebook's own.
+    scope["In"] = ["", 'stduy = "x"', INJECTED]
+    assert notebook.parameters(notebook.StudyParameters, scope).study == "toy"
+
+
+def test_injected_values_may_be_calls():
+    scope = CELL | {"learning_rate": float("inf"), "In": [INJECTED + 'learning_rate = float("inf")']}
+    expected = "parameters: learning_rate: Input should be a finite number (given: inf)"
+    assert told(notebook.TrainingParameters, scope) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"seed": "one"}, "seed: Input should be a valid integer, unable to parse string as an integer (given: 'one')"),
+        ({"seed": -1}, "seed: Input should be greater than or equal to 0 (given: -1)"),
+        ({"study": 3}, "study: Input should be a valid string (given: 3)"),
+        (
+            {"loss": "hinge"},
+            "loss: Input should be 'cross_entropy', 'bpr', 'bpr_max', 'top1' or 'top1_max' (given: 'hinge')",
+        ),
+    ],
+)
+def test_a_wrong_value_is_one_sentence(changes, line):
+    assert told(notebook.TrainingParameters, CELL | changes) == f"parameters: {line}"
+
+
+def test_a_missing_parameter_is_told():
+    assert told(notebook.StudyParameters, {}) == "parameters: study: is missing"
+
+
+def test_a_run_without_changes_is_the_studys_own(study):
+    given = notebook.TrainingParameters(**CELL)
+    assert given.run(study) == study.runs[0]
+    assert notebook.TrainingParameters(**CELL | {"tag": "wide"}).run(study) == study.runs[1]
+
+
+def test_a_run_with_changes_never_takes_the_place_of_one_of_the_studys(study):
+    run = notebook.TrainingParameters(**CELL, learning_rate=0.5, max_epochs=3).run(study)
+    assert (run.tag, run.name) == ("custom", "embedding-bpr-custom-seed1")
+    assert (run.training.learning_rate, run.training.max_epochs, run.training.samples) == (0.5, 3, 5)
+    wide = notebook.TrainingParameters(**CELL | {"tag": "wide"}, batch_size=8).run(study)
+    assert (wide.name, wide.training.hidden_units) == ("embedding-bpr-wide_custom-seed1", 300)
+    assert not {run.name, wide.name} & {own.name for own in study.runs}
+    with pytest.raises(ConfigError, match="learning_rate: Input should be greater than 0"):
+        notebook.TrainingParameters(**CELL, learning_rate=0).run(study)
+
+
+def test_the_record_holds_parameters_commit_and_versions(tmp_path, monkeypatch):
+    monkeypatch.setattr(notebook, "commit", lambda: "0123abc")
+    given = notebook.StudyParameters(study="toy")
+    path = tmp_path / "records" / "01.json"
+    facts = notebook.record(path, given)
+    assert json.loads(path.read_text()) == facts
+    assert facts["parameters"] == {"study": "toy", "data": ""}
+    assert facts["commit"] == "0123abc"
+    assert facts["versions"].keys() == {"python", *notebook.PACKAGES}
+    assert [p.name for p in path.parent.iterdir()] == ["01.json"]
+
+
+@pytest.mark.parametrize(
+    ("head", "status", "commit"), [("abc\n", "", "abc"), ("abc\n", " M config/toy.yaml\n", "abc+changes")]
+)
+def test_the_commit_tells_of_changes(monkeypatch, head, status, commit):
+    answers = {"rev-parse": head, "status": status}
+
+    def run(command, cwd, **_):
+        assert Path(cwd).name != "gru4rec_lib"
+        return subprocess.CompletedProcess(command, 0, answers[command[1]])
+
+    monkeypatch.setattr(subprocess, "run", run)
+    assert notebook.commit() == commit
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError("git"), subprocess.CalledProcessError(128, "git")])
+def test_outside_git_the_commit_is_unknown(monkeypatch, error):
+    def run(*_, **__):
+        raise error
+
+    monkeypatch.setattr(subprocess, "run", run)
+    assert notebook.commit() == "unknown"

@@ -1,0 +1,333 @@
+"""Preparing: whole sessions on one side, and nothing of the test in what is learned from training."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
+
+from gru4rec_lib import prepare
+from gru4rec_lib.config import Split
+from gru4rec_lib.read import DataError, Tables
+
+BY_SESSION = Split(how="by_session", test_fraction=0.3, validation_fraction=0.3)
+LISTED = Split(how="listed", test="test.csv", validation_fraction=0.3)
+
+
+def tables(sessions, starts=None, files=None, items=None, numeric=(), categorical=(), multivalued=None):
+    """Tables as `read` makes them: {session: "tracks"}, each track one letter; starts and files of each session."""
+    names = [name for name, tracks in sessions.items() for _ in tracks]
+    tracks = [track for tracks in sessions.values() for track in tracks]
+    position = [n for tracks in sessions.values() for n in range(1, len(tracks) + 1)]
+    events = pd.DataFrame({"session": pd.Categorical(names, list(sessions)), "item": pd.Categorical(tracks)})
+    events["position"] = np.array(position, np.int32)
+    events["file"] = pd.Categorical([files[name] if files else "e.tsv" for name in names])
+    if starts is not None:
+        events["time"] = np.array([starts[name] for name in names], float) + events["position"] / 100
+    count = [("read", len(events), len(sessions), len(set(tracks)))]
+    counts = pd.DataFrame(count, columns=["step", "events", "sessions", "items"])
+    problems = pd.DataFrame(columns=["file", "line", "column", "problem", "remedy"])
+    return Tables(events, items, numeric, categorical, multivalued or {}, counts, problems)
+
+
+def listed(folder, *sessions):
+    (folder / "test.csv").write_text("\n".join(["session", *sessions, ""]))
+    return folder
+
+
+def tracks(prepared, part):
+    """The sessions of a part as words of track ids; `?` is no candidate."""
+    ids = [*prepared.items["item"], "?"]
+    sessions = getattr(prepared, part)
+    return ["".join(ids[i] for i in sessions[s]) for s in range(len(sessions))]
+
+
+def item_table(**columns):
+    return pd.DataFrame({"item": list("abcxyz")} | columns)
+
+
+words = st.text("abcde", min_size=1, max_size=5)
+logs = st.lists(words, min_size=8, max_size=25).map(lambda tracks: {f"s{n}": t for n, t in enumerate(tracks)})
+
+
+@given(
+    logs,
+    st.sampled_from(["by_session", "by_time", "by_file", "listed"]),
+    st.sampled_from(["random", "last"]),
+    st.data(),
+)
+@settings(max_examples=60)
+def test_whole_sessions_lie_on_one_side_and_the_counts_add_up(tmp_path_factory, sessions, how, validation, data):
+    folder = tmp_path_factory.mktemp("listed")
+    starts = {name: data.draw(st.integers(0, 5)) for name in sessions}
+    chosen = data.draw(st.sets(st.sampled_from(sorted(sessions)), min_size=2, max_size=6))
+    listed(folder, *sorted(chosen))
+    files = {name: "t_1.csv" if name in chosen else "l_1.csv" for name in sessions}
+    wanted = (
+        {"test": "t_*" if how == "by_file" else "test.csv"} if how in ("by_file", "listed") else {"test_fraction": 0.3}
+    )
+    split = Split(how=how, validation=validation, validation_fraction=0.25, **wanted)
+    try:
+        prepared = prepare.prepare(tables(sessions, starts, files), split, folder)
+    except DataError:
+        reject()  # a side was left empty: told in a test of its own
+    test = set(prepared.test_events["session"])
+    long = {name for name, heard in sessions.items() if len(heard) > 1}
+    if how in ("by_file", "listed"):
+        assert test == chosen & long
+    if how == "by_time":
+        assert max(starts[s] for s in long - test) <= min(starts[s] for s in test)
+    learned = sorted(tracks(prepared, "train") + tracks(prepared, "validation"))
+    assert learned == sorted(sessions[name] for name in long - test)
+    seen = set(prepared.items["item"])
+    heard = ["".join(t if t in seen else "?" for t in sessions[name]) for name in sessions if name in test]
+    assert tracks(prepared, "test") == heard
+
+    rows = prepared.counts.set_index("step")
+    for column in ("sessions", "events"):
+        n = rows[column]
+        assert n["training sessions"] + n["test sessions"] == n["read"]
+        assert n["train"] + n["validation"] == n["training: sessions of one event dropped"]
+    dropped = sum(1 for name in sessions if len(sessions[name]) == 1)
+    assert len(prepared.train) + len(prepared.validation) + len(prepared.test) == len(sessions) - dropped
+    assert rows.loc["test: sessions of one event dropped", "events"] == len(prepared.test.items)
+    seen_events = sum(track != "?" for session in heard for track in session)
+    assert rows.loc["test, protocol known: tracks unseen in training removed", "events"] == seen_events
+
+
+def test_the_index_falls_by_plays_of_training_with_ties_by_id(tmp_path, capsys):
+    # Of training, `solo` has one event and is dropped before plays are counted: d is no track of training.
+    sessions = {"s1": "bac", "s2": "ccb", "s3": "ba", "solo": "d", "t": "cdddd", "t1": "b"}
+    prepared = prepare.prepare(tables(sessions), LISTED, listed(tmp_path, "t", "t1"))
+    assert prepared.items.to_dict("list") == {"item": ["b", "c", "a"], "plays": [3, 3, 2]}
+    assert (prepared.n_items, prepared.n_candidates) == (3, 3)
+    assert tracks(prepared, "test") == ["c????"]
+    assert prepared.test.items.tolist() == [1, -1, -1, -1, -1]
+    assert (prepared.test.items.dtype, prepared.train.offsets.dtype) == (np.int32, np.int64)
+    assert prepared.counts.to_numpy().tolist() == [
+        ["read", 6, 15, 4],
+        ["training sessions", 4, 9, 4],
+        ["test sessions", 2, 6, 3],
+        ["training: sessions of one event dropped", 3, 8, 3],
+        ["train", 2, len(prepared.train.items), len(set(prepared.train.items))],
+        ["validation", 1, len(prepared.validation.items), len(set(prepared.validation.items))],
+        ["test: sessions of one event dropped", 1, 5, 2],
+        ["test, protocol known: tracks unseen in training removed", 1, 1, 1],
+    ]
+    assert capsys.readouterr().out.splitlines()[0] == "training sessions: 4 sessions, 9 events, 4 items"
+    assert prepare.sizes(prepared)["events"].tolist() == [
+        len(getattr(prepared, p).items) for p in ("train", "validation", "test")
+    ]
+
+
+@pytest.mark.parametrize("seed", range(1, 7))
+def test_training_is_in_order_of_time_and_the_last_is_held_out(tmp_path, seed):
+    sessions = {"s1": "ab", "s2": "bc", "s3": "ca", "s4": "aa", "t": "ab"}
+    split = LISTED.model_copy(update={"validation": "last", "seed": seed})
+    starts = {"s1": 40, "s2": 10, "s3": 30, "s4": 10, "t": 0}
+    prepared = prepare.prepare(tables(sessions, starts), split, listed(tmp_path, "t"))
+    assert tracks(prepared, "train") == ["bc", "aa", "ca"]
+    assert tracks(prepared, "validation") == ["ab"]
+    whole = prepared.train_and_validation
+    assert [whole[s].tolist() for s in range(4)] == [
+        *(prepared.train[s].tolist() for s in range(3)),
+        prepared.validation[0].tolist(),
+    ]
+    without_times = prepare.prepare(tables(sessions), split, tmp_path)
+    assert tracks(without_times, "train") == ["ab", "bc", "ca"]
+
+
+def test_by_time_takes_the_last_and_by_session_depends_on_the_seed():
+    sessions = {f"s{n}": "ab" for n in range(10)}
+    times = {f"s{n}": n * 7 % 10 for n in range(10)}
+    by_time = prepare.prepare(tables(sessions, times), Split(how="by_time", test_fraction=0.3), "")
+    assert {times[s] for s in by_time.test_events["session"]} == {7, 8, 9}
+    chosen = {
+        seed: tuple(
+            prepare.prepare(tables(sessions), BY_SESSION.model_copy(update={"seed": seed}), "").test_events["session"]
+        )
+        for seed in (1, 1, 2, 3)
+    }
+    assert all(len(set(test)) == 3 for test in chosen.values())
+    assert len(set(chosen.values())) > 1
+
+
+# Features: c and y have no row of their own; x and z are heard in the test alone.
+TRAINING = {"s1": "abab", "s2": "bc", "s3": "ca"}
+COLUMNS = {
+    "size": [1.0, 3.0, np.nan, 7.0, 2.0, np.nan],
+    "same": [5.0, 5.0, 5.0, 6.0, 5.0, 5.0],
+    "never": [np.nan, np.nan, np.nan, 4.0, np.nan, np.nan],
+    "kind": pd.array(["rock", "folk", None, "jazz", "rock", None], dtype="str"),
+    "tag_1": pd.array(["old", None, "new", "rare", None, "new"], dtype="str"),
+    "tag_2": pd.array(["new", None, None, "old", None, None], dtype="str"),
+}
+KINDS = {"numeric": ("size", "same", "never"), "categorical": ("kind",), "multivalued": {"tags": ("tag_1", "tag_2")}}
+
+
+def featured(folder, test="xa", **columns):
+    frame = item_table(**COLUMNS | columns).query("item != 'y'")
+    return prepare.prepare(tables(TRAINING | {"t": test}, items=frame, **KINDS), LISTED, listed(folder, "t"))
+
+
+def test_features_are_fitted_on_the_tracks_of_training(tmp_path):
+    prepared = featured(tmp_path, "xay")
+    assert prepared.items.to_dict("list") == {"item": list("abcxz"), "plays": [3, 3, 2, 0, 0]}
+    assert prepared.n_items == 3
+    assert tracks(prepared, "test") == ["xa?"]
+    # Of the test's x, a and y only a is a track of training.
+    assert prepared.counts.iloc[-1].tolist()[1:] == [1, 1, 1]
+    features = prepared.features
+    # Of a, b: mean 2 and standard deviation 1. No variance, or no value at all: 0 in training, never NaN.
+    assert features.numeric.tolist() == [[-1, 0, 0], [1, 0, 0], [0, 0, 0], [5, 1, 0], [0, 0, 0]]
+    assert features.numeric.dtype == np.float32
+    assert features.categories["kind"].tolist() == [[2], [1], [-1], [0], [-1]]
+    assert features.categories["tags"].tolist() == [[2, 1], [-1, -1], [1, -1], [0, 2], [1, -1]]
+    assert {ids.dtype for ids in features.categories.values()} == {np.dtype(np.int32)}
+    assert features.sizes == {"kind": 3, "tags": 3}
+    assert features.fitted == {
+        "numeric": ["size", "same", "never"],
+        "mean": [2.0, 5.0, 0.0],
+        "scale": [1.0, 1.0, 1.0],
+        "kind": ["folk", "rock"],
+        "tags": ["new", "old"],
+    }
+
+
+def test_what_only_the_test_hears_changes_nothing_that_was_learned(tmp_path):
+    one = featured(tmp_path, "xa")
+    changed = {
+        name: [*values[:3], *([9.5] * 3 if name in KINDS["numeric"] else ["zither"] * 3)]
+        for name, values in COLUMNS.items()
+    }
+    other = featured(tmp_path, "zzzzabbbbb", **changed)
+    assert one.items.head(3).equals(other.items.head(3))
+    assert one.n_items == other.n_items
+    assert one.features.fitted == other.features.fitted
+    assert one.features.sizes == other.features.sizes
+    assert (one.features.numeric[:3] == other.features.numeric[:3]).all()
+    for name, ids in one.features.categories.items():
+        assert (ids[:3] == other.features.categories[name][:3]).all()
+        assert (other.features.categories[name][3:] == 0).all()
+    for part in ("train", "validation"):
+        assert tracks(one, part) == tracks(other, part)
+
+
+def test_an_item_table_of_categories_alone_has_no_numbers(tmp_path):
+    frame = item_table(kind=COLUMNS["kind"])
+    prepared = prepare.prepare(
+        tables(TRAINING | {"t": "xa"}, items=frame, categorical=("kind",)), LISTED, listed(tmp_path, "t")
+    )
+    assert prepared.features.numeric.shape == (6, 0)
+    assert prepared.features.fitted == {"numeric": [], "kind": ["folk", "rock"]}
+
+
+def test_saved_and_loaded_it_is_the_same_memory_mapped_and_without_pickle(tmp_path):
+    made = featured(tmp_path, "xay")
+    made.save(tmp_path / "one")
+    loaded = prepare.Prepared.load(tmp_path / "one")
+    for part in ("train", "validation", "test"):
+        saved, read = getattr(made, part), getattr(loaded, part)
+        assert isinstance(read.items, np.memmap)
+        assert (saved.items.tolist(), saved.offsets.tolist()) == (read.items.tolist(), read.offsets.tolist())
+        np.load(tmp_path / "one" / f"{part}_items.npy", allow_pickle=False)
+    for frame in ("items", "test_events", "counts"):
+        pd.testing.assert_frame_equal(getattr(made, frame), getattr(loaded, frame))
+    assert isinstance(loaded.features.numeric, np.memmap)
+    assert loaded.features.numeric.tolist() == made.features.numeric.tolist()
+    assert {n: c.tolist() for n, c in loaded.features.categories.items()} == {
+        n: c.tolist() for n, c in made.features.categories.items()
+    }
+    assert (loaded.features.fitted, loaded.features.sizes) == (made.features.fitted, made.features.sizes)
+    assert (loaded.n_items, loaded.n_candidates) == (3, 5)
+    # Plain JSON: NaN is none.
+    for name in ("prepared.json", "features.json"):
+        json.loads((tmp_path / "one" / name).read_text(), parse_constant=pytest.fail)
+
+
+def test_the_same_input_gives_the_same_bytes_over_whatever_lay_there(tmp_path):
+    featured(tmp_path, "xay").save(tmp_path / "one")
+    featured(tmp_path, "xay").save(tmp_path / "two")
+    contents = [{p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in ("one", "two")]
+    assert contents[0] == contents[1]
+    recorded = json.loads(contents[0].pop("prepared.json"))["sha256"]
+    assert recorded.keys() == contents[0].keys()
+    plain = prepare.prepare(tables(TRAINING | {"t": "xa"}), LISTED, tmp_path)
+    plain.save(tmp_path / "one")
+    plain.save(tmp_path / "three")
+    contents = [{p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in ("one", "three")]
+    assert contents[0] == contents[1]
+    assert prepare.Prepared.load(tmp_path / "one").features is None
+
+
+FILES = {"s1": "log_1.csv", "s2": "log_2.csv", "s3": "log_2.csv"}
+
+
+@pytest.mark.parametrize(
+    ("sessions", "split", "told"),
+    [
+        (
+            TRAINING,
+            {"how": "by_file", "test": "*x*"},
+            "no log file matches the split's `test: *x*`; mend the pattern (there: log_1.csv, log_2.csv)",
+        ),
+        (
+            TRAINING,
+            {"how": "by_file", "test": "log_*"},
+            "the split `by_file` leaves no training session of two events or more; change `split`",
+        ),
+        (
+            {"s1": "ab", "s2": "a", "s3": "b"},
+            {"how": "by_file", "test": "log_1*"},
+            "the split `by_file` leaves no training session of two events or more; change `split`",
+        ),
+        (
+            TRAINING,
+            {"how": "by_session", "test_fraction": 0.1},
+            "the split `by_session` leaves no test session; change `split` in the study's config",
+        ),
+        (
+            TRAINING,
+            {"how": "by_file", "test": "log_2*"},
+            "the split `by_file` leaves no pair of events in `train`; give it more sessions there",
+        ),
+        (
+            TRAINING | {"s1": "a"},
+            {"how": "by_file", "test": "log_1*"},
+            "the split `by_file` leaves no pair of events in `test`; give it more sessions there",
+        ),
+        (
+            TRAINING,
+            {"how": "by_time", "test_fraction": 0.5},
+            "the split `by_time` needs events with times; name the `time` column, or split by session",
+        ),
+    ],
+)
+def test_a_split_that_cannot_be_is_told(tmp_path, sessions, split, told):
+    with pytest.raises(DataError) as caught:
+        prepare.prepare(tables(sessions, files=FILES), Split(**split), tmp_path)
+    assert str(caught.value).startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, ": the split's list of test sessions is missing; put it into the data folder"),
+        (b"", ": cannot be read (No columns to parse from file); write one session id a line below a header"),
+        (b"\xff\xfe", ": cannot be read ("),
+        (b"s1\ns2\n", ", line 1: `s1` is a session; put a header line, such as `session`, above it"),
+        (
+            b"session\ns1\ns9\ns8\n",
+            ", line 3, column `session`: session `s9` is not in the data (2 such); delete it from the list",
+        ),
+        (b"session\n", "the split `listed` leaves no test session; change `split` in the study's config"),
+    ],
+)
+def test_a_list_of_test_sessions_that_is_wrong_is_told(tmp_path, content, told):
+    if content is not None:
+        (tmp_path / "test.csv").write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        prepare.prepare(tables(TRAINING), LISTED, tmp_path)
+    assert str(caught.value).removeprefix(f"{tmp_path}/test.csv").startswith(told)

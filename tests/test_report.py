@@ -1,0 +1,210 @@
+"""Tables from small ranks files, worked by hand; and what is published of a study."""
+
+import json
+import re
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+
+from gru4rec_lib import notebook, report
+from gru4rec_lib.workspace import Workspace
+
+STUDY = """
+title: hand-made
+data: {layout: mssd, name: twin, simulate: {sessions: 10}}
+split: {how: by_session, test_fraction: 0.2}
+models:
+  - {input_form: [embedding, content], loss: [bpr], seed: [1, 3]}
+"""
+TAGGED = "  - {input_form: [embedding], loss: [top1], tag: wide}\n"
+KNOWN, OPEN = [1, 4, 20, 21], [2, 21, 101]
+# Of 4 and of 3 targets: ranks up to 20 count.
+SCORES = {"known": (0.75, (1 + 1 / 4 + 1 / 20) / 4), "open": (1 / 3, 1 / 2 / 3)}
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A study's folders; `made` writes the files of all its runs and baselines."""
+
+    def place(text=STUDY):
+        (tmp_path / "config").mkdir(exist_ok=True)
+        (tmp_path / "config" / "made.yaml").write_text(text)
+        return Workspace("made", root=tmp_path)
+
+    return place
+
+
+def write_ranks(folder, known=KNOWN, opened=OPEN):
+    table = pd.DataFrame({"protocol": ["known"] * len(known) + ["open"] * len(opened), "rank": known + opened})
+    folder.mkdir(parents=True, exist_ok=True)
+    table.assign(n_candidates=np.where(table["protocol"] == "known", 50, 100)).to_parquet(folder / "ranks.parquet")
+
+
+def made(place):
+    """Write ranks and histories: those of each run begin with its number, 1 for the first."""
+    for name in place.study.baselines:
+        write_ranks(place.baseline_folder(name), [21], [21])
+    for number, run in enumerate(place.study.runs, 1):
+        write_ranks(place.run_folder(run), [number, *KNOWN[1:]])
+        history = pd.DataFrame(
+            {"epoch": [1, 2], "loss": [0.5, 0.25], "val_recall_at_20": [0.1, number], "seconds": 1.5}
+        )
+        history.to_csv(place.run_folder(run) / "history.csv", index=False)
+    return place
+
+
+def executed(path, minutes=1.5):
+    new = nbformat.v4
+    output = new.new_output("display_data", {"image/svg+xml": '<svg xmlns="http://www.w3.org/2000/svg"></svg>'})
+    cells = [new.new_markdown_cell("# What is heard?\n\n$a^2$"), new.new_code_cell("1 + 1", outputs=[output])]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(new.new_notebook(cells=cells, metadata={"papermill": {"duration": minutes * 60}}), path)
+
+
+def test_table_2_has_a_row_a_run_and_protocol(place):
+    table = report.table_2(made(place()))
+    assert table.columns.tolist() == [
+        *("study", "model", "input_form", "output_form", "loss", "seed", "protocol"),
+        *("n_candidates", "n_targets", "recall_at_20", "mrr_at_20"),
+    ]
+    assert table["study"].unique().tolist() == ["made"]
+    assert table["model"].tolist() == ["most_popular"] * 2 + ["sequential_rules"] * 2 + ["gru4rec"] * 8
+    assert table["protocol"].tolist() == ["known", "open"] * 6
+    assert table["n_candidates"].tolist() == [50, 100] * 6
+    assert table["n_targets"].tolist() == [1, 1] * 2 + [4, 3] * 4
+    names = ["input_form", "output_form", "loss", "seed"]
+    assert table.loc[:3, names].to_numpy().tolist() == [[""] * 4] * 4
+    assert table.loc[4::2, names].to_numpy().tolist() == [
+        ["embedding", "ids", "bpr", 1],
+        ["content", "ids", "bpr", 1],
+        ["embedding", "ids", "bpr", 3],
+        ["content", "ids", "bpr", 3],
+    ]
+    assert table.loc[:3, ["recall_at_20", "mrr_at_20"]].to_numpy().tolist() == [[0, 0]] * 4
+    assert table.loc[[4, 5], ["recall_at_20", "mrr_at_20"]].to_numpy() == pytest.approx(np.array([*SCORES.values()]))
+    assert table.loc[6, "mrr_at_20"] == pytest.approx((1 / 2 + 1 / 4 + 1 / 20) / 4)
+
+
+def test_runs_of_other_settings_bring_a_column_of_tags(place):
+    table = report.table_2(made(place(STUDY + TAGGED)))
+    assert table.columns[-1] == "tag"
+    assert table["tag"].tolist() == [""] * 12 + ["wide"] * 2
+
+
+def test_a_run_that_was_not_made_is_named(place):
+    here = made(place())
+    missing = here.run_folder(here.study.runs[2]) / "ranks.parquet"
+    missing.unlink()
+    with pytest.raises(FileNotFoundError, match=re.escape(str(missing))):
+        report.table_2(here)
+
+
+def test_pivot_is_the_papers_table_with_means_over_seeds(place):
+    table = report.table_2(made(place(STUDY + TAGGED)))
+    wide = report.pivot(table, "mrr_at_20")
+    assert wide.index.tolist() == ["embedding", "content", "embedding wide", "most_popular", "sequential_rules"]
+    assert wide.columns.tolist() == ["bpr", "top1"]
+    rest = 1 / 4 + 1 / 20
+    embedding, content = (rest + (1 + 1 / 3) / 2) / 4, (rest + (1 / 2 + 1 / 4) / 2) / 4
+    assert wide["bpr"].tolist() == pytest.approx([embedding, content, np.nan, 0, 0], nan_ok=True)
+    assert wide["top1"].tolist() == pytest.approx([np.nan, np.nan, (rest + 1 / 5) / 4, 0, 0], nan_ok=True)
+    opened = report.pivot(table, "recall_at_20", "open")
+    assert opened.loc["content", "bpr"] == pytest.approx(1 / 3)
+
+
+def test_histories_tell_the_run_of_each_epoch(place):
+    table = report.histories(made(place(STUDY + TAGGED)))
+    assert table.columns.tolist() == [
+        *("input_form", "loss", "seed", "tag", "epoch", "train_loss", "validation_recall_at_20", "seconds")
+    ]
+    assert table["epoch"].tolist() == [1, 2] * 5
+    assert table.loc[5].tolist() == ["embedding", "bpr", 3, "", 2, 0.25, 3, 1.5]
+    assert table.loc[9].tolist() == ["embedding", "top1", 1, "wide", 2, 0.25, 5, 1.5]
+
+
+def test_a_saved_table_is_given_back(tmp_path):
+    table = pd.DataFrame({"a": [1]})
+    assert report.save_table(table, tmp_path / "tables", "t") is table
+    assert (tmp_path / "tables" / "t.csv").read_text() == "a\n1\n"
+
+
+@pytest.fixture
+def published(place, monkeypatch):
+    """A whole study, ready to be published, with what must not be: half files, and a run that left the grid."""
+    monkeypatch.setattr(notebook, "commit", lambda: "0123abc")
+    here = made(place())
+    for folder, names in ((here.tables, ["table_2.csv"]), (here.figures, ["a.svg", "a.pdf", "a.csv"])):
+        folder.mkdir(parents=True)
+        for name in (*names, ".half.csv", "note.txt"):
+            (folder / name).write_text(name)
+    executed(here.runs / "05_results.ipynb")
+    for name in ("embedding-bpr-seed1", "embedding-bpr-seed9"):
+        executed(here.runs / "gru4rec" / name / "03_train_gru4rec.ipynb", minutes=2)
+    executed(here.runs / ".ipynb_checkpoints" / "05_results.ipynb")
+    here.prepared.mkdir(parents=True)
+    (here.prepared / "prepared.json").write_text("{}")
+    return here
+
+
+def entries(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_tables_figures_pages_and_a_manifest_are_published(published):
+    stale = published.published_reports / "stale.html"
+    stale.parent.mkdir(parents=True)
+    stale.touch()
+    report.publish(published)
+    pages = ["03_train_gru4rec-embedding-bpr-seed1.html", "05_results.html"]
+    assert entries(published.published_reports) == [*pages, "manifest.json", "table_2.csv"]
+    assert entries(published.published_figures) == ["a.csv", "a.pdf", "a.svg"]
+    assert entries(published.published_reports.parent) == ["made"]
+    assert (published.published_reports / "table_2.csv").read_text() == "table_2.csv"
+    text = (published.runs / "published.json").read_text()
+    assert text == (published.published_reports / "manifest.json").read_text()
+    manifest = json.loads(text)
+    assert manifest.pop("versions") == notebook.versions()
+    assert manifest.pop("device").startswith("CPU, ") or manifest
+    assert manifest == {
+        "study": "made",
+        "simulated": True,
+        "commit": "0123abc",
+        "config": json.loads(published.study.model_dump_json()),
+        # printf '{}' | sha256sum
+        "data_sha256": "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
+        "seeds": [1, 3],
+        "minutes": {"03_train_gru4rec-embedding-bpr-seed1": 2.0, "05_results": 1.5},
+        "minutes_total": 3.5,
+    }
+
+
+def test_what_was_published_stays_until_the_new_is_whole(published, monkeypatch):
+    report.publish(published)
+    before = {path: path.read_bytes() for path in published.root.glob("[fr]*/made/*") if "runs" not in path.parts}
+    (published.tables / "table_2.csv").write_text("new")
+
+    def broken(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(report, "to_html", broken)
+    with pytest.raises(KeyboardInterrupt):
+        report.publish(published)
+    after = {path: path.read_bytes() for path in published.root.glob("[fr]*/made/*") if "runs" not in path.parts}
+    assert len(before) == 7
+    assert after == before
+
+
+def test_a_page_asks_no_host_for_anything(published):
+    page = published.runs / "05_results.ipynb"
+    html = report.to_html(nbformat.read(page, as_version=4), "05_results")
+    assert "What is heard?" in html
+    assert "<title>05_results</title>" in html
+    # Whatever a browser loads by itself: attributes, style sheets, modules. An empty address is none.
+    by_itself = r"(?:\b(?:src|href|data|poster)\s*=|url\(|@import|import\()\s*[\"']?"
+    loaded = re.findall(by_itself + r"((?:https?:)?//[^\"')]+)", html)
+    assert loaded == []
+    # What is left of addresses is comments and names of XML.
+    hosts = set(re.findall(r"https?://([^/\s\"'<>)]+)", html))
+    assert not {host for host in hosts if re.search(r"cdn|unpkg|jsdelivr|googleapis|mathjax", host)}

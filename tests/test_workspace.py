@@ -1,0 +1,172 @@
+"""Where everything of a study lies, and what a notebook run by hand makes of it."""
+
+from pathlib import Path
+
+import pytest
+
+from gru4rec_lib import baselines, demo, evaluation, experiment, prepare, read, simulate
+from gru4rec_lib.config import ConfigError
+from gru4rec_lib.workspace import Workspace
+
+MODELS = "models: [{input_form: [embedding], loss: [bpr], tag: wide}]\nsplit: "
+BY_SESSION = MODELS + "{how: by_session, test_fraction: 0.2}\n"
+TWIN = BY_SESSION + "data: {layout: mssd, name: twin, simulate: {sessions: 10, log_dates: ['20180715', '20180827']}}\n"
+OFFICIAL = BY_SESSION + "data: {layout: mssd, name: official}\n"
+CLICKS = "data: {layout: events, name: clicks, events: ['day_*.tsv', 'more[1].tsv'], session: s, item: i, time: t"
+TABLE = ", item_table: {file: items.tsv, item: i, numeric: [n]}}\n"
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A study of this text; its project's folder is empty but for files named."""
+
+    def place(text, *files, data=""):
+        for file in ("config/made.yaml", *files):
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / file).touch()
+        (tmp_path / "config" / "made.yaml").write_text(f"title: hand-made\n{text}")
+        return Workspace("made", data, tmp_path)
+
+    return place
+
+
+def names(place):
+    return [str(path.relative_to(place.raw)) for path in place.raw_files()]
+
+
+def test_everything_has_its_place(place, tmp_path):
+    here = place(TWIN)
+    run = here.study.runs[0]
+    told = [here.raw, here.prepared, here.runs, here.tables, here.figures, here.published_figures]
+    told += [here.published_reports, here.record("01"), here.run_folder(run), here.baseline_folder("most_popular")]
+    assert [str(path.relative_to(tmp_path)) for path in told] == [
+        *("data/raw/twin", "data/prepared/twin", "runs/made", "runs/made/tables", "runs/made/figures", "figures/made"),
+        *("reports/made", "runs/made/records/01.json", "runs/made/gru4rec/embedding-bpr-wide-seed1"),
+        "runs/made/baselines/most_popular",
+    ]
+    assert (here.note, place(OFFICIAL).note) == ("simulated data", "")
+
+
+def test_a_study_may_lie_anywhere(place, tmp_path):
+    place(TWIN)
+    here = Workspace(str(tmp_path / "config" / "made.yaml"))
+    assert (here.study.name, here.root) == ("made", Path(__file__).resolve().parents[1])
+
+
+def test_the_data_folder_may_be_named(place, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert place(OFFICIAL, data="~/music").raw == tmp_path / "music"
+    monkeypatch.chdir(tmp_path)
+    assert place(OFFICIAL, data="here").raw == tmp_path / "here"
+
+
+def test_simulated_files_are_known_before_they_are_there(place):
+    here = place(TWIN)
+    assert here.simulates
+    known = here.raw_files()
+    assert len(known) == 3
+    simulate.simulate(here.raw, **here.study.data.simulate.model_dump())
+    assert sorted(path for path in here.raw.rglob("*") if path.is_file()) == sorted(known)
+
+
+def test_files_of_the_user_are_those_that_are_read(place, tmp_path):
+    files = ["x/log_a.csv.gz", "x/y/log_b.csv", "x/tf_a.csv", "x/tf_b.csv.gz", "x/note.txt", "x/log_c.zip"]
+    here = place(TWIN, *files, data=tmp_path / "x")
+    assert not here.simulates
+    assert names(here) == ["log_a.csv.gz", "tf_a.csv", "tf_b.csv.gz", "y/log_b.csv"]
+    listed = place(OFFICIAL.replace("by_session, test_fraction: 0.2", "listed, test: t.csv"), "x/t.csv", data=here.raw)
+    assert "t.csv" in names(listed)
+
+
+def test_the_tables_that_are_read_have_their_patterns_and_names(place, tmp_path):
+    files = ["x/day_1.tsv", "x/day_2.tsv", "x/night.tsv", "x/more[1].tsv", "x/more1.tsv", "x/items.tsv", "x/t.csv"]
+    text = MODELS + "{how: listed, test: t.csv}\n" + CLICKS
+    assert names(place(text + TABLE, *files, data=tmp_path / "x")) == [
+        *("day_1.tsv", "day_2.tsv", "items.tsv", "more[1].tsv", "t.csv")
+    ]
+    assert "items.tsv" not in names(place(text + "}\n", data=tmp_path / "x"))
+    elsewhere = place(text.replace("t.csv", f"{tmp_path}/test.csv") + "}\n", data=tmp_path / "x")
+    assert tmp_path / "test.csv" in elsewhere.raw_files()
+
+
+def test_an_unknown_study_is_told(tmp_path):
+    with pytest.raises(ConfigError, match="there is no such study"):
+        Workspace("nothing", root=tmp_path)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What `demo` asks for, in its order; nothing is made but empty folders and ranks."""
+    calls = []
+
+    def call(module, name, answer=None):
+        monkeypatch.setattr(module, name, lambda *given, **_: calls.append((name, given)) or answer)
+
+    class Arrays:
+        def save(self, folder):
+            calls.append(("save", (folder,)))
+
+    class Trained:
+        model = "a model"
+
+    call(simulate, "simulate")
+    call(read, "read")
+    call(prepare, "prepare", Arrays())
+    call(prepare.Prepared, "load", "arrays")
+    call(experiment, "train", Trained())
+    call(experiment, "save")
+    call(evaluation, "rank")
+    call(baselines, "rank_baseline")
+    return calls
+
+
+def steps(asked):
+    return [name for name, _ in asked]
+
+
+def test_a_notebook_makes_what_it_does_not_find_and_says_so(place, asked, capsys):
+    here = place(TWIN)
+    demo.need_runs(here)
+    baselines = ["rank_baseline"] * 2
+    assert steps(asked) == ["simulate", "read", "prepare", "save", "load", "train", "rank", "save", *baselines]
+    assert asked[3] == ("save", (here.prepared,))
+    assert [line.split(" in ")[0] for line in capsys.readouterr().out.splitlines()] == [
+        "no raw files",
+        "no arrays",
+        "no ranks",
+    ]
+
+
+def test_what_is_there_is_not_made_again(place, asked, capsys):
+    here = place(TWIN, "data/prepared/twin/prepared.json", "runs/made/baselines/most_popular/ranks.parquet")
+    ranks = here.run_folder(here.study.runs[0]) / "ranks.parquet"
+    ranks.parent.mkdir(parents=True)
+    ranks.touch()
+    demo.need_runs(here)
+    assert [(name, given[0]) for name, given in asked if name != "load"] == [("rank_baseline", "sequential_rules")]
+    assert capsys.readouterr().out == ""
+
+
+def test_a_simulation_that_was_ended_half_way_is_made_again(place, asked):
+    here = place(TWIN, "data/raw/twin/training_set/log_0_20180715_000000000000.csv.gz")
+    demo.need_raw(here)
+    assert steps(asked) == ["simulate"]
+    asked.clear()
+    for path in here.raw_files():
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    demo.need_raw(here)
+    assert asked == []
+
+
+@pytest.mark.parametrize(("text", "data"), [(OFFICIAL, ""), (TWIN, "misspelt")])
+def test_nothing_is_simulated_where_the_user_brings_the_files(place, asked, tmp_path, text, data):
+    here = place(text, data=data and tmp_path / data)
+    with pytest.raises(read.DataError) as caught:
+        demo.need_raw(here)
+    told = "there is no such folder; put the raw files there (data/README.md), or set `data`"
+    assert str(caught.value) == f"{here.raw}: {told}"
+    assert asked == []
+    here.raw.mkdir(parents=True)
+    demo.need_raw(here)
+    assert asked == []
