@@ -1,16 +1,21 @@
 """Models without training by gradients, ranked by the same rule as GRU4Rec.
 
 Each has `fit(train, n_items)`, which takes the training sessions and returns the model, and
-`rank(sessions, n_candidates)`, which returns int32 [targets] as `GRU4Rec.rank` does.
+`rank(sessions, n_candidates, chosen)`, which returns int32 [chosen targets] as `GRU4Rec.rank` does.
 """
 
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from scipy import sparse
 
+from gru4rec_lib import evaluation
+from gru4rec_lib.metrics import scores
+from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.ranking import popularity_ranks
 from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.workspace import Workspace
 
 
 class MostPopular:
@@ -27,9 +32,9 @@ class MostPopular:
         self.place = popularity_ranks(np.bincount(train.items, minlength=n_items))
         return self
 
-    def rank(self, sessions: Sessions, n_candidates: int) -> np.ndarray:
-        """The rank of every target; a target unseen in training is a miss."""
-        target = sessions.items[sessions.is_target]
+    def rank(self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None) -> np.ndarray:
+        """The rank of every chosen target; a target unseen in training is a miss."""
+        target = sessions.items[sessions.targets(chosen)]
         scored = (target >= 0) & (target < self.n_items)
         ranks = np.full(len(target), n_candidates + 1, np.int32)
         ranks[scored] = self.place[target[scored]]
@@ -68,10 +73,11 @@ class SequentialRules:
         self.rules = rules
         return self
 
-    def rank(self, sessions: Sessions, n_candidates: int) -> np.ndarray:
-        """The rank of every target by the rules of the last known track before it."""
-        ranks = self.popular.rank(sessions, n_candidates)
-        last, target = last_known(sessions, self.n_items), sessions.items[sessions.is_target]
+    def rank(self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None) -> np.ndarray:
+        """The rank of every chosen target by the rules of the last known track before it."""
+        ranks = self.popular.rank(sessions, n_candidates, chosen)
+        target = sessions.items[sessions.targets(chosen)]
+        last = last_known(sessions, self.n_items)[sessions.targets(chosen)]
         by_rule = (last >= 0) & (target >= 0) & (target < self.n_items)
         ranks[by_rule] = sparse_ranks(self.rules, last[by_rule], target[by_rule])
         return ranks
@@ -80,24 +86,47 @@ class SequentialRules:
 BASELINES = {"most_popular": MostPopular, "sequential_rules": SequentialRules}
 
 
+def rank_baseline(name: str, prepared: Prepared, place: Workspace) -> pd.DataFrame:
+    """Fit one baseline on all training sessions, rank the test targets, write its ranks.parquet.
+
+    Args:
+        name: of BASELINES.
+        prepared: arrays.
+        place: the study's.
+
+    Returns:
+        Its scores, a row for each protocol.
+    """
+    model = BASELINES[name]().fit(prepared.train_and_validation, prepared.n_items)
+    ranks = evaluation.rank(model, prepared, place.study)
+    evaluation.save_ranks(place.baseline_folder(name), ranks)
+    return scores(ranks).assign(model=name)
+
+
+def rank_baselines(prepared: Prepared, place: Workspace) -> pd.DataFrame:
+    """`rank_baseline` for every baseline of the study; their scores, one below the other."""
+    tables = [rank_baseline(name, prepared, place) for name in place.study.baselines]
+    return pd.concat(tables, ignore_index=True).set_index("model")
+
+
 def last_known(sessions: Sessions, n_items: int) -> np.ndarray:
-    """For every target, the last track before it in its session that training knows.
+    """For every event, the last track before it in its session that training knows.
 
     Args:
         sessions: over the item index.
         n_items: training tracks.
 
     Returns:
-        int32 [targets], -1 where there is none.
+        int32 [events], -1 where there is none.
 
     >>> last_known(Sessions.from_lists([[7, 1, 9, 2], [0, 1]]), n_items=5).tolist()
-    [-1, 1, 1, 0]
+    [-1, -1, 1, 1, -1, 0]
     """
     known = (sessions.items >= 0) & (sessions.items < n_items)
     latest = np.maximum.accumulate(np.where(known, np.arange(len(known)), -1))
-    before = np.r_[-1, latest[:-1]]
+    before = np.concatenate([[-1], latest])[:-1]
     first = sessions.offsets[sessions.session_of_event]
-    return np.where(before >= first, sessions.items[before], -1)[sessions.is_target]
+    return np.where(before >= first, sessions.items[before], -1)
 
 
 def sparse_ranks(scores: sparse.csr_array, rows: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -111,12 +140,14 @@ def sparse_ranks(scores: sparse.csr_array, rows: np.ndarray, targets: np.ndarray
     Returns:
         int32 [n]: the number of items that score at least as high as the target, itself included.
     """
+    if not len(rows):
+        return np.zeros(0, np.int32)  # SciPy's result for no index at all is of another kind
     scores = scores.tocsr()
-    # Sums of 1 / distance in another order differ in their last bits; they are meant to tie.
-    _, level = np.unique(np.round(scores.data, 9), return_inverse=True)
-    width = level.max(initial=0) + 2
+    # Sums of 1 / distance in another order differ in their last bits; they are meant to tie. Level 0 is the score 0.
+    _, level = np.unique(np.r_[0, np.round(scores.data, 9)], return_inverse=True)
+    level, width = level[1:], level.max() + 1
     key = np.sort(np.repeat(np.arange(scores.shape[0]), np.diff(scores.indptr)) * width + level)
-    levels = sparse.csr_array((level + 1, scores.indices, scores.indptr), shape=scores.shape)
-    own = np.asarray(levels[rows, targets]).ravel()
-    at_least = scores.indptr[rows + 1] - np.searchsorted(key, rows * width + own - 1)
+    levels = sparse.csr_array((level, scores.indices, scores.indptr), shape=scores.shape)
+    own = levels[rows, targets]
+    at_least = scores.indptr[rows + 1] - np.searchsorted(key, rows * width + own)
     return np.where(own > 0, at_least, scores.shape[1]).astype(np.int32)

@@ -24,13 +24,14 @@ def cross_entropy(target, negatives, mask):
     -log( exp(r_i) / (exp(r_i) + sum_j exp(r_j)) )
 
     >>> mask = ops.array([[True, True, False]])
-    >>> float(round(cross_entropy(ops.array([0.0]), ops.array([[0.0, 0.0, 9.0]]), mask)[0], 4))
+    >>> round(float(cross_entropy(ops.array([0.0]), ops.array([[0.0, 0.0, 9.0]]), mask)[0]), 4)
     1.0986
 
     which is log 3: three equal scores, and the fourth is masked.
     """
-    highest = ops.stop_gradient(ops.maximum(target, ops.max(_masked(negatives, mask, target), axis=1)))
-    others = ops.sum(ops.where(mask, ops.exp(_masked(negatives, mask, target) - highest[:, None]), 0.0), axis=1)
+    negatives = _masked(negatives, mask, target)
+    highest = ops.stop_gradient(ops.maximum(target, ops.max(negatives, axis=1)))
+    others = ops.sum(ops.where(mask, ops.exp(negatives - highest[:, None]), 0.0), axis=1)
     return ops.log(ops.exp(target - highest) + others) + highest - target
 
 
@@ -39,12 +40,12 @@ def bpr(target, negatives, mask):
 
     -(1/N) sum_j log sigmoid(r_i - r_j)
 
-    >>> float(round(bpr(ops.array([1.0]), ops.array([[1.0, 1.0, 9.0]]), ops.array([[True, True, False]]))[0], 4))
+    >>> round(float(bpr(ops.array([1.0]), ops.array([[1.0, 1.0, 9.0]]), ops.array([[True, True, False]]))[0]), 4)
     0.6931
 
     which is log 2: both negatives score as the target does.
     """
-    return _mean(ops.softplus(negatives - target[:, None]), mask)
+    return _mean(ops.softplus(_masked(negatives, mask, target) - target[:, None]), mask)
 
 
 def top1(target, negatives, mask):
@@ -52,9 +53,10 @@ def top1(target, negatives, mask):
 
     (1/N) sum_j sigmoid(r_j - r_i) + sigmoid(r_j^2)
 
-    >>> float(round(top1(ops.array([0.0]), ops.array([[0.0, 0.0]]), ops.array([[True, True]]))[0], 4))
+    >>> round(float(top1(ops.array([0.0]), ops.array([[0.0, 0.0]]), ops.array([[True, True]]))[0]), 4)
     1.0
     """
+    negatives = _masked(negatives, mask, target)
     return _mean(ops.sigmoid(negatives - target[:, None]) + ops.sigmoid(ops.square(negatives)), mask)
 
 
@@ -63,7 +65,7 @@ def bpr_max(target, negatives, mask, regularization: float = 1.0):
 
     -log sum_j s_j sigmoid(r_i - r_j) + lambda sum_j s_j r_j^2, with s the softmax over the negatives only
 
-    >>> float(round(bpr_max(ops.array([1.0]), ops.array([[1.0, 1.0]]), ops.array([[True, True]]), 0.5)[0], 4))
+    >>> round(float(bpr_max(ops.array([1.0]), ops.array([[1.0, 1.0]]), ops.array([[True, True]]), 0.5)[0]), 4)
     1.1931
 
     which is log 2 + 0.5 * 1: the negatives share the weight, and both score 1.
@@ -74,7 +76,7 @@ def bpr_max(target, negatives, mask, regularization: float = 1.0):
         mask: bool [B, N].
         regularization: lambda, 0 or more.
     """
-    weight = _softmax(negatives, mask)
+    weight, negatives = _softmax(negatives, mask), _masked(negatives, mask, target)
     better = ops.sum(weight * ops.sigmoid(target[:, None] - negatives), axis=1)
     penalty = ops.sum(weight * ops.square(negatives), axis=1)
     any_negative = ops.any(mask, axis=1)
@@ -87,11 +89,11 @@ def top1_max(target, negatives, mask):
 
     sum_j s_j (sigmoid(r_j - r_i) + sigmoid(r_j^2)), with s the softmax over the negatives only
 
-    >>> float(round(top1_max(ops.array([0.0]), ops.array([[0.0, 0.0]]), ops.array([[True, True]]))[0], 4))
+    >>> round(float(top1_max(ops.array([0.0]), ops.array([[0.0, 0.0]]), ops.array([[True, True]]))[0]), 4)
     1.0
     """
-    terms = ops.sigmoid(negatives - target[:, None]) + ops.sigmoid(ops.square(negatives))
-    return ops.sum(_softmax(negatives, mask) * terms, axis=1)
+    weight, negatives = _softmax(negatives, mask), _masked(negatives, mask, target)
+    return ops.sum(weight * (ops.sigmoid(negatives - target[:, None]) + ops.sigmoid(ops.square(negatives))), axis=1)
 
 
 LOSSES = {"cross_entropy": cross_entropy, "bpr": bpr, "bpr_max": bpr_max, "top1": top1, "top1_max": top1_max}

@@ -93,9 +93,14 @@ def make(name: str, learning_rate: float, momentum: float = 0.0) -> keras.optimi
         name: `adagrad` (row-wise), or `adam` (Keras' own, dense: the paper's Adam(0.9, 0.999)).
         learning_rate: above 0.
         momentum: for adagrad.
+
+    Raises:
+        ValueError: another name, or momentum for adam.
     """
     if name == "adagrad":
         return Adagrad(learning_rate, momentum)
+    if name != "adam":
+        raise ValueError(f"optimizer is {name!r}; known are adagrad, adam")
     if momentum:
         raise ValueError("momentum is for adagrad; Adam has its own")
     return keras.optimizers.Adam(learning_rate)

@@ -18,8 +18,13 @@ BLOCK = 2048  # candidates scored together: states x block floats stay in cache
 
 
 @tf.function(jit_compile=True)
+def _scores(states, rows, bias):
+    return tf.matmul(states, rows, transpose_b=True) + bias
+
+
+@tf.function(jit_compile=True)
 def _count_at_least(states, target_score, target, rows, bias, first):
-    scores = tf.matmul(states, rows, transpose_b=True) + bias
+    scores = _scores(states, rows, bias)
     ids = first + tf.range(BLOCK)
     ahead = (scores >= target_score[:, None]) & (ids[None, :] != target[:, None])
     return tf.reduce_sum(tf.cast(ahead, tf.int32), axis=1)
@@ -27,8 +32,9 @@ def _count_at_least(states, target_score, target, rows, bias, first):
 
 @tf.function
 def _ranks(states, target, weights, bias):
-    rows = tf.gather(weights, target)
-    target_score = tf.reduce_sum(states * rows, axis=1) + tf.gather(bias, target)
+    # Targets are scored by a product of the same shape as all others: equal rows get equal bits, and so they tie.
+    own = tf.tile(target, [BLOCK // STATES])
+    target_score = tf.linalg.diag_part(_scores(states, tf.gather(weights, own), tf.gather(bias, own))[:, :STATES])
     ranks = tf.ones_like(target)
     for first in tf.range(0, tf.shape(weights)[0], BLOCK):
         block = slice(first, first + BLOCK)
@@ -64,7 +70,12 @@ class Ranker:
 
         Returns:
             int32 [n], 1 is best.
+
+        Raises:
+            ValueError: a state is not finite.
         """
+        if not np.isfinite(states).all():
+            raise ValueError("the model's states are not finite; it cannot rank (its weights or the features are not)")
         found = np.empty(len(targets), np.int32)
         for first in range(0, len(targets), STATES):
             piece = slice(first, first + STATES)
@@ -103,12 +114,12 @@ def rank_table(
     """Rank every target of the test sessions under both protocols.
 
     Args:
-        model: has `rank(sessions, n_candidates) -> int32 [targets]`, targets in the order of the events; whatever it
-            cannot score gets n_candidates + 1.
+        model: has `rank(sessions, n_candidates, chosen) -> int32 [chosen targets]`, in the order of the events;
+            whatever it cannot score gets n_candidates + 1.
         test: test sessions over the item index; n_items.. are candidates unseen in training, -1 is no candidate.
         n_items: training tracks, the candidates of `known`.
         n_candidates: candidates of `open`.
-        chosen: bool [events], which targets to keep (a random part of a large test set); all when None.
+        chosen: bool [events], which targets to rank (a random part of a large test set); all when None.
 
     Returns:
         One row a target: protocol, session (number in the test set), position (1.. in the test session, of the target),
@@ -119,16 +130,17 @@ def rank_table(
     tables = []
     for protocol, keep, candidates in (("known", seen, n_items), ("open", np.ones_like(seen), n_candidates)):
         part = test.keep(keep)
-        ranks = model.rank(part, candidates)
-        table = pd.DataFrame(
-            {
-                "protocol": protocol,
-                "session": part.session_of_event[part.is_target].astype(np.int32),
-                "position": position[keep][part.is_target].astype(np.int32),
-                "target": part.items[part.is_target],
-                "rank": ranks,
-                "n_candidates": np.int32(candidates),
-            }
+        wanted = part.targets(None if chosen is None else chosen[keep])
+        tables.append(
+            pd.DataFrame(
+                {
+                    "protocol": protocol,
+                    "session": part.session_of_event[wanted].astype(np.int32),
+                    "position": position[keep][wanted].astype(np.int32),
+                    "target": part.items[wanted],
+                    "rank": model.rank(part, candidates, wanted),
+                    "n_candidates": np.int32(candidates),
+                }
+            )
         )
-        tables.append(table if chosen is None else table[chosen[keep][part.is_target]])
     return pd.concat(tables, ignore_index=True)

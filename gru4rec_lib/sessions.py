@@ -58,6 +58,14 @@ class Sessions:
         target[self.offsets[:-1][self.lengths > 0]] = False
         return target
 
+    def targets(self, chosen: np.ndarray | None = None) -> np.ndarray:
+        """Bool [events], the targets among the chosen events, or all targets.
+
+        Args:
+            chosen: bool [events], or None.
+        """
+        return self.is_target if chosen is None else self.is_target & chosen
+
     def take(self, sessions: np.ndarray) -> Sessions:
         """The named sessions, in the order named.
 

@@ -1,0 +1,111 @@
+"""The test is ranked alike for every model, and ranks.parquet is what is left of it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gru4rec_lib import evaluation
+from gru4rec_lib.baselines import MostPopular, rank_baselines
+from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.workspace import Workspace
+
+STUDY = """
+title: hand-made
+data: {layout: mssd, name: twin}
+split: {how: by_session, test_fraction: 0.2, seed: 4}
+models: [{input_form: [embedding], loss: [bpr]}]
+evaluation: {max_test_events: LIMIT}
+"""
+TRAIN, VALIDATION = [[0, 1, 0], [0, 1, 2]], [[0, 2, 1, 1]]  # plays 4, 4, 2
+TEST = [[0, 1, 3, 2], [4, 0, 0], [-1, 1], [2, 0, 1, 2, 0]]
+
+
+class Worst:
+    """Ranks every target last."""
+
+    def rank(self, sessions, n_candidates, chosen=None):
+        return np.full(sessions.targets(chosen).sum(), n_candidates, np.int32)
+
+
+@pytest.fixture
+def place(tmp_path):
+    """The study's folders; its limit can be set."""
+
+    def place(limit="null"):
+        (tmp_path / "config").mkdir(exist_ok=True)
+        (tmp_path / "config" / "made.yaml").write_text(STUDY.replace("LIMIT", str(limit)))
+        return Workspace("made", root=tmp_path)
+
+    return place
+
+
+def prepared():
+    parts = {n: Sessions.from_lists(s) for n, s in (("train", TRAIN), ("validation", VALIDATION), ("test", TEST))}
+    items = pd.DataFrame({"item": list("abcde"), "plays": [4, 4, 2, 0, 0]})
+    return Prepared(items, 3, **parts, test_events=pd.DataFrame(), features=None, counts=pd.DataFrame())
+
+
+def test_all_targets_are_ranked_under_both_protocols(place):
+    model = MostPopular().fit(prepared().train_and_validation, 3)
+    ranks = evaluation.rank(model, prepared(), place().study)
+    assert ranks.to_dict("list") == {
+        # Known: 3, 4 and -1 are removed, so that 0 and 1 begin the second and the third session.
+        "protocol": ["known"] * 7 + ["open"] * 10,
+        "session": [0, 0, 1, 3, 3, 3, 3, 0, 0, 0, 1, 1, 2, 3, 3, 3, 3],
+        "position": [2, 4, 3, 2, 3, 4, 5, 2, 3, 4, 2, 3, 2, 2, 3, 4, 5],
+        "target": [1, 2, 0, 0, 1, 2, 0, 1, 3, 2, 0, 0, 1, 0, 1, 2, 0],
+        "rank": [2, 3, 2, 2, 2, 3, 2, 2, 6, 3, 2, 2, 2, 2, 2, 3, 2],
+        "n_candidates": [3] * 7 + [5] * 10,
+    }
+
+
+@pytest.mark.parametrize("limit", [1, 4, 9])
+def test_a_limit_chooses_the_same_targets_for_every_model(place, limit):
+    where = ["protocol", "session", "position", "target"]
+    whole = evaluation.rank(Worst(), prepared(), place().study)
+    popular = evaluation.rank(MostPopular().fit(prepared().train, 3), prepared(), place(limit).study)
+    worst = evaluation.rank(Worst(), prepared(), place(limit).study)
+    assert popular[where].equals(worst[where])
+    assert len(popular[popular["protocol"] == "open"]) == limit
+    assert len(worst.merge(whole)) == len(worst)
+    # Chosen once: the part of them that `known` has.
+    known = popular[popular["protocol"] == "known"]
+    chosen = popular[popular["protocol"] == "open"][["session", "position"]]
+    kept = whole[whole["protocol"] == "known"].merge(chosen)
+    assert known[["session", "position"]].to_numpy().tolist() == kept[["session", "position"]].to_numpy().tolist()
+
+
+def test_the_choice_follows_the_splits_seed(place, tmp_path):
+    chosen = []
+    for seed in (4, 5, 6):
+        study = place(4).study
+        study = study.model_copy(update={"split": study.split.model_copy(update={"seed": seed})})
+        chosen.append(evaluation.rank(Worst(), prepared(), study)[["session", "position"]].to_numpy().tolist())
+    assert any(other != chosen[0] for other in chosen[1:])
+
+
+def test_a_limit_above_the_number_of_targets_changes_nothing(place):
+    assert evaluation.rank(Worst(), prepared(), place(10).study).equals(
+        evaluation.rank(Worst(), prepared(), place().study)
+    )
+
+
+def test_a_baseline_learns_from_all_training_sessions_and_leaves_its_ranks(place):
+    here = place()
+    table = rank_baselines(prepared(), here)
+    assert table.index.tolist() == ["most_popular"] * 2 + ["sequential_rules"] * 2
+    assert table["n_targets"].tolist() == [7, 10, 7, 10]
+    path = here.baseline_folder("most_popular") / "ranks.parquet"
+    model = MostPopular().fit(prepared().train_and_validation, 3)
+    assert pd.read_parquet(path).equals(evaluation.rank(model, prepared(), here.study))
+    assert [p.name for p in path.parent.iterdir()] == ["ranks.parquet"]
+    # Targets on the known side: ranks 2, 3, 2, 2, 2, 3, 2; by hand (5 / 2 + 2 / 3) / 7.
+    assert table["mrr_at_20"].iloc[0] == pytest.approx((5 / 2 + 2 / 3) / 7)
+
+
+def test_the_same_ranks_are_the_same_bytes(place, tmp_path):
+    ranks = evaluation.rank(Worst(), prepared(), place().study)
+    for name in ("one", "two"):
+        evaluation.save_ranks(tmp_path / name, ranks)
+    assert (tmp_path / "one" / "ranks.parquet").read_bytes() == (tmp_path / "two" / "ranks.parquet").read_bytes()

@@ -1,0 +1,90 @@
+"""Recall and MRR by hand and by their properties."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gru4rec_lib import metrics
+
+RANKS = st.lists(st.integers(1, 40), min_size=1).map(np.array)
+CUTOFF = st.integers(1, 30)
+
+
+@pytest.mark.parametrize(
+    ("ranks", "k", "recall", "mrr"),
+    [
+        ([1], 20, 1, 1),
+        ([20], 20, 1, 1 / 20),
+        ([21], 20, 0, 0),
+        ([1, 4, 21], 20, 2 / 3, (1 + 1 / 4) / 3),
+        ([1, 4, 21], 3, 1 / 3, 1 / 3),
+        ([2, 2, 3, 9], 2, 1 / 2, 1 / 4),
+    ],
+)
+def test_by_hand(ranks, k, recall, mrr):
+    assert metrics.recall(np.array(ranks, np.int32), k) == pytest.approx(recall, rel=1e-12)
+    assert metrics.mrr(np.array(ranks, np.int32), k) == pytest.approx(mrr, rel=1e-12)
+
+
+def test_no_ranks_give_nan():
+    assert math.isnan(metrics.recall(np.zeros(0, np.int32), 20))
+    assert math.isnan(metrics.mrr(np.zeros(0, np.int32), 20))
+
+
+def test_d1_a_perfect_ranker_scores_one():
+    # The published MRR weighs the best hit by 1/20: there a perfect ranker scores about 0.05.
+    assert metrics.mrr(np.ones(100, np.int32), 20) == 1
+
+
+@given(RANKS, CUTOFF)
+def test_bounds(ranks, k):
+    recall, mrr = metrics.recall(ranks, k), metrics.mrr(ranks, k)
+    assert 0 <= recall / k <= mrr * (1 + 1e-12)
+    assert mrr <= recall * (1 + 1e-12)
+    assert recall <= 1
+
+
+@given(RANKS, CUTOFF)
+def test_a_larger_cutoff_never_lowers_a_score(ranks, k):
+    assert metrics.recall(ranks, k) <= metrics.recall(ranks, k + 1)
+    assert metrics.mrr(ranks, k) <= metrics.mrr(ranks, k + 1)
+
+
+@given(RANKS, CUTOFF, st.data())
+def test_a_better_rank_never_lowers_a_score(ranks, k, data):
+    better = ranks.copy()
+    place = data.draw(st.integers(0, len(ranks) - 1))
+    better[place] = data.draw(st.integers(1, int(ranks[place])))
+    assert metrics.recall(better, k) >= metrics.recall(ranks, k)
+    assert metrics.mrr(better, k) >= metrics.mrr(ranks, k) * (1 - 1e-12)
+
+
+@given(RANKS)
+def test_without_a_cutoff(ranks):
+    assert metrics.recall(ranks, 40) == 1
+    assert metrics.mrr(ranks, 40) == pytest.approx(sum(1 / rank for rank in ranks.tolist()) / len(ranks))
+
+
+def test_scores_of_a_run_by_hand():
+    ranks = pd.DataFrame(
+        {
+            "protocol": ["open", "open", "known", "open", "known"],
+            "rank": np.array([2, 6, 1, 1, 4], np.int32),
+            "n_candidates": np.array([9, 9, 5, 9, 5], np.int32),
+        }
+    )
+    expected = pd.DataFrame(
+        {
+            "protocol": ["open", "known"],
+            "n_candidates": [9, 5],
+            "n_targets": [3, 2],
+            "recall_at_3": [2 / 3, 1 / 2],
+            "mrr_at_3": [1 / 2, 1 / 2],
+        }
+    )
+    pd.testing.assert_frame_equal(metrics.scores(ranks, 3), expected)
+    assert list(metrics.scores(ranks).columns[-2:]) == ["recall_at_20", "mrr_at_20"]

@@ -1,0 +1,163 @@
+"""Ranks against brute force, the tie rule, and the table of both protocols by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gru4rec_lib import ranking
+from gru4rec_lib.ranking import BLOCK, STATES, Ranker, popularity_ranks, rank_table
+from gru4rec_lib.sessions import Sessions
+
+
+def brute_force(states, weights, bias, targets):
+    scores = states.astype(float) @ weights.astype(float).T + bias
+    return 1 + np.array(
+        [np.delete(row, target) >= row[target] for row, target in zip(scores, targets, strict=True)]
+    ).sum(axis=1)
+
+
+def example(n_items, n, width=4, whole=True, seed=0):
+    """Whole numbers score exactly in any arithmetic, and tie often."""
+    random = np.random.default_rng([seed, n_items, n])
+
+    def numbers(*shape):
+        return (random.integers(-2, 3, shape) if whole else random.normal(size=shape)).astype(np.float32)
+
+    targets = random.integers(0, n_items, n).astype(np.int32)
+    return numbers(n, width), numbers(n_items, width), numbers(n_items), targets
+
+
+@pytest.mark.parametrize(
+    ("n_items", "n"),
+    [(1, 3), (5, 1), (BLOCK - 1, STATES), (BLOCK, STATES + 1), (BLOCK + 1, STATES - 1), (2 * BLOCK + 7, 1100)],
+)
+def test_ranks_are_those_of_brute_force(n_items, n):
+    states, weights, bias, targets = example(n_items, n)
+    found = Ranker(weights, bias).ranks(states, targets)
+    assert found.dtype == np.int32
+    np.testing.assert_array_equal(found, brute_force(states, weights, bias, targets))
+
+
+def test_ranks_of_real_numbers_are_those_of_brute_force():
+    states, weights, bias, targets = example(BLOCK + 300, STATES, width=100, whole=False)
+    scores = states.astype(float) @ weights.astype(float).T + bias
+    gaps = np.abs(scores - np.take_along_axis(scores, targets[:, None], 1))
+    gaps[np.arange(len(targets)), targets] = np.inf
+    clear = gaps.min(axis=1) > 1e-5  # where no other score lies so close that the last bits decide
+    assert clear.mean() > 0.9
+    found = Ranker(weights, bias).ranks(states, targets)
+    np.testing.assert_array_equal(found[clear], brute_force(states, weights, bias, targets)[clear])
+
+
+@pytest.mark.parametrize("width", [3, 100])
+def test_equal_rows_tie_to_the_last_bit_and_a_tie_counts_against_the_target(width):
+    # One row again and again, across the border of a block: each copy's rank is that of the last of them.
+    copies = BLOCK + 100
+    states, weights, bias, targets = example(copies, STATES, width, whole=False)
+    weights[:], bias[:] = weights[0], bias[0]
+    assert (Ranker(weights, bias).ranks(states, targets) == copies).all()
+
+
+def test_the_target_is_left_out_by_its_index():
+    # Scores 2, 3, 3, -1 for the state (1): the target never counts against itself.
+    ranker = Ranker(np.array([[2], [3], [3], [-1]], np.float32), np.zeros(4, np.float32))
+    assert ranker.ranks(np.ones((4, 1), np.float32), np.arange(4, dtype=np.int32)).tolist() == [3, 2, 2, 4]
+
+
+def test_the_bias_counts():
+    ranker = Ranker(np.zeros((3, 2), np.float32), np.array([-3, -1, -2], np.float32))
+    assert ranker.ranks(np.ones((3, 2), np.float32), np.arange(3, dtype=np.int32)).tolist() == [3, 1, 2]
+
+
+def test_ranks_do_not_depend_on_what_is_ranked_beside():
+    states, weights, bias, targets = example(BLOCK + 1, STATES + 40, whole=False)
+    ranker = Ranker(weights, bias)
+    together = ranker.ranks(states, targets)
+    pieces = [ranker.ranks(states[i : i + 181], targets[i : i + 181]) for i in range(0, len(targets), 181)]
+    np.testing.assert_array_equal(together, np.concatenate(pieces))
+
+
+def test_no_target_has_no_rank():
+    _, weights, bias, _ = example(5, 1)
+    assert Ranker(weights, bias).ranks(np.zeros((0, 4), np.float32), np.zeros(0, np.int32)).tolist() == []
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_not_finite_are_an_error(bad):
+    states, weights, bias, targets = example(5, 2)
+    spoilt_weights, spoilt_bias, spoilt_states = weights.copy(), bias.copy(), states.copy()
+    spoilt_weights[4, 1] = spoilt_bias[2] = spoilt_states[1, 0] = bad
+    with pytest.raises(ValueError, match="weights that are not finite"):
+        Ranker(spoilt_weights, bias)
+    with pytest.raises(ValueError, match="weights that are not finite"):
+        Ranker(weights, spoilt_bias)
+    with pytest.raises(ValueError, match="states are not finite"):
+        Ranker(weights, bias).ranks(spoilt_states, targets)
+
+
+@given(st.lists(st.integers(0, 5), max_size=12))
+def test_popularity_ranks_count_all_with_as_many_plays(plays):
+    found = popularity_ranks(np.array(plays, int))
+    assert found.dtype == np.int32
+    assert found.tolist() == [sum(other >= own for other in plays) for own in plays]
+
+
+# Three training tracks (0, 1, 2); 3 and 4 are candidates that training never saw, -1 is no candidate.
+TEST = Sessions.from_lists([[0, 4, 1, -1, 2], [3, 0], [1], [], [2, 2]])
+
+
+class Counting:
+    """Ranks targets 1, 2, 3, ... in the order of the events, and notes what it was asked."""
+
+    def __init__(self):
+        self.asked = []
+
+    def rank(self, sessions, n_candidates, chosen):
+        self.asked.append(([items.tolist() for items in sessions], n_candidates))
+        return np.arange(1, 1 + sessions.is_target.sum(), dtype=np.int32)[chosen[sessions.is_target]]
+
+
+KNOWN = [("known", 0, 3, 1, 1, 3), ("known", 0, 5, 2, 2, 3), ("known", 4, 2, 2, 3, 3)]
+OPEN = [
+    *(("open", 0, 2, 4, 1, 5), ("open", 0, 3, 1, 2, 5), ("open", 0, 4, -1, 3, 5), ("open", 0, 5, 2, 4, 5)),
+    *(("open", 1, 2, 0, 5, 5), ("open", 4, 2, 2, 6, 5)),
+]
+
+
+def rows(table):
+    return list(table.itertuples(index=False, name=None))
+
+
+def test_rank_table_by_hand():
+    model = Counting()
+    table = rank_table(model, TEST, n_items=3, n_candidates=5)
+    assert list(table.columns) == ["protocol", "session", "position", "target", "rank", "n_candidates"]
+    assert set(table.dtypes.astype(str)[1:]) == {"int32"}
+    assert rows(table) == KNOWN + OPEN
+    assert table.index.equals(pd.RangeIndex(9))
+    # `known` removes unseen events first and forms pairs then: 0 -> 1 is a pair, and session 1 holds none.
+    assert model.asked == [
+        ([[0, 1, 2], [0], [1], [], [2, 2]], 3),
+        ([[0, 4, 1, -1, 2], [3, 0], [1], [], [2, 2]], 5),
+    ]
+
+
+def test_chosen_targets_keep_the_ranks_that_all_would_give():
+    chosen = np.zeros(len(TEST.items), bool)
+    chosen[[2, 5, 6, 9]] = True  # the targets 1 of session 0, 0 of session 1, 2 of session 4; the first of session 1
+    table = rank_table(Counting(), TEST, n_items=3, n_candidates=5, chosen=chosen)
+    assert rows(table) == [KNOWN[0], KNOWN[2], OPEN[1], OPEN[4], OPEN[5]]
+    assert table.index.equals(pd.RangeIndex(5))
+
+
+def test_known_leaves_out_what_training_never_saw():
+    assert [items.tolist() for items in ranking.known(TEST, 3)] == [[0, 1, 2], [0], [1], [], [2, 2]]
+    assert [items.tolist() for items in ranking.known(TEST, 5)] == [[0, 4, 1, 2], [3, 0], [1], [], [2, 2]]
+
+
+def test_a_protocol_without_targets_has_no_rows():
+    table = rank_table(Counting(), Sessions.from_lists([[3, -1], [0]]), n_items=3, n_candidates=5)
+    assert rows(table) == [("open", 0, 2, -1, 1, 5)]
+    assert rows(rank_table(Counting(), Sessions.from_lists([[3], [0], []]), n_items=3, n_candidates=5)) == []

@@ -1,0 +1,74 @@
+"""Sessions: slicing, choosing and dropping events agree with plain lists."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gru4rec_lib.sessions import Sessions
+
+LISTS = st.lists(st.lists(st.integers(-1, 9), max_size=5), max_size=7)
+
+
+def lists(sessions):
+    return [items.tolist() for items in sessions]
+
+
+def test_by_hand():
+    sessions = Sessions.from_lists([[3, 1], [], [1, 1, 2], [7]])
+    assert sessions.items.tolist() == [3, 1, 1, 1, 2, 7]
+    assert sessions.offsets.tolist() == [0, 2, 2, 5, 6]
+    assert (sessions.items.dtype, sessions.offsets.dtype) == (np.int32, np.int64)
+    assert sessions.lengths.tolist() == [2, 0, 3, 1]
+    assert sessions.session_of_event.tolist() == [0, 0, 2, 2, 2, 3]
+    assert sessions.is_target.tolist() == [False, True, False, True, True, False]
+    assert sessions[2].tolist() == [1, 1, 2]
+    assert len(sessions) == 4
+
+
+@given(LISTS)
+def test_from_lists_and_back(written):
+    assert lists(Sessions.from_lists(written)) == written
+
+
+@given(LISTS, st.data())
+def test_take_is_list_indexing(written, data):
+    numbers = data.draw(st.lists(st.integers(0, len(written) - 1))) if written else []
+    taken = Sessions.from_lists(written).take(np.array(numbers, int))
+    assert lists(taken) == [written[number] for number in numbers]
+
+
+@given(LISTS, st.data())
+def test_take_by_mask_keeps_the_order(written, data):
+    mask = data.draw(st.lists(st.booleans(), min_size=len(written), max_size=len(written)))
+    taken = Sessions.from_lists(written).take(np.array(mask, bool))
+    assert lists(taken) == [items for items, wanted in zip(written, mask, strict=True) if wanted]
+
+
+@given(LISTS, st.integers(-1, 9))
+def test_keep_drops_events_and_no_session(written, least):
+    sessions = Sessions.from_lists(written)
+    kept = sessions.keep(sessions.items >= least)
+    assert lists(kept) == [[item for item in items if item >= least] for items in written]
+
+
+def test_an_unknown_session_is_an_error():
+    sessions = Sessions.from_lists([[1, 2]])
+    for number in (1, -1):
+        with pytest.raises(IndexError, match=f"session {number} of 1"):
+            sessions[number]
+
+
+@pytest.mark.parametrize("offsets", [[], [1, 2], [0, 1], [0, 3], [0, 2, 1, 2]])
+def test_offsets_that_do_not_fit_are_an_error(offsets):
+    with pytest.raises(ValueError, match="offsets must rise"):
+        Sessions(np.zeros(2, np.int32), np.array(offsets, np.int64))
+
+
+def test_saved_and_loaded_without_pickle(tmp_path):
+    Sessions.from_lists([[3, 1], [], [1, 1, 2]]).save(tmp_path, "train")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["train_items.npy", "train_offsets.npy"]
+    loaded = Sessions.load(tmp_path, "train")
+    assert isinstance(loaded.items, np.memmap)
+    assert lists(loaded) == [[3, 1], [], [1, 1, 2]]
+    assert loaded.items.dtype == np.int32
