@@ -73,11 +73,14 @@ def train(run: Run, prepared: Prepared, callbacks=()) -> Trained:
 
     Raises:
         FloatingPointError: the loss is no longer finite.
+        ValueError: the validation part has nothing to predict.
     """
     began = time.perf_counter()
     settings = run.training
     fit = {"batch_size": settings.batch_size, "shuffle": settings.shuffle}
     validation = _trainable(prepared.validation, prepared.train, prepared.n_items)
+    if not validation.is_target.any():
+        raise ValueError("no validation session holds two tracks known from training: raise `validation_fraction`")
     print(f"{run.name} on {device()}: {prepared.n_items:,} tracks, {len(prepared.train):,} sessions", flush=True)
     model = build(run, prepared)
     stop = keras.callbacks.EarlyStopping(

@@ -17,7 +17,7 @@ class Features:
         numeric: float32 [candidates, F], standardised on the training tracks (mean 0, standard deviation 1); 0 where
             a value is missing.
         categories: for each categorical or multi-valued feature int32 [candidates, m], value numbers: 0 is a value
-            unseen in training, 1.. the known ones, -1 fills up.
+            unseen in training, which says nothing, 1.. are the known ones, -1 fills up.
         sizes: for each of these features the number of values, 0 included.
         fitted: how raw values became these (names, means, scales, category lists), for whoever applies them to new
             tracks; plain JSON.

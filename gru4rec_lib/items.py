@@ -22,7 +22,8 @@ class ItemInput(SeededLayer):
         n_items: training tracks; ids 0..n_items-1.
         gates: width of the pre-activations (3 x hidden units for GRU).
         seed: of the run.
-        options: `embedding_units`, `mlp_units`, `features` (a `Features.spec`).
+        options: `embedding_units`, `mlp_units`, `features` (a `Features.spec`), and `scoring_rows`, which gives the
+            scorer's table (a function, because Keras would take the scorer itself for a part of the input).
     """
 
     def __init__(self, n_items: int, gates: int, seed: int, **options):
@@ -88,7 +89,7 @@ class Shared(ItemInput):
 
     def build(self, input_shape=None):
         """Create the kernel; the rows belong to the scorer."""
-        self.table = self.options["scorer"].table
+        self.table = self.options["scoring_rows"]()
         self._kernel(self.table.shape[1])
 
     def lookups(self, ids):
@@ -135,7 +136,7 @@ class Content(ItemInput):
         self.numeric.assign(features.numeric)
         for (values, shares, _), ids in zip(self.category, features.categories.values(), strict=True):
             ids = np.asarray(ids)
-            present = ids >= 0
+            present = ids > 0  # an unknown value says nothing: no training could teach its row
             values.assign(np.where(present, ids, 0))
             shares.assign(present / np.maximum(present.sum(axis=1, keepdims=True), 1))
 

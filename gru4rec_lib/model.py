@@ -25,7 +25,7 @@ class GRU4Rec(Trainer):
 
     Args:
         n_items: training tracks; ids are 0..n_items-1, by falling popularity where the item index is ours.
-        input_form: `one_hot`, `embedding`, `content` or `content_mlp`.
+        input_form: `one_hot`, `embedding`, `shared`, `content` or `content_mlp`.
         hidden_units, layers: width and number of recurrent layers.
         embedding_units: width of a learned row (input `embedding`; a category of the content forms).
         mlp_units: widths of the dense layers of `content_mlp`.
@@ -79,7 +79,7 @@ class GRU4Rec(Trainer):
             embedding_units=embedding_units,
             mlp_units=tuple(mlp_units),
             features=spec,
-            scorer=self.scorer,
+            scoring_rows=lambda: self.scorer.table,
         )
         self.recurrence = [
             GRU(hidden_units, hidden_units if number else None, seed, f"gru_{number}") for number in range(layers)
@@ -137,29 +137,31 @@ class GRU4Rec(Trainer):
 
     # Ranking
 
-    def rank(self, sessions: Sessions, n_candidates: int) -> np.ndarray:
+    def rank(self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None) -> np.ndarray:
         """The rank of every target, the same whatever the number of lanes.
 
         Args:
             sessions: over the item index; ids that the model cannot score (n_items.., -1) are misses.
             n_candidates: all candidates of the protocol, scored or not.
+            chosen: bool [events], the targets to rank; all when None.
 
         Returns:
-            int32 [targets], in the order of `sessions.items`; a miss is n_candidates + 1. Before the first track that
-            the input form knows, tracks are ranked by their plays in training.
+            int32 [chosen targets], in the order of `sessions.items`; a miss is n_candidates + 1. Before the first track
+            that the input form knows, tracks are ranked by their plays in training.
         """
         ranker = ranking.Ranker(self.scorer.table.numpy(), self.scorer.bias.numpy())
         by_plays = ranking.popularity_ranks(self.scorer.plays.numpy())
         found = np.full(len(sessions.items), n_candidates + 1, np.int32)
+        chosen = sessions.targets(chosen)
         state = self.initial_state(RANK_LANES)
         heard = tf.zeros(RANK_LANES, tf.bool)
         for part in batches.schedule(sessions, RANK_LANES).chunks(RANK_STEPS):
             hidden, has_heard, state, heard = self._walk(part.input, part.reset, state, heard)
-            scored = part.valid & (part.target >= 0) & (part.target < self.n_items)
+            scored = part.valid & chosen[part.event] & (part.target >= 0) & (part.target < self.n_items)
             by_state, by_popularity = scored & has_heard.numpy(), scored & ~has_heard.numpy()
             found[part.event[by_state]] = ranker.ranks(hidden.numpy()[by_state], part.target[by_state])
             found[part.event[by_popularity]] = by_plays[part.target[by_popularity]]
-        return found[sessions.is_target]
+        return found[chosen]
 
     @tf.function
     def _walk(self, inputs, resets, state, heard):

@@ -5,17 +5,13 @@ A step gathers the rows that it needs, runs the dense part (compiled by XLA) and
 
 from __future__ import annotations
 
-import math
-import time
-
 import numpy as np
 
-from gru4rec_lib import batches, losses, negatives, optimizers
+from gru4rec_lib import losses, negatives, optimizers
 from gru4rec_lib.backend import keras, tf
+from gru4rec_lib.epoch import Epoch
 from gru4rec_lib.layers import zero_lanes
 from gru4rec_lib.sessions import Sessions
-
-TRAIN_STEPS = 50  # mini-batches of one compiled call
 
 
 class Trainer(keras.Model):
@@ -105,16 +101,32 @@ class Trainer(keras.Model):
         self._log_count = tf.constant(negatives.log_expected_count(plays, self._alpha, self._samples, lanes))
         self._state = tf.Variable(self.initial_state(batch_size), trainable=False)
         self.train_function = None  # a new fit has new sessions and lanes: trace anew
-        epoch = _Epoch(self, sessions, batch_size, shuffle, validation_data, epochs, verbose)
-        shapes = [tf.TensorSpec((TRAIN_STEPS, batch_size), d) for d in (tf.int32, tf.int32, tf.bool, tf.bool)]
-        data = tf.data.Dataset.from_generator(epoch.chunks, output_signature=tuple(shapes)).prefetch(2)
-        data = data.apply(tf.data.experimental.assert_cardinality(epoch.n_chunks))
+        epoch = Epoch(self, sessions, batch_size, shuffle, validation_data, epochs, verbose)
         return super().fit(
-            data, epochs=epochs, callbacks=[epoch, *callbacks], initial_epoch=initial_epoch, verbose=0, shuffle=False
+            epoch.dataset(),
+            epochs=epochs,
+            callbacks=[epoch, *callbacks],
+            initial_epoch=initial_epoch,
+            verbose=0,
+            shuffle=False,
         )
 
+    def save(self, filepath, **options):
+        """Save the network and its weights, without the optimiser's state, which is as large again.
+
+        Args:
+            filepath: ends in .keras.
+            **options: of `keras.Model.save`.
+        """
+        optimizer = getattr(self, "optimizer", None)
+        self.optimizer = None
+        try:
+            super().save(filepath, **options)
+        finally:
+            self.optimizer = optimizer
+
     def train_step(self, data):
-        """A stretch of mini-batches: input, target, reset, valid, each [TRAIN_STEPS, lanes]."""
+        """A stretch of mini-batches: input, target, reset, valid, each [steps, lanes]."""
         inputs, targets, resets, valid = data
         steps = tf.reduce_sum(tf.cast(tf.reduce_any(valid, axis=1), tf.int32))
 
@@ -131,6 +143,9 @@ class Trainer(keras.Model):
 
     def _one_step(self, ids, target, reset, valid, state):
         step = self.optimizer.iterations.value
+        # An empty lane repeats a full one: a row of its own would be touched, and move where there is momentum.
+        full = tf.argmax(tf.cast(valid, tf.int32))
+        ids, target = tf.where(valid, ids, ids[full]), tf.where(valid, target, target[full])
         if self._all:
             candidates = tf.range(self.n_items)
         else:
@@ -178,8 +193,9 @@ class Trainer(keras.Model):
             if not rate:
                 return x
             key = tf.stack([tf.cast(self.seed * 1000 + place, tf.int64), tf.cast(step, tf.int64)])
-            kept = tf.random.stateless_uniform(tf.shape(x), key) >= rate
-            return tf.where(kept, x / (1 - rate), 0.0)
+            # Whole numbers: XLA makes the same bits as TensorFlow, but other fractions of them.
+            bits = tf.random.stateless_uniform(tf.shape(x), key, None, None, tf.uint32)
+            return tf.where(bits >= tf.constant(int(rate * 2**32), tf.uint32), x / (1 - rate), 0.0)
 
         dense = [v.value for v in self._dense_weights]
         with tf.GradientTape() as tape:
@@ -190,63 +206,27 @@ class Trainer(keras.Model):
             lanes = len(target)
             if self._all:
                 target_score = tf.gather(scores, target, batch_dims=1)
-                others, present = candidates, tf.ones_like(candidates, tf.bool)
+                present = tf.ones_like(candidates, tf.bool)
             else:
                 own = tf.reduce_sum(hidden * table[:lanes], axis=1) + bias[:lanes]
                 target_score = self._activation(own) - log_count[:lanes]
-                first = 0 if self._in_batch else lanes
-                others, scores = candidates[first:], scores[:, first:]
-                present = tf.concat([valid, tf.ones(self._samples, tf.bool)], axis=0)[first:]
-            mask = present[None, :] & (others[None, :] != target[:, None])
-            per_lane = self._loss(target_score, scores, mask, **self._loss_options)
+                present = tf.concat([valid, tf.ones(self._samples, tf.bool)], axis=0)
+            first = 0 if self._all or self._in_batch else lanes  # the lanes' own targets come first
+            mask = present[None, first:] & (candidates[None, first:] != target[:, None])
+            per_lane = self._loss(target_score, scores[:, first:], mask, **self._loss_options)
             total = tf.reduce_sum(tf.where(valid, per_lane, 0.0))
             objective = total / lanes
             if self._l2:
-                objective += self._l2 * tf.add_n([tf.nn.l2_loss(w) for w in [*rows, *dense]])
+                used = [valid] * (len(rows) - 2) + [present] * 2
+                norms = [tf.nn.l2_loss(_kept(row, u)) for row, u in zip(rows, used, strict=True)]
+                objective += self._l2 * tf.add_n(norms + [tf.nn.l2_loss(weight) for weight in dense])
         row_gradients, dense_gradients = tape.gradient(objective, (rows, dense), unconnected_gradients="zero")
         return total, state, row_gradients, dense_gradients
 
 
-class _Epoch(keras.callbacks.Callback):
-    """Feeds an epoch its order, watches the loss, validates, and prints the epoch's line."""
-
-    def __init__(self, model, sessions, lanes, shuffle, validation, epochs, verbose):
-        super().__init__()
-        self.trained, self.sessions, self.lanes, self.shuffle = model, sessions, lanes, shuffle
-        self.validation, self.epochs, self.verbose = validation, epochs, verbose
-        self.pairs = int(sessions.is_target.sum())
-        # No order takes more steps than this (a lane waits at most for the longest session); what is left is empty.
-        steps = self.pairs / lanes + sessions.lengths.max(initial=0)
-        self.n_chunks = math.ceil(steps / TRAIN_STEPS)
-        self.epoch = 0
-
-    def chunks(self):
-        order = batches.epoch_order(len(self.sessions), self.trained.seed, self.epoch) if self.shuffle else None
-        for part in batches.schedule(self.sessions, self.lanes, order).chunks(TRAIN_STEPS, self.n_chunks):
-            yield part.input, part.target, part.reset, part.valid
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.epoch, self.began = epoch, time.perf_counter()
-
-    def on_train_batch_end(self, batch, logs=None):
-        if not np.isfinite(logs["loss"]):
-            raise FloatingPointError(
-                f"the loss is {logs['loss']} in epoch {self.epoch + 1}: lower learning_rate (now "
-                f"{float(self.trained.optimizer.learning_rate):g}), or momentum, or raise the batch size"
-            )
-
-    def on_epoch_end(self, epoch, logs=None):
-        seconds = time.perf_counter() - self.began
-        logs["seconds"] = seconds
-        if self.validation is not None:
-            logs |= {f"val_{name}": value for name, value in self.trained.evaluate(self.validation).items()}
-        if self.verbose:
-            scores = "".join(f"  {name} {logs[name]:.4f}" for name in logs if name.startswith("val_"))
-            print(
-                f"epoch {epoch + 1}/{self.epochs}  loss {logs['loss']:.4f}{scores}  "
-                f"{seconds:.1f} s  {self.pairs / seconds:,.0f} events/s",
-                flush=True,
-            )
+def _kept(rows, used):
+    """Rows [n, ...] with those outside the mask [n] set to zero."""
+    return tf.where(tf.reshape(used, [-1] + [1] * (rows.shape.rank - 1)), rows, 0.0)
 
 
 def _add(a, b):

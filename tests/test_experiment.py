@@ -1,0 +1,172 @@
+"""One training from arrays to its files: it learns, it never looks at the test, and no file is ever half there."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gru4rec_lib import epoch, experiment
+from gru4rec_lib import model as model_module
+from gru4rec_lib.backend import keras
+from gru4rec_lib.config import Run, Training
+from gru4rec_lib.model import GRU4Rec
+from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.sessions import Sessions
+
+# Keras' saving copies TensorFlow variables in a way that NumPy 2 deprecates.
+N = 50
+
+
+def grammar(sessions, seed, length=6):
+    """Track i is followed by i + 1, the last by the first."""
+    first = np.random.default_rng(seed).integers(0, N, sessions)
+    return Sessions.from_lists(((first[:, None] + np.arange(length)) % N).tolist())
+
+
+def prepared(train, validation, n_items=N):
+    """Without any test sessions: whoever looks at them fails."""
+    nothing = {"test": None, "test_events": None, "counts": None, "features": None}
+    return Prepared(
+        items=pd.DataFrame(index=range(n_items)), n_items=n_items, train=train, validation=validation, **nothing
+    )
+
+
+def a_run(**changes):
+    quick = {"hidden_units": 4, "embedding_units": 3, "batch_size": 10, "jit": False, "negatives": ("all",)}
+    settings = Training(**quick | {"max_epochs": 5, "patience": 2} | changes)
+    return Run(study="toy", input_form="embedding", loss="cross_entropy", seed=1, training=settings)
+
+
+@pytest.fixture(autouse=True)
+def _small_shapes(monkeypatch):
+    monkeypatch.setattr(model_module, "RANK_LANES", 16)
+    monkeypatch.setattr(model_module, "RANK_STEPS", 2)
+    monkeypatch.setattr(epoch, "TRAIN_STEPS", 5)
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    """Trainings that take no time; what `fit` was given is noted, validation goes as the test says."""
+    given, recalls = [], [0.1, 0.3, 0.3, 0.2]
+
+    def fit(self, sessions, epochs, validation_data=None, callbacks=(), **options):
+        given.append({"sessions": sessions, "epochs": epochs, "validation": validation_data} | options)
+        history = keras.callbacks.History()
+        history.history = {"loss": [2.0] * 4, "val_recall_at_20": recalls, "val_mrr_at_20": [0.5] * 4}
+        return history
+
+    monkeypatch.setattr(GRU4Rec, "fit", fit)
+    return given
+
+
+@pytest.mark.slow
+def test_it_learns_which_track_follows(capsys):
+    data = prepared(grammar(200, seed=1), grammar(20, seed=2))
+    trained = experiment.train(a_run(hidden_units=16, embedding_units=16, learning_rate=0.3, max_epochs=6), data)
+    ranks = trained.model.rank(grammar(50, seed=3), N)
+    assert np.mean(ranks == 1) > 0.95
+    assert trained.history["val_recall_at_20"].iloc[trained.best_epoch - 1] == trained.history["val_recall_at_20"].max()
+    assert set(trained.history) == {"epoch", "loss", "seconds", "val_recall_at_20", "val_mrr_at_20"}
+    assert 0 < trained.minutes < 5
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("embedding-cross_entropy-seed1 on ")
+    assert len(lines) == 2 + len(trained.history) + trained.best_epoch
+
+
+def test_refit_uses_all_training_sessions_for_the_best_number_of_epochs(fits):
+    data = prepared(grammar(8, seed=1), grammar(3, seed=2))
+    trained = experiment.train(a_run(batch_size=7, shuffle=False), data)
+    assert trained.best_epoch == 2, "the first of the best"
+    assert [fit["epochs"] for fit in fits] == [5, 2]
+    assert [(fit["batch_size"], fit["shuffle"]) for fit in fits] == [(7, False)] * 2
+    assert fits[0]["sessions"] is data.train
+    np.testing.assert_array_equal(fits[1]["sessions"].items, np.concatenate([data.train.items, data.validation.items]))
+    assert fits[1]["validation"] is None
+    assert trained.history["epoch"].tolist() == [1, 2, 3, 4]
+
+
+def test_validation_leaves_out_what_training_cannot_know(fits):
+    data = prepared(Sessions.from_lists([[0, 1, 2]]), Sessions.from_lists([[0, 3, 2], [3, 3]]), n_items=4)
+    experiment.train(a_run(), data)
+    validation = fits[0]["validation"]
+    assert [validation[s].tolist() for s in range(len(validation))] == [[0, 2], []]
+    with pytest.raises(ValueError, match=r"no validation session holds two tracks .* raise `validation_fraction`"):
+        experiment.train(a_run(), prepared(data.train, Sessions.from_lists([[0, 3], [3, 3]]), n_items=4))
+
+
+def test_without_refit_the_best_weights_come_back(monkeypatch):
+    recalls, weights = iter([0.2, 0.5, 0.1, 0.4]), []
+    monkeypatch.setattr(GRU4Rec, "evaluate", lambda self, sessions: {"recall_at_20": next(recalls), "mrr_at_20": 0.1})
+    note = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: weights.append(note.model.get_weights()))
+    trained = experiment.train(a_run(refit=False), prepared(grammar(4, 1), grammar(2, 2)), callbacks=[note])
+    assert (trained.best_epoch, len(trained.history)) == (2, 4), (
+        "patience 2: two epochs without a better one, then stop"
+    )
+    for found, best in zip(trained.model.get_weights(), weights[1], strict=True):
+        np.testing.assert_array_equal(found, best)
+
+
+def test_every_setting_reaches_the_model(monkeypatch):
+    told = {}
+    monkeypatch.setattr(GRU4Rec, "compile", lambda self, **options: told.update(options))
+    changed = {"layers": 2, "dropout_input": 0.1, "dropout_hidden": 0.2, "mlp_units": (3,), "samples": 9, "logq": True}
+    changed |= {"sample_alpha": 0.6, "score_activation": "elu", "bpr_max_regularization": 0.4, "l2": 0.01}
+    changed |= {"optimizer": "adam", "learning_rate": 0.02, "momentum": 0.7, "negatives": ("sampled", "in_batch")}
+    run = a_run(**changed)
+    told |= experiment.build(run, prepared(grammar(2, 1), grammar(1, 2))).get_config()
+    wanted = run.training.model_dump() | {"mlp_units": [3], "loss": "cross_entropy", "seed": 1, "n_items": N}
+    for how_long in ("max_epochs", "patience", "refit", "batch_size", "shuffle"):
+        del wanted[how_long]
+    assert {name: told[name] for name in wanted} == wanted
+    assert all(wanted[name] != getattr(Training(), name) for name in changed), "a default would show nothing"
+
+
+RANKS = pd.DataFrame(
+    {"protocol": ["known", "known", "open"], "session": [0, 0, 0], "position": [2, 3, 2]}
+    | {"target": [1, 2, 1], "rank": [1, 40, 4], "n_candidates": [N, N, N + 2]}
+)
+
+
+@pytest.fixture
+def trained():
+    run = a_run()
+    model = experiment.build(run, prepared(grammar(2, 1), grammar(1, 2)))
+    history = pd.DataFrame({"epoch": [1, 2], "loss": [3.5, 2.25], "val_recall_at_20": [0.25, 0.5]})
+    return run, experiment.Trained(model, history, best_epoch=2, minutes=1.234)
+
+
+def test_save_writes_what_the_study_reads(trained, tmp_path):
+    run, result = trained
+    scores = experiment.save(tmp_path / "run", run, result, RANKS)
+    files = {str(p.relative_to(tmp_path / "run")) for p in (tmp_path / "run").rglob("*") if p.is_file()}
+    assert files == {"model/model.keras", "history.csv", "config.json", "ranks.parquet"}
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "run/ranks.parquet"), RANKS)
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "run/history.csv"), result.history)
+    record = json.loads((tmp_path / "run/config.json").read_text())
+    assert (record.pop("best_epoch"), record.pop("minutes")) == (2, 1.23)
+    assert Run(**record) == run
+    assert scores.set_index("protocol")["recall_at_20"].to_dict() == {"known": 0.5, "open": 1.0}
+    loaded = keras.saving.load_model(tmp_path / "run/model/model.keras")
+    np.testing.assert_array_equal(loaded.scorer.table, result.model.scorer.table)
+
+
+def test_an_interrupted_save_leaves_no_half_file_and_no_ranks(trained, tmp_path, monkeypatch):
+    def half(self, path):
+        path.write_bytes(b"half a model")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(GRU4Rec, "save", half)
+    with pytest.raises(KeyboardInterrupt):
+        experiment.save(tmp_path, *trained, RANKS)
+    assert [p.name for p in tmp_path.rglob("*")] == ["model"]
+
+
+def test_ranks_come_last(trained, tmp_path, monkeypatch):
+    """The study takes ranks.parquet for a sign that the run is done."""
+    there = []
+    monkeypatch.setattr(
+        experiment, "save_ranks", lambda folder, ranks: there.extend(p.name for p in folder.rglob("*.*"))
+    )
+    experiment.save(tmp_path, *trained, RANKS)
+    assert set(there) == {"model.keras", "history.csv", "config.json"}

@@ -1,0 +1,125 @@
+"""Each item input against its formula in NumPy."""
+
+import numpy as np
+import pytest
+
+from gru4rec_lib.config import INPUT_FORMS
+from gru4rec_lib.features import Features
+from gru4rec_lib.items import INPUTS, ItemInput
+from gru4rec_lib.layers import Scorer
+
+N, UNITS, WIDTH = 4, 2, 3
+IDS = np.array([2, 0, 2, 3], np.int32)
+# Tracks 0-3 are trained on; 4 has a value unseen in training (0), which says nothing, beside a known one; 5 has none.
+FEATURES = Features(
+    np.random.default_rng(1).normal(size=(6, 2)).astype(np.float32),
+    {
+        "tags": np.array([[1, 2, 3], [2, -1, -1], [3, 1, -1], [-1, 2, -1], [0, 1, -1], [-1, -1, -1]], np.int32),
+        "artist": np.array([[1], [2], [1], [4], [0], [-1]], np.int32),
+    },
+    {"tags": 4, "artist": 5},
+)
+NUMBERS = Features(FEATURES.numeric)
+ARTISTS = Features(np.zeros((6, 0), np.float32), {"artist": FEATURES.categories["artist"]}, {"artist": 5})
+TAGS_MEAN = np.array(  # of [value 0, 1, 2, 3], for tracks 0-5
+    [[0, 1 / 3, 1 / 3, 1 / 3], [0, 0, 1, 0], [0, 1 / 2, 0, 1 / 2], [0, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]]
+)
+ARTIST_MEAN = np.array([*np.eye(5)[[1, 2, 1, 4]], np.zeros(5), np.zeros(5)])
+
+
+def made(form, features=FEATURES):
+    scorer = Scorer(N, UNITS, seed=1)
+    scorer.build()
+    options = {
+        "embedding_units": WIDTH,
+        "mlp_units": (5, 2),
+        "features": features.spec,
+        "scoring_rows": lambda: scorer.table,
+    }
+    layer = INPUTS[form](N, 3 * UNITS, 1, **options)
+    layer.build()
+    if form.startswith("content"):
+        layer.fill(features)
+    return layer
+
+
+def gates(layer, ids):
+    rows = [table.numpy()[np.asarray(rows)] for table, rows in layer.lookups(ids)]
+    return np.asarray(layer.project(layer.vectors(rows)))
+
+
+def content(layer, ids):
+    tags, artist = (table.numpy() for _, _, table in layer.category)
+    return np.concatenate([FEATURES.numeric[ids], TAGS_MEAN[ids] @ tags, ARTIST_MEAN[ids] @ artist], axis=1)
+
+
+def test_every_form_of_the_config_is_an_input():
+    assert tuple(INPUTS) == INPUT_FORMS
+
+
+def test_one_hot_is_the_product_of_a_one_hot_vector_with_the_kernel():
+    layer = made("one_hot")
+    np.testing.assert_allclose(gates(layer, IDS), np.eye(N, dtype=np.float32)[IDS] @ layer.table.numpy())
+    assert len(layer.trainable_weights) == 1
+
+
+def test_embedding_is_a_row_times_the_kernel():
+    layer = made("embedding")
+    assert layer.table.shape == (N, WIDTH)
+    np.testing.assert_allclose(gates(layer, IDS), layer.table.numpy()[IDS] @ layer.kernel.numpy(), atol=1e-6)
+
+
+def test_shared_uses_the_scoring_rows():
+    layer = made("shared")
+    table = layer.options["scoring_rows"]()
+    assert layer.lookups(IDS)[0][0] is table
+    np.testing.assert_allclose(gates(layer, IDS), table.numpy()[IDS] @ layer.kernel.numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("ids", [[0, 1, 2, 3], [4, 5, 4]])
+def test_content_is_numbers_beside_means_of_value_rows(ids):
+    layer = made("content")
+    np.testing.assert_allclose(gates(layer, np.int32(ids)), content(layer, ids) @ layer.kernel.numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("ids", [[0, 1, 2, 3], [4, 5, 4]])
+def test_content_mlp_puts_relu_layers_between(ids):
+    layer = made("content_mlp")
+    x = content(layer, ids)
+    for kernel, bias in layer.dense:
+        bias.assign(np.linspace(-0.3, 0.3, bias.shape[0]))
+        x = np.maximum(x @ kernel.numpy() + bias.numpy(), 0)
+    assert [kernel.shape for kernel, _ in layer.dense] == [(2 + 2 * WIDTH, 5), (5, 2)]
+    np.testing.assert_allclose(gates(layer, np.int32(ids)), x @ layer.kernel.numpy(), atol=1e-6)
+    assert (x == 0).any()
+    assert (x > 0).any()
+
+
+@pytest.mark.parametrize("features", [NUMBERS, ARTISTS])
+def test_content_of_numbers_alone_and_of_categories_alone(features):
+    layer = made("content", features)
+    x = features.numeric if features.numeric.size else ARTIST_MEAN @ layer.category[0][2].numpy()
+    np.testing.assert_allclose(gates(layer, np.arange(6)), x @ layer.kernel.numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("form", INPUTS)
+def test_lookups_name_only_rows_of_the_step(form):
+    """Nothing of the catalogue's size is gathered: for each table a row a track, or one a value of a track."""
+    for table, rows in made(form).lookups(np.int32([1, 3])):
+        rows = np.asarray(rows)
+        if "category" in table.name and table.name.endswith("table"):
+            values = FEATURES.categories["tags" if "category_0" in table.name else "artist"]
+            assert rows.shape == (2, values.shape[1])
+            assert set(rows.ravel()) <= {0, *values[[1, 3]].ravel()}  # row 0 stands in where nothing is
+        else:
+            assert rows.tolist() == [1, 3]
+
+
+@pytest.mark.parametrize("form", INPUTS)
+def test_only_content_hears_tracks_unseen_in_training(form):
+    assert made(form).n_inputs == (6 if form.startswith("content") else N)
+
+
+def test_a_form_without_lookups_is_none():
+    with pytest.raises(NotImplementedError):
+        ItemInput(1, 3, 1).lookups(IDS)

@@ -1,0 +1,84 @@
+"""The recurrence is Keras' own; weights begin from (seed, name) alone."""
+
+import numpy as np
+import pytest
+
+from gru4rec_lib.backend import keras, ops
+from gru4rec_lib.layers import GRU, Scorer, SeededLayer, zero_lanes
+
+RNG = np.random.default_rng(5)
+
+
+@pytest.mark.parametrize("below", [None, 3])
+def test_gru_equals_keras(below):
+    """The first layer is given x @ kernel, an upper one multiplies itself."""
+    units, width = 4, 3
+    layer = GRU(units, below, seed=1, name="gru")
+    layer.build()
+    reference = keras.layers.GRUCell(units, reset_after=True)
+    reference.build((None, width))
+    kernel, recurrent, bias = (RNG.normal(size=w.shape).astype(np.float32) for w in reference.weights)
+    reference.set_weights([kernel, recurrent, bias])
+    layer.recurrent_kernel.assign(recurrent)
+    layer.bias.assign(bias)
+    if below:
+        layer.kernel.assign(kernel)
+    x, hidden = RNG.normal(size=(5, width)).astype(np.float32), RNG.normal(size=(5, units)).astype(np.float32)
+    expected, _ = reference(x, hidden)
+    found = layer(ops.convert_to_tensor(x if below else x @ kernel), ops.convert_to_tensor(hidden))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_gru_by_hand():
+    """All kernels 0: h' = z h + (1 - z) tanh(x_c + r b), with z = r = 1/2, h = 1, b = 2, x_c = -1 gives h' = 1/2."""
+    layer = GRU(1, None, seed=1, name="gru")
+    layer.build()
+    layer.recurrent_kernel.assign([[0.0, 0.0, 0.0]])
+    layer.bias.assign([[0.0, 0.0, -1.0], [0.0, 0.0, 2.0]])
+    assert layer(ops.zeros((1, 3)), ops.ones((1, 1))).numpy().tolist() == [[0.5]]
+
+
+class Two(SeededLayer):
+    def __init__(self, seed, name, backwards=False):
+        super().__init__(seed, name)
+        for weight in ("b", "a") if backwards else ("a", "b"):
+            setattr(self, weight, self.matrix((4, 3), weight))
+
+
+def test_weights_depend_on_seed_and_names_alone():
+    """Whatever was made before, and in whatever order."""
+    one, other = Two(1, "layer"), Two(1, "layer", backwards=True)
+    np.testing.assert_array_equal(one.a, other.a)
+    np.testing.assert_array_equal(one.b, other.b)
+    for different in (one.b, Two(2, "layer").a, Two(1, "another").a):
+        assert not np.isclose(one.a, different).any()
+
+
+@pytest.mark.parametrize(("fan", "limit"), [(None, (6 / 200) ** 0.5), ((100, 20), (6 / 120) ** 0.5)])
+def test_weights_are_uniform_within_the_bound(fan, limit):
+    values = SeededLayer(1, "layer").matrix((100, 100), "w", fan).numpy()
+    assert 0.99 * limit < values.max() <= limit
+    assert -limit <= values.min() < -0.99 * limit
+    assert abs(values.std() - limit / 3**0.5) < 0.02 * limit
+
+
+def test_a_gate_starts_as_a_matrix_of_its_own():
+    """Three gates lie side by side in one array; the bound is that of one gate."""
+    layer = GRU(50, 100, seed=1, name="gru")
+    layer.build()
+    assert 0.98 < np.abs(layer.recurrent_kernel).max() / (6 / 100) ** 0.5 <= 1
+    assert 0.98 < np.abs(layer.kernel).max() / (6 / 150) ** 0.5 <= 1
+    assert not layer.bias.numpy().any()
+
+
+def test_scorer_has_a_row_and_a_bias_a_track_and_plays_that_do_not_train():
+    scorer = Scorer(5, 3, seed=1)
+    scorer.build()
+    assert [tuple(w.shape) for w in scorer.trainable_weights] == [(5, 3), (5,)]
+    assert [w.name for w in scorer.non_trainable_weights] == ["plays"]
+
+
+def test_zero_lanes():
+    state = ops.reshape(ops.arange(12.0), (2, 3, 2)) + 1
+    found = zero_lanes(state, ops.convert_to_tensor([True, False, True])).numpy()
+    assert found.tolist() == [[[0, 0], [3, 4], [0, 0]], [[0, 0], [9, 10], [0, 0]]]

@@ -1,0 +1,133 @@
+"""`fit` is what Keras users know: callbacks, one line an epoch, the same seed the same weights."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gru4rec_lib import batches, epoch
+from gru4rec_lib.backend import keras
+from gru4rec_lib.model import GRU4Rec
+from gru4rec_lib.sessions import Sessions
+
+# Keras' saving copies TensorFlow variables in a way that NumPy 2 deprecates.
+SESSIONS = Sessions.from_lists([[0, 1, 2, 5], [3, 1], [1, 4], [2, 5, 0], [5, 5]])
+DROPOUT = {"dropout_input": 0.3, "dropout_hidden": 0.4}
+
+
+def made(seed=1, sizes=(), **settings):
+    model = GRU4Rec(6, "embedding", 4, embedding_units=3, seed=seed, **dict(sizes))
+    model.compile(**{"samples": 3, "momentum": 0.3, "jit": False} | settings)
+    return model
+
+
+def same(a, b):
+    return all(np.array_equal(x, y) for x, y in zip(a.get_weights(), b.get_weights(), strict=True))
+
+
+def test_keras_callbacks_work_and_an_epoch_prints_one_line(tmp_path, capsys, monkeypatch):
+    recalls = iter([0.2, 0.5, 0.1, 0.4, 0.9])
+    seen, orders = [], []
+    monkeypatch.setattr(GRU4Rec, "evaluate", lambda self, sessions: {"recall_at_20": next(recalls), "mrr_at_20": 0.25})
+    order = batches.epoch_order
+    monkeypatch.setattr(
+        batches, "epoch_order", lambda n, seed, epoch: orders.append((seed, epoch)) or order(n, seed, epoch)
+    )
+    model = made(seed=3)
+    keep = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(model.get_weights()))
+    callbacks = [
+        keep,
+        keras.callbacks.CSVLogger(tmp_path / "log.csv"),
+        keras.callbacks.ModelCheckpoint(str(tmp_path / "{epoch}.weights.h5"), save_weights_only=True),
+        keras.callbacks.EarlyStopping("val_recall_at_20", mode="max", patience=2, restore_best_weights=True),
+    ]
+    history = model.fit(SESSIONS, 5, 2, validation_data=SESSIONS, callbacks=callbacks).history
+
+    assert history["val_recall_at_20"] == [0.2, 0.5, 0.1, 0.4]
+    assert orders == [(3, 0), (3, 1), (3, 2), (3, 3)], "each epoch has an order of its own"
+    log = pd.read_csv(tmp_path / "log.csv")
+    assert list(log["epoch"]) == [0, 1, 2, 3]
+    np.testing.assert_allclose(log["loss"], history["loss"])
+    for mine, best in zip(model.get_weights(), seen[1], strict=True):
+        np.testing.assert_array_equal(mine, best)
+    model.load_weights(tmp_path / "3.weights.h5")
+    for mine, third in zip(model.get_weights(), seen[2], strict=True):
+        np.testing.assert_array_equal(mine, third)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    assert lines[1].startswith(
+        f"epoch 2/5  loss {history['loss'][1]:.4f}  val_recall_at_20 0.5000  val_mrr_at_20 0.2500  "
+    )
+    assert lines[1].endswith(" events/s")
+
+
+@pytest.mark.slow
+def test_a_fit_is_the_same_in_other_stretches_and_after_an_interruption(tmp_path, monkeypatch, capsys):
+    whole = made(sizes=DROPOUT)
+    whole.fit(SESSIONS, 3, 2, verbose=0)
+    monkeypatch.setattr(epoch, "TRAIN_STEPS", 3)  # other stretches, other empty steps at their ends
+    first = made(sizes=DROPOUT)
+    first.fit(SESSIONS, 2, 2, verbose=0)
+    first.save_weights(tmp_path / "two_epochs.weights.h5")
+    second = made(sizes=DROPOUT)
+    second.load_weights(tmp_path / "two_epochs.weights.h5")
+    assert second.optimizer.iterations == first.optimizer.iterations > 0
+    assert not same(second, whole)
+    second.fit(SESSIONS, 3, 2, initial_epoch=2, verbose=0)
+    assert same(second, whole)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.slow
+def test_dropout_is_a_function_of_seed_and_step_and_keeps_the_mean():
+    """One unit, dropped with probability 0.4: its loss is log 2 where it is dropped, else that of h / 0.6."""
+    losses = {}
+    for seed in (1, 2):
+        model = GRU4Rec(2, "one_hot", 1, dropout_hidden=0.4, seed=seed)
+        model.compile("bpr", optimizer=keras.optimizers.SGD(1e-30), negatives=("all",), jit=False)
+        model.item_input.table.assign([[0.0, -20.0, 0.5], [0.0, 0.0, 0.0]])  # z = 1/2, so that h = tanh(1/2) / 2
+        model.recurrence[0].recurrent_kernel.assign([[0.0, 0.0, 0.0]])
+        model.scorer.table.assign([[-1.0], [1.0]])
+        losses[seed] = np.array(model.fit(Sessions.from_lists([[0, 1]]), 15, 1, verbose=0).history["loss"])
+    kept = math.log1p(math.exp(-2 * math.tanh(0.5) / 2 / 0.6))
+    for found in losses.values():
+        assert np.all(np.isclose(found, math.log(2)) | np.isclose(found, kept))
+        assert 5 <= np.isclose(found, kept).sum() <= 13  # 9 of 15 expected
+    assert (np.isclose(losses[1], kept) != np.isclose(losses[2], kept)).any()
+
+
+def test_loss_is_the_mean_over_the_pairs_of_its_own_epoch():
+    model = made(optimizer=keras.optimizers.SGD(1e-30), negatives=("all",))
+    model.set_weights([np.zeros_like(w) for w in model.get_weights()])
+    np.testing.assert_allclose(model.fit(SESSIONS, 2, 3, verbose=0).history["loss"], [math.log(6)] * 2, rtol=1e-6)
+
+
+def test_empty_data_changes_nothing():
+    model, untouched = made(), made()
+    model.fit(SESSIONS, 1, 2, verbose=0)
+    trained = model.get_weights()
+    only_single_events = Sessions.from_lists([[1], [2], []])
+    model.fit(only_single_events, 1, 2, verbose=0)
+    plays = [w.path for w in model.weights].index(model.scorer.plays.path)
+    for place, (before, after) in enumerate(zip(trained, model.get_weights(), strict=True)):
+        assert np.array_equal(before, after) == (place != plays)
+    assert same(untouched, made())
+
+
+def test_a_diverging_training_stops_and_says_what_to_change():
+    with pytest.raises(FloatingPointError, match=r"epoch 1: lower learning_rate \(now 1e\+38\)"):
+        made(learning_rate=1e38).fit(SESSIONS, 2, 2, verbose=0)
+
+
+def test_items_beyond_the_model_are_named():
+    with pytest.raises(ValueError, match="hold item 6, but the model has 6 items"):
+        made().fit(Sessions.from_lists([[0, 6]]), verbose=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["cross_entropy", "bpr", "bpr_max"])
+def test_xla_changes_nothing_but_last_bits(loss):
+    settings = {"loss": loss, "negatives": ("in_batch", "sampled"), "logq": True, "l2": 0.01, "sizes": DROPOUT}
+    histories = [made(jit=jit, **settings).fit(SESSIONS, 3, 3, verbose=0).history["loss"] for jit in (True, False)]
+    np.testing.assert_allclose(*histories, rtol=1e-4)

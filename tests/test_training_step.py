@@ -1,0 +1,199 @@
+"""Whole training steps equal a plain NumPy computation in float64: the proof that the model learns what it should."""
+
+import math
+
+import numpy as np
+import pytest
+
+from gru4rec_lib import epoch, negatives
+from gru4rec_lib.backend import keras
+from gru4rec_lib.features import Features
+from gru4rec_lib.model import GRU4Rec
+from gru4rec_lib.sessions import Sessions
+
+N, LANES, SAMPLES, RATE, SGD_RATE = 7, 4, 3, 0.1, 20.0
+# Three sessions in four lanes: one lane is empty in every step, three in the last two; two lanes share the target 1;
+# item 6 is never played.
+SESSIONS = Sessions.from_lists([[0, 1, 2, 5], [3, 1], [1, 4]])
+FEATURES = Features(
+    np.random.default_rng(1).normal(size=(8, 2)).astype(np.float32),
+    {"tags": np.array([[1, 2], [2, -1], [3, 1], [-1, -1], [1, 3], [2, 3], [0, 1], [0, -1]], np.int32)},
+    {"tags": 4},
+)
+BOTH = ("in_batch", "sampled")
+STEPS = {  # input form, then what `compile` is told
+    "table 2's cross-entropy": ("embedding", {"loss": "cross_entropy", "logq": True}),
+    "bpr-max, shared rows, everything on": (
+        "shared",
+        {"loss": "bpr_max", "negatives": BOTH, "score_activation": "elu", "momentum": 0.5, "l2": 0.03}
+        | {"bpr_max_regularization": 0.7},
+    ),
+    "shared rows under all outputs": ("shared", {"loss": "cross_entropy", "negatives": ("all",), "momentum": 0.5}),
+    "an optimiser of Keras": ("one_hot", {"loss": "bpr", "negatives": BOTH, "logq": True, "optimizer": "sgd"}),
+    "content, two layers": (
+        "content_mlp",
+        {"loss": "cross_entropy", "negatives": BOTH, "l2": 0.03, "layers": 2},
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def _few_steps_a_call(monkeypatch):
+    monkeypatch.setattr(epoch, "TRAIN_STEPS", 2)
+
+
+def made(form, layers=1, **settings):
+    model = GRU4Rec(N, form, 3, layers, embedding_units=2, mlp_units=(3,), features=FEATURES)
+    if settings.get("optimizer") == "sgd":
+        settings["optimizer"] = keras.optimizers.SGD(SGD_RATE)
+    model.compile(**{"samples": SAMPLES, "sample_alpha": 0.5, "learning_rate": RATE, "jit": False} | settings)
+    return model
+
+
+def weights(model):
+    return {w.path.partition("/")[2]: np.asarray(w.numpy(), np.float64) for w in model.trainable_variables}
+
+
+# The reference: written from the formulas, lane by lane, score by score.
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def softmax_weighted(terms, r):
+    return np.sum(np.exp(r) / np.exp(r).sum() * terms)
+
+
+LOSS = {
+    "cross_entropy": lambda i, r, c: -math.log(math.exp(i) / (math.exp(i) + np.exp(r).sum())),
+    "bpr": lambda i, r, c: -np.log(sigmoid(i - r)).mean(),
+    "bpr_max": lambda i, r, c: (
+        -math.log(softmax_weighted(sigmoid(i - r), r)) + c["bpr_max_regularization"] * softmax_weighted(r**2, r)
+    ),
+}
+
+
+def inputs(w, form, item):
+    if form == "one_hot":
+        return w["item_input/table"][item]
+    if form in ("embedding", "shared"):
+        return w["item_input/table" if form == "embedding" else "scorer/table"][item] @ w["item_input/kernel"]
+    tags = [t for t in FEATURES.categories["tags"][item] if t >= 0]
+    mean = np.mean(w["item_input/category_0_table"][tags], axis=0) if tags else np.zeros(2)
+    x = np.concatenate([FEATURES.numeric[item], mean])
+    x = np.maximum(x @ w["item_input/mlp_0_kernel"] + w["item_input/mlp_0_bias"], 0)
+    return x @ w["item_input/kernel"]
+
+
+def step(w, form, c, pairs, state, drawn):
+    """(objective, sum of losses, new states) of {lane: (item, target)}, states {lane: [layers, H]}."""
+    total, penalty, new = 0.0, 0.0, {}
+    log_count = np.zeros(N)
+    if c.get("logq"):
+        plays = np.bincount(SESSIONS.items, minlength=N)
+        p = plays**0.5 / (plays**0.5).sum()
+        expected = (SAMPLES if len(drawn) else 0) * p + (
+            LANES if "in_batch" in c["negatives"] else 0
+        ) * plays / plays.sum()
+        log_count[plays > 0] = np.log(expected[plays > 0])
+    targets = [target for _, target in pairs.values()]
+    for lane, (item, target) in pairs.items():
+        x, new[lane] = inputs(w, form, item), []
+        for layer, hidden in enumerate(state[lane]):
+            gru = f"gru_{layer}/"
+            x_z, x_r, x_c = np.split((x @ w[gru + "kernel"] if layer else x) + w[gru + "bias"][0], 3)
+            h_z, h_r, h_c = np.split(hidden @ w[gru + "recurrent_kernel"] + w[gru + "bias"][1], 3)
+            z = sigmoid(x_z + h_z)
+            x = z * hidden + (1 - z) * np.tanh(x_c + sigmoid(x_r + h_r) * h_c)
+            new[lane].append(x)
+        score = w["scorer/table"] @ x + w["scorer/bias"]
+        if c.get("score_activation") == "elu":
+            score = np.where(score > 0, score, 0.5 * (np.exp(score) - 1))
+        score = score - log_count
+        others = (
+            range(N) if c["negatives"] == ("all",) else [*(targets if "in_batch" in c["negatives"] else ()), *drawn]
+        )
+        total += LOSS[c["loss"]](score[target], score[[j for j in others if j != target]], c)
+    if c.get("l2"):
+        heard = [item for item, _ in pairs.values()]
+        for name, used in touched(w, form, heard, [*targets, *drawn]).items():
+            penalty += 0.5 * c["l2"] * sum(np.sum(w[name][rows] ** 2) for rows in used)
+        penalty += sum(0.5 * c["l2"] * np.sum(v**2) for name, v in w.items() if not is_table(name))
+    return total / LANES + penalty, total, new
+
+
+def is_table(name):
+    return name.endswith("table") or name == "scorer/bias"
+
+
+def touched(w, form, heard, scored):
+    """For each table the rows that a step uses, one list a use."""
+    tags = FEATURES.categories["tags"][heard]
+    uses = {name: [] for name in w if is_table(name)}
+    uses["scorer/table"].append(scored)
+    uses["scorer/bias"].append(scored)
+    if form == "content_mlp":
+        uses["item_input/category_0_table"].append(np.maximum(tags, 0).ravel())  # what fills up is row 0, unused
+    else:
+        uses["scorer/table" if form == "shared" else "item_input/table"].append(heard)
+    return uses
+
+
+def slope(w, value):
+    """Gradient by central differences, exact to about 1e-9 in float64."""
+    gradient = {name: np.zeros_like(v) for name, v in w.items()}
+    for name, v in w.items():
+        for place in np.ndindex(v.shape):
+            kept, high_low = v[place], []
+            for move in (1e-5, -1e-5):
+                v[place] = kept + move
+                high_low.append(value(w))
+            v[place] = kept
+            gradient[name][place] = (high_low[0] - high_low[1]) / 2e-5
+    return gradient
+
+
+@pytest.mark.parametrize("case", STEPS)
+def test_steps_equal_plain_numpy(case):
+    form, settings = STEPS[case]
+    layers = settings.get("layers", 1)
+    model = made(form, **settings)
+    w, c = weights(model), {"negatives": ("sampled",)} | settings
+    before = {name: v.copy() for name, v in w.items()}
+    history = model.fit(SESSIONS, 1, LANES, shuffle=False, verbose=0).history
+
+    plays = np.bincount(SESSIONS.items, minlength=N)
+    cumulative = np.cumsum(plays**0.5) / (plays**0.5).sum()
+    accumulator, velocity = ({name: np.zeros_like(v) for name, v in w.items()} for _ in range(2))
+    ever = {name: set() for name in w if is_table(name)}
+    total, state = 0.0, {}
+    for t, pairs in enumerate([{0: (0, 1), 1: (3, 1), 2: (1, 4)}, {0: (1, 2)}, {0: (2, 5)}]):
+        state = {lane: state[lane] if t else np.zeros((layers, 3)) for lane in pairs}
+        drawn = negatives.draw(cumulative, SAMPLES, 1, t).numpy() if "sampled" in c["negatives"] else []
+        given = (form, c, pairs, state, drawn)
+        gradient = slope(w, lambda w, given=given: step(w, *given)[0])
+        _, losses, state = step(w, *given)
+        total += losses
+        scored = range(N) if c["negatives"] == ("all",) else [*(target for _, target in pairs.values()), *drawn]
+        rows = touched(w, form, [item for item, _ in pairs.values()], list(scored))
+        for name, g in gradient.items():
+            at = sorted({int(r) for use in rows[name] for r in use}) if is_table(name) else slice(None)
+            if c.get("optimizer") == "sgd":
+                w[name] -= SGD_RATE * g
+                continue
+            if is_table(name):
+                ever[name] |= set(at)
+            accumulator[name][at] += g[at] ** 2
+            velocity[name][at] *= c.get("momentum", 0)
+            velocity[name][at] -= RATE * g[at] / (np.sqrt(accumulator[name][at]) + 1e-6)
+            w[name][at] += velocity[name][at]
+
+    assert history["loss"] == pytest.approx([total / 5], rel=1e-5)
+    after = weights(model)
+    for name, expected in w.items():
+        np.testing.assert_allclose(after[name], expected, atol=2e-5, err_msg=name)
+        assert np.abs(expected - before[name]).max() > 1e-3, "a test in which nothing moves shows nothing"
+        if is_table(name) and c.get("optimizer") != "sgd":
+            rest = sorted(set(range(len(expected))) - ever[name])
+            np.testing.assert_array_equal(after[name][rest], before[name][rest], err_msg=f"{name}: other rows")
