@@ -5,6 +5,7 @@ library is among its inputs, and settings are among its parameters: a change re-
 """
 
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -27,7 +28,8 @@ def here(path):
 
 RUNS, PREPARED = here(place.runs), here(place.prepared)
 RAW = [here(path) for path in place.raw_files()]
-STUDY = f"-p study {config['study']}"
+STUDY = f"-p study {shlex.quote(config['study'])}"
+DATA = f" -p data {shlex.quote(str(place.raw))}" if config.get("data") else ""
 # A job ends when Snakemake does, however that comes about (tied.py); one thread, so that two runs share two cores.
 NOTEBOOK = (
     f"exec env TF_NUM_INTRAOP_THREADS={{threads}} TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS={{threads}}"
@@ -100,10 +102,7 @@ rule explore:
     message:
         "01_explore_sessions: Table 1 and what the sessions look like"
     shell:
-        NOTEBOOK
-        + " {input[0]} {output[0]} "
-        + STUDY
-        + f" -p data '{place.raw}' {TO_LOG}"
+        NOTEBOOK + " {input[0]} {output[0]} " + STUDY + DATA + f" {TO_LOG}"
 
 
 rule preprocess:
@@ -114,7 +113,6 @@ rule preprocess:
         f"{RUNS}/02_preprocess.ipynb",
         f"{PREPARED}/prepared.json",
         f"{RUNS}/tables/counts.csv",
-        drawn("split_sizes"),
     log:
         f"{RUNS}/logs/02_preprocess.log",
     params:
@@ -123,10 +121,7 @@ rule preprocess:
     message:
         "02_preprocess: split, index and features"
     shell:
-        NOTEBOOK
-        + " {input[0]} {output[0]} "
-        + STUDY
-        + f" -p data '{place.raw}' {TO_LOG}"
+        NOTEBOOK + " {input[0]} {output[0]} " + STUDY + DATA + f" {TO_LOG}"
 
 
 rule train:
@@ -176,6 +171,7 @@ rule baselines:
 rule results:
     input:
         notebook("05_results"),
+        f"{PREPARED}/prepared.json",
         expand(
             f"{RUNS}/gru4rec/{{run}}/{{file}}",
             run=cells,
@@ -185,7 +181,7 @@ rule results:
     output:
         f"{RUNS}/05_results.ipynb",
         f"{RUNS}/tables/table_2.csv",
-        drawn("model_diagram", "learning_curves", "table_2"),
+        drawn("model_diagram", "split_sizes", "learning_curves", "table_2"),
     log:
         f"{RUNS}/logs/05_results.log",
     params:

@@ -157,7 +157,7 @@ def test_the_invariants_can_fail(world, column, value):
         invariants(log, "session")
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2**32), n=st.integers(1, 60), signal=st.floats(0, 1))
 def test_the_invariants_hold_for_any_seed(world, seed, n, signal):
     log = listen(world, n, np.random.default_rng(seed), content_signal=signal)

@@ -1,0 +1,146 @@
+"""The whole graph, run once on the toy study in a copy of the project that already carries published reports."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from gru4rec_lib import explore, prepare, read, report, simulate
+from gru4rec_lib.workspace import Workspace
+
+ROOT = Path(__file__).resolve().parents[1]
+PARTS = ("Snakefile", "pyproject.toml", "config", "gru4rec_lib", "notebooks", "profiles")
+DRAWS = {"01_explore_sessions", "05_results"}
+
+
+def copy_of_the_project(folder):
+    """What the graph needs, without anything that was computed."""
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            ignore = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
+            shutil.copytree(source, folder / part, ignore=ignore)
+        else:
+            shutil.copyfile(source, folder / part)
+    return folder
+
+
+def run(root, *command):
+    """Run a command of this environment in the copy, whose library comes first; give back what it printed."""
+    environment = os.environ | {"PYTHONPATH": str(root), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def reproduce(root, *arguments):
+    return run(root, sys.executable, "-m", "gru4rec_lib", "reproduce", "--study", "toy", *arguments)
+
+
+def planned(root):
+    """The first words of the steps that another run would take."""
+    steps = re.findall(r"\d+ of \d+  (\w+)", reproduce(root, "--", "--dry-run"))
+    return set(steps) - {"everything"}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A project in which the toy study was reproduced, over reports that were there before."""
+    root = copy_of_the_project(tmp_path_factory.mktemp("project"))
+    for folder in ("figures", "reports"):
+        (root / folder / "toy").mkdir(parents=True)
+        (root / folder / "toy" / "table_2.csv").write_text("from another day\n")
+    reproduce(root)
+    return root
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(480)
+def test_the_toy_study_trains_its_grid_and_publishes_tables_figures_and_a_manifest(finished):
+    place = Workspace("toy", root=finished)
+    reports = place.published_reports
+    table = pd.read_csv(reports / "table_2.csv")
+    assert list(table.columns) == report.TABLE_2
+    runs, baselines = len(place.study.runs), len(place.study.baselines)
+    assert len(table) == 2 * (runs + baselines)
+    assert table["recall_at_20"].between(0, 1).all()
+    assert (table.loc[table["protocol"] == "open", "n_targets"] > table["n_targets"].min()).all()
+    assert pd.read_csv(reports / "table_1.csv")["quantity"].tolist() == ["events", "tracks", "sessions"]
+    manifest = json.loads((reports / "manifest.json").read_text())
+    assert manifest["simulated"]
+    assert set(manifest) >= {"commit", "config", "versions", "data_sha256", "seeds", "device", "minutes"}
+    assert len(list(reports.glob("*.html"))) == runs + 4
+    names = {path.stem for path in place.published_figures.iterdir()}
+    assert names == {
+        *("plays_per_track", "long_tail", "session_lengths", "skips_by_position", "split_sizes"),
+        *("model_diagram", "learning_curves", "table_2"),
+    }
+    assert {path.suffix for path in place.published_figures.iterdir()} == {".svg", ".pdf", ".csv"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(480)
+def test_a_second_run_does_nothing_and_a_change_reruns_what_depends_on_it(finished):
+    assert planned(finished) == set()
+    figures = finished / "gru4rec_lib" / "figures.py"
+    text = figures.read_text()
+    figures.write_text(text + "\n# another comment\n")
+    assert planned(finished) == DRAWS | {"publish"}
+    figures.write_text(text)
+    assert planned(finished) == set()
+    config = finished / "config" / "toy.yaml"
+    text = config.read_text()
+    config.write_text(text.replace("bpr: {", "bpr: {learning_rate: 0.03, "))
+    assert planned(finished) == {"03_train_gru4rec", "05_results", "publish"}
+    config.write_text(text.replace("test_fraction: 0.2", "test_fraction: 0.25"))
+    assert planned(finished) >= {"02_preprocess", "03_train_gru4rec", "04_baselines", "05_results", "publish"}
+    config.write_text(text)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb")))
+def test_a_notebook_runs_by_hand_without_arguments_and_makes_what_it_does_not_find(name, tmp_path):
+    root = copy_of_the_project(tmp_path)
+    run(root, "papermill", "--no-progress-bar", "--cwd", "notebooks", f"notebooks/{name}", "out.ipynb")
+    assert (root / "runs" / "toy" / "records").is_dir()
+
+
+def test_a_name_that_the_notebook_does_not_know_is_an_error(tmp_path):
+    root = copy_of_the_project(tmp_path)
+    command = (
+        "papermill",
+        "--no-progress-bar",
+        "notebooks/01_explore_sessions.ipynb",
+        "out.ipynb",
+        "-p",
+        "studdy",
+        "x",
+    )
+    with pytest.raises(AssertionError, match="studdy: no such field"):
+        run(root, *command)
+
+
+def test_a_folder_with_the_official_mini_files_goes_through_the_study_mssd_mini(tmp_path):
+    simulate.simulate(tmp_path / "twin", sessions=60)
+    folder = tmp_path / "brought"
+    folder.mkdir()
+    log = pd.read_csv(next((tmp_path / "twin").rglob("log_*.csv.gz")), dtype=str)
+    log.to_csv(folder / "log_mini.csv", index=False)
+    shutil.copyfile(next((tmp_path / "twin").rglob("tf_*.csv")), folder / "tf_mini.csv")
+
+    place = Workspace("mssd_mini", folder)
+    assert not place.study.simulated
+    assert {path.name for path in place.raw_files()} == {"log_mini.csv", "tf_mini.csv"}
+    tables = read.read(place.study.data, place.raw)
+    counts = explore.table_1(tables.events, explore.published(place.study.data)).set_index("quantity")
+    assert counts.loc["sessions"].tolist()[:2] == [60, 10_000]
+    assert counts.loc["sessions", "difference_percent"] == pytest.approx(-99.4)
+    prepared = prepare.prepare(tables, place.study.split, place.raw)
+    assert len(prepared.test) == 12
