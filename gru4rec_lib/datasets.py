@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 
 from gru4rec_lib.strict import Fraction, Name, Seed, Some, Strict
 
+SIMULATED = "simulated.json"  # lies beside simulated raw files, and tells what they were made with
+
 
 class Twin(Strict):
     """How much simulated data the study writes for itself (`simulate.py`).
@@ -61,6 +63,7 @@ class MssdData(Strict):
 
     Args:
         name: the data set's name; its folders are data/raw/<name> and data/prepared/<name>.
+        logs: patterns of the log files' names; a study of a few logs leaves the others of the folder alone.
         on_bad_rows: `error` stops at the first kind of problem, `drop` leaves such rows out and counts them.
         simulate: given where the study writes its own data.
         published: the row of the paper's Table 1 to show beside the counts (full, dataset03, mini).
@@ -68,6 +71,7 @@ class MssdData(Strict):
 
     layout: Literal["mssd"]
     name: Name
+    logs: Annotated[tuple[str, ...], Some] = ("log_*.csv", "log_*.csv.gz")
     on_bad_rows: Literal["error", "drop"] = "error"
     simulate: Twin | None = None
     published: Literal["full", "dataset03", "mini"] | None = None

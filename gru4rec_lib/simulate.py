@@ -60,6 +60,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -70,6 +71,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from gru4rec_lib.catalogue import FACTS, Catalogue, build, features
+from gru4rec_lib.datasets import SIMULATED
 from gru4rec_lib.listeners import CONTEXTS, ENDS, ROWS, SKIPS, STARTS, behave, share, wander
 
 # Assumptions; see the table above.
@@ -112,6 +114,8 @@ def simulate(
     table = features(catalogue, tracks, rng)
     table.insert(0, "track_id", ids[tracks].astype(str))
     _write(folder / "track_features" / "tf_000000000000.csv", [table.sort_values("track_id")])
+    made_with = {"sessions": sessions, "seed": seed, "log_dates": list(log_dates), "content_signal": content_signal}
+    (folder / SIMULATED).write_text(json.dumps({"simulated": True, **made_with}) + "\n", encoding="utf-8")
 
 
 def _log(catalogue, ids, names, date, content_signal, played, key) -> Iterator[pd.DataFrame]:

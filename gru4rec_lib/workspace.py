@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gru4rec_lib.config import EventData, Run, Study, load_study
+from gru4rec_lib.datasets import SIMULATED
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -26,7 +27,7 @@ class Workspace:
         self.study: Study = load_study(study, root / "config")
         name = self.study.data.name
         self.raw = Path(data).expanduser().resolve() if data else root / "data" / "raw" / name
-        self.prepared = root / "data" / "prepared" / name
+        self.prepared = root / "data" / "prepared" / self.study.name
         self.runs = root / "runs" / self.study.name
         self.tables = self.runs / "tables"
         self.figures = self.runs / "figures"
@@ -46,9 +47,9 @@ class Workspace:
         elif self.simulates:
             dates = enumerate(data.simulate.log_dates)
             logs = [self.raw / "training_set" / f"log_{n}_{date}_000000000000.csv.gz" for n, date in dates]
-            return [*logs, self.raw / "track_features" / "tf_000000000000.csv"]
+            return [*logs, self.raw / "track_features" / "tf_000000000000.csv", self.raw / SIMULATED]
         else:
-            patterns = ["**/log_*.csv", "**/log_*.csv.gz", "**/tf_*.csv", "**/tf_*.csv.gz"]
+            patterns = [f"**/{pattern}" for pattern in (*data.logs, "tf_*.csv", "tf_*.csv.gz", SIMULATED)]
         patterns += [split.test] if split.how == "listed" else []
         return sorted({path for pattern in patterns for path in self._matching(pattern)})
 
@@ -70,6 +71,17 @@ class Workspace:
         return self.runs / "baselines" / name
 
     @property
+    def is_simulated(self) -> bool:
+        """Whether the raw files were simulated, whoever's study reads them: `simulate` leaves a mark beside them."""
+        return next(self.raw.rglob(SIMULATED), None) is not None
+
+    @property
+    def title(self) -> str:
+        """The study's title; simulated data is called so."""
+        said = not self.is_simulated or "simulated" in self.study.title
+        return self.study.title + ("" if said else " (simulated)")
+
+    @property
     def note(self) -> str:
         """What is written on every figure of simulated data, and nothing on others."""
-        return "simulated data" if self.study.simulated else ""
+        return "simulated data" if self.is_simulated else ""

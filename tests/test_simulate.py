@@ -170,7 +170,7 @@ def test_a_seed_gives_the_same_bytes_and_another_seed_others(folder, tmp_path):
     for name, seed in (("again", 1), ("other", 2)):
         simulate(tmp_path / name, 300, seed, ("20180827", "20180715"))
     files = sorted(path.relative_to(folder) for path in folder.rglob("*.*") if path.is_file())
-    assert len(files) == 3
+    assert len(files) == 4
     for file in files:
         assert (folder / file).read_bytes() == (tmp_path / "again" / file).read_bytes()
         assert (folder / file).read_bytes() != (tmp_path / "other" / file).read_bytes()
@@ -329,7 +329,7 @@ def test_every_assumption_stands_in_the_table():
     from gru4rec_lib import simulate as module
 
     named = set(re.findall(r"[A-Z][A-Z_0-9]{2,}", "\n".join(re.findall(r"^\| (.*?) \|", module.__doc__, re.M))))
-    technical = {"FACTS", "ROWS", "WAY", "BLOCK", "CONTEXTS", "ENDS", "STARTS", "IN_ORDER", "SHELVES"}
+    technical = {"FACTS", "ROWS", "WAY", "BLOCK", "CONTEXTS", "ENDS", "STARTS", "IN_ORDER", "SHELVES", "SIMULATED"}
     constants = {
         name for m in (catalogue, listeners, module) for name in vars(m) if re.fullmatch("[A-Z][A-Z_0-9]+", name)
     }

@@ -1,5 +1,6 @@
 """Where everything of a study lies, and what a notebook run by hand makes of it."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -40,11 +41,21 @@ def test_everything_has_its_place(place, tmp_path):
     told = [here.raw, here.prepared, here.runs, here.tables, here.figures, here.published_figures]
     told += [here.published_reports, here.record("01"), here.run_folder(run), here.baseline_folder("most_popular")]
     assert [str(path.relative_to(tmp_path)) for path in told] == [
-        *("data/raw/twin", "data/prepared/twin", "runs/made", "runs/made/tables", "runs/made/figures", "figures/made"),
+        *("data/raw/twin", "data/prepared/made", "runs/made", "runs/made/tables", "runs/made/figures", "figures/made"),
         *("reports/made", "runs/made/records/01.json", "runs/made/gru4rec/embedding-bpr-wide-seed1"),
         "runs/made/baselines/most_popular",
     ]
-    assert (here.note, place(OFFICIAL).note) == ("simulated data", "")
+
+
+def test_simulated_files_are_called_so_whoever_reads_them(place, tmp_path):
+    """The mark lies with the files: a study of real data that is pointed at simulated files says it too."""
+    files = tmp_path / "files"
+    files.mkdir()
+    for text in (OFFICIAL, TWIN):
+        assert (place(text, data=files).note, place(text, data=files).title) == ("", "hand-made")
+    (files / "simulated.json").touch()
+    here = place(OFFICIAL, data=files)
+    assert (here.note, here.title) == ("simulated data", "hand-made (simulated)")
 
 
 def test_a_study_may_lie_anywhere(place, tmp_path):
@@ -64,7 +75,7 @@ def test_simulated_files_are_known_before_they_are_there(place):
     here = place(TWIN)
     assert here.simulates
     known = here.raw_files()
-    assert len(known) == 3
+    assert len(known) == 4
     simulate.simulate(here.raw, **here.study.data.simulate.model_dump())
     assert sorted(path for path in here.raw.rglob("*") if path.is_file()) == sorted(known)
 
@@ -103,7 +114,7 @@ def asked(monkeypatch):
         monkeypatch.setattr(module, name, lambda *given, **_: calls.append((name, given)) or answer)
 
     class Arrays:
-        def save(self, folder):
+        def save(self, folder, made_with):
             calls.append(("save", (folder,)))
 
     class Trained:
@@ -138,13 +149,20 @@ def test_a_notebook_makes_what_it_does_not_find_and_says_so(place, asked, capsys
 
 
 def test_what_is_there_is_not_made_again(place, asked, capsys):
-    here = place(TWIN, "data/prepared/twin/prepared.json", "runs/made/baselines/most_popular/ranks.parquet")
+    here = place(TWIN, "data/prepared/made/prepared.json", "runs/made/baselines/most_popular/ranks.parquet")
+    settings = prepare.settings(here.study)
+    (here.prepared / "prepared.json").write_text(json.dumps({"settings": settings}))
     ranks = here.run_folder(here.study.runs[0]) / "ranks.parquet"
     ranks.parent.mkdir(parents=True)
     ranks.touch()
     demo.need_runs(here)
     assert [(name, given[0]) for name, given in asked if name != "load"] == [("rank_baseline", "sequential_rules")]
     assert capsys.readouterr().out == ""
+    # Arrays of another split are not taken for these.
+    asked.clear()
+    (here.prepared / "prepared.json").write_text(json.dumps({"settings": settings | {"split": {}}}))
+    demo.need_prepared(here)
+    assert steps(asked)[-3:] == ["read", "prepare", "save"]
 
 
 def test_a_simulation_that_was_ended_half_way_is_made_again(place, asked):
