@@ -5,6 +5,8 @@ In the graph every rule finds its inputs, so no rule depends on this file (`depe
 
 from __future__ import annotations
 
+import json
+
 from gru4rec_lib.workspace import Workspace
 
 
@@ -27,15 +29,17 @@ def need_raw(place: Workspace) -> None:
 
 
 def need_prepared(place: Workspace) -> None:
-    """Prepare the study's arrays unless they are there."""
+    """Prepare the study's arrays unless they are there, made with the study's data and split as they stand."""
     from gru4rec_lib import prepare, read
 
-    if (place.prepared / "prepared.json").exists():
+    record = place.prepared / "prepared.json"
+    settings = prepare.settings(place.study)
+    if record.exists() and json.loads(record.read_text(encoding="utf-8")).get("settings") == settings:
         return
     need_raw(place)
-    print(f"no arrays in {place.prepared}: preparing them", flush=True)
+    print(f"no arrays in {place.prepared} that follow config/{place.study.name}.yaml: preparing them", flush=True)
     tables = read.read(place.study.data, place.raw)
-    prepare.prepare(tables, place.study.split, place.raw).save(place.prepared)
+    prepare.prepare(tables, place.study.split, place.raw).save(place.prepared, settings)
 
 
 def need_runs(place: Workspace) -> None:

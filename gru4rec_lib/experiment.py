@@ -111,6 +111,7 @@ def save(folder: Path, run: Run, trained: Trained, ranks: pd.DataFrame) -> pd.Da
     with replacing(folder / "history.csv") as path:
         trained.history.to_csv(path, index=False)
     record = run.model_dump() | {"best_epoch": trained.best_epoch, "minutes": round(trained.minutes, 2)}
+    record["device"] = device()
     with replacing(folder / "config.json") as path:
         path.write_text(json.dumps(record, indent=1), encoding="utf-8")
     save_ranks(folder, ranks)

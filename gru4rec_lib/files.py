@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pandas as pd
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -52,3 +54,11 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def save_table(table: pd.DataFrame, folder: Path, name: str) -> pd.DataFrame:
+    """Write <name>.csv and give the table back, for the notebook to show."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / f"{name}.csv") as path:
+        table.to_csv(path, index=False)
+    return table

@@ -14,6 +14,7 @@ import pandas as pd
 from gru4rec_lib.config import InputForm, Loss, Run, Strict, Study, check
 from gru4rec_lib.files import replacing
 from gru4rec_lib.strict import Seed
+from gru4rec_lib.workspace import Workspace
 
 PACKAGES = ("duckdb", "keras", "matplotlib", "numpy", "pandas", "papermill", "pyarrow", "scikit-learn", "scipy")
 PACKAGES += ("snakemake", "tensorflow")
@@ -35,13 +36,14 @@ class TrainingParameters(Strict):
     """Parameters of one training; None leaves a setting as the study has it.
 
     Args:
-        study: as above.
+        study, data: as above.
         input_form, loss, seed, tag: the cell of the grid.
         learning_rate, batch_size, hidden_units, max_epochs: changes to try; such a run is tagged `custom`, so that it
             never takes the place of one of the study's.
     """
 
     study: str
+    data: str = ""
     input_form: InputForm
     loss: Loss
     seed: Seed
@@ -89,21 +91,24 @@ def settings(part: Strict) -> pd.DataFrame:
     return pd.DataFrame({"setting": part.model_dump()}).rename_axis("name")
 
 
-def record(path: Path, given: Strict) -> dict:
-    """Write what ran: parameters, commit, versions, machine.
+def record(place: Workspace, name: str, given: Strict) -> pd.DataFrame:
+    """Write runs/<study>/records/<name>.json: parameters, config with its seeds, commit, versions.
 
     Args:
-        path: the .json file.
+        place: the study's.
+        name: the notebook's, or the run's.
         given: the notebook's parameters.
 
     Returns:
-        What was written.
+        Commit and versions, for the notebook to show.
     """
-    facts = {"parameters": given.model_dump(), "commit": commit(), "versions": versions()}
+    made_by = {"commit": commit(), **versions()}
+    facts = {"parameters": given.model_dump(), "config": place.study.model_dump(mode="json"), "made_by": made_by}
+    path = place.record(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
         partial.write_text(json.dumps(facts, indent=1), encoding="utf-8")
-    return facts
+    return pd.DataFrame({"made by": made_by})
 
 
 def commit() -> str:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from sklearn.preprocessing import StandardScaler
 
-from gru4rec_lib.config import Split
+from gru4rec_lib.config import Split, Study
 from gru4rec_lib.features import Features
 from gru4rec_lib.files import replacing
 from gru4rec_lib.read import DataError, Tables
@@ -60,10 +60,14 @@ class Prepared:
         offsets = np.concatenate([self.train.offsets, len(self.train.items) + self.validation.offsets[1:]])
         return Sessions(items, offsets)
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, made_with: dict) -> None:
         """Write plain .npy, .parquet and .json files; prepared.json, with a checksum of each, comes last.
 
         What an earlier preparation left there is deleted first: it may have had more features.
+
+        Args:
+            folder: data/prepared/<study>.
+            made_with: the `settings` of the study, to be told from others later.
         """
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "prepared.json").unlink(missing_ok=True)
@@ -75,7 +79,7 @@ class Prepared:
             getattr(self, name).to_parquet(folder / f"{name}.parquet")
         if self.features is not None:
             self.features.save(folder)
-        record = {"n_items": self.n_items, "has_features": self.features is not None}
+        record = {"settings": made_with, "n_items": self.n_items, "has_features": self.features is not None}
         record["sha256"] = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in _files(folder)}
         with replacing(folder / "prepared.json") as path:
             path.write_text(json.dumps(record, indent=1), encoding="utf-8")
@@ -154,6 +158,11 @@ def prepare(tables: Tables, split: Split, folder: Path) -> Prepared:
                 f"the split `{split.how}` leaves no pair of events in `{name}`; give it more sessions there"
             )
     return result
+
+
+def settings(study: Study) -> dict:
+    """What of a study the arrays depend on: data and split, as plain JSON."""
+    return {"data": study.data.model_dump(mode="json"), "split": study.split.model_dump(mode="json")}
 
 
 def sizes(prepared: Prepared) -> pd.DataFrame:
@@ -265,7 +274,9 @@ class _Counts:
     """Sessions, events and items after every step, printed as they come."""
 
     def __init__(self, table: pd.DataFrame):
-        self.table = table[["step", "sessions", "events", "items"]].copy()
+        self.table = table[["step", "sessions", "events", "items"]].iloc[:0].copy()
+        for row in table.itertuples():
+            self._add(row.step, row.sessions, row.events, row.items)
 
     def add(self, step: str, events: pd.DataFrame) -> None:
         self._add(step, events["session"].nunique(), len(events), events["item"].nunique())

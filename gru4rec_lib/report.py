@@ -11,7 +11,6 @@ import nbformat
 import pandas as pd
 from nbconvert import HTMLExporter
 
-from gru4rec_lib import notebook
 from gru4rec_lib.files import replacing, replacing_folder
 from gru4rec_lib.metrics import scores
 from gru4rec_lib.workspace import Workspace
@@ -65,14 +64,6 @@ def histories(place: Workspace) -> pd.DataFrame:
     table = pd.concat(parts, ignore_index=True)
     front = ["input_form", "loss", "seed", "tag", "epoch"]
     return table[front + [name for name in table if name not in front]]
-
-
-def save_table(table: pd.DataFrame, folder: Path, name: str) -> pd.DataFrame:
-    """Write <name>.csv and give the table back, for the notebook to show."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / f"{name}.csv") as path:
-        table.to_csv(path, index=False)
-    return table
 
 
 def pivot(table: pd.DataFrame, score: str = "recall_at_20", protocol: str = "known") -> pd.DataFrame:
@@ -137,18 +128,20 @@ def manifest_of(place: Workspace, minutes: dict[str, float]) -> dict:
         place: the study's.
         minutes: wall time of each notebook.
     """
-    from gru4rec_lib.backend import device
-
     prepared = (place.prepared / "prepared.json").read_bytes()
+    # What made the numbers, not what publishes them: a run may be older than the last commit.
+    names = [name for name in minutes if not name.startswith("03_")] + [run.name for run in place.study.runs]
+    made_by = [json.loads(place.record(name).read_text(encoding="utf-8"))["made_by"] for name in names]
+    runs = [json.loads((place.run_folder(run) / "config.json").read_text(encoding="utf-8")) for run in place.study.runs]
     return {
         "study": place.study.name,
-        "simulated": place.study.simulated,
-        "commit": notebook.commit(),
+        "simulated": place.is_simulated,
+        "commit": sorted({facts.pop("commit") for facts in made_by}),
         "config": place.study.model_dump(mode="json"),
-        "versions": notebook.versions(),
+        "versions": [dict(facts) for facts in sorted({tuple(facts.items()) for facts in made_by})],
         "data_sha256": hashlib.sha256(prepared).hexdigest(),
         "seeds": sorted({run.seed for run in place.study.runs}),
-        "device": device(),
+        "device": sorted({run["device"] for run in runs}),
         "minutes": minutes,
         "minutes_total": round(sum(minutes.values()), 1),
     }

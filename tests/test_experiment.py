@@ -8,7 +8,7 @@ import pytest
 
 from gru4rec_lib import epoch, experiment
 from gru4rec_lib import model as model_module
-from gru4rec_lib.backend import keras
+from gru4rec_lib.backend import device, keras
 from gru4rec_lib.config import Run, Training
 from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.prepare import Prepared
@@ -145,6 +145,7 @@ def test_save_writes_what_the_study_reads(trained, tmp_path):
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "run/history.csv"), result.history)
     record = json.loads((tmp_path / "run/config.json").read_text())
     assert (record.pop("best_epoch"), record.pop("minutes")) == (2, 1.23)
+    assert record.pop("device") == device()
     assert Run(**record) == run
     assert scores.set_index("protocol")["recall_at_20"].to_dict() == {"known": 0.5, "open": 1.0}
     loaded = keras.saving.load_model(tmp_path / "run/model/model.keras")

@@ -2,9 +2,10 @@
 
 import shutil
 
+import pandas as pd
 import pytest
 
-from gru4rec_lib.files import replacing, replacing_folder
+from gru4rec_lib.files import replacing, replacing_folder, save_table
 
 
 def entries(folder):
@@ -81,3 +82,9 @@ def test_the_old_folder_is_never_deleted_under_its_name(tmp_path, monkeypatch):
     with replacing_folder(tmp_path / "toy"):
         pass
     assert set(deleted) == {".toy.partial", ".toy.old"}
+
+
+def test_a_saved_table_is_given_back(tmp_path):
+    table = pd.DataFrame({"a": [1]})
+    assert save_table(table, tmp_path / "tables", "t") is table
+    assert (tmp_path / "tables" / "t.csv").read_text() == "a\n1\n"

@@ -1,6 +1,7 @@
 """A notebook's parameters are checked, papermill's too, and what ran is on record."""
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from gru4rec_lib import notebook
 from gru4rec_lib.config import ConfigError, load_study
+from gru4rec_lib.workspace import Workspace
 
 STUDY = """
 title: hand-made
@@ -40,6 +42,7 @@ def test_known_names_are_taken_and_the_rest_of_the_scope_is_left_alone():
     assert given == notebook.StudyParameters(study="toy", data="")
     full = CELL | {"learning_rate": 0.5, "batch_size": None, "tag": ""}
     assert notebook.parameters(notebook.TrainingParameters, full).model_dump() == full | {
+        "data": "",
         "hidden_units": None,
         "max_epochs": None,
     }
@@ -98,15 +101,18 @@ def test_a_run_with_changes_never_takes_the_place_of_one_of_the_studys(study):
         notebook.TrainingParameters(**CELL, learning_rate=0).run(study)
 
 
-def test_the_record_holds_parameters_commit_and_versions(tmp_path, monkeypatch):
+def test_the_record_holds_parameters_config_commit_and_versions(monkeypatch, tmp_path):
     monkeypatch.setattr(notebook, "commit", lambda: "0123abc")
-    given = notebook.StudyParameters(study="toy")
-    path = tmp_path / "records" / "01.json"
-    facts = notebook.record(path, given)
-    assert json.loads(path.read_text()) == facts
+    shutil.copytree(Path(__file__).resolve().parents[1] / "config", tmp_path / "config")
+    place = Workspace("toy", root=tmp_path)
+    shown = notebook.record(place, "01", notebook.StudyParameters(study="toy"))
+    path = tmp_path / "runs" / "toy" / "records" / "01.json"
+    facts = json.loads(path.read_text())
     assert facts["parameters"] == {"study": "toy", "data": ""}
-    assert facts["commit"] == "0123abc"
-    assert facts["versions"].keys() == {"python", *notebook.PACKAGES}
+    assert facts["config"] == json.loads(place.study.model_dump_json())
+    assert facts["made_by"]["commit"] == "0123abc"
+    assert facts["made_by"].keys() == {"commit", "python", *notebook.PACKAGES}
+    assert shown["made by"].to_dict() == facts["made_by"]
     assert [p.name for p in path.parent.iterdir()] == ["01.json"]
 
 

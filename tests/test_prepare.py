@@ -1,6 +1,7 @@
 """Preparing: whole sessions on one side, and nothing of the test in what is learned from training."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,9 +9,10 @@ import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from gru4rec_lib import prepare
+from gru4rec_lib import prepare, ranking, read
 from gru4rec_lib.config import Split
 from gru4rec_lib.read import DataError, Tables
+from gru4rec_lib.workspace import Workspace
 
 BY_SESSION = Split(how="by_session", test_fraction=0.3, validation_fraction=0.3)
 LISTED = Split(how="listed", test="test.csv", validation_fraction=0.3)
@@ -116,7 +118,10 @@ def test_the_index_falls_by_plays_of_training_with_ties_by_id(tmp_path, capsys):
         ["test: sessions of one event dropped", 1, 5, 2],
         ["test, protocol known: tracks unseen in training removed", 1, 1, 1],
     ]
-    assert capsys.readouterr().out.splitlines()[0] == "training sessions: 4 sessions, 9 events, 4 items"
+    assert capsys.readouterr().out.splitlines()[:2] == [
+        "read: 6 sessions, 15 events, 4 items",
+        "training sessions: 4 sessions, 9 events, 4 items",
+    ]
     assert prepare.sizes(prepared)["events"].tolist() == [
         len(getattr(prepared, p).items) for p in ("train", "validation", "test")
     ]
@@ -226,7 +231,7 @@ def test_an_item_table_of_categories_alone_has_no_numbers(tmp_path):
 
 def test_saved_and_loaded_it_is_the_same_memory_mapped_and_without_pickle(tmp_path):
     made = featured(tmp_path, "xay")
-    made.save(tmp_path / "one")
+    made.save(tmp_path / "one", {})
     loaded = prepare.Prepared.load(tmp_path / "one")
     for part in ("train", "validation", "test"):
         saved, read = getattr(made, part), getattr(loaded, part)
@@ -248,15 +253,15 @@ def test_saved_and_loaded_it_is_the_same_memory_mapped_and_without_pickle(tmp_pa
 
 
 def test_the_same_input_gives_the_same_bytes_over_whatever_lay_there(tmp_path):
-    featured(tmp_path, "xay").save(tmp_path / "one")
-    featured(tmp_path, "xay").save(tmp_path / "two")
+    featured(tmp_path, "xay").save(tmp_path / "one", {})
+    featured(tmp_path, "xay").save(tmp_path / "two", {})
     contents = [{p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in ("one", "two")]
     assert contents[0] == contents[1]
     recorded = json.loads(contents[0].pop("prepared.json"))["sha256"]
     assert recorded.keys() == contents[0].keys()
     plain = prepare.prepare(tables(TRAINING | {"t": "xa"}), LISTED, tmp_path)
-    plain.save(tmp_path / "one")
-    plain.save(tmp_path / "three")
+    plain.save(tmp_path / "one", {})
+    plain.save(tmp_path / "three", {})
     contents = [{p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in ("one", "three")]
     assert contents[0] == contents[1]
     assert prepare.Prepared.load(tmp_path / "one").features is None
@@ -331,3 +336,21 @@ def test_a_list_of_test_sessions_that_is_wrong_is_told(tmp_path, content, told):
     with pytest.raises(DataError) as caught:
         prepare.prepare(tables(TRAINING), LISTED, tmp_path)
     assert str(caught.value).removeprefix(f"{tmp_path}/test.csv").startswith(told)
+
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the real sets are not at hand")
+@pytest.mark.parametrize(
+    ("name", "folder", "n_items", "rows", "targets"),
+    [("thirty_music", "thirty_music", 39_649, 69_409, 8_212), ("polimi", "polimi_playlists", 12_675, 92_094, 21_481)],
+)
+def test_the_studies_of_real_sessions_have_their_known_sizes(name, folder, n_items, rows, targets):
+    place = Workspace(name, SHARED / folder)
+    assert len(place.raw_files()) in (2, 3)
+    made = prepare.prepare(read.read(place.study.data, place.raw), place.study.split, place.raw)
+    assert made.n_items == n_items
+    assert len(made.train_and_validation.items) == rows
+    assert ranking.known(made.test, made.n_items).is_target.sum() == targets
+    assert all((ids[: made.n_items] > 0).any() for ids in made.features.categories.values())
