@@ -35,6 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     command.add_argument("--out", type=Path, required=True, help="the folder to write to")
     command = commands.add_parser("publish", help="copy a study's tables and figures to reports/ and figures/")
     command.add_argument("--study", required=True)
+    command.add_argument("--data", default="", help="the folder of its raw files; data/raw/<data set> where not given")
     words = parser.parse_args(argv)
     try:
         if words.command == "simulate":
@@ -46,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
         else:
             from gru4rec_lib import report
 
-            report.publish(Workspace(words.study))
+            report.publish(Workspace(words.study, words.data))
     except (ConfigError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -285,6 +285,7 @@ def _located(con: duckdb.DuckDBPyConnection, table: str, sources: list[Source], 
 
 def _record_lines(source: Source) -> np.ndarray:
     """The line on which each row of a text file begins that is as long as the header."""
+    csv.field_size_limit(2**31 - 1)  # Python's own limit is lower than DuckDB's
     with _unpacked(source.path)(source.path, "rt", encoding="utf-8-sig", errors="replace", newline="") as lines:
         rows = csv.reader(lines, delimiter=source.delimiter)
         ends = itertools.chain((0,), (rows.line_num for _ in itertools.count()))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib.config import EventData, MssdData, Training
+from gru4rec_lib.config import EventData, MssdData, Study, Training
 
 # Table 1 of the paper; `mini` stands in its progress report only.
 PUBLISHED_TABLE_1 = {
@@ -57,6 +57,25 @@ def table_1(events: pd.DataFrame, published: Mapping[str, int] | None = None) ->
     table["published"] = table["quantity"].map(published)
     table["difference_percent"] = 100 * (table["count"] / table["published"] - 1)
     return table
+
+
+def compare(table: pd.DataFrame) -> str:
+    """Table 1 in words, each difference from a published count named.
+
+    Args:
+        table: of `table_1`.
+
+    Returns:
+        One sentence a quantity, one a line.
+    """
+    lines = []
+    for row in table.to_dict("records"):
+        line = f"{row['quantity']}: {row['count']:,}"
+        if "published" in row:
+            difference = f"{row['difference_percent']:+.1f} %" if row["count"] != row["published"] else "equal"
+            line += f", published {row['published']:,}: {difference}"
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def play_counts(events: pd.DataFrame) -> pd.DataFrame:
@@ -148,6 +167,20 @@ def skips_by_position(events: pd.DataFrame) -> pd.DataFrame:
     shares = places[list(SKIPS)].mean().astype("float64")
     shares.insert(0, "plays", places.size())
     return shares.reset_index()
+
+
+def diagram_of(study: Study) -> pd.DataFrame:
+    """The boxes of the model with the input forms, sizes and features of a study; see `model_diagram`.
+
+    Args:
+        study: the study.
+    """
+    if isinstance(study.data, MssdData):
+        content = "28 standardised features"
+    else:
+        table = study.data.item_table
+        content = ", ".join((*table.numeric, *table.categorical, *table.multivalued)) if table else "none"
+    return model_diagram(study.training, content, dict.fromkeys(run.input_form for run in study.runs))
 
 
 def model_diagram(

@@ -184,8 +184,10 @@ def learning_curves(frame: pd.DataFrame) -> Figure:
     """Show validation Recall@20 and training loss by epoch: two panels for each loss, a line for each run.
 
     Args:
-        frame: input_form, loss, seed, epoch (from 1), train_loss, validation_recall_at_20 (0 to 1).
+        frame: input_form, loss, seed, epoch (from 1), train_loss, validation_recall_at_20 (0 to 1); `tag` where runs of
+            a cell differ in their settings.
     """
+    frame = _with_tags(frame)
     columns = {"validation_recall_at_20": "validation\nRecall@20", "train_loss": "training\nloss"}
     losses, forms = looks(frame["loss"]), looks(frame["input_form"])
     thin = {"markevery": int(np.ceil(frame["epoch"].max() / 8)), "linewidth": 1, "markersize": 3}
@@ -213,12 +215,12 @@ def table_2(frame: pd.DataFrame) -> Figure:
 
     Args:
         frame: rows of table_2.csv: model, input_form, loss, seed, protocol, recall_at_20, mrr_at_20 (0 to 1). With
-            several seeds a mark is their mean, and a line goes from the lowest to the highest.
+            several seeds a mark is their mean, and a line goes from the lowest to the highest. `tag` as above.
 
     Raises:
         ValueError: no row has the protocol `known`.
     """
-    frame = frame[frame["protocol"] == "known"]
+    frame = _with_tags(frame[frame["protocol"] == "known"])
     if frame.empty:
         raise ValueError("table_2: no row has the protocol `known`")
     trained, others = frame[frame["input_form"].notna()], frame[frame["input_form"].isna()]
@@ -246,6 +248,14 @@ def table_2(frame: pd.DataFrame) -> Figure:
     axes[0].set_ylim(axes[0].get_yticks().max() + 0.5, -0.5)
     legend(figure, losses, columns=3)
     return figure
+
+
+def _with_tags(frame: pd.DataFrame) -> pd.DataFrame:
+    """Input forms with their tags: runs of other settings are forms of their own, not seeds."""
+    if "tag" not in frame:
+        return frame
+    tag = frame["tag"].fillna("").astype(str)
+    return frame.assign(input_form=frame["input_form"].where(tag == "", frame["input_form"] + " " + tag))
 
 
 FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {

@@ -127,6 +127,8 @@ def read(data: MssdData | EventData, folder: Path) -> Tables:
         if table:
             items, item_problems = _items(con, table, folder, table_files, data.on_bad_rows)
             problems = pd.concat([problems, item_problems], ignore_index=True)
+            if len(item_problems):
+                counts.append(_count(f"item rows dropped ({len(item_problems):,})", events))
             known = events["item"].cat.categories.isin(items["item"])[events["item"].cat.codes]
             counts.append(_count("of items with features", events[known]))
     return Tables(
@@ -141,9 +143,10 @@ def read(data: MssdData | EventData, folder: Path) -> Tables:
 
 
 def _mssd(data: MssdData, folder: Path):
-    logs, tracks = (sorted({*folder.rglob(f"{s}_*.csv"), *folder.rglob(f"{s}_*.csv.gz")}) for s in ("log", "tf"))
+    patterns = (data.logs, ("tf_*.csv", "tf_*.csv.gz"))
+    logs, tracks = (sorted({path for name in names for path in folder.rglob(name)}) for names in patterns)
     if not logs:
-        names = "log_*.csv or log_*.csv.gz, and tf_*.csv or tf_*.csv.gz"
+        names = f"{' or '.join(data.logs)}, and tf_*.csv or tf_*.csv.gz"
         raise DataError(f"{folder}: no log file in it or below; put {names} there: see data/README.md")
     columns = {
         "session": ("session_id", cells.ID),

@@ -16,7 +16,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
-from gru4rec_lib import tied
+import pandas as pd
+
+from gru4rec_lib import explore, tied
 from gru4rec_lib.config import ConfigError
 from gru4rec_lib.workspace import ROOT, Workspace
 
@@ -96,6 +98,8 @@ def _place(words: argparse.Namespace, root: Path) -> Workspace:
 
 def _run(place: Workspace, settings: list[str], extra: list[str], lock: TextIO) -> int:
     started = time.monotonic()
+    if not (place.published_reports.is_dir() and place.published_figures.is_dir()):
+        (place.runs / "published.json").unlink(missing_ok=True)  # the copies are no part of the graph
     snakemake = ["python", "-m", "gru4rec_lib.progress", "--workflow-profile", "profiles/local"]
     process = subprocess.Popen(
         [sys.executable, "-m", "gru4rec_lib.tied", *snakemake, *extra, "--config", *settings],
@@ -115,6 +119,9 @@ def _run(place: Workspace, settings: list[str], extra: list[str], lock: TextIO) 
         print(f"{name} stopped after {minutes}; the reason stands above.", file=sys.stderr)
         print("Once it is mended, the same command goes on from here; finished steps are kept.", file=sys.stderr)
     elif not extra:
+        for table in place.tables.glob("table_1.csv"):
+            print(explore.compare(pd.read_csv(table)))
+        name = place.study.name
         print(f"{name} is complete after {minutes}: see reports/{name} and figures/{name}")
     return code if code >= 0 else 128 - code
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from gru4rec_lib import explore
-from gru4rec_lib.config import Training
+from gru4rec_lib.config import Training, load_study
 
 # Sessions a (5 events), b (2) and c (1); track x is played four times, y twice, z and v once. Nobody played `unheard`.
 EVENTS = pd.DataFrame(
@@ -122,16 +122,24 @@ def test_no_event_track_or_session_is_lost_and_the_order_of_rows_is_nothing(rows
         assert_frame_equal(function(shuffled), function(events))
 
 
+FIXTURE = Path(__file__).parents[2] / "shared/data/mssd_fixture/log_very_small.csv"
+
+
+@pytest.mark.skipif(not FIXTURE.exists(), reason="the real rows of the MSSD fixture are not at hand")
 def test_the_real_rows_of_the_mssd_fixture():
-    # 201 events, 11 sessions, 175 tracks; kept here as plain facts where the fixture is not at hand.
-    path = Path(__file__).parents[2] / "shared/data/mssd_fixture/log_very_small.csv"
-    if path.exists():
-        log = pd.read_csv(path).rename(columns={"session_id": "session", "track_id_clean": "item"})
-        events = log.rename(columns={"session_position": "position"})
-        assert list(explore.table_1(events)["count"]) == [201, 175, 11]
-    else:
-        events = EVENTS
+    log = pd.read_csv(FIXTURE).rename(columns={"session_id": "session", "track_id_clean": "item"})
+    events = log.rename(columns={"session_position": "position"})
+    assert list(explore.table_1(events)["count"]) == [201, 175, 11]
     skips = explore.skips_by_position(events)
     assert (skips["skip_1"] <= skips["skip_2"]).all()
     assert (skips["skip_2"] <= skips["skip_3"]).all()
     assert skips["plays"].sum() == len(events)
+
+
+def test_the_diagram_of_a_study_names_its_input_forms_and_features():
+    study = load_study("thirty_music", Path(__file__).resolve().parents[1] / "config")
+    boxes = explore.diagram_of(study).set_index("label")
+    assert boxes.index.tolist()[1:-3] == ["one_hot", "embedding", "shared", "content", "content_mlp"]
+    assert boxes.loc["content", "detail"] == "ArtistId, tags"
+    study = load_study("toy", Path(__file__).resolve().parents[1] / "config")
+    assert explore.diagram_of(study).set_index("label").loc["content", "detail"] == "28 standardised features"

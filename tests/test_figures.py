@@ -313,3 +313,16 @@ def test_a_name_keeps_its_look_and_no_two_look_alike_in_grey():
 )
 def test_shares_are_said_in_percent(share, words):
     assert drawing.percent(share) == words
+
+
+def test_runs_of_other_settings_are_marks_and_curves_of_their_own():
+    """An embedding of 50 beside the study's own is neither a second seed of it nor a part of its curve."""
+    table = a_table_2(forms=["embedding"], losses=["bpr"], baselines=()).assign(tag=np.nan)
+    other = table.assign(tag="d50", recall_at_20=0.5 * table["recall_at_20"])
+    figure = drawn("table_2", pd.concat([table, other]))
+    assert {"embedding", "embedding d50"} <= {text.get_text() for text in texts(figure)}
+    curve = a_learning_curve(["embedding"], ["bpr"]).assign(tag="")
+    figure = drawn("learning_curves", pd.concat([curve, curve.assign(tag="d50")]))
+    lines = figure.axes[0].get_lines()
+    assert len(lines) == 2
+    assert all((np.diff(line.get_xdata()) > 0).all() for line in lines)

@@ -133,6 +133,7 @@ def parent_of(pid):
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
+@pytest.mark.slow
 def test_one_line_a_step_then_nothing_to_do(root, make):
     code, lines = make()
     assert code == 0
@@ -149,6 +150,7 @@ def test_one_line_a_step_then_nothing_to_do(root, make):
     assert (root / "calls").read_text() == "runs/mini/first.txt\nruns/mini/second.txt\n"
 
 
+@pytest.mark.slow
 def test_a_failed_step_shows_its_log_and_passes_the_code_on(root, make):
     (root / "runs" / "mini").mkdir(parents=True)
     (root / "runs" / "mini" / "first.txt").touch()
@@ -188,6 +190,7 @@ def test_ctrl_c_ends_at_once_and_says_how_to_go_on(root, start):
     wait_for_end(job, snakemake, seconds=1)
 
 
+@pytest.mark.slow
 def test_a_second_run_waits_for_the_first(root, start):
     with reproduce.only_run(root / "runs" / "mini" / ".lock"):
         process = start()
