@@ -28,12 +28,15 @@ def here(path):
 
 RUNS, PREPARED = here(place.runs), here(place.prepared)
 RAW = [here(path) for path in place.raw_files()]
-STUDY = f"-p study {shlex.quote(config['study'])}"
-DATA = f" -p data {shlex.quote(str(place.raw))}" if config.get("data") else ""
+GIVEN = {"study": config["study"]} | (
+    {"data": str(place.raw)} if config.get("data") else {}
+)
+PUBLISHED = " ".join(f"--{name} {shlex.quote(value)}" for name, value in GIVEN.items())
+GIVEN = " ".join(f"-p {name} {shlex.quote(value)}" for name, value in GIVEN.items())
 # A job ends when Snakemake does, however that comes about (tied.py); one thread, so that two runs share two cores.
 NOTEBOOK = (
     f"exec env TF_NUM_INTRAOP_THREADS={{threads}} TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS={{threads}}"
-    f" {sys.executable} -m gru4rec_lib.tied papermill --no-progress-bar --log-output --cwd notebooks"
+    f" {sys.executable} -m gru4rec_lib.tied papermill --no-progress-bar --log-output"
 )
 TO_LOG = "> {log} 2>&1"
 
@@ -102,7 +105,7 @@ rule explore:
     message:
         "01_explore_sessions: Table 1 and what the sessions look like"
     shell:
-        NOTEBOOK + " {input[0]} {output[0]} " + STUDY + DATA + f" {TO_LOG}"
+        NOTEBOOK + " {input[0]} {output[0]} " + GIVEN + f" {TO_LOG}"
 
 
 rule preprocess:
@@ -121,7 +124,7 @@ rule preprocess:
     message:
         "02_preprocess: split, index and features"
     shell:
-        NOTEBOOK + " {input[0]} {output[0]} " + STUDY + DATA + f" {TO_LOG}"
+        NOTEBOOK + " {input[0]} {output[0]} " + GIVEN + f" {TO_LOG}"
 
 
 rule train:
@@ -147,7 +150,7 @@ rule train:
     message:
         "03_train_gru4rec: {wildcards.run}"
     shell:
-        NOTEBOOK + " {input[0]} {output[0]} " + STUDY + f" {{params.cell}} {TO_LOG}"
+        NOTEBOOK + " {input[0]} {output[0]} " + GIVEN + f" {{params.cell}} {TO_LOG}"
 
 
 rule baselines:
@@ -165,7 +168,7 @@ rule baselines:
     message:
         "04_baselines: " + ", ".join(study.baselines)
     shell:
-        NOTEBOOK + " {input[0]} {output[0]} " + STUDY + f" {TO_LOG}"
+        NOTEBOOK + " {input[0]} {output[0]} " + GIVEN + f" {TO_LOG}"
 
 
 rule results:
@@ -189,7 +192,7 @@ rule results:
     message:
         "05_results: Table 2 and its figures"
     shell:
-        NOTEBOOK + " {input[0]} {output[0]} " + STUDY + f" {TO_LOG}"
+        NOTEBOOK + " {input[0]} {output[0]} " + GIVEN + f" {TO_LOG}"
 
 
 rule publish:
@@ -204,8 +207,10 @@ rule publish:
         f"{RUNS}/published.json",
     log:
         f"{RUNS}/logs/publish.log",
+    params:
+        study=study.model_dump_json(),
     message:
         f"publish reports/{study.name} and figures/{study.name}"
     shell:
         f"exec {sys.executable} -m gru4rec_lib.tied {sys.executable} -m gru4rec_lib publish"
-        f" --study {config['study']} {TO_LOG}"
+        f" {PUBLISHED} {TO_LOG}"
