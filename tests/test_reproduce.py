@@ -81,6 +81,8 @@ def start(root):
         def start_make(study="mini", data="data of mine"):
             command = ["make", "reproduce", f"STUDY={study}", f"DATA={data}"]
             pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+            # A job of a shell's background ignores Ctrl-C and hands that on; a terminal's does not.
+            pipes["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
             process = started.enter_context(subprocess.Popen(command, cwd=root, process_group=0, **pipes))
             started.callback(process.kill)
             return process
