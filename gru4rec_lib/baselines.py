@@ -34,8 +34,8 @@ class MostPopular:
 
     def rank(self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None) -> np.ndarray:
         """The rank of every chosen target; a target unseen in training is a miss."""
-        target = sessions.items[sessions.targets(chosen)]
-        scored = (target >= 0) & (target < self.n_items)
+        wanted = sessions.targets(chosen)
+        target, scored = sessions.items[wanted], sessions.known(self.n_items)[wanted]
         ranks = np.full(len(target), n_candidates + 1, np.int32)
         ranks[scored] = self.place[target[scored]]
         return ranks
@@ -76,9 +76,9 @@ class SequentialRules:
     def rank(self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None) -> np.ndarray:
         """The rank of every chosen target by the rules of the last known track before it."""
         ranks = self.popular.rank(sessions, n_candidates, chosen)
-        target = sessions.items[sessions.targets(chosen)]
-        last = last_known(sessions, self.n_items)[sessions.targets(chosen)]
-        by_rule = (last >= 0) & (target >= 0) & (target < self.n_items)
+        wanted = sessions.targets(chosen)
+        target, last = sessions.items[wanted], last_known(sessions, self.n_items)[wanted]
+        by_rule = (last >= 0) & sessions.known(self.n_items)[wanted]
         ranks[by_rule] = sparse_ranks(self.rules, last[by_rule], target[by_rule])
         return ranks
 
@@ -122,7 +122,7 @@ def last_known(sessions: Sessions, n_items: int) -> np.ndarray:
     >>> last_known(Sessions.from_lists([[7, 1, 9, 2], [0, 1]]), n_items=5).tolist()
     [-1, -1, 1, 1, -1, 0]
     """
-    known = (sessions.items >= 0) & (sessions.items < n_items)
+    known = sessions.known(n_items)
     latest = np.maximum.accumulate(np.where(known, np.arange(len(known)), -1))
     before = np.concatenate([[-1], latest])[:-1]
     first = sessions.offsets[sessions.session_of_event]

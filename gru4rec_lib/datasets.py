@@ -62,7 +62,7 @@ class MssdData(Strict):
     """Files in the official MSSD layout: any number of log_*.csv[.gz] and tf_*.csv[.gz] below the folder.
 
     Args:
-        name: the data set's name; its folders are data/raw/<name> and data/prepared/<name>.
+        name: the data set's name; its files lie in data/raw/<name> unless the user says where.
         logs: patterns of the log files' names; a study of a few logs leaves the others of the folder alone.
         on_bad_rows: `error` stops at the first kind of problem, `drop` leaves such rows out and counts them.
         simulate: given where the study writes its own data.
@@ -81,7 +81,7 @@ class EventData(Strict):
     """A table of events (.csv, .tsv, .parquet), one row an event, with columns named here.
 
     Args:
-        name: the data set's name; its folders are data/raw/<name> and data/prepared/<name>.
+        name: the data set's name; its files lie in data/raw/<name> unless the user says where.
         events: file names or patterns inside the data folder.
         session, item: columns of ids.
         time: column of times (unix seconds or ISO dates); `position`: column of places in the session. One is needed.

@@ -54,23 +54,27 @@ class ItemInput(SeededLayer):
         self.kernel = self.matrix((width, self.gates), "kernel", fan=(width, self.gates // 3))
 
 
-class OneHot(ItemInput):
+class TableInput(ItemInput):
+    """The forms that look up one row of one table for each track."""
+
+    def lookups(self, ids):
+        """See `ItemInput`."""
+        return [(self.table, ids)]
+
+
+class OneHot(TableInput):
     """One-hot track: a row of the input kernel, looked up; the product with a one-hot vector is never formed."""
 
     def build(self, input_shape=None):
         """Create the kernel, one row a track."""
         self.table = self.matrix((self.n_items, self.gates), "table", fan=(self.n_items, self.gates // 3))
 
-    def lookups(self, ids):
-        """See `ItemInput`."""
-        return [(self.table, ids)]
-
     def project(self, vectors):
         """The row is the pre-activation."""
         return vectors
 
 
-class Embedding(ItemInput):
+class Embedding(TableInput):
     """A learned row of `embedding_units` a track, then the kernel."""
 
     def build(self, input_shape=None):
@@ -79,22 +83,14 @@ class Embedding(ItemInput):
         self.table = self.matrix((self.n_items, width), "table")
         self._kernel(width)
 
-    def lookups(self, ids):
-        """See `ItemInput`."""
-        return [(self.table, ids)]
 
-
-class Shared(ItemInput):
+class Shared(TableInput):
     """The track's scoring row is its input row too ("constrained embedding" in the official code)."""
 
     def build(self, input_shape=None):
         """Create the kernel; the rows belong to the scorer."""
         self.table = self.options["scoring_rows"]()
         self._kernel(self.table.shape[1])
-
-    def lookups(self, ids):
-        """See `ItemInput`."""
-        return [(self.table, ids)]
 
 
 class Content(ItemInput):

@@ -7,14 +7,13 @@ import importlib.metadata
 import json
 import platform
 import subprocess
-from pathlib import Path
 
 import pandas as pd
 
 from gru4rec_lib.config import InputForm, Loss, Run, Strict, Study, check
 from gru4rec_lib.files import replacing
 from gru4rec_lib.strict import Seed
-from gru4rec_lib.workspace import Workspace
+from gru4rec_lib.workspace import ROOT, Workspace
 
 PACKAGES = ("duckdb", "keras", "matplotlib", "numpy", "pandas", "papermill", "pyarrow", "scikit-learn", "scipy")
 PACKAGES += ("snakemake", "tensorflow")
@@ -113,19 +112,17 @@ def record(place: Workspace, name: str, given: Strict) -> pd.DataFrame:
 
 def commit() -> str:
     """The project's git commit, `+changes` behind it where files differ from it; `unknown` outside git."""
-    root = Path(__file__).resolve().parents[1]
     try:
-        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True)
-        changes = subprocess.run(
-            ["git", "status", "--porcelain", "--", "gru4rec_lib", "notebooks", "config", "Snakefile"],
-            cwd=root,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        head = _git("rev-parse", "HEAD")
+        changes = _git("status", "--porcelain", "--", "gru4rec_lib", "notebooks", "config", "Snakefile")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return head.stdout.strip() + ("+changes" if changes.stdout.strip() else "")
+    return head + ("+changes" if changes else "")
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 def versions() -> dict[str, str]:

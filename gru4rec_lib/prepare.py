@@ -149,7 +149,7 @@ def prepare(tables: Tables, split: Split, folder: Path) -> Prepared:
     log.add_sessions("train", train)
     log.add_sessions("validation", validation)
     log.add("test: sessions of one event dropped", test_events)
-    seen = (test.items >= 0) & (test.items < len(plays))
+    seen = test.known(len(plays))
     log.add("test, protocol known: tracks unseen in training removed", test_events[seen])
     result = Prepared(items, len(plays), train, validation, test, test_events, features, log.table)
     for name, part in (("train", train), ("validation", validation), ("test", test)):

@@ -103,11 +103,6 @@ def popularity_ranks(plays: np.ndarray) -> np.ndarray:
     return (len(plays) - np.searchsorted(ordered, plays, side="left")).astype(np.int32)
 
 
-def known(test: Sessions, n_items: int) -> Sessions:
-    """The test sessions of protocol `known`: events on tracks unseen in training are removed, then pairs formed."""
-    return test.keep((test.items >= 0) & (test.items < n_items))
-
-
 def rank_table(
     model, test: Sessions, n_items: int, n_candidates: int, chosen: np.ndarray | None = None
 ) -> pd.DataFrame:
@@ -125,7 +120,8 @@ def rank_table(
         One row a target: protocol, session (number in the test set), position (1.. in the test session, of the target),
         target (item index), rank, n_candidates.
     """
-    seen = (test.items >= 0) & (test.items < n_items)
+    # `known`: events on tracks unseen in training are removed, then pairs formed.
+    seen = test.known(n_items)
     position = np.arange(len(test.items)) - test.offsets[test.session_of_event] + 1
     tables = []
     for protocol, keep, candidates in (("known", seen, n_items), ("open", np.ones_like(seen), n_candidates)):

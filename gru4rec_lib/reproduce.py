@@ -121,7 +121,6 @@ def _run(place: Workspace, settings: list[str], extra: list[str], lock: TextIO) 
     elif not extra:
         for table in place.tables.glob("table_1.csv"):
             print(explore.compare(pd.read_csv(table)))
-        name = place.study.name
         print(f"{name} is complete after {minutes}: see reports/{name} and figures/{name}")
     return code if code >= 0 else 128 - code
 

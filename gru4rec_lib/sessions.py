@@ -58,6 +58,14 @@ class Sessions:
         target[self.offsets[:-1][self.lengths > 0]] = False
         return target
 
+    def known(self, n_items: int) -> np.ndarray:
+        """Bool [events], whether an event is on a track of the training index.
+
+        Args:
+            n_items: training tracks, items 0..n_items-1; what is above or -1 was not heard in training.
+        """
+        return (self.items >= 0) & (self.items < n_items)
+
     def targets(self, chosen: np.ndarray | None = None) -> np.ndarray:
         """Bool [events], the targets among the chosen events, or all targets.
 

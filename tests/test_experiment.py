@@ -14,7 +14,6 @@ from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.sessions import Sessions
 
-# Keras' saving copies TensorFlow variables in a way that NumPy 2 deprecates.
 N = 50
 
 

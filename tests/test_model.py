@@ -17,7 +17,6 @@ from gru4rec_lib.items import INPUTS
 from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.sessions import Sessions
 
-# Keras' saving copies TensorFlow variables in a way that NumPy 2 deprecates.
 RNG = np.random.default_rng(3)
 N, CANDIDATES, UNITS = 9, 11, 4  # tracks 9 and 10 are unseen in training, 11 is no candidate
 PLAYS = np.array([9, 7, 7, 5, 4, 3, 2, 2, 1])

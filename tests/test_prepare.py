@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from gru4rec_lib import prepare, ranking, read
+from gru4rec_lib import prepare, read
 from gru4rec_lib.config import Split
 from gru4rec_lib.read import DataError, Tables
 from gru4rec_lib.workspace import Workspace
@@ -352,5 +352,5 @@ def test_the_studies_of_real_sessions_have_their_known_sizes(name, folder, n_ite
     made = prepare.prepare(read.read(place.study.data, place.raw), place.study.split, place.raw)
     assert made.n_items == n_items
     assert len(made.train_and_validation.items) == rows
-    assert ranking.known(made.test, made.n_items).is_target.sum() == targets
+    assert made.test.keep(made.test.known(made.n_items)).is_target.sum() == targets
     assert all((ids[: made.n_items] > 0).any() for ids in made.features.categories.values())

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gru4rec_lib import ranking
 from gru4rec_lib.ranking import BLOCK, STATES, Ranker, popularity_ranks, rank_table
 from gru4rec_lib.sessions import Sessions
 
@@ -153,8 +152,8 @@ def test_chosen_targets_keep_the_ranks_that_all_would_give():
 
 
 def test_known_leaves_out_what_training_never_saw():
-    assert [items.tolist() for items in ranking.known(TEST, 3)] == [[0, 1, 2], [0], [1], [], [2, 2]]
-    assert [items.tolist() for items in ranking.known(TEST, 5)] == [[0, 4, 1, 2], [3, 0], [1], [], [2, 2]]
+    assert [items.tolist() for items in TEST.keep(TEST.known(3))] == [[0, 1, 2], [0], [1], [], [2, 2]]
+    assert [items.tolist() for items in TEST.keep(TEST.known(5))] == [[0, 4, 1, 2], [3, 0], [1], [], [2, 2]]
 
 
 def test_a_protocol_without_targets_has_no_rows():

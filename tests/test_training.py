@@ -11,7 +11,6 @@ from gru4rec_lib.backend import keras
 from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.sessions import Sessions
 
-# Keras' saving copies TensorFlow variables in a way that NumPy 2 deprecates.
 SESSIONS = Sessions.from_lists([[0, 1, 2, 5], [3, 1], [1, 4], [2, 5, 0], [5, 5]])
 DROPOUT = {"dropout_input": 0.3, "dropout_hidden": 0.4}
 
