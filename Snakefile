@@ -28,11 +28,16 @@ def here(path):
 
 RUNS, PREPARED = here(place.runs), here(place.prepared)
 RAW = [here(path) for path in place.raw_files()]
-GIVEN = {"study": config["study"]} | (
-    {"data": str(place.raw)} if config.get("data") else {}
-)
-PUBLISHED = " ".join(f"--{name} {shlex.quote(value)}" for name, value in GIVEN.items())
-GIVEN = " ".join(f"-p {name} {shlex.quote(value)}" for name, value in GIVEN.items())
+
+
+def words(prefix, settings):
+    """Settings as a command's words."""
+    return " ".join(f"{prefix}{k} {shlex.quote(str(v))}" for k, v in settings.items())
+
+
+brought = {"data": str(place.raw)} if config.get("data") else {}
+GIVEN = words("-p ", {"study": config["study"]} | brought)
+PUBLISHED = words("--", {"study": config["study"]} | brought)
 # A job ends when Snakemake does, however that comes about (tied.py); one thread, so that two runs share two cores.
 NOTEBOOK = (
     f"exec env TF_NUM_INTRAOP_THREADS={{threads}} TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS={{threads}}"
@@ -140,11 +145,7 @@ rule train:
     log:
         f"{RUNS}/logs/03_train_gru4rec-{{run}}.log",
     params:
-        cell=lambda wildcards: " ".join(
-            f"-p {name} {getattr(cells[wildcards.run], name)}"
-            for name in ("input_form", "loss", "seed", "tag")
-            if getattr(cells[wildcards.run], name)
-        ),
+        cell=lambda wildcards: words("-p ", cells[wildcards.run].cell),
         settings=lambda wildcards: cells[wildcards.run].model_dump_json(),
         evaluation=study.evaluation.model_dump_json(),
     message:

@@ -158,6 +158,12 @@ class Run(Strict):
     training: Training
 
     @property
+    def cell(self) -> dict:
+        """The parameters by which a notebook names this run; an empty tag is left out."""
+        cell = self.model_dump(include={"input_form", "loss", "seed", "tag"})
+        return {name: value for name, value in cell.items() if value != ""}
+
+    @property
     def name(self) -> str:
         """The run's folder name, such as `embedding-cross_entropy-seed1`."""
         return "-".join(filter(None, (self.input_form, self.loss, self.tag, f"seed{self.seed}")))

@@ -243,3 +243,10 @@ def test_an_unknown_study_is_told_with_the_known_ones(tmp_path):
 def test_what_was_checked_never_changes(load):
     with pytest.raises(ValueError, match="frozen"):
         load().training.samples = 7
+
+
+def test_a_cell_names_its_run_seed_0_too():
+    study = config.load_study("toy", FOLDER)
+    assert study.run("content", "bpr", 0).cell == {"input_form": "content", "loss": "bpr", "seed": 0}
+    study = config.load_study("twin_mini_as_published", FOLDER)
+    assert study.run("embedding", "cross_entropy", 1, "d50").cell["tag"] == "d50"
