@@ -20,6 +20,7 @@ __all__ = [
     "BASELINES",
     "INPUT_FORMS",
     "LOSSES",
+    "OUTPUT_FORMS",
     "PROTOCOLS",
     "Baseline",
     "ConfigError",
@@ -30,6 +31,7 @@ __all__ = [
     "Loss",
     "Models",
     "MssdData",
+    "OutputForm",
     "Run",
     "Split",
     "Strict",
@@ -40,12 +42,15 @@ __all__ = [
     "load_study",
 ]
 
-INPUT_FORMS = ("one_hot", "embedding", "shared", "content", "content_mlp")
+INPUT_FORMS = ("one_hot", "embedding", "shared", "content", "content_mlp", "hybrid_concat", "hybrid_gate")
+OUTPUT_FORMS = ("ids", "content", "hybrid")
+FORMS_WITH_CONTENT = {"content", "content_mlp", "hybrid_concat", "hybrid_gate", "hybrid"}
 LOSSES = ("cross_entropy", "bpr", "bpr_max", "top1", "top1_max")
 BASELINES = ("most_popular", "sequential_rules")
 PROTOCOLS = ("known", "open")
 
 InputForm = Literal[INPUT_FORMS]
+OutputForm = Literal[OUTPUT_FORMS]
 Loss = Literal[LOSSES]
 Baseline = Literal[BASELINES]
 
@@ -54,6 +59,7 @@ class Training(Strict):
     """Settings of one training; the field's usual names, the official GRU4Rec's meaning.
 
     Args:
+        cell: `gru` or `lstm`.
         hidden_units: width of the recurrence.
         layers: recurrent layers.
         embedding_units: width of a learned row per track (input `embedding`) and per category.
@@ -78,6 +84,7 @@ class Training(Strict):
         jit: compile the dense part of a step with XLA.
     """
 
+    cell: Literal["gru", "lstm"] = "gru"
     hidden_units: Count = 100
     layers: Count = 1
     embedding_units: Count = 64
@@ -113,15 +120,16 @@ class Training(Strict):
 
 
 class Models(Strict):
-    """A block of the grid: every input form with every loss and seed.
+    """A block of the grid: every input form with every output form, loss and seed.
 
     Args:
-        input_form, loss, seed: what is crossed.
+        input_form, output_form, loss, seed: what is crossed.
         tag: tells runs apart whose settings differ; part of the run's name.
         settings: changes to the study's training settings for this block.
     """
 
     input_form: Annotated[tuple[InputForm, ...], Some]
+    output_form: Annotated[tuple[OutputForm, ...], Some] = ("ids",)
     loss: Annotated[tuple[Loss, ...], Some]
     seed: Annotated[tuple[Seed, ...], Some] = (1,)
     tag: str = Field("", pattern=r"^[a-z0-9_]*$")
@@ -145,13 +153,13 @@ class Run(Strict):
 
     Args:
         study: the study's name.
-        input_form, loss, seed, tag: the cell.
+        input_form, output_form, loss, seed, tag: the cell.
         training: the resolved settings.
     """
 
     study: str
     input_form: InputForm
-    output_form: Literal["ids"] = "ids"
+    output_form: OutputForm = "ids"
     loss: Loss
     seed: Seed
     tag: str = ""
@@ -159,14 +167,17 @@ class Run(Strict):
 
     @property
     def cell(self) -> dict:
-        """The parameters by which a notebook names this run; an empty tag is left out."""
-        cell = self.model_dump(include={"input_form", "loss", "seed", "tag"})
-        return {name: value for name, value in cell.items() if value != ""}
+        """The parameters by which a notebook names this run; output `ids` and an empty tag are left out."""
+        cell = self.model_dump(include={"input_form", "output_form", "loss", "seed", "tag"})
+        return {
+            name: value for name, value in cell.items() if (name, value) not in (("output_form", "ids"), ("tag", ""))
+        }
 
     @property
     def name(self) -> str:
-        """The run's folder name, such as `embedding-cross_entropy-seed1`."""
-        return "-".join(filter(None, (self.input_form, self.loss, self.tag, f"seed{self.seed}")))
+        """The run's folder name, such as `embedding-cross_entropy-seed1` or `shared-to_content-bpr-seed2`."""
+        output = "" if self.output_form == "ids" else f"to_{self.output_form}"
+        return "-".join(filter(None, (self.input_form, output, self.loss, self.tag, f"seed{self.seed}")))
 
 
 class Study(Strict):
@@ -198,7 +209,7 @@ class Study(Strict):
         """Whether the study's data is simulated."""
         return isinstance(self.data, MssdData) and self.data.simulate is not None
 
-    def run(self, input_form: str, loss: str, seed: int, tag: str = "", **changes) -> Run:
+    def run(self, input_form: str, loss: str, seed: int, tag: str = "", output_form: str = "ids", **changes) -> Run:
         """The run of one cell, in the grid or beside it, its settings resolved.
 
         Args:
@@ -206,6 +217,7 @@ class Study(Strict):
             loss: of LOSSES.
             seed: of the training.
             tag: of a block of `models`, whose settings the run takes; empty for none.
+            output_form: of OUTPUT_FORMS.
             changes: settings that go before all others: study, then loss, then block, then these.
 
         Raises:
@@ -215,7 +227,7 @@ class Study(Strict):
         if tag and tag not in blocks:
             raise ConfigError(f"{self.name}: tag: no block of `models` has the tag {tag!r}")
         settings = self.training.model_dump() | self.losses.get(loss, {}) | blocks.get(tag, {}) | changes
-        cell = {"input_form": input_form, "loss": loss, "seed": seed, "tag": tag}
+        cell = {"input_form": input_form, "output_form": output_form, "loss": loss, "seed": seed, "tag": tag}
         place = f"{self.name}: settings of {input_form}, {loss}"
         return check(Run, {"study": self.name, **cell, "training": check(Training, settings, place)}, place)
 
@@ -223,10 +235,11 @@ class Study(Strict):
     def runs(self) -> tuple[Run, ...]:
         """Every run of the grid, in the order of the file."""
         return tuple(
-            self.run(input_form, loss, seed, block.tag)
+            self.run(input_form, loss, seed, block.tag, output_form)
             for block in self.models
             for seed in block.seed
             for loss in block.loss
+            for output_form in block.output_form
             for input_form in block.input_form
         )
 
@@ -235,8 +248,9 @@ class Study(Strict):
         events = isinstance(self.data, EventData)
         if self.split.how == "by_time" and not (events and self.data.time):
             raise ValueError("split `by_time` needs events with a `time` column; split by session or by file")
-        if events and not self.data.item_table and any("content" in form for m in self.models for form in m.input_form):
-            raise ValueError("a content `input_form` needs features; describe them in `data.item_table`")
+        forms = {form for m in self.models for form in (*m.input_form, *m.output_form)}
+        if events and not self.data.item_table and forms & FORMS_WITH_CONTENT:
+            raise ValueError("a form with content needs features; describe them in `data.item_table`")
         return self
 
     @model_validator(mode="after")

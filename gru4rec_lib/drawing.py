@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import cycle
 
 import matplotlib.pyplot as plt
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -52,16 +53,16 @@ def looks(names: Iterable[str]) -> dict[str, dict]:
     return {name: look for name, look in known if name in present}
 
 
-def legend(figure: Figure, named: dict[str, dict], columns: int) -> None:
+def legend(figure: Figure, looks: dict[str, dict], columns: int) -> None:
     """Say above the panels which look belongs to which name.
 
     Args:
         figure: to draw in.
-        named: from `looks`.
+        looks: from `looks`.
         columns: of the legend.
     """
-    lines = [plt.Line2D([], [], **look) for look in named.values()]
-    figure.legend(lines, [say(name) for name in named], loc="outside upper center", ncols=columns)
+    lines = [plt.Line2D([], [], **look) for look in looks.values()]
+    figure.legend(lines, [say(name) for name in looks], loc="outside upper center", ncols=columns)
 
 
 def bars(ax: Axes, names: Sequence[str], values: Sequence[float], texts: Sequence[str]) -> None:
@@ -79,6 +80,24 @@ def bars(ax: Axes, names: Sequence[str], values: Sequence[float], texts: Sequenc
     ax.spines["bottom"].set_visible(False)
     ax.tick_params(axis="y", length=0)
     ax.invert_yaxis()
+
+
+def named(table: pd.DataFrame) -> pd.Series:
+    """Name the model of each row: its input form, the output form where it is not `ids`, its tag; else the baseline.
+
+    Args:
+        table: rows of table_2.csv or of the learning curves: input_form, and output_form, tag and model where it has
+            them; what does not apply is empty or missing.
+
+    Returns:
+        Such as `one_hot`, `content → hybrid`, `one_hot wide`, `most_popular`.
+    """
+    form, output, tag, model = (
+        table[column].fillna("").astype(str) if column in table else pd.Series("", table.index)
+        for column in ("input_form", "output_form", "tag", "model")
+    )
+    form = form + (" → " + output).where((output != "") & (output != "ids"), "") + (" " + tag).where(tag != "", "")
+    return form.where(form != "", model)
 
 
 def say(name: str) -> str:

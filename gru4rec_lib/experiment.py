@@ -44,6 +44,8 @@ def build(run: Run, prepared: Prepared) -> GRU4Rec:
     model = GRU4Rec(
         prepared.n_items,
         run.input_form,
+        output_form=run.output_form,
+        cell=settings.cell,
         hidden_units=settings.hidden_units,
         layers=settings.layers,
         embedding_units=settings.embedding_units,

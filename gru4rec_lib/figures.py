@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 
 from gru4rec_lib.diagram import model_diagram
-from gru4rec_lib.drawing import QUIET, SMALL, bars, count, legend, looks, new_figure, percent, say
+from gru4rec_lib.drawing import QUIET, SMALL, bars, count, legend, looks, named, new_figure, percent, say
 
 STYLE = ("default", Path(__file__).with_name("style.mplstyle"))
 NO_DATES = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
@@ -184,10 +184,10 @@ def learning_curves(frame: pd.DataFrame) -> Figure:
     """Show validation Recall@20 and training loss by epoch: two panels for each loss, a line for each run.
 
     Args:
-        frame: input_form, loss, seed, epoch (from 1), train_loss, validation_recall_at_20 (0 to 1); `tag` where runs of
-            a cell differ in their settings.
+        frame: input_form, loss, seed, epoch (from 1), train_loss, validation_recall_at_20 (0 to 1); `output_form`
+            and `tag` where runs differ in them.
     """
-    frame = _with_tags(frame)
+    frame = frame.assign(input_form=named(frame))
     columns = {"validation_recall_at_20": "validation\nRecall@20", "train_loss": "training\nloss"}
     losses, forms = looks(frame["loss"]), looks(frame["input_form"])
     thin = {"markevery": int(np.ceil(frame["epoch"].max() / 8)), "linewidth": 1, "markersize": 3}
@@ -215,15 +215,17 @@ def table_2(frame: pd.DataFrame) -> Figure:
 
     Args:
         frame: rows of table_2.csv: model, input_form, loss, seed, protocol, recall_at_20, mrr_at_20 (0 to 1). With
-            several seeds a mark is their mean, and a line goes from the lowest to the highest. `tag` as above.
+            several seeds a mark is their mean, and a line goes from the lowest to the highest. `output_form` and `tag`
+            as above.
 
     Raises:
         ValueError: no row has the protocol `known`.
     """
-    frame = _with_tags(frame[frame["protocol"] == "known"])
+    frame = frame[frame["protocol"] == "known"]
     if frame.empty:
         raise ValueError("table_2: no row has the protocol `known`")
     trained, others = frame[frame["input_form"].notna()], frame[frame["input_form"].isna()]
+    trained = trained.assign(input_form=named(trained))
     forms = list(looks(trained["input_form"]))
     losses = {loss: look | {"linestyle": ""} for loss, look in looks(trained["loss"]).items()}
     shifts = dict(zip(losses, (np.arange(len(losses)) + 0.5) / max(len(losses), 1) - 0.5, strict=True))
@@ -248,14 +250,6 @@ def table_2(frame: pd.DataFrame) -> Figure:
     axes[0].set_ylim(axes[0].get_yticks().max() + 0.5, -0.5)
     legend(figure, losses, columns=3)
     return figure
-
-
-def _with_tags(frame: pd.DataFrame) -> pd.DataFrame:
-    """Input forms with their tags: runs of other settings are forms of their own, not seeds."""
-    if "tag" not in frame:
-        return frame
-    tag = frame["tag"].fillna("").astype(str)
-    return frame.assign(input_form=frame["input_form"].where(tag == "", frame["input_form"] + " " + tag))
 
 
 FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {

@@ -1,17 +1,17 @@
 """Item inputs: from track numbers to the gate pre-activations of the recurrence.
 
-Every input form ends in float [B, gates], what `x @ kernel` is in Keras' own cells, so that the recurrence behind it is
-the same and inputs are compared and nothing else. A form tells in `lookups` which rows of which tables a step needs;
-the model gathers them outside the compiled part, so that a step costs what its rows cost, not what the catalogue does.
+Every input form ends in float [B, gates x H], what `x @ kernel` is in Keras' own cells, so that the recurrence behind
+it is the same and inputs are compared and nothing else. A form tells in `lookups` which rows of which tables a step
+needs; the model gathers them outside the compiled part, so that a step costs what its rows cost, not what the catalogue
+does.
 """
 
 from __future__ import annotations
 
 import itertools
 
-import numpy as np
-
-from gru4rec_lib.backend import ops, tf
+from gru4rec_lib.backend import ops
+from gru4rec_lib.content import FeatureRows
 from gru4rec_lib.layers import SeededLayer
 
 
@@ -20,15 +20,16 @@ class ItemInput(SeededLayer):
 
     Args:
         n_items: training tracks; ids 0..n_items-1.
-        gates: width of the pre-activations (3 x hidden units for GRU).
+        units: hidden units H.
+        gates: pre-activations per hidden unit, 3 for GRU, 4 for LSTM.
         seed: of the run.
-        options: `embedding_units`, `mlp_units`, `features` (a `Features.spec`), and `scoring_rows`, which gives the
-            scorer's table (a function, because Keras would take the scorer itself for a part of the input).
+        options: `embedding_units`, `mlp_units`, and two functions, `features`, which gives the `FeatureTable`, and
+            `scorer` (functions, because Keras would take what they give for a part of the input).
     """
 
-    def __init__(self, n_items: int, gates: int, seed: int, **options):
+    def __init__(self, n_items: int, units: int, gates: int, seed: int, **options):
         super().__init__(seed, "item_input")
-        self.n_items, self.gates, self.options = n_items, gates, options
+        self.n_items, self.units, self.width, self.options = n_items, units, gates * units, options
         self.n_inputs = n_items  # ids below this can be heard; others leave the state as it was
 
     def lookups(self, ids):
@@ -47,11 +48,11 @@ class ItemInput(SeededLayer):
         return rows[0]
 
     def project(self, vectors):
-        """Float [B, width] -> float [B, gates]."""
+        """Float [B, width] -> float [B, gates x H]."""
         return ops.matmul(vectors, self.kernel)
 
     def _kernel(self, width: int):
-        self.kernel = self.matrix((width, self.gates), "kernel", fan=(width, self.gates // 3))
+        self.kernel = self.matrix((width, self.width), "kernel", fan=(width, self.units))
 
 
 class TableInput(ItemInput):
@@ -67,7 +68,7 @@ class OneHot(TableInput):
 
     def build(self, input_shape=None):
         """Create the kernel, one row a track."""
-        self.table = self.matrix((self.n_items, self.gates), "table", fan=(self.n_items, self.gates // 3))
+        self.table = self.matrix((self.n_items, self.width), "table", fan=(self.n_items, self.units))
 
     def project(self, vectors):
         """The row is the pre-activation."""
@@ -84,77 +85,51 @@ class Embedding(TableInput):
         self._kernel(width)
 
 
-class Shared(TableInput):
+class Shared(ItemInput):
     """The track's scoring row is its input row too ("constrained embedding" in the official code)."""
 
     def build(self, input_shape=None):
-        """Create the kernel; the rows belong to the scorer."""
-        self.table = self.options["scoring_rows"]()
-        self._kernel(self.table.shape[1])
-
-
-class Content(ItemInput):
-    """The track's features: standardised numbers beside the mean of a learned row per category.
-
-    Feature tables are weights that do not train: they are saved with the model, which so needs no data to be used.
-    """
-
-    def build(self, input_shape=None):
-        """Create feature tables, a row of `embedding_units` per category value, and the kernel."""
-        spec = self.options["features"]
-        self.n_inputs = spec["candidates"]
-        self.numeric = self._constant((spec["candidates"], spec["numeric"]), "float32", "numeric")
-        self.category = []
-        width = self.options["embedding_units"]
-        for number, (size, values) in enumerate(spec["categories"].values()):
-            self.category.append(
-                (
-                    self._constant((spec["candidates"], values), "int32", f"category_{number}_values"),
-                    self._constant((spec["candidates"], values), "float32", f"category_{number}_shares"),
-                    self.matrix((size, width), f"category_{number}_table"),
-                )
-            )
-        self.width = spec["numeric"] + width * len(self.category)
-        self._head()
-
-    def _head(self):
-        self._kernel(self.width)
-
-    def _constant(self, shape, dtype, name):
-        return self.add_weight(shape, "zeros", dtype=dtype, trainable=False, name=name)
-
-    def fill(self, features) -> None:
-        """Store the features.
-
-        Args:
-            features: `Features` with the spec that this input was made for.
-        """
-        self.numeric.assign(features.numeric)
-        for (values, shares, _), ids in zip(self.category, features.categories.values(), strict=True):
-            ids = np.asarray(ids)
-            present = ids > 0  # an unknown value says nothing: no training could teach its row
-            values.assign(np.where(present, ids, 0))
-            shares.assign(present / np.maximum(present.sum(axis=1, keepdims=True), 1))
+        """Create the kernel; the rows belong to the scorer, whatever the output form."""
+        self.scorer = self.options["scorer"]
+        self.n_inputs = self.scorer().n_scored
+        self._kernel(self.scorer().units)
 
     def lookups(self, ids):
         """See `ItemInput`."""
-        found = [(self.numeric, ids)]
-        for values, shares, table in self.category:
-            found += [(shares, ids), (table, tf.gather(values.value, ids))]
-        return found
+        return self.scorer().row_lookups(ids)
+
+    def vectors(self, rows):
+        """The scoring rows."""
+        return self.scorer().row(rows)
+
+
+class Content(ItemInput):
+    """The track's features: standardised numbers beside the mean of a learned row per category."""
+
+    def build(self, input_shape=None):
+        """Create a row of `embedding_units` per category value, and the kernel."""
+        spec = self.options["features"]().spec
+        self.n_inputs = spec["candidates"]
+        self.feature_rows = FeatureRows(self, self.options["features"](), self.options["embedding_units"])
+        self._head(spec["numeric"] + self.options["embedding_units"] * len(spec["categories"]))
+
+    def _head(self, width):
+        self._kernel(width)
+
+    def lookups(self, ids):
+        """See `ItemInput`."""
+        return self.feature_rows.lookups(ids)
 
     def vectors(self, rows):
         """Numbers, and for each categorical feature the mean of its values' rows."""
-        parts = [rows[0]]
-        parts += [ops.sum(shares[:, :, None] * row, axis=1) for shares, row in zip(rows[1::2], rows[2::2], strict=True)]
-        return ops.concatenate(parts, axis=1)
+        return ops.concatenate(self.feature_rows.parts(rows), axis=1)
 
 
 class ContentMLP(Content):
     """Content through dense relu layers of `mlp_units`, then the kernel."""
 
-    def _head(self):
-        widths = [self.width, *self.options["mlp_units"]]
+    def _head(self, width):
+        widths = [width, *self.options["mlp_units"]]
         self.dense = [
             (
                 self.matrix((i, o), f"mlp_{n}_kernel"),
@@ -171,4 +146,54 @@ class ContentMLP(Content):
         return ops.matmul(vectors, self.kernel)
 
 
-INPUTS = {"one_hot": OneHot, "embedding": Embedding, "shared": Shared, "content": Content, "content_mlp": ContentMLP}
+class HybridConcat(Content):
+    """Identity beside content: a learned row of `embedding_units` a track, joined to its features, then the kernel.
+
+    A track unseen in training has zeros for its row.
+    """
+
+    def _head(self, width):
+        self.table = self.matrix((self.n_items, self.options["embedding_units"]), "table")
+        self._kernel(self.options["embedding_units"] + width)
+
+    def lookups(self, ids):
+        """See `ItemInput`."""
+        return [(self.table, ids), *super().lookups(ids)]
+
+    def vectors(self, rows):
+        """Identity, then content."""
+        return ops.concatenate([rows[0], super().vectors(rows[1:])], axis=1)
+
+
+class HybridGate(HybridConcat):
+    """A learned gate between identity and content, unit by unit, then the kernel.
+
+    g = sigmoid([e, c] W + b);  x = g e + (1 - g) c,  with e the identity row and c the projected features
+    (as in the gated multimodal unit, Arevalo et al., arXiv 1702.01992)
+    """
+
+    def _head(self, width):
+        units = self.options["embedding_units"]
+        self.table = self.matrix((self.n_items, units), "table")
+        self.content_kernel = self.matrix((width, units), "content_kernel")
+        self.gate_kernel = self.matrix((2 * units, units), "gate_kernel")
+        self.gate_bias = self.add_weight((units,), "zeros", name="gate_bias")
+        self._kernel(units)
+
+    def project(self, vectors):
+        """Gate, then the kernel."""
+        units = self.options["embedding_units"]
+        identity, content = vectors[:, :units], ops.matmul(vectors[:, units:], self.content_kernel)
+        gate = ops.sigmoid(ops.matmul(ops.concatenate([identity, content], axis=1), self.gate_kernel) + self.gate_bias)
+        return ops.matmul(gate * identity + (1 - gate) * content, self.kernel)
+
+
+INPUTS = {
+    "one_hot": OneHot,
+    "embedding": Embedding,
+    "shared": Shared,
+    "content": Content,
+    "content_mlp": ContentMLP,
+    "hybrid_concat": HybridConcat,
+    "hybrid_gate": HybridGate,
+}

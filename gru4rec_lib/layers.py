@@ -1,4 +1,4 @@
-"""The layers behind every item input: the recurrence, and the rows that score tracks."""
+"""The layers behind every item input: the recurrence, and what all layers share."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 
-from gru4rec_lib.backend import keras, ops
+from gru4rec_lib.backend import keras, ops, tf
 
 
 class SeededLayer(keras.layers.Layer):
@@ -34,11 +34,8 @@ class SeededLayer(keras.layers.Layer):
         return self.add_weight(shape, keras.initializers.RandomUniform(-limit, limit, seed=seed), name=name)
 
 
-class GRU(SeededLayer):
-    """Keras' GRU equations with `reset_after=True`, on gate pre-activations.
-
-    z, r = sigmoid(x_z + h U_z), sigmoid(x_r + h U_r);  c = tanh(x_c + r * (h U_c));  h' = z h + (1 - z) c
-    (biases, two for each, left out)
+class Cell(SeededLayer):
+    """The part common to both cells.
 
     Args:
         units: hidden units H.
@@ -47,7 +44,9 @@ class GRU(SeededLayer):
         name: the layer's.
     """
 
-    gates = 3
+    gates: int  # pre-activations per hidden unit
+    parts: int  # a state is so many vectors of H, the first of them the hidden state
+    biases: tuple[int, ...]  # leading shape of the bias
 
     def __init__(self, units: int, below: int | None, seed: int, name: str):
         super().__init__(seed, name)
@@ -57,42 +56,77 @@ class GRU(SeededLayer):
         """Create recurrent kernel and biases, and the kernel of an upper layer."""
         width = self.gates * self.units
         self.recurrent_kernel = self.matrix((self.units, width), "recurrent_kernel", fan=(self.units, self.units))
-        self.bias = self.add_weight((2, width), "zeros", name="bias")
+        self.bias = self.add_weight((*self.biases, width), self._first_bias, name="bias")
         if self.below:
             self.kernel = self.matrix((self.below, width), "kernel", fan=(self.below, self.units))
 
-    def call(self, inputs, hidden):
+    def _first_bias(self, shape, dtype=None):
+        return ops.zeros(shape, dtype)
+
+    def call(self, inputs, state):
         """One step.
 
         Args:
-            inputs: float [B, 3H], gate pre-activations; float [B, below] for an upper layer.
-            hidden: float [B, H].
+            inputs: float [B, gates x H], pre-activations; float [B, below] for an upper layer.
+            state: float [B, parts x H].
 
         Returns:
-            float [B, H], the new hidden state.
+            float [B, parts x H], the new state, whose first H columns are the hidden state.
         """
-        inputs = ops.matmul(inputs, self.kernel) if self.below else inputs
+        return self.step(ops.matmul(inputs, self.kernel) if self.below else inputs, state)
+
+
+class GRU(Cell):
+    """Keras' GRU equations with `reset_after=True`, on gate pre-activations (Cho et al., arXiv 1406.1078).
+
+    z, r = sigmoid(x_z + h U_z), sigmoid(x_r + h U_r);  c = tanh(x_c + r * (h U_c));  h' = z h + (1 - z) c
+    (biases, two for each, left out)
+    """
+
+    gates, parts, biases = 3, 1, (2,)
+
+    def step(self, inputs, hidden):
+        """See `Cell.call`."""
         x_z, x_r, x_c = ops.split(inputs + self.bias[0], 3, axis=1)
         h_z, h_r, h_c = ops.split(ops.matmul(hidden, self.recurrent_kernel) + self.bias[1], 3, axis=1)
         update, reset = ops.sigmoid(x_z + h_z), ops.sigmoid(x_r + h_r)
         return update * hidden + (1 - update) * ops.tanh(x_c + reset * h_c)
 
 
-class Scorer(SeededLayer):
-    """A learned row and bias per track; the score of a track is hidden @ row + bias.
+class LSTM(Cell):
+    """Keras' LSTM equations, on gate pre-activations (Hochreiter & Schmidhuber, Neural Computation 1997).
 
-    `plays` counts the tracks in the sessions trained on: what the model falls back to before it has heard anything.
+    i, f, o = sigmoid(x + h U) for each;  c' = f c + i tanh(x_c + h U_c);  h' = o tanh(c')
+    (biases left out; the forget gate's starts at 1, as in Keras: Jozefowicz et al., ICML 2015)
     """
 
-    def __init__(self, n_items: int, units: int, seed: int):
-        super().__init__(seed, "scorer")
-        self.n_items, self.units = n_items, units
+    gates, parts, biases = 4, 2, ()
 
-    def build(self, input_shape=None):
-        """Create rows, biases and the count of plays."""
-        self.table = self.matrix((self.n_items, self.units), "table")
-        self.bias = self.add_weight((self.n_items,), "zeros", name="bias")
-        self.plays = self.add_weight((self.n_items,), "zeros", dtype="int32", trainable=False, name="plays")
+    def _first_bias(self, shape, dtype=None):
+        return ops.where((ops.arange(shape[0]) // self.units) == 1, ops.ones(shape, dtype), 0.0)
+
+    def step(self, inputs, state):
+        """See `Cell.call`."""
+        hidden, memory = ops.split(state, 2, axis=1)
+        i, f, c, o = ops.split(inputs + ops.matmul(hidden, self.recurrent_kernel) + self.bias, 4, axis=1)
+        memory = ops.sigmoid(f) * memory + ops.sigmoid(i) * ops.tanh(c)
+        return ops.concatenate([ops.sigmoid(o) * ops.tanh(memory), memory], axis=1)
+
+
+CELLS = {"gru": GRU, "lstm": LSTM}
+
+
+def gather_rows(table, ids):
+    """Rows of a table; a row that it does not have is zeros, for what was never learned says nothing.
+
+    Args:
+        table: variable [n, ...].
+        ids: int [...], 0 or more.
+    """
+    known = ids < table.shape[0]
+    rows = tf.gather(table.value, tf.where(known, ids, 0))
+    known = tf.reshape(known, tf.concat([tf.shape(ids), [1] * (len(table.shape) - 1)], axis=0))
+    return tf.where(known, rows, tf.zeros((), rows.dtype))
 
 
 def zero_lanes(state, lanes):

@@ -10,9 +10,11 @@ import numpy as np
 
 from gru4rec_lib import batches, metrics, ranking
 from gru4rec_lib.backend import keras, ops, tf
+from gru4rec_lib.content import FeatureTable
 from gru4rec_lib.features import Features
 from gru4rec_lib.items import INPUTS
-from gru4rec_lib.layers import GRU, Scorer, zero_lanes
+from gru4rec_lib.layers import CELLS, gather_rows, zero_lanes
+from gru4rec_lib.outputs import OUTPUTS
 from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.training import Trainer
 
@@ -25,16 +27,20 @@ class GRU4Rec(Trainer):
 
     Args:
         n_items: training tracks; ids are 0..n_items-1, by falling popularity where the item index is ours.
-        input_form: `one_hot`, `embedding`, `shared`, `content` or `content_mlp`.
+        input_form: `one_hot`, `embedding`, `shared`, `content`, `content_mlp`, `hybrid_concat` or `hybrid_gate`.
         hidden_units, layers: width and number of recurrent layers.
+        output_form: `ids` (a learned row per training track), `content` (rows computed from features, so that a track
+            never heard can be recommended) or `hybrid` (their sum).
+        cell: `gru` or `lstm`.
         embedding_units: width of a learned row (input `embedding`; a category of the content forms).
         mlp_units: widths of the dense layers of `content_mlp`.
         dropout_input, dropout_hidden: share of units dropped, 0 to below 1.
-        features: `Features` of all candidates for the content forms (or their `spec`, when weights are loaded after).
+        features: `Features` of all candidates for the forms with content (or their `spec`, when weights are loaded
+            after); left out where no form uses them.
         seed: of the initial weights, dropout, negatives and session order, each a function of (seed, step or epoch).
 
     Raises:
-        ValueError: unknown input form, or a content form without features.
+        ValueError: unknown input form, output form or cell, or a form with content and no features.
     """
 
     def __init__(
@@ -43,6 +49,8 @@ class GRU4Rec(Trainer):
         input_form: str = "embedding",
         hidden_units: int = 100,
         layers: int = 1,
+        output_form: str = "ids",
+        cell: str = "gru",
         embedding_units: int = 64,
         mlp_units=(64, 64),
         dropout_input: float = 0.0,
@@ -52,50 +60,59 @@ class GRU4Rec(Trainer):
         **keras_options,
     ):
         super().__init__(**keras_options)
-        if input_form not in INPUTS:
-            raise ValueError(f"input_form is {input_form!r}; known are {', '.join(INPUTS)}")
-        if input_form.startswith("content") and features is None:
-            raise ValueError(f"input_form {input_form!r} needs `features`")
-        spec = features.spec if isinstance(features, Features) else features
+        given = {"input_form": (input_form, INPUTS), "output_form": (output_form, OUTPUTS), "cell": (cell, CELLS)}
+        for name, (value, known) in given.items():
+            if value not in known:
+                raise ValueError(f"{name} is {value!r}; known are {', '.join(known)}")
+        uses_features = input_form.startswith(("content", "hybrid")) or output_form != "ids"
+        if uses_features and features is None:
+            raise ValueError(f"input_form {input_form!r} with output_form {output_form!r} needs `features`")
+        spec = (features.spec if isinstance(features, Features) else features) if uses_features else None
         self._config = {
             "n_items": int(n_items),
             "input_form": input_form,
+            "output_form": output_form,
+            "cell": cell,
             "hidden_units": hidden_units,
             "layers": layers,
             "embedding_units": embedding_units,
             "mlp_units": list(mlp_units),
             "dropout_input": dropout_input,
             "dropout_hidden": dropout_hidden,
-            "features": spec if input_form.startswith("content") else None,
+            "features": spec,
             "seed": seed,
         }
         self.n_items, self.seed = int(n_items), seed
         self.dropout_input, self.dropout_hidden = dropout_input, dropout_hidden
-        self.scorer = Scorer(self.n_items, hidden_units, seed)
+        self.features = FeatureTable(spec) if uses_features else None
+        self.scorer = OUTPUTS[output_form](self.n_items, hidden_units, seed, features=lambda: self.features)
         self.item_input = INPUTS[input_form](
             self.n_items,
-            GRU.gates * hidden_units,
+            hidden_units,
+            CELLS[cell].gates,
             seed,
             embedding_units=embedding_units,
             mlp_units=tuple(mlp_units),
-            features=spec,
-            scoring_rows=lambda: self.scorer.table,
+            features=lambda: self.features,
+            scorer=lambda: self.scorer,
         )
         self.recurrence = [
-            GRU(hidden_units, hidden_units if number else None, seed, f"gru_{number}") for number in range(layers)
+            CELLS[cell](hidden_units, hidden_units if number else None, seed, f"{cell}_{number}")
+            for number in range(layers)
         ]
         self._mean_loss = keras.metrics.Mean("loss")
         self.build()
-        if isinstance(features, Features) and input_form.startswith("content"):
-            self.item_input.fill(features)
+        if uses_features and isinstance(features, Features):
+            self.features.fill(features)
 
     def build(self, input_shape=None):
         """Create all weights; nothing about them waits for data."""
         if self.built:
             return
-        for layer in (self.scorer, self.item_input, *self.recurrence):
-            layer.build()
-            layer.built = True
+        for layer in (self.features, self.scorer, self.item_input, *self.recurrence):
+            if layer is not None:
+                layer.build()
+                layer.built = True
         self.built = True
 
     def get_config(self):
@@ -103,36 +120,36 @@ class GRU4Rec(Trainer):
         return super().get_config() | self._config
 
     def initial_state(self, lanes: int):
-        """Zeros, float [layers, lanes, H]."""
-        return ops.zeros((len(self.recurrence), lanes, self.recurrence[0].units))
+        """Zeros, float [layers, lanes, parts x H]; an LSTM's state has two parts, the first its hidden state."""
+        first = self.recurrence[0]
+        return ops.zeros((len(self.recurrence), lanes, first.parts * first.units))
 
     def call(self, ids, state=None, reset=None):
         """One step of all lanes, as when the model is used.
 
         Args:
             ids: int32 [B], the tracks just heard; one that this input form does not know leaves the state as it was.
-            state: float [layers, B, H], or None for new sessions.
+            state: float [layers, B, parts x H], or None for new sessions.
             reset: bool [B], lanes whose session begins here.
 
         Returns:
-            (float [B, H] hidden state to score with, float [layers, B, H] new state).
+            (float [B, H] hidden state to score with, float [layers, B, parts x H] new state).
         """
         state = self.initial_state(ids.shape[0]) if state is None else state
         state = state if reset is None else zero_lanes(state, reset)
         known = (ids >= 0) & (ids < self.item_input.n_inputs)
-        rows = [ops.take(table, rows, axis=0) for table, rows in self.item_input.lookups(ops.where(known, ids, 0))]
+        rows = [gather_rows(table, rows) for table, rows in self.item_input.lookups(ops.where(known, ids, 0))]
         _, stepped = self._recur(rows, state)
         state = ops.where(known[None, :, None], stepped, state)
-        return state[-1], state
+        return state[-1][:, : self.scorer.units], state
 
     def _recur(self, rows, state, drop=lambda x, rate, place: x):
         """Looked-up rows and state -> (hidden state after dropout, new state)."""
         x = self.item_input.project(drop(self.item_input.vectors(rows), self.dropout_input, 0))
         new = []
         for number, layer in enumerate(self.recurrence):
-            hidden = layer(x, state[number])
-            new.append(hidden)
-            x = drop(hidden, self.dropout_hidden, 1 + number)
+            new.append(layer(x, state[number]))
+            x = drop(new[-1][:, : layer.units], self.dropout_hidden, 1 + number)
         return x, ops.stack(new)
 
     # Ranking
@@ -149,15 +166,16 @@ class GRU4Rec(Trainer):
             int32 [chosen targets], in the order of `sessions.items`; a miss is n_candidates + 1. Before the first track
             that the input form knows, tracks are ranked by their plays in training.
         """
-        ranker = ranking.Ranker(self.scorer.table.numpy(), self.scorer.bias.numpy())
-        by_plays = ranking.popularity_ranks(self.scorer.plays.numpy())
+        rows, bias = (part[:n_candidates] for part in self.scorer.scoring_rows())
+        ranker = ranking.Ranker(rows, bias)
+        by_plays = ranking.popularity_ranks(np.pad(self.scorer.plays.numpy(), (0, len(rows) - self.n_items)))
         found = np.full(len(sessions.items), n_candidates + 1, np.int32)
         chosen = sessions.targets(chosen)
         state = self.initial_state(RANK_LANES)
         heard = tf.zeros(RANK_LANES, tf.bool)
         for part in batches.schedule(sessions, RANK_LANES).chunks(RANK_STEPS):
             hidden, has_heard, state, heard = self._walk(part.input, part.reset, state, heard)
-            scored = part.valid & chosen[part.event] & (part.target >= 0) & (part.target < self.n_items)
+            scored = part.valid & chosen[part.event] & (part.target >= 0) & (part.target < len(rows))
             by_state, by_popularity = scored & has_heard.numpy(), scored & ~has_heard.numpy()
             found[part.event[by_state]] = ranker.ranks(hidden.numpy()[by_state], part.target[by_state])
             found[part.event[by_popularity]] = by_plays[part.target[by_popularity]]

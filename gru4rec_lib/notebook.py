@@ -10,7 +10,7 @@ import subprocess
 
 import pandas as pd
 
-from gru4rec_lib.config import InputForm, Loss, Run, Strict, Study, check
+from gru4rec_lib.config import InputForm, Loss, OutputForm, Run, Strict, Study, check
 from gru4rec_lib.files import replacing
 from gru4rec_lib.strict import Seed
 from gru4rec_lib.workspace import ROOT, Workspace
@@ -36,7 +36,7 @@ class TrainingParameters(Strict):
 
     Args:
         study, data: as above.
-        input_form, loss, seed, tag: the cell of the grid.
+        input_form, output_form, loss, seed, tag: the cell of the grid.
         learning_rate, batch_size, hidden_units, max_epochs: changes to try; such a run is tagged `custom`, so that it
             never takes the place of one of the study's.
     """
@@ -44,6 +44,7 @@ class TrainingParameters(Strict):
     study: str
     data: str = ""
     input_form: InputForm
+    output_form: OutputForm = "ids"
     loss: Loss
     seed: Seed
     tag: str = ""
@@ -60,7 +61,7 @@ class TrainingParameters(Strict):
         """
         names = ("learning_rate", "batch_size", "hidden_units", "max_epochs")
         changes = {name: value for name in names if (value := getattr(self, name)) is not None}
-        run = study.run(self.input_form, self.loss, self.seed, self.tag, **changes)
+        run = study.run(self.input_form, self.loss, self.seed, self.tag, self.output_form, **changes)
         return run.model_copy(update={"tag": f"{self.tag}_custom".lstrip("_")}) if changes else run
 
 

@@ -11,6 +11,7 @@ import nbformat
 import pandas as pd
 from nbconvert import HTMLExporter
 
+from gru4rec_lib.drawing import named
 from gru4rec_lib.files import replacing, replacing_folder
 from gru4rec_lib.metrics import scores
 from gru4rec_lib.workspace import Workspace
@@ -50,19 +51,20 @@ def table_2(place: Workspace) -> pd.DataFrame:
 
 
 def histories(place: Workspace) -> pd.DataFrame:
-    """Loss and validation scores of every epoch of every run: input_form, loss, seed, tag, epoch, ...
+    """Loss and validation scores of every epoch of every run: input_form, output_form, loss, seed, tag, epoch, ...
 
     Returns:
-        Columns input_form, loss, seed, tag, epoch, train_loss, validation_recall_at_20, validation_mrr_at_20, seconds.
+        Columns input_form, output_form, loss, seed, tag, epoch, train_loss, validation_recall_at_20,
+        validation_mrr_at_20, seconds.
     """
     parts = [
         pd.read_csv(place.run_folder(run) / "history.csv")
         .rename(columns=lambda name: {"loss": "train_loss"}.get(name, name.replace("val_", "validation_")))
-        .assign(input_form=run.input_form, loss=run.loss, seed=run.seed, tag=run.tag)
+        .assign(input_form=run.input_form, output_form=run.output_form, loss=run.loss, seed=run.seed, tag=run.tag)
         for run in place.study.runs
     ]
     table = pd.concat(parts, ignore_index=True)
-    front = ["input_form", "loss", "seed", "tag", "epoch"]
+    front = ["input_form", "output_form", "loss", "seed", "tag", "epoch"]
     return table[front + [name for name in table if name not in front]]
 
 
@@ -78,9 +80,7 @@ def pivot(table: pd.DataFrame, score: str = "recall_at_20", protocol: str = "kno
         Means over seeds; a baseline has the same value under every loss.
     """
     table = table[table["protocol"] == protocol]
-    name = table["input_form"].where(table["input_form"] != "", table["model"])
-    if "tag" in table:
-        name = name.where(table["tag"] == "", name + " " + table["tag"])
+    name = named(table)
     trained = table["loss"] != ""
     wide = table[trained].pivot_table(score, name[trained], "loss", aggfunc="mean", sort=False)
     for baseline, value in zip(name[~trained], table.loc[~trained, score], strict=True):

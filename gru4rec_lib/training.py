@@ -151,8 +151,7 @@ class Trainer(keras.Model):
         else:
             sampled = negatives.draw(self._cumulative, self._samples, self.seed, step)
             candidates = tf.concat([target, sampled], axis=0)
-        lookups = self.item_input.lookups(ids)
-        lookups += [(self.scorer.table, candidates), (self.scorer.bias, candidates)]
+        lookups = [*self.item_input.lookups(ids), *self.scorer.lookups(candidates)]
         # `all` uses the tables whole: no copy of their rows, and a dense gradient.
         whole = [self._all and rows is candidates for _, rows in lookups]
         rows = [t.value if w else tf.gather(t.value, r) for (t, r), w in zip(lookups, whole, strict=True)]
@@ -178,8 +177,8 @@ class Trainer(keras.Model):
 
     @property
     def _dense_weights(self):
-        tables = {t.path for t, _ in self.item_input.lookups(tf.zeros(1, tf.int32))}
-        tables |= {self.scorer.table.path, self.scorer.bias.path}
+        one = tf.zeros(1, tf.int32)
+        tables = {table.path for part in (self.item_input, self.scorer) for table, _ in part.lookups(one)}
         return [v for v in self.trainable_variables if v.path not in tables]
 
     def _dense_part(self, rows, candidates, log_count, target, reset, valid, state, step):
@@ -198,10 +197,11 @@ class Trainer(keras.Model):
             return tf.where(bits >= tf.constant(int(rate * 2**32), tf.uint32), x / (1 - rate), 0.0)
 
         dense = [v.value for v in self._dense_weights]
+        inputs = len(self.item_input.lookups(target))  # so many rows belong to the input, the others to the scorer
         with tf.GradientTape() as tape:
             tape.watch([row for row in rows if row.dtype.is_floating])
-            hidden, state = self._recur(rows[:-2], zero_lanes(state, reset), drop)
-            table, bias = rows[-2:]
+            hidden, state = self._recur(rows[:inputs], zero_lanes(state, reset), drop)
+            table, bias = self.scorer.rows(rows[inputs:])
             scores = self._activation(tf.matmul(hidden, table, transpose_b=True) + bias) - log_count
             lanes = len(target)
             if self._all:
@@ -217,7 +217,7 @@ class Trainer(keras.Model):
             total = tf.reduce_sum(tf.where(valid, per_lane, 0.0))
             objective = total / lanes
             if self._l2:
-                used = [valid] * (len(rows) - 2) + [present] * 2
+                used = [valid] * inputs + [present] * (len(rows) - inputs)
                 norms = [tf.nn.l2_loss(_kept(row, u)) for row, u in zip(rows, used, strict=True)]
                 objective += self._l2 * tf.add_n(norms + [tf.nn.l2_loss(weight) for weight in dense])
         row_gradients, dense_gradients = tape.gradient(objective, (rows, dense), unconnected_gradients="zero")

@@ -132,7 +132,7 @@ def test_an_unknown_field_is_named_at_every_level(load, tmp_path, base, field):
         ({"data.events": []}, "data.events: needs at least one value (given: [])"),
         ({"data.position": "p"}, "data: name exactly one of `time` and `position`: it orders a session's events"),
         ({"data.time": DELETE}, "data: name exactly one of `time` and `position`: it orders a session's events"),
-        ({"data.item_table": None}, "a content `input_form` needs features; describe them in `data.item_table`"),
+        ({"data.item_table": None}, "a form with content needs features; describe them in `data.item_table`"),
         (
             {"data.item_table": {"file": "i.tsv", "item": "i"}},
             "data.item_table: name a column in `numeric`, `categorical` or `multivalued`, or leave out `item_table`",

@@ -83,7 +83,7 @@ EDGES = [
     ("learning_curves", a_learning_curve(FORMS[:1], THREE[:1], epochs=3).assign(validation_recall_at_20=0.0)),
     ("learning_curves", a_learning_curve([*INPUT_FORMS, "hybrid_concat", "hybrid_gate"], LOSSES)),
     ("table_2", a_table_2(baselines=MORE, seeds=(1, 2, 3))),
-    ("table_2", a_table_2(forms=[*INPUT_FORMS, "hybrid_concat", "hybrid_gate"], losses=LOSSES)),
+    ("table_2", a_table_2(forms=INPUT_FORMS, losses=LOSSES)),
     ("table_2", a_table_2(forms=FORMS[:1], losses=THREE[:1])),
     ("table_2", a_table_2().query("input_form.isna()")),
     ("table_2", a_table_2(baselines=())),

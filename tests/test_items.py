@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from gru4rec_lib.config import INPUT_FORMS
+from gru4rec_lib.content import FeatureTable
 from gru4rec_lib.features import Features
 from gru4rec_lib.items import INPUTS, ItemInput
-from gru4rec_lib.layers import Scorer
+from gru4rec_lib.outputs import Scorer
 
 N, UNITS, WIDTH = 4, 2, 3
 IDS = np.array([2, 0, 2, 3], np.int32)
@@ -28,18 +29,14 @@ ARTIST_MEAN = np.array([*np.eye(5)[[1, 2, 1, 4]], np.zeros(5), np.zeros(5)])
 
 
 def made(form, features=FEATURES):
-    scorer = Scorer(N, UNITS, seed=1)
-    scorer.build()
-    options = {
-        "embedding_units": WIDTH,
-        "mlp_units": (5, 2),
-        "features": features.spec,
-        "scoring_rows": lambda: scorer.table,
-    }
-    layer = INPUTS[form](N, 3 * UNITS, 1, **options)
+    scorer, table = Scorer(N, UNITS, seed=1), FeatureTable(features.spec)
+    for part in (scorer, table):
+        part.build()
+    table.fill(features)
+    layer = INPUTS[form](
+        N, UNITS, 3, 1, embedding_units=WIDTH, mlp_units=(5, 2), features=lambda: table, scorer=lambda: scorer
+    )
     layer.build()
-    if form.startswith("content"):
-        layer.fill(features)
     return layer
 
 
@@ -49,7 +46,7 @@ def gates(layer, ids):
 
 
 def content(layer, ids):
-    tags, artist = (table.numpy() for _, _, table in layer.category)
+    tags, artist = (table.numpy() for table in layer.feature_rows.rows)
     return np.concatenate([FEATURES.numeric[ids], TAGS_MEAN[ids] @ tags, ARTIST_MEAN[ids] @ artist], axis=1)
 
 
@@ -71,7 +68,7 @@ def test_embedding_is_a_row_times_the_kernel():
 
 def test_shared_uses_the_scoring_rows():
     layer = made("shared")
-    table = layer.options["scoring_rows"]()
+    table = layer.options["scorer"]().table
     assert layer.lookups(IDS)[0][0] is table
     np.testing.assert_allclose(gates(layer, IDS), table.numpy()[IDS] @ layer.kernel.numpy(), atol=1e-6)
 
@@ -95,10 +92,26 @@ def test_content_mlp_puts_relu_layers_between(ids):
     assert (x > 0).any()
 
 
+def test_hybrid_concat_puts_a_row_of_the_track_before_its_content():
+    layer = made("hybrid_concat")
+    x = np.concatenate([layer.table.numpy()[IDS], content(layer, IDS)], axis=1)
+    np.testing.assert_allclose(gates(layer, IDS), x @ layer.kernel.numpy(), atol=1e-6)
+
+
+def test_hybrid_gate_weighs_the_track_against_its_content_unit_by_unit():
+    layer = made("hybrid_gate")
+    layer.gate_bias.assign([-1.0, 0.0, 2.0])
+    identity = layer.table.numpy()[IDS]
+    projected = content(layer, IDS) @ layer.content_kernel.numpy()
+    gate = 1 / (1 + np.exp(-np.concatenate([identity, projected], 1) @ layer.gate_kernel.numpy() - [-1, 0, 2]))
+    x = gate * identity + (1 - gate) * projected
+    np.testing.assert_allclose(gates(layer, IDS), x @ layer.kernel.numpy(), atol=1e-6)
+
+
 @pytest.mark.parametrize("features", [NUMBERS, ARTISTS])
 def test_content_of_numbers_alone_and_of_categories_alone(features):
     layer = made("content", features)
-    x = features.numeric if features.numeric.size else ARTIST_MEAN @ layer.category[0][2].numpy()
+    x = features.numeric if features.numeric.size else ARTIST_MEAN @ layer.feature_rows.rows[0].numpy()
     np.testing.assert_allclose(gates(layer, np.arange(6)), x @ layer.kernel.numpy(), atol=1e-6)
 
 
@@ -116,10 +129,10 @@ def test_lookups_name_only_rows_of_the_step(form):
 
 
 @pytest.mark.parametrize("form", INPUTS)
-def test_only_content_hears_tracks_unseen_in_training(form):
-    assert made(form).n_inputs == (6 if form.startswith("content") else N)
+def test_only_forms_with_content_hear_tracks_unseen_in_training(form):
+    assert made(form).n_inputs == (6 if form.startswith(("content", "hybrid")) else N)
 
 
 def test_a_form_without_lookups_is_none():
     with pytest.raises(NotImplementedError):
-        ItemInput(1, 3, 1).lookups(IDS)
+        ItemInput(1, 1, 3, 1).lookups(IDS)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from gru4rec_lib.backend import keras, ops
-from gru4rec_lib.layers import GRU, Scorer, SeededLayer, zero_lanes
+from gru4rec_lib.layers import GRU, SeededLayer, zero_lanes
+from gru4rec_lib.outputs import Scorer
 
 RNG = np.random.default_rng(5)
 

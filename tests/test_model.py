@@ -152,7 +152,7 @@ def test_an_unknown_input_leaves_the_state_as_it_was(form, layers):
     _, before = model(np.int32([3, 3, 3, 3]))
     _, after = model(np.int32([-1, N, CANDIDATES - 1, CANDIDATES]), before)
     changed = (after.numpy() != before.numpy()).any(axis=(0, 2))
-    assert changed.tolist() == ([False, True, True, False] if form.startswith("content") else [False] * 4)
+    assert changed.tolist() == ([False, True, True, False] if form.startswith(("content", "hybrid")) else [False] * 4)
 
 
 @contract
@@ -164,7 +164,7 @@ def test_popularity_answers_until_something_known_is_heard(form, layers):
     hidden = states(model, [1])[0]
     assert then == later == rank_of(model, hidden, 4)
     unseen = model.rank(Sessions.from_lists([[9, 2]]), 99)
-    if form.startswith("content"):
+    if form.startswith(("content", "hybrid")):
         assert unseen == [rank_of(model, states(model, [9])[0], 2)], "content hears a track unseen in training"
     else:
         assert unseen == [3], "two tracks have 7 plays: the tie counts against the model"
@@ -216,8 +216,14 @@ def test_evaluate_is_recall_and_mrr_of_the_ranks():
 def test_what_cannot_be_built_is_named():
     with pytest.raises(ValueError, match="input_form is 'embeding'; known are one_hot, embedding"):
         GRU4Rec(3, "embeding")
-    with pytest.raises(ValueError, match="'content_mlp' needs `features`"):
+    with pytest.raises(ValueError, match="'content_mlp' with output_form 'ids' needs `features`"):
         GRU4Rec(3, "content_mlp")
+    with pytest.raises(ValueError, match="'one_hot' with output_form 'content' needs `features`"):
+        GRU4Rec(3, "one_hot", output_form="content")
+    with pytest.raises(ValueError, match="output_form is 'id'; known are ids, content, hybrid"):
+        GRU4Rec(3, output_form="id")
+    with pytest.raises(ValueError, match="cell is 'rnn'; known are gru, lstm"):
+        GRU4Rec(3, cell="rnn")
 
 
 def test_a_saved_model_holds_no_optimiser_state(tmp_path):

@@ -43,6 +43,7 @@ def test_known_names_are_taken_and_the_rest_of_the_scope_is_left_alone():
     full = CELL | {"learning_rate": 0.5, "batch_size": None, "tag": ""}
     assert notebook.parameters(notebook.TrainingParameters, full).model_dump() == full | {
         "data": "",
+        "output_form": "ids",
         "hidden_units": None,
         "max_epochs": None,
     }

@@ -117,10 +117,11 @@ def test_pivot_is_the_papers_table_with_means_over_seeds(place):
 def test_histories_tell_the_run_of_each_epoch(place):
     table = report.histories(made(place(STUDY + TAGGED)))
     assert table.columns.tolist() == [
-        *("input_form", "loss", "seed", "tag", "epoch", "train_loss", "validation_recall_at_20", "seconds")
+        *("input_form", "output_form", "loss", "seed", "tag", "epoch"),
+        *("train_loss", "validation_recall_at_20", "seconds"),
     ]
     assert table["epoch"].tolist() == [1, 2] * 5
-    assert table.loc[5].tolist() == ["embedding", "bpr", 3, "", 2, 0.25, 3, 1.5]
+    assert table.loc[5].tolist() == ["embedding", "ids", "bpr", 3, "", 2, 0.25, 3, 1.5]
     assert table.loc[9].tolist() == ["embedding", "top1", 1, "wide", 2, 0.25, 5, 1.5]
 
 

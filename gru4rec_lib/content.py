@@ -1,0 +1,80 @@
+"""Features inside the model: constants of every candidate, and learned rows for the values of categorical ones."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gru4rec_lib.backend import keras, ops, tf
+
+
+class FeatureTable(keras.layers.Layer):
+    """The features of every candidate, as weights that do not train: a saved model needs no data to be used.
+
+    Args:
+        spec: shapes, a `Features.spec`.
+    """
+
+    def __init__(self, spec: dict):
+        super().__init__(name="features")
+        self.spec = spec
+
+    def build(self, input_shape=None):
+        """Create the constants; `fill` gives them their values."""
+        candidates = self.spec["candidates"]
+        self.numeric = self._constant((candidates, self.spec["numeric"]), "float32", "numeric")
+        self.values, self.shares = [], []
+        for number, (_, places) in enumerate(self.spec["categories"].values()):
+            self.values.append(self._constant((candidates, places), "int32", f"category_{number}_values"))
+            self.shares.append(self._constant((candidates, places), "float32", f"category_{number}_shares"))
+
+    def _constant(self, shape, dtype, name):
+        return self.add_weight(shape, "zeros", dtype=dtype, trainable=False, name=name)
+
+    def fill(self, features) -> None:
+        """Store the features.
+
+        Args:
+            features: `Features` with the spec that this table was made for.
+        """
+        self.numeric.assign(features.numeric)
+        for values, shares, ids in zip(self.values, self.shares, features.categories.values(), strict=True):
+            ids = np.asarray(ids)
+            present = ids > 0  # an unknown value says nothing: no training could teach its row
+            values.assign(np.where(present, ids, 0))
+            shares.assign(present / np.maximum(present.sum(axis=1, keepdims=True), 1))
+
+
+class FeatureRows:
+    """A learned row for each value of each categorical feature; a track's are averaged, never one dense matrix.
+
+    Args:
+        owner: the layer that these weights belong to.
+        table: the `FeatureTable`.
+        width: of a row.
+    """
+
+    def __init__(self, owner, table: FeatureTable, width: int):
+        self.table, self.width = table, width
+        sizes = [size for size, _ in table.spec["categories"].values()]
+        self.rows = [owner.matrix((size, width), f"category_{n}_table") for n, size in enumerate(sizes)]
+
+    def lookups(self, ids):
+        """Tables and the rows of them that tracks need.
+
+        Args:
+            ids: int32 [B].
+
+        Returns:
+            list of (variable, int [B] or [B, m]).
+        """
+        found = [(self.table.numeric, ids)]
+        for values, shares, rows in zip(self.table.values, self.table.shares, self.rows, strict=True):
+            found += [(shares, ids), (rows, tf.gather(values.value, ids))]
+        return found
+
+    @staticmethod
+    def parts(rows):
+        """What was looked up -> [float [B, numeric], then for each category float [B, width], the mean of its rows]."""
+        return [rows[0]] + [
+            ops.sum(shares[:, :, None] * row, axis=1) for shares, row in zip(rows[1::2], rows[2::2], strict=True)
+        ]
