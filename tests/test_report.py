@@ -122,7 +122,7 @@ def test_histories_tell_the_run_of_each_epoch(place):
     ]
     assert table["epoch"].tolist() == [1, 2] * 5
     assert table.loc[5].tolist() == ["embedding", "ids", "bpr", 3, "", 2, 0.25, 3, 1.5]
-    assert table.loc[9].tolist() == ["embedding", "top1", 1, "wide", 2, 0.25, 5, 1.5]
+    assert table.loc[9].tolist() == ["embedding", "ids", "top1", 1, "wide", 2, 0.25, 5, 1.5]
 
 
 @pytest.fixture
