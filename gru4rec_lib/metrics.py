@@ -47,7 +47,7 @@ def scores(ranks: pd.DataFrame, k: int = 20) -> pd.DataFrame:
         k: cutoff.
 
     Returns:
-        Columns protocol, n_candidates, n_targets, recall_at_<k>, mrr_at_<k>.
+        Columns protocol, n_candidates, n_targets, recall_at_<k>, mrr_at_<k>; no row where there are no ranks.
     """
     rows = [
         {
@@ -59,4 +59,14 @@ def scores(ranks: pd.DataFrame, k: int = 20) -> pd.DataFrame:
         }
         for protocol, part in ranks.groupby("protocol", sort=False)
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["protocol", "n_candidates", "n_targets", f"recall_at_{k}", f"mrr_at_{k}"])
+
+
+def cold(ranks: pd.DataFrame) -> pd.DataFrame:
+    """The rows of targets that training never heard but that are candidates of `open`, as their features are known.
+
+    Args:
+        ranks: a ranks.parquet: columns protocol, target, n_candidates; those of `known` are the training tracks.
+    """
+    n_items = ranks.loc[ranks["protocol"] == "known", "n_candidates"].max()
+    return ranks[(ranks["protocol"] == "open") & (ranks["target"] >= n_items)]

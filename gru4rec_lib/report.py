@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
@@ -13,7 +14,7 @@ from nbconvert import HTMLExporter
 
 from gru4rec_lib.drawing import named
 from gru4rec_lib.files import replacing, replacing_folder
-from gru4rec_lib.metrics import scores
+from gru4rec_lib.metrics import cold, scores
 from gru4rec_lib.workspace import Workspace
 
 CELL = ["model", "input_form", "output_form", "loss", "seed", "tag"]
@@ -42,9 +43,22 @@ def table_2(place: Workspace) -> pd.DataFrame:
     Returns:
         The columns of TABLE_2, and `tag` behind them where runs of a cell differ in their settings.
     """
+    return _scored(place, lambda table: table)
+
+
+def cold_tracks(place: Workspace) -> pd.DataFrame:
+    """As `table_2`, for targets never heard in training alone, ranked among all candidates of `open`.
+
+    Returns:
+        A row a run; none where every test target was heard in training or has no features.
+    """
+    return _scored(place, cold)
+
+
+def _scored(place: Workspace, part_of: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
     parts = []
     for cell, table in ranks(place).items():
-        part = scores(table, place.study.evaluation.cutoff)
+        part = scores(part_of(table), place.study.evaluation.cutoff)
         parts.append(part.assign(study=place.study.name, **dict(zip(CELL, cell, strict=True))))
     table = pd.concat(parts, ignore_index=True)
     return table[TABLE_2 + (["tag"] if table["tag"].any() else [])]

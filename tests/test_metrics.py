@@ -88,3 +88,18 @@ def test_scores_of_a_run_by_hand():
     )
     pd.testing.assert_frame_equal(metrics.scores(ranks, 3), expected)
     assert list(metrics.scores(ranks).columns[-2:]) == ["recall_at_20", "mrr_at_20"]
+
+
+def test_cold_targets_are_candidates_that_training_never_heard():
+    ranks = pd.DataFrame(
+        {
+            "protocol": ["known", "open", "open", "open", "open"],
+            "target": [4, 4, 5, 8, -1],  # 5 training tracks; -1 is no candidate
+            "rank": [1, 1, 2, 30, 10],
+            "n_candidates": [5, 9, 9, 9, 9],
+        }
+    )
+    assert metrics.cold(ranks)["target"].tolist() == [5, 8]
+    scores = metrics.scores(metrics.cold(ranks))
+    assert scores.iloc[0].tolist() == ["open", 9, 2, 0.5, 0.25]
+    assert metrics.scores(metrics.cold(ranks.iloc[:2])).empty

@@ -38,6 +38,7 @@ def place(tmp_path):
 
 def write_ranks(folder, known=KNOWN, opened=OPEN):
     table = pd.DataFrame({"protocol": ["known"] * len(known) + ["open"] * len(opened), "rank": known + opened})
+    table["target"] = [0] * len(known) + [49, 50, -1][: len(opened)]  # 50 training tracks: the second is cold
     folder.mkdir(parents=True, exist_ok=True)
     table.assign(n_candidates=np.where(table["protocol"] == "known", 50, 100)).to_parquet(folder / "ranks.parquet")
 
@@ -85,6 +86,13 @@ def test_table_2_has_a_row_a_run_and_protocol(place):
     assert table.loc[:3, ["recall_at_20", "mrr_at_20"]].to_numpy().tolist() == [[0, 0]] * 4
     assert table.loc[[4, 5], ["recall_at_20", "mrr_at_20"]].to_numpy() == pytest.approx(np.array([*SCORES.values()]))
     assert table.loc[6, "mrr_at_20"] == pytest.approx((1 / 2 + 1 / 4 + 1 / 20) / 4)
+
+
+def test_cold_tracks_are_scored_alone(place):
+    table = report.cold_tracks(made(place()))
+    assert table.columns.tolist() == report.TABLE_2
+    assert table["model"].tolist() == ["gru4rec"] * 4, "the baselines have no cold target here"
+    assert table[["protocol", "n_candidates", "n_targets", "recall_at_20"]].iloc[0].tolist() == ["open", 100, 1, 0]
 
 
 def test_runs_of_other_settings_bring_a_column_of_tags(place):
