@@ -74,7 +74,7 @@ class Training(Strict):
         score_activation: `linear`, or `elu` with parameter 0.5.
         bpr_max_regularization: weight of BPR-max's score regularisation.
         l2: weight of the squared L2 norm of the step's rows and of the dense weights.
-        optimizer: `adagrad` touches only the rows of a step; `adam` is the dense one of the paper.
+        optimizer: `adagrad` and `lazy_adam` touch only the rows of a step; `adam` is the dense one of the paper.
         learning_rate, momentum: of the optimiser.
         max_epochs: the most epochs trained.
         patience: epochs without a better validation Recall@20 before training ends.
@@ -99,7 +99,7 @@ class Training(Strict):
     score_activation: Literal["linear", "elu"] = "linear"
     bpr_max_regularization: float = Field(1.0, ge=0)
     l2: float = Field(0.0, ge=0)
-    optimizer: Literal["adagrad", "adam"] = "adagrad"
+    optimizer: Literal["adagrad", "lazy_adam", "adam"] = "adagrad"
     learning_rate: float = Field(0.05, gt=0)
     momentum: Rate = 0.0
     max_epochs: Count = 10

@@ -38,6 +38,8 @@ class Adagrad(keras.optimizers.Optimizer):
         epsilon: keeps the division finite.
     """
 
+    row_wise = True
+
     def __init__(self, learning_rate=0.05, momentum: float = 0.0, epsilon: float = 1e-6, name="adagrad", **options):
         super().__init__(learning_rate=learning_rate, name=name, **options)
         if not 0 <= momentum < 1:
@@ -86,21 +88,76 @@ class Adagrad(keras.optimizers.Optimizer):
         return super().get_config() | {"momentum": self.momentum, "epsilon": self.epsilon}
 
 
+@keras.saving.register_keras_serializable("gru4rec_lib")
+class LazyAdam(keras.optimizers.Optimizer):
+    """Adam (Kingma & Ba, arXiv 1412.6980) that leaves the rows of a table alone which a step does not touch.
+
+    m += (1 - beta_1) (g - m);  v += (1 - beta_2) (g^2 - v);  weight -= rate' * m / (sqrt(v) + epsilon)
+    with rate' = rate * sqrt(1 - beta_2^t) / (1 - beta_1^t) after t steps
+
+    Dense Adam also decays m and v of untouched rows, and moves them on; that costs the catalogue in every step.
+
+    Args:
+        learning_rate: above 0, or a schedule.
+        beta_1, beta_2: decay of the two moments, 0 to below 1.
+        epsilon: keeps the division finite.
+    """
+
+    row_wise = True
+
+    def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, name="lazy_adam", **options):
+        super().__init__(learning_rate=learning_rate, name=name, **options)
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+
+    def build(self, variables):
+        """Create both moments."""
+        if self.built:
+            return
+        super().build(variables)
+        self._first = [self.add_variable_from_reference(v, "first_moment") for v in variables]
+        self._second = [self.add_variable_from_reference(v, "second_moment") for v in variables]
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Update one weight, or the rows of one table."""
+        number = self._get_variable_index(variable)
+        first, second = self._first[number].value, self._second[number].value
+        steps = tf.cast(self.iterations.value + 1, variable.dtype)
+        correction = tf.sqrt(1 - self.beta_2**steps) / (1 - self.beta_1**steps)
+        rate = tf.cast(learning_rate, variable.dtype) * correction
+        if not isinstance(gradient, tf.IndexedSlices):
+            first.assign_add((1 - self.beta_1) * (gradient - first))
+            second.assign_add((1 - self.beta_2) * (tf.square(gradient) - second))
+            variable.assign_sub(rate * first / (tf.sqrt(second) + self.epsilon))
+            return
+        rows, gradient = sum_repeats(gradient)
+        m, v = tf.gather(first, rows), tf.gather(second, rows)
+        m += (1 - self.beta_1) * (gradient - m)
+        v += (1 - self.beta_2) * (tf.square(gradient) - v)
+        first.scatter_update(tf.IndexedSlices(m, rows))
+        second.scatter_update(tf.IndexedSlices(v, rows))
+        variable.scatter_sub(tf.IndexedSlices(rate * m / (tf.sqrt(v) + self.epsilon), rows))
+
+    def get_config(self):
+        """The arguments, for saving."""
+        return super().get_config() | {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
+
+
 def make(name: str, learning_rate: float, momentum: float = 0.0) -> keras.optimizers.Optimizer:
     """The optimiser that a study's config names.
 
     Args:
-        name: `adagrad` (row-wise), or `adam` (Keras' own, dense: the paper's Adam(0.9, 0.999)).
+        name: `adagrad` or `lazy_adam`, both row-wise, or `adam` (Keras' own, dense: the paper's Adam(0.9, 0.999)).
         learning_rate: above 0.
         momentum: for adagrad.
 
     Raises:
-        ValueError: another name, or momentum for adam.
+        ValueError: another name, or momentum for an Adam.
     """
     if name == "adagrad":
         return Adagrad(learning_rate, momentum)
-    if name != "adam":
-        raise ValueError(f"optimizer is {name!r}; known are adagrad, adam")
+    adams = {"lazy_adam": LazyAdam, "adam": keras.optimizers.Adam}
+    if name not in adams:
+        raise ValueError(f"optimizer is {name!r}; known are adagrad, {', '.join(adams)}")
     if momentum:
         raise ValueError("momentum is for adagrad; Adam has its own")
-    return keras.optimizers.Adam(learning_rate)
+    return adams[name](learning_rate)

@@ -36,7 +36,7 @@ class Trainer(keras.Model):
 
         Args:
             loss: `cross_entropy`, `bpr`, `bpr_max`, `top1`, `top1_max`.
-            optimizer: `adagrad`, `adam`, or a Keras optimiser, which then has its own rate and momentum.
+            optimizer: `adagrad`, `lazy_adam`, `adam`, or a Keras optimiser, which then has its own rate and momentum.
             learning_rate: above 0.
             momentum: of Adagrad, 0 to below 1.
             negatives: `in_batch`, `sampled` or both; or `all` alone.
@@ -173,7 +173,7 @@ class Trainer(keras.Model):
         gradient = tf.reshape(gradient, tf.concat([[-1], table.shape[1:]], axis=0))
         slices = tf.IndexedSlices(gradient, ids, tf.constant(tuple(table.shape), ids.dtype))
         # Keras' own optimisers are dense: their step costs the catalogue.
-        return slices if isinstance(self.optimizer, optimizers.Adagrad) else tf.convert_to_tensor(slices)
+        return slices if getattr(self.optimizer, "row_wise", False) else tf.convert_to_tensor(slices)
 
     @property
     def _dense_weights(self):

@@ -1,11 +1,11 @@
-"""Row-wise Adagrad against a plain loop, dense and sparse; what it leaves alone; saving."""
+"""Row-wise Adagrad and lazy Adam against plain loops, dense and sparse; what it leaves alone; saving."""
 
 import numpy as np
 import pytest
 
 from gru4rec_lib import optimizers
 from gru4rec_lib.backend import keras, tf
-from gru4rec_lib.optimizers import Adagrad
+from gru4rec_lib.optimizers import Adagrad, LazyAdam
 
 RATE, EPSILON = 0.1, 1e-6
 
@@ -139,6 +139,35 @@ def test_config_round_trip(weight, rate):
     assert train(again, weight, gradients).tobytes() == train(optimizer, weight, gradients).tobytes()
 
 
+def test_lazy_adam_of_dense_gradients_is_keras_adam(weight):
+    gradients = [tf.constant(g) for g in np.random.default_rng(5).normal(size=(6, 5, 3)).astype(np.float32)]
+    expected = train(keras.optimizers.Adam(RATE), weight, gradients)
+    np.testing.assert_allclose(train(LazyAdam(RATE), weight, gradients), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_lazy_adam_is_the_plain_loop_over_the_rows_of_a_step(weight):
+    random = np.random.default_rng(3)
+    rows = [random.integers(0, 4, 6) for _ in range(5)]  # repeats within a step, row 4 never
+    values = [random.normal(size=(6, 3)).astype(np.float32) for _ in rows]
+    found = train(LazyAdam(RATE, 0.8, 0.9), weight, [slices(r, v) for r, v in zip(rows, values, strict=True)])
+    expected, m, v = weight.astype(float), np.zeros((5, 3)), np.zeros((5, 3))
+    for step, (indices, gradient) in enumerate(zip(rows, values, strict=True), 1):
+        rate = RATE * np.sqrt(1 - 0.9**step) / (1 - 0.8**step)
+        for row in set(indices.tolist()):
+            total = gradient[indices == row].astype(float).sum(axis=0)
+            m[row], v[row] = 0.8 * m[row] + 0.2 * total, 0.9 * v[row] + 0.1 * total**2
+            expected[row] -= rate * m[row] / (np.sqrt(v[row]) + 1e-7)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert found[4].tobytes() == weight[4].tobytes()
+
+
+def test_lazy_adam_keeps_its_config(weight):
+    optimizer = LazyAdam(0.3, 0.8, 0.9, 1e-3, name="own")
+    again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    assert type(again) is LazyAdam
+    assert again.get_config() == optimizer.get_config()
+
+
 @pytest.mark.parametrize("momentum", [-0.1, 1.0])
 def test_momentum_out_of_range_is_an_error(momentum):
     with pytest.raises(ValueError, match=r"momentum is .* must lie in \[0, 1\)"):
@@ -150,7 +179,8 @@ def test_make_builds_what_a_config_names():
     assert (type(adagrad), float(adagrad.learning_rate), adagrad.momentum) == (Adagrad, pytest.approx(0.2), 0.3)
     assert (type(adam), float(adam.learning_rate)) == (keras.optimizers.Adam, pytest.approx(0.001))
     assert (adam.beta_1, adam.beta_2) == (0.9, 0.999)  # the paper's
+    assert type(optimizers.make("lazy_adam", 0.001)) is LazyAdam
     with pytest.raises(ValueError, match="momentum is for adagrad"):
         optimizers.make("adam", 0.001, 0.3)
-    with pytest.raises(ValueError, match="optimizer is 'sgd'; known are adagrad, adam"):
+    with pytest.raises(ValueError, match="optimizer is 'sgd'; known are adagrad, lazy_adam, adam"):
         optimizers.make("sgd", 0.1)
