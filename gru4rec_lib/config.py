@@ -77,6 +77,7 @@ class Training(Strict):
         optimizer: `adagrad` and `lazy_adam` touch only the rows of a step; `adam` is the dense one of the paper.
         learning_rate, momentum: of the optimiser.
         max_epochs: the most epochs trained.
+        steps_per_epoch: mini-batches of an epoch, after which comes a validation; null: a pass over the sessions.
         patience: epochs without a better validation Recall@20 before training ends.
         refit: train again on training + validation for the best number of epochs, so that the test sees a model of
             all training sessions.
@@ -103,6 +104,7 @@ class Training(Strict):
     learning_rate: float = Field(0.05, gt=0)
     momentum: Rate = 0.0
     max_epochs: Count = 10
+    steps_per_epoch: Count | None = None
     patience: Count = 2
     refit: bool = True
     shuffle: bool = True

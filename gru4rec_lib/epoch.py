@@ -20,56 +20,115 @@ class Epoch(keras.callbacks.Callback):
         model: the GRU4Rec that is fitted.
         sessions: training sessions.
         lanes: batch size.
-        shuffle: a new order every epoch.
+        shuffle: a new order every pass over the sessions.
+        steps: mini-batches of an epoch, which then goes on where the one before ended; a whole pass when None.
         validation: sessions to rank after every epoch, or None.
         epochs: how many there will be, for the line.
         verbose: 1 prints it.
     """
 
-    def __init__(self, model, sessions, lanes, shuffle, validation, epochs, verbose):
+    def __init__(self, model, sessions, lanes, shuffle, steps, validation, epochs, verbose):
         super().__init__()
         self.trained, self.sessions, self.lanes, self.shuffle = model, sessions, lanes, shuffle
-        self.validation, self.epochs, self.verbose = validation, epochs, verbose
-        self.pairs = int(sessions.is_target.sum())
+        self.steps, self.validation, self.epochs, self.verbose = steps, validation, epochs, verbose
         # No order takes more steps than this (a lane waits at most for the longest session); what is left is empty.
-        steps = self.pairs / lanes + sessions.lengths.max(initial=0)
-        self.n_chunks = math.ceil(steps / TRAIN_STEPS)
-        self.epoch = 0
+        most = sessions.is_target.sum() / lanes + sessions.lengths.max(initial=0)
+        self.n_stretches = math.ceil((steps or most) / TRAIN_STEPS)
+        self._lengths = []  # of the passes so far, in steps
+        self._last = (-1, None)  # number and mini-batches of the pass laid out last
+        self.resume(0, 0.0, 0.0)
+
+    def resume(self, stretches: int, seconds: float, elapsed: float):
+        """Begin within an epoch.
+
+        Args:
+            stretches: of this epoch that are behind us; they are fed as empty ones, which change nothing.
+            seconds: that they took.
+            elapsed: seconds of the whole fit so far.
+        """
+        self._behind, self._spent = stretches, seconds
+        self._fit_began = time.perf_counter() - elapsed
+
+    @property
+    def seconds(self) -> float:
+        """Since the epoch began, interruptions left out."""
+        return time.perf_counter() - self._began
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the fit began, interruptions left out."""
+        return time.perf_counter() - self._fit_began
 
     def dataset(self) -> tf.data.Dataset:
         """Stretches of input, target, reset, valid, each [TRAIN_STEPS, lanes]; of the epoch that has begun."""
         shape = (TRAIN_STEPS, self.lanes)
         signature = tuple(tf.TensorSpec(shape, kind) for kind in (tf.int32, tf.int32, tf.bool, tf.bool))
-        data = tf.data.Dataset.from_generator(self._chunks, output_signature=signature).prefetch(2)
-        return data.apply(tf.data.experimental.assert_cardinality(self.n_chunks))
+        data = tf.data.Dataset.from_generator(self._stretches, output_signature=signature).prefetch(2)
+        return data.apply(tf.data.experimental.assert_cardinality(self.n_stretches))
 
-    def _chunks(self):
-        order = batches.epoch_order(len(self.sessions), self.trained.seed, self.epoch) if self.shuffle else None
-        for part in batches.schedule(self.sessions, self.lanes, order).chunks(TRAIN_STEPS, self.n_chunks):
-            yield part.input, part.target, part.reset, part.valid
+    def _stretches(self):
+        behind = self._behind
+        for number, part in enumerate(self._batches.chunks(TRAIN_STEPS, self.n_stretches)):
+            yield part.input, part.target, part.reset, part.valid & (number >= behind)
+
+    def _pass(self, number: int) -> batches.Batches:
+        if self._last[0] != number:
+            order = batches.epoch_order(len(self.sessions), self.trained.seed, number) if self.shuffle else None
+            self._last = (number, batches.schedule(self.sessions, self.lanes, order))
+        return self._last[1]
+
+    def _of_epoch(self, epoch: int) -> tuple[batches.Batches, float]:
+        """The mini-batches of an epoch, and the passes made when it ends: a function of its number alone."""
+        if self.steps is None:
+            return self._pass(epoch), epoch + 1.0
+        first, last = epoch * self.steps, (epoch + 1) * self.steps
+        parts, begins, number = [], 0, 0
+        while not parts or begins < last:
+            known = self._lengths[number] if number < len(self._lengths) else None
+            if known is None or begins + known > first:
+                whole = self._pass(number)
+                known = len(whole)
+                self._lengths[number:] = [known]
+                parts.append(_cut(whole, slice(max(first - begins, 0), last - begins)))
+            if not known:
+                return whole, 0.0  # no session holds a pair
+            begins, number = begins + known, number + 1
+        return _joined(parts), number - (begins - last) / known
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Keras' call: the order follows the number of the epoch."""
-        self.epoch, self.began = epoch, time.perf_counter()
+        """Keras' call: the mini-batches follow from the number of the epoch."""
+        self.epoch, self._began = epoch, time.perf_counter() - self._spent
+        self._batches, self._passes = self._of_epoch(epoch)
 
     def on_train_batch_end(self, batch, logs=None):
         """Keras' call: a loss that is not finite ends training at once."""
         if not np.isfinite(logs["loss"]):
+            optimizer = self.trained.optimizer
             raise FloatingPointError(
-                f"the loss is {logs['loss']} in epoch {self.epoch + 1}: lower learning_rate (now "
-                f"{float(self.trained.optimizer.learning_rate):g}), or momentum, or raise the batch size"
+                f"the loss is {logs['loss']} in epoch {self.epoch + 1}, step {int(optimizer.iterations):,}: lower "
+                f"learning_rate (now {float(optimizer.learning_rate):g}), or momentum, or raise the batch size"
             )
 
     def on_epoch_end(self, epoch, logs=None):
         """Keras' call: validate, and put the scores where the callbacks behind this one find them."""
-        seconds = time.perf_counter() - self.began
-        logs["seconds"] = seconds
+        seconds = self.seconds
+        logs |= {"step": int(self.trained.optimizer.iterations), "passes": self._passes, "seconds": seconds}
         if self.validation is not None:
-            logs |= {f"val_{name}": value for name, value in self.trained.evaluate(self.validation).items()}
+            logs |= {f"val_{name}": float(value) for name, value in self.trained.evaluate(self.validation).items()}
         if self.verbose:
+            place = "" if self.steps is None else f"  step {logs['step']:,}  passes {self._passes:.2f}"
             scores = "".join(f"  {name} {logs[name]:.4f}" for name in logs if name.startswith("val_"))
             print(
-                f"epoch {epoch + 1}/{self.epochs}  loss {logs['loss']:.4f}{scores}  "
-                f"{seconds:.1f} s  {self.pairs / seconds:,.0f} events/s",
+                f"epoch {epoch + 1}/{self.epochs}{place}  loss {logs['loss']:.4f}{scores}  "
+                f"{seconds:.1f} s  {self._batches.valid.sum() / seconds:,.0f} events/s",
                 flush=True,
             )
+        self._behind, self._spent = 0, 0.0
+
+
+def _cut(part: batches.Batches, steps: slice) -> batches.Batches:
+    return batches.Batches(*(getattr(part, name)[steps] for name in part.__annotations__))
+
+
+def _joined(parts: list[batches.Batches]) -> batches.Batches:
+    return batches.Batches(*(np.concatenate([getattr(p, name) for p in parts]) for name in parts[0].__annotations__))

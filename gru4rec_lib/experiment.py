@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import json
-import time
+import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib.backend import device, keras
+from gru4rec_lib import memory
+from gru4rec_lib.backend import device
+from gru4rec_lib.checkpoint import EarlyStopping
 from gru4rec_lib.config import Run
 from gru4rec_lib.evaluation import save_ranks
 from gru4rec_lib.files import replacing
@@ -19,6 +24,7 @@ from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.prepare import Prepared
 
 SELECTED_BY = "val_recall_at_20"
+CHECKPOINTS = "checkpoints"  # within a run's folder, until the run is saved
 
 
 @dataclass(frozen=True)
@@ -27,9 +33,9 @@ class Trained:
 
     Args:
         model: trained on training and validation where the run refits, else on training alone.
-        history: one row an epoch: epoch, loss, val_recall_at_20, val_mrr_at_20, seconds.
+        history: one row an epoch: epoch, loss, step, passes, seconds, val_recall_at_20, val_mrr_at_20.
         best_epoch: the epoch with the best validation Recall@20, 1 for the first.
-        minutes: of wall time.
+        minutes: of wall time, interruptions left out.
     """
 
     model: GRU4Rec
@@ -63,7 +69,18 @@ def build(run: Run, prepared: Prepared) -> GRU4Rec:
     return model
 
 
-def train(run: Run, prepared: Prepared, callbacks=()) -> Trained:
+def memory_estimate(run: Run, prepared: Prepared) -> dict[str, int]:
+    """Bytes that the training of a run will take, by part; see `memory.estimate`."""
+    spec = prepared.features.spec if prepared.features else None
+
+    def make(n_items, spec):
+        return build(run, SimpleNamespace(n_items=n_items, features=spec))
+
+    events = len(prepared.train.items) + len(prepared.validation.items)
+    return memory.estimate(make, run, prepared.n_items, spec, events)
+
+
+def train(run: Run, prepared: Prepared, callbacks=(), folder: Path | None = None) -> Trained:
     """Train, stop early on the validation part, and train again on all training sessions for as many epochs.
 
     The test sessions are not looked at.
@@ -72,37 +89,60 @@ def train(run: Run, prepared: Prepared, callbacks=()) -> Trained:
         run: the cell.
         prepared: arrays.
         callbacks: further Keras callbacks.
+        folder: the run's. Checkpoints lie in it until `save`; an interrupted training goes on from them.
 
     Raises:
-        FloatingPointError: the loss is no longer finite.
+        FloatingPointError: the loss is no longer finite; nothing is left in the folder.
         ValueError: the validation part has nothing to predict.
     """
-    began = time.perf_counter()
-    settings = run.training
-    fit = {"batch_size": settings.batch_size, "shuffle": settings.shuffle}
     validation = _trainable(prepared.validation, prepared.train, prepared.n_items)
     if not validation.is_target.any():
         raise ValueError("no validation session holds two tracks known from training: raise `validation_fraction`")
     print(f"{run.name} on {device()}: {prepared.n_items:,} tracks, {len(prepared.train):,} sessions", flush=True)
+    print(memory.told(memory_estimate(run, prepared)), flush=True)
+    with tempfile.TemporaryDirectory() as passing:
+        checkpoints = Path(passing) if folder is None else folder / CHECKPOINTS
+        try:
+            return _train(run, prepared, validation, callbacks, checkpoints, resumes=folder is not None)
+        except FloatingPointError:
+            shutil.rmtree(checkpoints, ignore_errors=True)  # going on from them would end here again
+            raise
+
+
+def _train(run, prepared, validation, callbacks, checkpoints, resumes):
+    settings = run.training
+    fit = {name: getattr(settings, name) for name in ("batch_size", "shuffle", "steps_per_epoch")}
+
+    def checkpoint(part):
+        return {"checkpoint": checkpoints / f"{part}.npz"} if resumes else {}
+
     model = build(run, prepared)
-    stop = keras.callbacks.EarlyStopping(
-        SELECTED_BY, mode="max", patience=settings.patience, restore_best_weights=not settings.refit
-    )
+    stop = EarlyStopping(SELECTED_BY, settings.patience, None if settings.refit else checkpoints / "best.npz")
+    callbacks = [stop, *callbacks]
     history = model.fit(
-        prepared.train, settings.max_epochs, validation_data=validation, callbacks=[stop, *callbacks], **fit
+        prepared.train,
+        settings.max_epochs,
+        validation_data=validation,
+        callbacks=callbacks,
+        **fit,
+        **checkpoint("search"),
     )
+    seconds = model.fit_seconds
     table = pd.DataFrame(history.history)
     table.insert(0, "epoch", np.arange(1, len(table) + 1))
     best_epoch = int(table.loc[table[SELECTED_BY].idxmax(), "epoch"])
     if settings.refit:
         print(f"best epoch {best_epoch}; training again on training + validation for as many", flush=True)
+        del model, stop, callbacks, history
+        gc.collect()  # a Keras model is in cycles of references; two of them at once would double the memory
         model = build(run, prepared)
-        model.fit(prepared.train_and_validation, best_epoch, **fit)
-    return Trained(model, table, best_epoch, (time.perf_counter() - began) / 60)
+        model.fit(prepared.train_and_validation, best_epoch, **fit, **checkpoint("refit"))
+        seconds += model.fit_seconds
+    return Trained(model, table, best_epoch, seconds / 60)
 
 
 def save(folder: Path, run: Run, trained: Trained, ranks: pd.DataFrame) -> pd.DataFrame:
-    """Write a run's folder; ranks.parquet, which the study waits for, comes last.
+    """Write a run's folder; ranks.parquet, which the study waits for, comes last, and checkpoints go.
 
     Returns:
         The run's scores, a row for each protocol.
@@ -117,6 +157,7 @@ def save(folder: Path, run: Run, trained: Trained, ranks: pd.DataFrame) -> pd.Da
     with replacing(folder / "config.json") as path:
         path.write_text(json.dumps(record, indent=1), encoding="utf-8")
     save_ranks(folder, ranks)
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     return scores(ranks)
 
 

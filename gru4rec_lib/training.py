@@ -5,17 +5,25 @@ A step gathers the rows that it needs, runs the dense part (compiled by XLA) and
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from gru4rec_lib import losses, negatives, optimizers
 from gru4rec_lib.backend import keras, tf
-from gru4rec_lib.epoch import Epoch
+from gru4rec_lib.checkpoint import Checkpoint, made_with
+from gru4rec_lib.epoch import TRAIN_STEPS, Epoch
 from gru4rec_lib.layers import zero_lanes
 from gru4rec_lib.sessions import Sessions
 
 
 class Trainer(keras.Model):
-    """`compile` and `fit` of GRU4Rec; the network itself is in `model.py`."""
+    """`compile` and `fit` of GRU4Rec; the network itself is in `model.py`.
+
+    `fit_seconds` is the wall time of the last `fit`, interruptions left out.
+    """
+
+    fit_seconds = 0.0
 
     def compile(
         self,
@@ -48,8 +56,10 @@ class Trainer(keras.Model):
             l2: weight of half the squared norm of the step's rows and of the dense weights, 0 or more.
             jit: compile the dense part of a step with XLA.
         """
+        self._compiled = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         if isinstance(optimizer, str):
             optimizer = optimizers.make(optimizer, learning_rate, momentum)
+        self._compiled["optimizer"] = optimizer.get_config()
         super().compile(optimizer=optimizer, jit_compile=False)
         self.optimizer.build(self.trainable_variables)
         self._loss = losses.LOSSES[loss]
@@ -73,24 +83,33 @@ class Trainer(keras.Model):
         shuffle: bool = True,
         initial_epoch: int = 0,
         verbose: int = 1,
+        steps_per_epoch: int | None = None,
+        checkpoint: Path | None = None,
+        checkpoint_seconds: float = 60.0,
     ):
         """Train on sessions with session-parallel mini-batches.
 
         Args:
             sessions: training sessions, items 0..n_items-1.
-            epochs: passes over them.
+            epochs: passes over them, or as many times `steps_per_epoch`.
             batch_size: lanes.
             validation_data: sessions to rank after every epoch; gives logs val_recall_at_20 and val_mrr_at_20.
             callbacks: Keras callbacks.
-            shuffle: a new order of the sessions every epoch.
+            shuffle: a new order of the sessions every pass.
             initial_epoch: where to go on.
             verbose: 1 prints one line an epoch, 0 nothing.
+            steps_per_epoch: mini-batches of an epoch; it goes on in the sessions where the one before ended. None: a
+                whole pass.
+            checkpoint: a .npz file, written at the end of every epoch and within it. Where it is there already, made by
+                a fit of the same settings, data and code, training goes on from it, and ends in the same weights and
+                history as without an interruption. What callbacks remember themselves is not in it.
+            checkpoint_seconds: of training between two of them within an epoch.
 
         Returns:
-            keras.callbacks.History.
+            keras.callbacks.History; `step` counts mini-batches, `passes` passes over the sessions.
 
         Raises:
-            FloatingPointError: the loss is no longer finite.
+            FloatingPointError: the loss is no longer finite, or a weight; the last checkpoint was before that.
         """
         plays = np.bincount(sessions.items, minlength=self.n_items)
         if len(plays) > self.n_items:
@@ -101,15 +120,27 @@ class Trainer(keras.Model):
         self._log_count = tf.constant(negatives.log_expected_count(plays, self._alpha, self._samples, lanes))
         self._state = tf.Variable(self.initial_state(batch_size), trainable=False)
         self.train_function = None  # a new fit has new sessions and lanes: trace anew
-        epoch = Epoch(self, sessions, batch_size, shuffle, validation_data, epochs, verbose)
-        return super().fit(
+        epoch = Epoch(self, sessions, batch_size, shuffle, steps_per_epoch, validation_data, epochs, verbose)
+        history = keras.callbacks.History()
+        behind = [history]
+        if checkpoint is not None:
+            settings = self._compiled | {"batch_size": batch_size, "shuffle": shuffle, "stretch": TRAIN_STEPS}
+            settings |= {"steps_per_epoch": steps_per_epoch, "initial_epoch": initial_epoch}
+            settings = made_with(self, settings, sessions, validation_data)
+            changing = [*self.trainable_variables, *self.optimizer.variables, self._state]
+            loss = self._mean_loss.variables
+            behind.append(Checkpoint(checkpoint, epoch, history, changing, loss, settings, checkpoint_seconds))
+            initial_epoch = behind[-1].restore(initial_epoch, epochs)
+        super().fit(
             epoch.dataset(),
             epochs=epochs,
-            callbacks=[epoch, *callbacks],
+            callbacks=[epoch, *callbacks, *behind],
             initial_epoch=initial_epoch,
             verbose=0,
             shuffle=False,
         )
+        self.fit_seconds = epoch.elapsed
+        return history
 
     def save(self, filepath, **options):
         """Save the network and its weights, without the optimiser's state, which is as large again.
@@ -134,8 +165,11 @@ class Trainer(keras.Model):
             state, loss = self._one_step(inputs[step], targets[step], resets[step], valid[step], state)
             return step + 1, state, total + loss
 
+        def goes_on(step, state, total):
+            return (step < steps) & tf.math.is_finite(total)
+
         start = (tf.constant(0), self._state.read_value(), tf.constant(0.0))
-        _, state, total = tf.while_loop(lambda step, *_: step < steps, one, start)
+        _, state, total = tf.while_loop(goes_on, one, start)
         self._state.assign(state)
         pairs = tf.reduce_sum(tf.cast(valid, tf.float32))
         self._mean_loss.update_state(tf.math.divide_no_nan(total, pairs), sample_weight=pairs)

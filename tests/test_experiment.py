@@ -66,11 +66,14 @@ def test_it_learns_which_track_follows(capsys):
     ranks = trained.model.rank(grammar(50, seed=3), N)
     assert np.mean(ranks == 1) > 0.95
     assert trained.history["val_recall_at_20"].iloc[trained.best_epoch - 1] == trained.history["val_recall_at_20"].max()
-    assert set(trained.history) == {"epoch", "loss", "seconds", "val_recall_at_20", "val_mrr_at_20"}
+    assert set(trained.history) == {
+        *("epoch", "loss", "step", "passes", "seconds", "val_recall_at_20", "val_mrr_at_20")
+    }
     assert 0 < trained.minutes < 5
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("embedding-cross_entropy-seed1 on ")
-    assert len(lines) == 2 + len(trained.history) + trained.best_epoch
+    assert lines[1].startswith("about 0.8 GB: base 0.8, weights 0.0, ")
+    assert len(lines) == 3 + len(trained.history) + trained.best_epoch
 
 
 def test_refit_uses_all_training_sessions_for_the_best_number_of_epochs(fits):
@@ -115,7 +118,7 @@ def test_every_setting_reaches_the_model(monkeypatch):
     run = a_run(**changed)
     told |= experiment.build(run, prepared(grammar(2, 1), grammar(1, 2))).get_config()
     wanted = run.training.model_dump() | {"mlp_units": [3], "loss": "cross_entropy", "seed": 1, "n_items": N}
-    for how_long in ("max_epochs", "patience", "refit", "batch_size", "shuffle"):
+    for how_long in ("max_epochs", "steps_per_epoch", "patience", "refit", "batch_size", "shuffle"):
         del wanted[how_long]
     assert {name: told[name] for name in wanted} == wanted
     assert all(wanted[name] != getattr(Training(), name) for name in changed), "a default would show nothing"

@@ -1,0 +1,207 @@
+"""Checkpoints, from which an interrupted training goes on exactly, and early stopping that survives them.
+
+One .npz file holds all of a moment of training: weights, optimiser rows, lane state, the running loss, and as JSON the
+place in the epoch and the history. Order, negatives and dropout need no place in it: they are functions of the seed and
+the step. It takes its name only when it is whole, so a kill at any time leaves the former checkpoint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from gru4rec_lib.backend import keras, tf
+from gru4rec_lib.dependencies import library_files
+from gru4rec_lib.files import replacing
+
+
+def write(path: Path, variables, record: dict) -> None:
+    """Write variables and what is to be known of them; one array at a time is in memory twice.
+
+    Args:
+        path: ends in .npz; its folder is made.
+        variables: of Keras or TensorFlow.
+        record: plain JSON.
+
+    Raises:
+        FloatingPointError: a value is not finite; what was there stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial, zipfile.ZipFile(partial, "w") as file:
+        file.writestr("record.json", json.dumps(record))
+        for number, variable in enumerate(variables):
+            values = np.asarray(variable)
+            if not np.isfinite(values).all():
+                raise FloatingPointError(
+                    f"{variable.name} holds values that are not finite: lower learning_rate, or momentum, or raise the "
+                    "batch size"
+                )
+            with file.open(f"{number}.npy", "w", force_zip64=True) as part:
+                np.lib.format.write_array(part, values, allow_pickle=False)
+
+
+def read_record(path: Path) -> dict:
+    """What `write` noted beside the variables.
+
+    Raises:
+        OSError, ValueError, KeyError, zipfile.BadZipFile: the file is no checkpoint.
+    """
+    with zipfile.ZipFile(path) as file:
+        return json.loads(file.read("record.json"))
+
+
+def read_into(path: Path, variables) -> None:
+    """Give variables the values that `write` wrote of them, in the same order."""
+    with np.load(path, allow_pickle=False) as file:
+        for number, variable in enumerate(variables):
+            variable.assign(file[str(number)])
+
+
+def made_with(model, settings: dict, sessions, validation) -> dict:
+    """What a training follows from: it may go on from a checkpoint only where all of this is the same.
+
+    Args:
+        model: a GRU4Rec whose weights that do not train (plays, features) are set.
+        settings: plain values, of `compile` and `fit`.
+        sessions: `Sessions` trained on.
+        validation: `Sessions` validated on, or None.
+
+    Returns:
+        Plain JSON: settings by name, checksums of the data and of the library's code.
+    """
+    source = Path(inspect.getfile(type(model)))
+    code = [path.read_bytes() for path in (source, *library_files(source))]
+    record = model.get_config() | settings | {"keras": keras.__version__, "tensorflow": tf.__version__}
+    del record["name"]  # Keras counts the models of a process in it
+    record |= {
+        "sessions": _checksum(sessions.items, sessions.offsets),
+        "validation": None if validation is None else _checksum(validation.items, validation.offsets),
+        "features": _checksum(*(np.asarray(weight) for weight in model.non_trainable_variables)),
+        "the library's code": _checksum(*code),
+    }
+    return json.loads(json.dumps(record, default=str))
+
+
+def _checksum(*parts) -> str:
+    found = hashlib.sha256()
+    for part in parts:
+        data = memoryview(np.ascontiguousarray(part)) if isinstance(part, np.ndarray) else part
+        found.update(f"{len(part)} ".encode())
+        found.update(data)
+    return found.hexdigest()
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Writes a checkpoint at the end of an epoch, and within it whenever so many seconds have passed.
+
+    It comes behind all other callbacks: what they change is in it (learning rate, `stop_training`), but not what they
+    remember themselves.
+
+    Args:
+        path: the .npz file.
+        epoch: the `Epoch` of this fit.
+        history: its `keras.callbacks.History`.
+        variables: all that training changes.
+        loss: variables of the running loss, which Keras sets to zero when an epoch begins.
+        made_with: of `made_with`.
+        seconds: between two checkpoints within an epoch; 0 writes one after every stretch.
+    """
+
+    def __init__(self, path: Path, epoch, history, variables, loss, made_with: dict, seconds: float):
+        super().__init__()
+        self.path, self.epoch, self.history = Path(path), epoch, history
+        self.variables, self.loss, self.made_with, self.seconds = variables, loss, made_with, seconds
+        self._running_loss = None
+        self._written = time.perf_counter()
+
+    def restore(self, initial_epoch: int, epochs: int) -> int:
+        """Go back to the checkpoint if there is one of this training; say so if there is one of another.
+
+        Args:
+            initial_epoch: where to begin without one.
+            epochs: where to end.
+
+        Returns:
+            The epoch to begin with; `epochs` where training had been stopped early.
+        """
+        if not self.path.exists():
+            return initial_epoch
+        try:
+            record = read_record(self.path)
+            known = record["made_with"]
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            print(f"{self.path} cannot be read: training starts anew", flush=True)
+            return initial_epoch
+        differ = [name for name in known | self.made_with if known.get(name) != self.made_with.get(name)]
+        if differ:
+            print(f"{self.path} is of another training ({', '.join(differ)}): training starts anew", flush=True)
+            return initial_epoch
+        read_into(self.path, [*self.variables, *self.loss])
+        self._running_loss = [np.array(value) for value in self.loss]
+        self.history.history, self._epochs = record["history"], record["epochs"]
+        self.epoch.resume(record["stretches"], record["seconds"], record["elapsed"])
+        print(f"going on from {self.path}: epoch {record['epoch'] + 1}, step {record['step']:,}", flush=True)
+        return epochs if record["stopped"] else record["epoch"]
+
+    def on_train_begin(self, logs=None):
+        """Keras' call, behind that of the history, which forgets its epochs there."""
+        if self._running_loss is not None:
+            self.history.epoch = self._epochs
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Keras' call: the running loss of an epoch that goes on."""
+        if self._running_loss is not None:
+            for variable, value in zip(self.loss, self._running_loss, strict=True):
+                variable.assign(value)
+            self._running_loss = None
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Keras' call, after a stretch of mini-batches."""
+        if time.perf_counter() - self._written >= self.seconds:
+            self._write(self.epoch.epoch, batch + 1, self.epoch.seconds)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Keras' call."""
+        self._write(epoch + 1, 0, 0.0)
+
+    def _write(self, epoch: int, stretches: int, seconds: float):
+        record = {"made_with": self.made_with, "epoch": epoch, "stretches": stretches, "seconds": seconds}
+        record |= {"step": int(self.model.optimizer.iterations), "stopped": bool(self.model.stop_training)}
+        record |= {"history": self.history.history, "epochs": self.history.epoch, "elapsed": self.epoch.elapsed}
+        write(self.path, [*self.variables, *self.loss], record)
+        self._written = time.perf_counter()
+
+
+class EarlyStopping(keras.callbacks.Callback):
+    """Ends training when a score has not risen for some epochs, derived from the history alone.
+
+    Keras' own keeps its count and the best weights in memory, where an interruption loses them.
+
+    Args:
+        monitor: the score, higher is better.
+        patience: epochs without a better one.
+        best: a .npz file for the weights of the best epoch, which come back at the end; None leaves the last ones.
+    """
+
+    def __init__(self, monitor: str, patience: int, best: Path | None = None):
+        super().__init__()
+        self.monitor, self.patience, self.best = monitor, patience, best
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Keras' call, before that of the history."""
+        scores = [*self.model.history.history.get(self.monitor, []), logs[self.monitor]]
+        since = len(scores) - 1 - int(np.argmax(scores))
+        if since == 0 and self.best:
+            write(self.best, self.model.trainable_variables, {"epoch": epoch})
+        self.model.stop_training |= since >= self.patience
+
+    def on_train_end(self, logs=None):
+        """Keras' call."""
+        if self.best:
+            read_into(self.best, self.model.trainable_variables)
