@@ -117,7 +117,7 @@ class Checkpoint(keras.callbacks.Callback):
         super().__init__()
         self.path, self.epoch, self.history = Path(path), epoch, history
         self.variables, self.loss, self.made_with, self.seconds = variables, loss, made_with, seconds
-        self._running_loss = None
+        self._running_loss, self._epochs = None, []
         self._written = time.perf_counter()
 
     def restore(self, initial_epoch: int, epochs: int) -> int:
@@ -143,7 +143,8 @@ class Checkpoint(keras.callbacks.Callback):
             print(f"{self.path} is of another training ({', '.join(differ)}): training starts anew", flush=True)
             return initial_epoch
         read_into(self.path, [*self.variables, *self.loss])
-        self._running_loss = [np.array(value) for value in self.loss]
+        if record["stretches"]:
+            self._running_loss = [np.array(value) for value in self.loss]
         self.history.history, self._epochs = record["history"], record["epochs"]
         self.epoch.resume(record["stretches"], record["seconds"], record["elapsed"])
         print(f"going on from {self.path}: epoch {record['epoch'] + 1}, step {record['step']:,}", flush=True)
@@ -151,8 +152,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Keras' call, behind that of the history, which forgets its epochs there."""
-        if self._running_loss is not None:
-            self.history.epoch = self._epochs
+        self.history.epoch = self._epochs
 
     def on_epoch_begin(self, epoch, logs=None):
         """Keras' call: the running loss of an epoch that goes on."""

@@ -154,6 +154,17 @@ def test_save_writes_what_the_study_reads(trained, tmp_path):
     np.testing.assert_array_equal(loaded.scorer.table, result.model.scorer.table)
 
 
+def test_checkpoints_go_when_the_run_is_saved_and_when_it_diverges(trained, tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "search.npz").touch()
+    experiment.save(tmp_path, *trained, RANKS)
+    assert not (tmp_path / "checkpoints").exists()
+    data = prepared(grammar(40, 1), grammar(8, 2))
+    with pytest.raises(FloatingPointError, match="lower learning_rate"):
+        experiment.train(a_run(learning_rate=1e38), data, folder=tmp_path / "diverged")
+    assert not list((tmp_path / "diverged").rglob("*"))
+
+
 def test_an_interrupted_save_leaves_no_half_file_and_no_ranks(trained, tmp_path, monkeypatch):
     def half(self, path):
         path.write_bytes(b"half a model")

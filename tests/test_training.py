@@ -113,6 +113,74 @@ def test_empty_data_changes_nothing():
         assert np.array_equal(before, after) == (place != plays)
 
 
+class Seeded:
+    seed = 4
+
+
+@pytest.mark.parametrize("steps", [1, 3, 4, 7, 20])
+def test_epochs_of_so_many_steps_are_the_passes_in_a_row(steps):
+    def epochs_of(steps):
+        return epoch.Epoch(Seeded, SESSIONS, 2, True, steps, None, 1, 0)
+
+    passes = [epochs_of(None)._of_epoch(number)[0] for number in range(25)]
+    row = {
+        name: np.concatenate([getattr(one, name) for one in passes]) for name in ("input", "target", "reset", "valid")
+    }
+    ends = np.cumsum([len(one) for one in passes])
+    going, fresh = epochs_of(steps), epochs_of(steps)
+    for number in (0, 1, 2, 4):
+        found, share = going._of_epoch(number)
+        for name, values in row.items():
+            np.testing.assert_array_equal(getattr(found, name), values[number * steps : (number + 1) * steps])
+        last = (number + 1) * steps
+        whole = int(np.searchsorted(ends, last))
+        began = ends[whole - 1] if whole else 0
+        assert share == pytest.approx(whole + (last - began) / len(passes[whole]))
+    again, share_again = fresh._of_epoch(4)  # straight away, as after an interruption
+    np.testing.assert_array_equal(again.event, found.event)
+    assert share_again == share
+
+
+def test_validation_comes_every_so_many_steps_and_the_history_tells_them(monkeypatch, capsys):
+    monkeypatch.setattr(GRU4Rec, "evaluate", lambda self, sessions: {"recall_at_20": 0.5, "mrr_at_20": 0.25})
+    history = made().fit(SESSIONS, 3, 2, validation_data=SESSIONS, steps_per_epoch=2, shuffle=False).history
+    # Lanes [0 1 2 5] and [3 1], [1 4], [2 5 0], then [5 5]: a pass of four mini-batches.
+    assert history["step"] == [2, 4, 6]
+    assert history["passes"] == [0.5, 1.0, 1.5]
+    assert history["val_recall_at_20"] == [0.5] * 3
+    assert capsys.readouterr().out.splitlines()[1].startswith("epoch 2/3  step 4  passes 1.00  loss ")
+
+
+def test_a_whole_model_is_kept_and_the_learning_rate_follows_its_callbacks(tmp_path, monkeypatch):
+    monkeypatch.setattr(GRU4Rec, "evaluate", lambda self, sessions: {"recall_at_20": 0.5, "mrr_at_20": 0.25})
+    model = made(learning_rate=0.4)
+    callbacks = [
+        keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate if epoch else 0.2),
+        keras.callbacks.ReduceLROnPlateau("val_recall_at_20", mode="max", factor=0.5, patience=1),
+        keras.callbacks.ModelCheckpoint(str(tmp_path / "{epoch}.keras")),
+    ]
+    history = model.fit(SESSIONS, 3, 2, validation_data=SESSIONS, callbacks=callbacks, verbose=0).history
+    np.testing.assert_allclose(history["learning_rate"], [0.2, 0.2, 0.1])
+    np.testing.assert_allclose(float(model.optimizer.learning_rate), 0.05)
+    loaded = keras.saving.load_model(tmp_path / "3.keras")
+    assert same(loaded, model)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1.keras", "2.keras", "3.keras"]
+
+
+def test_tensorboard_writes_its_events(tmp_path):
+    pytest.importorskip("tensorboard", reason="the package tensorboard is not installed")
+    made().fit(SESSIONS, 1, 2, callbacks=[keras.callbacks.TensorBoard(str(tmp_path))], verbose=0)
+    assert list(tmp_path.rglob("events.out.tfevents.*"))
+
+
+def test_a_loss_that_is_not_finite_ends_its_stretch_and_leaves_no_checkpoint(tmp_path):
+    model = made(learning_rate=1e38)
+    with pytest.raises(FloatingPointError, match="learning_rate"):
+        model.fit(SESSIONS, 20, 2, verbose=0, steps_per_epoch=40, checkpoint=tmp_path / "c.npz")
+    assert int(model.optimizer.iterations) < 10, "the 40 mini-batches of the stretch were not all made"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_diverging_training_stops_and_says_what_to_change():
     with pytest.raises(FloatingPointError, match=r"epoch 1, step [2-9]: lower learning_rate \(now 1e\+38\)"):
         made(learning_rate=1e38).fit(SESSIONS, 2, 2, verbose=0)
