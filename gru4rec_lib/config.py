@@ -46,7 +46,7 @@ INPUT_FORMS = ("one_hot", "embedding", "shared", "content", "content_mlp", "hybr
 OUTPUT_FORMS = ("ids", "content", "hybrid")
 FORMS_WITH_CONTENT = {"content", "content_mlp", "hybrid_concat", "hybrid_gate", "hybrid"}
 LOSSES = ("cross_entropy", "bpr", "bpr_max", "top1", "top1_max")
-BASELINES = ("most_popular", "sequential_rules")
+BASELINES = ("most_popular", "sequential_rules", "same_artist", "content_knn")
 PROTOCOLS = ("known", "open")
 
 InputForm = Literal[INPUT_FORMS]
@@ -203,7 +203,7 @@ class Study(Strict):
     training: Training = Training()
     losses: dict[Loss, dict] = Field(default_factory=dict)
     models: Annotated[tuple[Models, ...], Some]
-    baselines: Annotated[tuple[Baseline, ...], Some] = BASELINES
+    baselines: Annotated[tuple[Baseline, ...], Some] = ("most_popular", "sequential_rules")
     evaluation: Evaluation = Evaluation()
 
     @property
@@ -253,6 +253,15 @@ class Study(Strict):
         forms = {form for m in self.models for form in (*m.input_form, *m.output_form)}
         if events and not self.data.item_table and forms & FORMS_WITH_CONTENT:
             raise ValueError("a form with content needs features; describe them in `data.item_table`")
+        return self
+
+    @model_validator(mode="after")
+    def _baselines_find_their_features(self):
+        table = self.data.item_table if isinstance(self.data, EventData) else None
+        if "same_artist" in self.baselines and not (table and table.categorical):
+            raise ValueError("baseline `same_artist` needs a `categorical` column in `data.item_table`")
+        if "content_knn" in self.baselines and isinstance(self.data, EventData) and not table:
+            raise ValueError("baseline `content_knn` needs features; describe them in `data.item_table`")
         return self
 
     @model_validator(mode="after")

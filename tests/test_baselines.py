@@ -2,16 +2,18 @@
 
 from collections import Counter, defaultdict
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import sparse
 
-from gru4rec_lib.baselines import BASELINES, MostPopular, SequentialRules, last_known, sparse_ranks
-from gru4rec_lib.config import BASELINES as NAMES
+from gru4rec_lib.baselines import BASELINES
+from gru4rec_lib.features import Features
+from gru4rec_lib.popular import MostPopular
 from gru4rec_lib.ranking import rank_table
+from gru4rec_lib.rules import SequentialRules
 from gru4rec_lib.sessions import Sessions
 
 ITEMS, CANDIDATES = 5, 7  # 5 and 6 are candidates that training never saw, -1 is no candidate
@@ -110,41 +112,18 @@ def test_sums_that_differ_in_their_last_bit_alone_tie():
     assert model.rank(Sessions.from_lists([[0, 1], [0, 2], [0, 3]]), CANDIDATES).tolist() == [3, 3, 1]
 
 
-@given(st.data(), st.integers(1, 4), st.integers(1, 6))
-def test_sparse_ranks_are_dense_ranks(data, n_rows, n_items):
-    values = st.sampled_from([0.0, 0.0, 1 / 3, 0.5, 1.0, 2.5])
-    row = st.lists(values, min_size=n_items, max_size=n_items)
-    dense = np.array(data.draw(st.lists(row, min_size=n_rows, max_size=n_rows)))
-    asked = data.draw(st.lists(st.tuples(st.integers(0, n_rows - 1), st.integers(0, n_items - 1))))
-    rows, targets = np.array(asked, np.int32).reshape(-1, 2).T
-    scores = sparse.csr_array(dense)
-    scores.data[::3] = 0  # zeros that are stored are zeros all the same
-    dense = scores.toarray()
-    found = sparse_ranks(scores, rows, targets)
-    assert found.dtype == np.int32
-    assert found.tolist() == [int((dense[row] >= dense[row, target]).sum()) for row, target in asked]
-
-
-@given(TEST)
-def test_last_known_is_the_naive_loop(test):
-    expected = [
-        next((item for item in reversed(items[:place]) if 0 <= item < ITEMS), -1)
-        for items in test
-        for place in range(len(items))
-    ]
-    assert last_known(Sessions.from_lists(test), ITEMS).tolist() == expected
-
-
 @pytest.mark.parametrize("name", BASELINES)
 def test_contract(name):
+    features = Features(
+        np.zeros((CANDIDATES, 0), np.float32), {"artist": np.zeros((CANDIDATES, 1), int)}, {"artist": 1}
+    )
+    prepared = SimpleNamespace(features=features)
     nothing = Sessions.from_lists([])
-    model = BASELINES[name]()
+    model = BASELINES[name](prepared)
     assert model.fit(Sessions.from_lists([[0, 1], [2, 0]]), ITEMS) is model
     assert model.rank(nothing, CANDIDATES).tolist() == []
-    assert model.rank(Sessions.from_lists([[0], [], [1]]), CANDIDATES).tolist() == []
-    untrained = BASELINES[name]().fit(nothing, ITEMS)
-    assert untrained.rank(Sessions.from_lists([[0, 1], [0, 6]]), CANDIDATES).tolist() == [ITEMS, CANDIDATES + 1]
-
-
-def test_the_config_knows_every_baseline():
-    assert set(NAMES) == set(BASELINES)
+    alone = model.rank(Sessions.from_lists([[0], [], [1]]), CANDIDATES)
+    assert (alone.dtype, alone.tolist()) == (np.int32, [])
+    untrained = BASELINES[name](prepared).fit(nothing, ITEMS)
+    ranks = untrained.rank(Sessions.from_lists([[0, 1], [0, 6], [0, -1]]), CANDIDATES)
+    assert (ranks.dtype, ranks.tolist()) == (np.int32, [ITEMS, CANDIDATES + 1, CANDIDATES + 1])

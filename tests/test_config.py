@@ -207,6 +207,18 @@ def test_a_split_by_time_needs_times(load):
             load(split, base)
 
 
+def test_a_content_baseline_needs_its_features(load):
+    ids = EVENTS | {"models": [BLOCK]}
+    both = {"baselines": ["content_knn", "same_artist"]}
+    assert load(both).baselines == ("content_knn", "same_artist")
+    assert load({"baselines": ["content_knn"]}, TWIN).baselines == ("content_knn",)
+    for changes, base in ((both, TWIN), (both | {"data.item_table.categorical": []}, EVENTS)):
+        with pytest.raises(config.ConfigError, match="`same_artist` needs a `categorical` column"):
+            load(changes, base)
+    with pytest.raises(config.ConfigError, match="`content_knn` needs features"):
+        load({"baselines": ["content_knn"], "data.item_table": None}, ids)
+
+
 def test_every_fault_of_a_file_is_told(load):
     with pytest.raises(config.ConfigError) as caught:
         load({"title": DELETE, "split.colour": 1})

@@ -1,0 +1,94 @@
+"""What was heard before each target, for models that look it up; and ranks in sparse rows of scores."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+from gru4rec_lib.sessions import Sessions
+
+
+def last_heard(sessions: Sessions, usable: np.ndarray) -> np.ndarray:
+    """For every event, the last usable track before it in its session.
+
+    Args:
+        sessions: over the item index.
+        usable: bool [events], such as `sessions.known(n_items)`.
+
+    Returns:
+        int32 [events], -1 where there is none.
+
+    >>> sessions = Sessions.from_lists([[7, 1, 9, 2], [0, 1]])
+    >>> last_heard(sessions, sessions.known(n_items=5)).tolist()
+    [-1, -1, 1, 1, -1, 0]
+    """
+    latest = np.maximum.accumulate(np.where(usable, np.arange(len(usable)), -1))
+    before = np.concatenate([[-1], latest])[:-1]
+    first = sessions.offsets[sessions.session_of_event]
+    return np.where(before >= first, sessions.items[before], -1)
+
+
+def heard_before(sessions: Sessions, targets: np.ndarray, usable: np.ndarray) -> tuple[np.ndarray, ...]:
+    """For every target, all usable events before it in its session.
+
+    Args:
+        sessions: over the item index.
+        targets: bool [events], the q targets.
+        usable: bool [events].
+
+    Returns:
+        target (int [n], 0..q-1, rising), item (int32 [n]) and back (int [n]: 1 for the usable event heard last, 2 for
+        the one before it, and so on).
+
+    >>> sessions = Sessions.from_lists([[7, 1, 9, 2], [0, 1]])
+    >>> [part.tolist() for part in heard_before(sessions, sessions.is_target, sessions.known(n_items=8))]
+    [[0, 1, 1, 2, 2, 3], [7, 7, 1, 7, 1, 0], [1, 2, 1, 2, 1, 1]]
+    """
+    events = np.flatnonzero(targets)
+    so_far = np.concatenate([[0], np.cumsum(usable)])
+    begin, end = so_far[sessions.offsets[sessions.session_of_event[events]]], so_far[events]
+    target, where = ranges(begin, end)
+    return target, sessions.items[usable][where], end[target] - where
+
+
+def ranges(begin: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All numbers from begin to end - 1 of many ranges, one range behind the other.
+
+    Args:
+        begin: int [ranges], first numbers.
+        end: int [ranges], behind the last numbers.
+
+    Returns:
+        int [n], the range of each number, and int [n], the number.
+
+    >>> [part.tolist() for part in ranges(np.array([5, 0, 7]), np.array([7, 0, 8]))]
+    [[0, 0, 2], [5, 6, 7]]
+    """
+    lengths = end - begin
+    which = np.repeat(np.arange(len(lengths)), lengths)
+    return which, np.arange(len(which)) + (begin - np.cumsum(lengths) + lengths)[which]
+
+
+def sparse_ranks(scores: sparse.csr_array, rows: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Ranks in rows of a sparse score matrix, absent scores being 0; a tie counts against the model.
+
+    Args:
+        scores: float64 [rows, items], no entry below 0.
+        rows: int [n].
+        targets: int [n].
+
+    Returns:
+        int32 [n]: the number of items that score at least as high as the target, itself included.
+    """
+    if not len(rows):
+        return np.zeros(0, np.int32)  # SciPy's result for no index at all is of another kind
+    scores = scores.tocsr()
+    # Sums of the same numbers in another order differ in their last bits and are meant to tie. Level 0 is score 0.
+    with np.errstate(divide="ignore"):
+        _, level = np.unique(np.r_[-np.inf, np.round(np.log(scores.data), 9)], return_inverse=True)
+    level, width = level[1:], level.max() + 1
+    key = np.sort(np.repeat(np.arange(scores.shape[0]), np.diff(scores.indptr)) * width + level)
+    levels = sparse.csr_array((level, scores.indices, scores.indptr), shape=scores.shape)
+    own = levels[rows, targets]
+    at_least = scores.indptr[rows + 1] - np.searchsorted(key, rows * width + own)
+    return np.where(own > 0, at_least, scores.shape[1]).astype(np.int32)
