@@ -11,15 +11,22 @@ import pandas as pd
 from gru4rec_lib import evaluation
 from gru4rec_lib.content_knn import ContentKNN, SameArtist
 from gru4rec_lib.metrics import scores
-from gru4rec_lib.popular import MostPopular
+from gru4rec_lib.neighbours import SKNN, STAN, VSKNN
+from gru4rec_lib.popular import MostPopular, SessionPopular
 from gru4rec_lib.prepare import Prepared
-from gru4rec_lib.rules import SequentialRules
+from gru4rec_lib.rules import ItemKNN, SequentialRules
 from gru4rec_lib.workspace import Workspace
 
 # What a baseline needs beside the sessions it takes from the arrays; the rest comes with `fit`.
 BASELINES = {
     "most_popular": lambda prepared: MostPopular(),
+    "session_popular": lambda prepared: SessionPopular(),
+    "item_knn": lambda prepared: ItemKNN(),
+    "markov": lambda prepared: SequentialRules(steps=1),
     "sequential_rules": lambda prepared: SequentialRules(),
+    "sknn": lambda prepared: SKNN(prepared.ends),
+    "v_sknn": lambda prepared: VSKNN(prepared.ends),
+    "stan": lambda prepared: STAN(prepared.ends),
     "same_artist": lambda prepared: SameArtist(prepared.features),
     "content_knn": lambda prepared: ContentKNN(prepared.features),
 }

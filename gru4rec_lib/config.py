@@ -46,7 +46,18 @@ INPUT_FORMS = ("one_hot", "embedding", "shared", "content", "content_mlp", "hybr
 OUTPUT_FORMS = ("ids", "content", "hybrid")
 FORMS_WITH_CONTENT = {"content", "content_mlp", "hybrid_concat", "hybrid_gate", "hybrid"}
 LOSSES = ("cross_entropy", "bpr", "bpr_max", "top1", "top1_max")
-BASELINES = ("most_popular", "sequential_rules", "same_artist", "content_knn")
+BASELINES = (
+    "most_popular",
+    "session_popular",
+    "item_knn",
+    "markov",
+    "sequential_rules",
+    "sknn",
+    "v_sknn",
+    "stan",
+    "same_artist",
+    "content_knn",
+)
 PROTOCOLS = ("known", "open")
 
 InputForm = Literal[INPUT_FORMS]

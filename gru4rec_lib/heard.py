@@ -69,6 +69,22 @@ def ranges(begin: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return which, np.arange(len(which)) + (begin - np.cumsum(lengths) + lengths)[which]
 
 
+def place_in_group(groups: np.ndarray) -> np.ndarray:
+    """The place of each number in its run of equal numbers.
+
+    Args:
+        groups: int [n], 0 and more.
+
+    Returns:
+        int [n], 0 for the first of a run.
+
+    >>> place_in_group(np.array([4, 4, 4, 1, 7, 7])).tolist()
+    [0, 1, 2, 0, 0, 1]
+    """
+    first = np.flatnonzero(np.diff(groups, prepend=-1))
+    return np.arange(len(groups)) - np.repeat(first, np.diff(first, append=len(groups)))
+
+
 def sparse_ranks(scores: sparse.csr_array, rows: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Ranks in rows of a sparse score matrix, absent scores being 0; a tie counts against the model.
 

@@ -1,9 +1,10 @@
-"""Baselines by plays: the same list for everyone."""
+"""Baselines by plays, in all of training and in the session so far."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from gru4rec_lib.heard import heard_before
 from gru4rec_lib.ranking import popularity_ranks
 from gru4rec_lib.sessions import Sessions
 
@@ -29,4 +30,37 @@ class MostPopular:
         target, scored = sessions.items[wanted], sessions.known(self.n_items)[wanted]
         ranks = np.full(len(target), n_candidates + 1, np.int32)
         ranks[scored] = self.place[target[scored]]
+        return ranks
+
+
+class SessionPopular:
+    """Tracks by plays in the session so far, equal ones by plays in training (S-POP; arXiv 1511.06939, section 4.1)."""
+
+    def fit(self, train: Sessions, n_items: int) -> SessionPopular:
+        """Count plays.
+
+        Args:
+            train: training sessions, items 0..n_items-1.
+            n_items: training tracks.
+        """
+        self.popular = MostPopular().fit(train, n_items)
+        return self
+
+    def rank(self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None) -> np.ndarray:
+        """The rank of every chosen target; a target unseen in training is a miss."""
+        ranks = self.popular.rank(sessions, n_candidates, chosen)
+        wanted, known = sessions.targets(chosen), sessions.known(self.popular.n_items)
+        scored, plays, width = wanted & known, self.popular.plays, self.popular.n_items
+        target = sessions.items[scored]
+        query, heard, _ = heard_before(sessions, scored, known)
+        pair, times = np.unique(query * width + heard, return_counts=True)
+        query, heard = np.divmod(pair, width)
+        own = np.zeros(len(target), np.int64)
+        own[query[heard == target[query]]] = times[heard == target[query]]
+        # The rank by plays, corrected: a heard track passes the target by its times, and lags behind it by its times.
+        by_plays = plays[heard] >= plays[target][query]
+        at_least = (times > own[query]) | ((times == own[query]) & by_plays)
+        ahead = np.bincount(query[at_least], minlength=len(target))
+        unheard = self.popular.place[target] - np.bincount(query[by_plays], minlength=len(target))
+        ranks[scored[wanted]] = ahead + np.where(own > 0, 0, unheard)
         return ranks

@@ -37,6 +37,8 @@ class Prepared:
             in the order of test.items.
         features: of the candidates, or None.
         counts: sessions, events and items after every step.
+        ends: float64 [sessions of train_and_validation], the time of each one's last event in unix seconds; None where
+            the log tells no times.
     """
 
     items: pd.DataFrame
@@ -47,6 +49,7 @@ class Prepared:
     test_events: pd.DataFrame
     features: Features | None
     counts: pd.DataFrame
+    ends: np.ndarray | None = None
 
     @property
     def n_candidates(self) -> int:
@@ -79,6 +82,8 @@ class Prepared:
             getattr(self, name).to_parquet(folder / f"{name}.parquet")
         if self.features is not None:
             self.features.save(folder)
+        if self.ends is not None:
+            np.save(folder / "ends.npy", self.ends, allow_pickle=False)
         record = {"settings": made_with, "n_items": self.n_items, "has_features": self.features is not None}
         record["sha256"] = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in _files(folder)}
         with replacing(folder / "prepared.json") as path:
@@ -91,7 +96,8 @@ class Prepared:
         parts = {name: Sessions.load(folder, name) for name in ("train", "validation", "test")}
         frames = {name: pd.read_parquet(folder / f"{name}.parquet") for name in ("items", "test_events", "counts")}
         features = Features.load(folder) if record["has_features"] else None
-        return cls(n_items=record["n_items"], features=features, **parts, **frames)
+        ends = np.load(folder / "ends.npy", mmap_mode="r") if "ends.npy" in record["sha256"] else None
+        return cls(n_items=record["n_items"], features=features, ends=ends, **parts, **frames)
 
 
 def prepare(tables: Tables, split: Split, folder: Path) -> Prepared:
@@ -137,10 +143,11 @@ def prepare(tables: Tables, split: Split, folder: Path) -> Prepared:
     event_items = item_of_code[events["item"].cat.codes].astype(np.int32)
     everything = Sessions(event_items, np.append(starts, len(events)).astype(np.int64))
 
-    order = np.flatnonzero(in_training)
-    if "time" in events:
-        order = order[np.argsort(events["time"].to_numpy()[starts[order]], kind="stable")]
+    order, times = np.flatnonzero(in_training), events["time"].to_numpy(np.float64) if "time" in events else None
+    if times is not None:
+        order = order[np.argsort(times[starts[order]], kind="stable")]
     held_out = _validation_sessions(len(order), split)
+    ends = None if times is None else times[(starts + lengths - 1)[np.r_[order[~held_out], order[held_out]]]]
     train, validation = everything.take(order[~held_out]), everything.take(order[held_out])
     test_sessions = np.flatnonzero(is_test & (lengths > 1))
     test = everything.take(test_sessions)
@@ -151,7 +158,7 @@ def prepare(tables: Tables, split: Split, folder: Path) -> Prepared:
     log.add("test: sessions of one event dropped", test_events)
     seen = test.known(len(plays))
     log.add("test, protocol known: tracks unseen in training removed", test_events[seen])
-    result = Prepared(items, len(plays), train, validation, test, test_events, features, log.table)
+    result = Prepared(items, len(plays), train, validation, test, test_events, features, log.table, ends)
     for name, part in (("train", train), ("validation", validation), ("test", test)):
         if not part.is_target.any():
             raise DataError(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from gru4rec_lib.heard import last_heard, sparse_ranks
+from gru4rec_lib.heard import last_heard, place_in_group, sparse_ranks
 from gru4rec_lib.popular import MostPopular
 from gru4rec_lib.sessions import Sessions
+
+ITEMS = 2048  # whose pairs are counted together, for all pairs at once would not fit into memory
 
 
 class SequentialRules:
@@ -44,9 +46,76 @@ class SequentialRules:
 
     def rank(self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None) -> np.ndarray:
         """The rank of every chosen target by the rules of the last known track before it."""
-        ranks = self.popular.rank(sessions, n_candidates, chosen)
-        wanted = sessions.targets(chosen)
-        target, last = sessions.items[wanted], last_heard(sessions, sessions.known(self.n_items))[wanted]
-        by_rule = (last >= 0) & sessions.known(self.n_items)[wanted]
-        ranks[by_rule] = sparse_ranks(self.rules, last[by_rule], target[by_rule])
-        return ranks
+        return ranks_after_last(self.rules, self.popular, sessions, n_candidates, chosen)
+
+
+class ItemKNN:
+    """Tracks by how often they share a session with the track heard last (item-to-item; arXiv 1511.06939, section 4.1).
+
+    The similarity of j to i is the plays of i in sessions that hold j, divided by
+    (plays of i + shrink)^alpha (plays of j + shrink)^(1 - alpha); the most similar tracks alone count, equal ones by
+    plays. All others score 0 and so share the last rank. Before the first known track, tracks are ranked by plays.
+
+    Args:
+        neighbours: similar tracks kept for each track.
+        shrink: lambda, in plays; holds down what was heard together by chance.
+        alpha: 0.5 is the cosine, 1 the confidence of a rule.
+    """
+
+    def __init__(self, neighbours: int = 100, shrink: float = 20, alpha: float = 0.5):
+        self.neighbours, self.shrink, self.alpha = neighbours, shrink, alpha
+
+    def fit(self, train: Sessions, n_items: int) -> ItemKNN:
+        """Count what shares a session.
+
+        Args:
+            train: training sessions, items 0..n_items-1.
+            n_items: training tracks.
+        """
+        self.n_items = n_items
+        self.popular = MostPopular().fit(train, n_items)
+        shape = (len(train), n_items)
+        plays = sparse.coo_array(
+            (np.ones(len(train.items)), (train.session_of_event, train.items)), shape=shape
+        ).tocsr()
+        held = plays.sign()
+        support = self.popular.plays + self.shrink
+        parts = [sparse.csr_array((0, n_items))]
+        for first in range(0, n_items, ITEMS):
+            pairs = (plays[:, first : first + ITEMS].T @ held).tocoo()
+            of, other = pairs.coords
+            value = pairs.data / (support[first + of] ** self.alpha * support[other] ** (1 - self.alpha))
+            value[first + of == other] = 0
+            # Tracks are numbered by falling plays. Rounded, for equal values must not be told apart by their last bits.
+            order = np.lexsort((other, -np.round(value, 12), of))
+            kept = order[place_in_group(of[order]) < self.neighbours]
+            parts.append(sparse.coo_array((value[kept], (of[kept], other[kept])), shape=pairs.shape).tocsr())
+        self.similarity = sparse.vstack(parts, format="csr")
+        return self
+
+    def rank(self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None) -> np.ndarray:
+        """The rank of every chosen target by its similarity to the last known track before it."""
+        return ranks_after_last(self.similarity, self.popular, sessions, n_candidates, chosen)
+
+
+def ranks_after_last(
+    scores: sparse.csr_array, popular: MostPopular, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None
+) -> np.ndarray:
+    """The rank of every chosen target by the scores that belong to the last known track before it.
+
+    Args:
+        scores: float64 [items, items], a row for each track heard last.
+        popular: ranks targets that have no known track before them.
+        sessions: over the item index.
+        n_candidates: what is counted behind is a miss.
+        chosen: bool [events], which targets; all when None.
+
+    Returns:
+        int32 [chosen targets].
+    """
+    ranks = popular.rank(sessions, n_candidates, chosen)
+    wanted, known = sessions.targets(chosen), sessions.known(popular.n_items)
+    target, last = sessions.items[wanted], last_heard(sessions, known)[wanted]
+    scored = (last >= 0) & known[wanted]
+    ranks[scored] = sparse_ranks(scores, last[scored], target[scored])
+    return ranks

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gru4rec_lib import rules
 from gru4rec_lib.baselines import BASELINES
 from gru4rec_lib.features import Features
-from gru4rec_lib.popular import MostPopular
+from gru4rec_lib.popular import MostPopular, SessionPopular
 from gru4rec_lib.ranking import rank_table
-from gru4rec_lib.rules import SequentialRules
+from gru4rec_lib.rules import ItemKNN, SequentialRules
 from gru4rec_lib.sessions import Sessions
 
 ITEMS, CANDIDATES = 5, 7  # 5 and 6 are candidates that training never saw, -1 is no candidate
@@ -50,6 +51,40 @@ def naive_rules(train, steps):
     return rank
 
 
+def naive_session_popular(train):
+    plays = Counter(item for items in train for item in items)
+
+    def rank(heard, target, n_candidates):
+        if not 0 <= target < ITEMS:
+            return n_candidates + 1
+        scores = [(heard.count(item), plays[item]) for item in range(ITEMS)]
+        return sum(score >= scores[target] for score in scores)
+
+    return rank
+
+
+def naive_item_knn(train, neighbours, alpha):
+    plays = Counter(item for items in train for item in items)
+    similar = {}
+    for one in range(ITEMS):
+        values = {}
+        for other in set(range(ITEMS)) - {one}:
+            together = sum(items.count(one) for items in train if other in items)
+            values[other] = round(together / ((plays[one] + 20) ** alpha * (plays[other] + 20) ** (1 - alpha)), 12)
+        best = sorted((-value, other) for other, value in values.items())[:neighbours]
+        similar[one] = {other: -value for value, other in best}
+    popular = naive_popular(train)
+
+    def rank(heard, target, n_candidates):
+        known = [item for item in heard if 0 <= item < ITEMS]
+        if not known or not 0 <= target < ITEMS:
+            return popular(heard, target, n_candidates)
+        scores = [similar[known[-1]].get(item, 0) for item in range(ITEMS)]
+        return sum(score >= scores[target] for score in scores)
+
+    return rank
+
+
 def naive_table(rank, test):
     """(protocol, rank) of every target: `known` without the events that training never saw, then `open`."""
     seen = [[item for item in items if 0 <= item < ITEMS] for items in test]
@@ -79,6 +114,21 @@ def test_sequential_rules_are_the_naive_loop(train, test, steps):
     assert table(model, test) == naive_table(naive_rules(train, steps), test)
 
 
+@given(TRAIN, TEST)
+def test_session_popular_is_the_naive_loop(train, test):
+    model = SessionPopular().fit(Sessions.from_lists(train), ITEMS)
+    assert table(model, test) == naive_table(naive_session_popular(train), test)
+
+
+@settings(max_examples=60)
+@given(TRAIN, TEST, st.integers(1, 4), st.sampled_from([0.5, 1.0, 0.3]), st.sampled_from([2, 2048]))
+def test_item_knn_is_the_naive_loop(train, test, neighbours, alpha, block):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rules, "ITEMS", block)
+        model = ItemKNN(neighbours, alpha=alpha).fit(Sessions.from_lists(train), ITEMS)
+    assert table(model, test) == naive_table(naive_item_knn(train, neighbours, alpha), test)
+
+
 def test_most_popular_by_hand():
     # Plays 3, 1, 1, 0, 0.
     model = MostPopular().fit(Sessions.from_lists([[0, 1, 0], [0, 2]]), ITEMS)
@@ -96,6 +146,28 @@ def test_sequential_rules_by_hand():
     # Without a rule: last among the training tracks; unseen: a miss; an unseen input is passed over.
     assert ranks.tolist() == [1, 2, 5, 8, 8, 2, 2, 1, 5]
     assert ranks.dtype == np.int32
+
+
+def test_session_popular_by_hand():
+    # Plays 3, 2, 1, 1, 0. After 4, 3, 4: 4 was heard twice, 3 once, then 0, 1, 2.
+    model = SessionPopular().fit(Sessions.from_lists([[0, 1, 0], [0, 1, 2, 3]]), ITEMS)
+    lists = [[4, 3, 4, target] for target in (4, 3, 0, 1, 2, 6)]
+    ranks = model.rank(Sessions.from_lists(lists), CANDIDATES)
+    assert ranks.reshape(6, 3)[:, 2].tolist() == [1, 2, 3, 4, 5, 8]
+    # 2 and 3 have one play each, in training and here, and so tie; unheard, they tie behind 0 and 1.
+    assert model.rank(Sessions.from_lists([[2, 3, 3]]), CANDIDATES).tolist() == [4, 2]
+
+
+def test_item_knn_by_hand():
+    # Plays 3, 2, 1, 1, 0. Track 0 was played twice in a session with 1, once with 2, and once with 3.
+    model = ItemKNN().fit(Sessions.from_lists([[0, 1, 0], [0, 2, 3], [1]]), ITEMS)
+    found = model.similarity.toarray()
+    assert found[0] == pytest.approx([0, 2 / (23 * 22) ** 0.5, 1 / (23 * 21) ** 0.5, 1 / (23 * 21) ** 0.5, 0])
+    assert found[1] == pytest.approx([1 / (23 * 22) ** 0.5, 0, 0, 0, 0])  # 1 itself was played once in that session
+    assert ItemKNN(neighbours=2).fit(Sessions.from_lists([[0, 1, 0], [0, 2, 3]]), ITEMS).similarity.toarray()[0, 3] == 0
+    assert ItemKNN(alpha=1).fit(Sessions.from_lists([[0, 1]]), ITEMS).similarity.toarray()[0, 1] == pytest.approx(
+        1 / 21
+    )
 
 
 def test_rules_reach_as_far_as_their_steps():
@@ -117,7 +189,7 @@ def test_contract(name):
     features = Features(
         np.zeros((CANDIDATES, 0), np.float32), {"artist": np.zeros((CANDIDATES, 1), int)}, {"artist": 1}
     )
-    prepared = SimpleNamespace(features=features)
+    prepared = SimpleNamespace(features=features, ends=None)
     nothing = Sessions.from_lists([])
     model = BASELINES[name](prepared)
     assert model.fit(Sessions.from_lists([[0, 1], [2, 0]]), ITEMS) is model

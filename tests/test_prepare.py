@@ -267,6 +267,21 @@ def test_the_same_input_gives_the_same_bytes_over_whatever_lay_there(tmp_path):
     assert prepare.Prepared.load(tmp_path / "one").features is None
 
 
+def test_the_ends_are_those_of_the_training_sessions_in_their_order(tmp_path):
+    starts = {"s1": 300, "s2": 100, "s3": 400, "s4": 200, "t": 500}
+    sessions = {"s1": "abc", "s2": "ab", "s3": "ca", "s4": "bbac", "t": "ab"}
+    split = Split(how="listed", test="test.csv", validation="random", validation_fraction=0.25, seed=3)
+    made = prepare.prepare(tables(sessions, starts), split, listed(tmp_path, "t"))
+    # The n-th event of a session is n hundredths of a second behind its start.
+    end = {"abc": 300.03, "ab": 100.02, "ca": 400.02, "bbac": 200.04}
+    assert made.ends.tolist() == [end[word] for word in tracks(made, "train_and_validation")]
+    made.save(tmp_path / "one", {})
+    assert prepare.Prepared.load(tmp_path / "one").ends.tolist() == made.ends.tolist()
+    timeless = prepare.prepare(tables(sessions), split, tmp_path)
+    timeless.save(tmp_path / "one", {})
+    assert timeless.ends is prepare.Prepared.load(tmp_path / "one").ends is None
+
+
 FILES = {"s1": "log_1.csv", "s2": "log_2.csv", "s3": "log_2.csv"}
 
 
