@@ -253,7 +253,8 @@ def killed_at(moment, folder, refit):
             os.kill(os.getpid(), signal.SIGKILL)
 
     def half(file, array, **options):
-        file.write(b"half")
+        if left == 1:
+            file.write(b"half")
         tick()
         write_array(file, array, **options)
 
@@ -281,7 +282,7 @@ def test_kill_9_at_any_moment_changes_no_byte(tmp_path, refit, monkeypatch):
     for owner, name in ((epoch, "TRAIN_STEPS"), (model_module, "RANK_LANES"), (model_module, "RANK_STEPS")):
         monkeypatch.setattr(owner, name, getattr(owner, name))  # brought back afterwards
     train_and_save(tmp_path / "whole", refit)
-    moments = np.random.default_rng(3 + refit).integers(30, 160, 3 if refit else 2)
+    moments = np.random.default_rng(3 + refit).integers(30, 160, 2 if refit else 1)
     root = Path(__file__).resolve().parents[1]
     for moment in moments:
         code = f"import pathlib, test_checkpoint as t; t.killed_at({moment}, pathlib.Path('k'), {refit})"

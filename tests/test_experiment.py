@@ -72,7 +72,7 @@ def test_it_learns_which_track_follows(capsys):
     assert 0 < trained.minutes < 5
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("embedding-cross_entropy-seed1 on ")
-    assert lines[1].startswith("about 0.8 GB: base 0.8, weights 0.0, ")
+    assert lines[1].startswith("about 1.0 GB: base 1.0, weights 0.0, ")
     assert len(lines) == 3 + len(trained.history) + trained.best_epoch
 
 
