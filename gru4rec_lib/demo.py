@@ -52,7 +52,7 @@ def need_runs(place: Workspace) -> None:
         folder = place.run_folder(run)
         if not (folder / "ranks.parquet").exists():
             print(f"no ranks in {folder}: training", flush=True)
-            trained = experiment.train(run, prepared)
+            trained = experiment.train(run, prepared, folder=place.run_folder(run))
             experiment.save(folder, run, trained, evaluation.rank(trained.model, prepared, place.study))
     for name in place.study.baselines:
         if not (place.baseline_folder(name) / "ranks.parquet").exists():
