@@ -267,10 +267,11 @@ def test_the_same_input_gives_the_same_bytes_over_whatever_lay_there(tmp_path):
     assert prepare.Prepared.load(tmp_path / "one").features is None
 
 
-def test_the_ends_are_those_of_the_training_sessions_in_their_order(tmp_path):
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_the_ends_are_those_of_the_training_sessions_in_their_order(tmp_path, seed):
     starts = {"s1": 300, "s2": 100, "s3": 400, "s4": 200, "t": 500}
     sessions = {"s1": "abc", "s2": "ab", "s3": "ca", "s4": "bbac", "t": "ab"}
-    split = Split(how="listed", test="test.csv", validation="random", validation_fraction=0.25, seed=3)
+    split = Split(how="listed", test="test.csv", validation="random", validation_fraction=0.25, seed=seed)
     made = prepare.prepare(tables(sessions, starts), split, listed(tmp_path, "t"))
     # The n-th event of a session is n hundredths of a second behind its start.
     end = {"abc": 300.03, "ab": 100.02, "ca": 400.02, "bbac": 200.04}
