@@ -33,7 +33,7 @@ first reached 0.5 was one reason, beside hits too rare, to let shelves hold trac
 | SOUND_SHARES | .25, .25, .15, .35 | the same of sound |
 | HEARD_SOUNDS | 6 | components of the 28 features that the ear follows: two thirds of their variance |
 | US_POPULARITY | 0.6 | us_popularity_estimate's correlation with popularity, as the real correlations leave room |
-| MEAN_PLAY_SCORE | 1.3 | mean normal score of popularity over plays, as mini has it; turns a published shift into a correlation |
+| MEAN_PLAY_SCORE | 1.3 | mean normal score of popularity over mini's plays; turns published shifts into correlations |
 | LIST_TRACKS, LISTS_PER_GENRE | 50, 4 | tracks of a list or shelf; playlists a genre, the k-th heard ~ 1/k |
 | HIT_LISTS | 0.5 * | share of editorial playlists that take from every genre |
 | FAVOURITES, FAVOURITE_TRACKS | 3, 0.6 | favourite artists of a collection, and their share of it |
@@ -44,7 +44,7 @@ first reached 0.5 was one reason, beside hits too rare, to let shelves hold trac
 | FROM_THE_TOP, LATEST_START | 0.6, 12 | chance to begin an ordered place at its first track; else up to this far down |
 | SHUFFLED | table | chance that a place is shuffled, by kind; sums to the real share of rows |
 | EAR | 5 | what sounding like any other track costs in pull at content_signal 1; chance has deviation 1.3 |
-| RESTLESS | 0.55 * | share of the variance of end reasons that is the session's own; dealt evenly over hours and contexts |
+| RESTLESS | 0.55 * | the session's own share of the variance of end reasons; dealt evenly over hours, contexts |
 | LEAP | 4 | most tracks passed over when play goes on after a stop |
 | SKIPS | table | skip flags for an end reason: read off 201 real rows, then solved for mini's totals |
 | PAUSES_AFTER_STOP | .35, .15 | short pauses and others after a stop; elsewhere solved for mini's totals |
