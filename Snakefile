@@ -96,7 +96,6 @@ if SIMULATES:
             " --sessions {params.sessions} --seed {params.seed} --dates {params.dates}"
             f" --content-signal {{params.signal}} --out {here(place.raw)} {TO_LOG}"
 
-
     rule the_twin:
         input:
             notebook("00_the_twin"),

@@ -228,6 +228,7 @@ def features(catalogue: Catalogue, tracks: np.ndarray, plays: np.ndarray, rng: n
     frame = pd.DataFrame(table)
     minor, minor_plays = ndtri([1 - FACTS["features"]["mode_major"], 1 - FACTS["play_shift"]["mode_major"]])
     pull = (minor - minor_plays) / MEAN_PLAY_SCORE
-    major = pull * popularity + (1 - pull**2) ** 0.5 * rng.standard_normal(len(tracks)) > minor
+    taste = rng.standard_normal(len(tracks))
+    major = (pull - plays @ taste / plays.sum() / played) * popularity + taste > minor
     frame.insert(frame.columns.get_loc("mechanism") + 1, "mode", np.where(major, "major", "minor"))
     return frame
