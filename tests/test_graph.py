@@ -16,7 +16,7 @@ from gru4rec_lib.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("Snakefile", "pyproject.toml", "config", "gru4rec_lib", "notebooks", "profiles")
-DRAWS = {"01_explore_sessions", "05_results"}
+DRAWS = {"00_the_twin", "01_explore_sessions", "05_results"}
 
 
 def copy_of_the_project(folder):
