@@ -168,6 +168,14 @@ def test_the_invariants_hold_for_any_seed(world, seed, n, signal):
     invariants(log, "session")
 
 
+def test_a_mixed_session_turns_premium_once(world, monkeypatch):
+    monkeypatch.setitem(FACTS["rows"], "premium_sessions", {"all_premium": 0, "all_free": 0, "mixed": 1})
+    sessions = listen(world, 200, np.random.default_rng(0)).groupby("session").premium
+    assert not sessions.first().any()
+    assert sessions.last().all()
+    assert sessions.is_monotonic_increasing.all()
+
+
 def test_a_seed_gives_the_same_bytes_and_another_seed_others(folder, tmp_path):
     for name, seed in (("again", 1), ("other", 2)):
         simulate(tmp_path / name, 300, seed, ("20180827", "20180715"))
