@@ -56,9 +56,9 @@ first reached 0.5 was one reason, beside hits too rare, to let shelves hold trac
 Known to be wrong: a log of another date plays the same catalogue by the same law, without new releases; a session's
 last row is not special.
 
-The full size is on paper only. 365,448 sessions take 75 seconds of one core and 1.1 GB of memory, so the real 125 million
-would take 7 hours and 60 GB of disk; memory follows the catalogue and not the sessions, and DAY_TRACKS would be lifted
-to the year's 3.6 million.
+The full size is on paper only. 365,448 sessions take 75 seconds of one core and 1.1 GB of memory, so the real 125
+million would take 7 hours and 60 GB of disk; memory follows the catalogue and not the sessions, and DAY_TRACKS would be
+lifted to the year's 3.6 million.
 """
 
 from __future__ import annotations
