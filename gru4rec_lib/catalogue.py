@@ -214,8 +214,7 @@ def features(catalogue: Catalogue, tracks: np.ndarray, plays: np.ndarray, rng: n
     scores = np.hstack([catalogue.sound[tracks], unheard]) @ directions.T
     # A few artists have most plays: what they happen to sound like is not what sets played tracks apart.
     chance, played = plays @ scores / plays.sum(), plays @ popularity / plays.sum()
-    reach = min(MEAN_PLAY_SCORE / played, 1)  # plays of a bigger study lie further out than mini's
-    scores += np.outer(popularity, reach * pull_of_popularity() - chance / played)
+    scores += np.outer(popularity, pull_of_popularity() - chance / played)
     scores = (scores - scores.mean(0)) / scores.std(0)
 
     table = {}
@@ -230,6 +229,6 @@ def features(catalogue: Catalogue, tracks: np.ndarray, plays: np.ndarray, rng: n
     minor, minor_plays = ndtri([1 - FACTS["features"]["mode_major"], 1 - FACTS["play_shift"]["mode_major"]])
     pull = (minor - minor_plays) / MEAN_PLAY_SCORE
     taste = rng.standard_normal(len(tracks))
-    major = (reach * pull - plays @ taste / plays.sum() / played) * popularity + taste > minor
+    major = (pull - plays @ taste / plays.sum() / played) * popularity + taste > minor
     frame.insert(frame.columns.get_loc("mechanism") + 1, "mode", np.where(major, "major", "minor"))
     return frame
