@@ -187,7 +187,7 @@ class Trainer(keras.Model):
             candidates = tf.concat([target, sampled], axis=0)
         lookups = [*self.item_input.lookups(ids), *self.scorer.lookups(candidates)]
         # `all` uses the tables whole: no copy of their rows, and a dense gradient.
-        whole = [self._all and rows is candidates for _, rows in lookups]
+        whole = [self._all and rows is candidates and table.shape[0] == self.n_items for table, rows in lookups]
         rows = [t.value if w else tf.gather(t.value, r) for (t, r), w in zip(lookups, whole, strict=True)]
         log_count = tf.gather(self._log_count, candidates) if self._logq else tf.zeros_like(candidates, tf.float32)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gru4rec_lib.backend import keras, ops
-from gru4rec_lib.layers import GRU, SeededLayer, zero_lanes
+from gru4rec_lib.layers import GRU, LSTM, SeededLayer, gather_rows, zero_lanes
 from gru4rec_lib.outputs import Scorer
 
 RNG = np.random.default_rng(5)
@@ -28,6 +28,33 @@ def test_gru_equals_keras(below):
     expected, _ = reference(x, hidden)
     found = layer(ops.convert_to_tensor(x if below else x @ kernel), ops.convert_to_tensor(hidden))
     np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("below", [None, 3])
+def test_lstm_equals_keras(below):
+    """Its state is the hidden state beside the memory; the forget gate's bias starts at 1, as Keras' does."""
+    units, width = 4, 3
+    layer = LSTM(units, below, seed=1, name="lstm")
+    layer.build()
+    reference = keras.layers.LSTMCell(units)
+    reference.build((None, width))
+    np.testing.assert_array_equal(layer.bias, reference.bias)
+    kernel, recurrent, bias = (RNG.normal(size=w.shape).astype(np.float32) for w in reference.weights)
+    reference.set_weights([kernel, recurrent, bias])
+    layer.recurrent_kernel.assign(recurrent)
+    layer.bias.assign(bias)
+    if below:
+        layer.kernel.assign(kernel)
+    x, state = RNG.normal(size=(5, width)).astype(np.float32), RNG.normal(size=(5, 2 * units)).astype(np.float32)
+    expected, memory = reference(x, [state[:, :units], state[:, units:]])[1]
+    found = layer(ops.convert_to_tensor(x if below else x @ kernel), ops.convert_to_tensor(state))
+    np.testing.assert_allclose(found, np.concatenate([expected, memory], axis=1), atol=1e-6)
+
+
+def test_rows_that_a_table_does_not_have_are_zeros():
+    table = keras.Variable([[1.0, 2.0], [3.0, 4.0]])
+    assert gather_rows(table, np.array([[1, 2], [0, 9]])).numpy().tolist() == [[[3, 4], [0, 0]], [[1, 2], [0, 0]]]
+    assert gather_rows(keras.Variable([5, 6]), np.array([1, 2])).numpy().tolist() == [6, 0]
 
 
 def test_gru_by_hand():

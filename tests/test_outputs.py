@@ -1,0 +1,155 @@
+"""Each output form against its formula in NumPy; cold tracks; gradients through every weight."""
+
+import numpy as np
+import pytest
+
+from gru4rec_lib import losses, outputs
+from gru4rec_lib.backend import keras, tf
+from gru4rec_lib.features import Features
+from gru4rec_lib.items import INPUTS
+from gru4rec_lib.layers import CELLS
+from gru4rec_lib.model import GRU4Rec
+from gru4rec_lib.outputs import OUTPUTS
+from gru4rec_lib.sessions import Sessions
+
+N, CANDIDATES, UNITS = 4, 6, 3
+# Tracks 0-3 are trained on; 4 and 5 are cold: 4 has tags of trained tracks, 5 has none.
+FEATURES = Features(
+    np.random.default_rng(1).normal(size=(CANDIDATES, 2)).astype(np.float32),
+    {"tags": np.array([[1, 2], [2, -1], [3, 1], [-1, 2], [0, 1], [-1, -1]], np.int32)},
+    {"tags": 4},
+)
+MEAN = np.array(  # of [value 0, 1, 2, 3]; a value unseen in training says nothing
+    [[0, 1 / 2, 1 / 2, 0], [0, 0, 1, 0], [0, 1 / 2, 0, 1 / 2], [0, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]]
+)
+SESSIONS = Sessions.from_lists([[0, 1, 2, 3], [3, 1], [2, 0, 0]])
+
+
+def made(output, form="embedding", features=FEATURES, **options):
+    model = GRU4Rec(N, form, UNITS, output_form=output, embedding_units=2, mlp_units=(3,), features=features, **options)
+    if hasattr(model.scorer, "table"):
+        model.scorer.bias.assign(np.linspace(-1, 1, N))
+    return model
+
+
+def by_features(model, features=FEATURES, mean=MEAN):
+    w = features.numeric @ model.scorer.kernel.numpy()
+    for rows in model.scorer.feature_rows.rows:
+        w = w + mean @ rows.numpy()
+    return w
+
+
+def test_ids_are_rows_of_their_own_for_training_tracks():
+    model = made("ids")
+    rows, bias = model.scorer.scoring_rows()
+    np.testing.assert_array_equal(rows, model.scorer.table)
+    np.testing.assert_array_equal(bias, model.scorer.bias)
+
+
+@pytest.mark.parametrize("block", [4096, 4])
+def test_content_is_a_sum_over_the_features_of_every_candidate(monkeypatch, block):
+    monkeypatch.setattr(outputs, "BLOCK", block)
+    model = made("content")
+    rows, bias = model.scorer.scoring_rows()
+    np.testing.assert_allclose(np.c_[rows, bias], by_features(model), atol=1e-6)
+
+
+@pytest.mark.parametrize("block", [4096, 4])
+def test_hybrid_adds_the_row_of_a_training_track(monkeypatch, block):
+    monkeypatch.setattr(outputs, "BLOCK", block)
+    model = made("hybrid")
+    rows, bias = model.scorer.scoring_rows()
+    expected = by_features(model)
+    expected[:N] += np.c_[model.scorer.table, model.scorer.bias]
+    np.testing.assert_allclose(np.c_[rows, bias], expected, atol=1e-6)
+
+
+def test_content_of_numbers_alone_and_of_categories_alone():
+    numbers = Features(FEATURES.numeric)
+    model = made("content", features=numbers)
+    rows, bias = model.scorer.scoring_rows()
+    np.testing.assert_allclose(np.c_[rows, bias], by_features(model, numbers), atol=1e-6)
+    tags = Features(np.zeros((CANDIDATES, 0), np.float32), FEATURES.categories, FEATURES.sizes)
+    model = made("content", features=tags)
+    rows, bias = model.scorer.scoring_rows()
+    np.testing.assert_allclose(np.c_[rows, bias], by_features(model, tags), atol=1e-6)
+
+
+def test_a_cold_track_is_ranked_by_its_features_and_missed_by_ids():
+    """As 4 follows 0: one more than the candidates for `ids`, else by the scores of all six."""
+    cold = Sessions.from_lists([[0, 4]])
+    assert made("ids").rank(cold, CANDIDATES).tolist() == [CANDIDATES + 1]
+    for output in ("content", "hybrid"):
+        model = made(output)
+        hidden, _ = model(tf.constant([0]))
+        rows, bias = model.scorer.scoring_rows()
+        scores = rows @ hidden[0].numpy() + bias
+        assert model.rank(cold, CANDIDATES).tolist() == [(scores >= scores[4]).sum()]
+        assert model.rank(Sessions.from_lists([[0, 2]]), N).tolist() == [(scores[:N] >= scores[2]).sum()]
+
+
+def test_before_anything_known_a_cold_track_counts_as_never_played():
+    model = made("hybrid", form="one_hot")
+    model.scorer.plays.assign([5, 3, 3, 1])
+    ranks = model.rank(Sessions.from_lists([[4, 1], [4, 5]]), CANDIDATES)
+    assert ranks.tolist() == [3, 6]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("form", "output", "cell"),
+    [
+        *((form, "ids", "gru") for form in INPUTS),
+        *(("shared", output, "lstm") for output in OUTPUTS),
+        *(("hybrid_gate", output, "gru") for output in OUTPUTS if output != "ids"),
+    ],
+)
+def test_a_step_follows_the_slope_of_the_loss(form, output, cell):
+    """Plain descent on one batch, all tracks scored: each weight moves by rate x its numerical gradient."""
+    model = made(output, form, cell=cell)
+    model.compile(loss="cross_entropy", optimizer=keras.optimizers.SGD(1.0), negatives=("all",), jit=False)
+    pairs = Sessions.from_lists([[0, 1], [3, 2]])
+    ids, targets = np.array([0, 3]), np.array([1, 2])
+
+    def loss():
+        hidden, _ = model(tf.constant(ids))
+        rows, bias = model.scorer.scoring_rows()
+        scores = tf.constant((hidden.numpy() @ rows.T + bias)[:, :N])
+        own = tf.gather(scores, targets, batch_dims=1)
+        return float(np.mean(losses.cross_entropy(own, scores, tf.one_hot(targets, N) == 0)))
+
+    before = {w.path: w.numpy() for w in model.trainable_variables}
+    expected = {}
+    for w in model.trainable_variables:
+        for place in [*np.ndindex(*w.shape)][:: max(1, w.numpy().size // 3)]:  # some places of each weight
+            sides = []
+            for move in (0.01, -0.01):
+                moved = before[w.path].copy()
+                moved[place] += move
+                w.assign(moved)
+                sides.append(loss())
+            w.assign(before[w.path])
+            expected[w.path, place] = (sides[0] - sides[1]) / 0.02
+    model.fit(pairs, batch_size=2, verbose=0, shuffle=False)
+    after = {w.path: w.numpy() for w in model.trainable_variables}
+    for (path, place), gradient in expected.items():
+        assert before[path][place] - after[path][place] == pytest.approx(gradient, abs=2e-4), (path, place)
+    still = {path for path in before if not (before[path] != after[path]).any()}
+    assert still <= {path for path in before if path.endswith(("recurrent_kernel", "mlp_0_bias", "mlp_0_kernel"))}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_sessions_together_rank_as_one_by_one_and_a_saved_model_too(cell, output, tmp_path):
+    model = made(output, "hybrid_gate", cell=cell, layers=2)
+    model.compile(loss="bpr_max", samples=3, jit=False)
+    model.fit(SESSIONS, epochs=2, batch_size=2, verbose=0)
+    together = model.rank(SESSIONS, N)
+    alone = [model.rank(Sessions.from_lists([SESSIONS[s]]), N) for s in range(len(SESSIONS))]
+    assert together.tolist() == np.concatenate(alone).tolist()
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded.rank(SESSIONS, N), together)
+    for one, other in zip(loaded.scorer.scoring_rows(), model.scorer.scoring_rows(), strict=True):
+        np.testing.assert_array_equal(one, other)
