@@ -147,12 +147,13 @@ class Recommender:
 
     def _places(self, session) -> np.ndarray:
         """Item index of each event, -1 where there is none."""
+        example = self._index[:1].tolist()
         if isinstance(session, str | bytes) or not isinstance(session, Sequence | np.ndarray | pd.Series | pd.Index):
-            raise TypeError(f"session is {session!r}; give a list of item ids, such as {[self._index[0]]!r}")
+            raise TypeError(f"session is {session!r}; give a list of item ids, such as {example!r}")
         kinds, told = _kind(self._index)
         for given in session:
             if not isinstance(given, kinds) or isinstance(given, bool):
-                raise TypeError(f"item {given!r} is no {told}, but the model's ids are, such as {self._index[0]!r}")
+                raise TypeError(f"item {given!r} is no {told}, but the model's ids are, such as {example[0]!r}")
         return self._index.get_indexer(pd.Index(session, dtype=self._index.dtype))
 
     def _score(self, heard: np.ndarray) -> np.ndarray:

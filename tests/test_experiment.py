@@ -26,9 +26,8 @@ def grammar(sessions, seed, length=6):
 def prepared(train, validation, n_items=N):
     """Without any test sessions: whoever looks at them fails."""
     nothing = {"test": None, "test_events": None, "counts": None, "features": None}
-    return Prepared(
-        items=pd.DataFrame({"item": [f"t_{i}" for i in range(n_items)]}), n_items=n_items, train=train, validation=validation, **nothing
-    )
+    items = pd.DataFrame({"item": [f"t_{i}" for i in range(n_items)]})
+    return Prepared(items=items, n_items=n_items, train=train, validation=validation, **nothing)
 
 
 def a_run(**changes):
