@@ -63,6 +63,8 @@ def drawn(*names):
 EXPLORED = ["plays_per_track", "long_tail", "session_lengths"]
 if study.data.layout == "mssd":
     EXPLORED += ["skips_by_position"]
+SIMULATES = study.simulated and not config.get("data")
+TWIN = ["twin_plays", "twin_lengths", "twin_skips", "twin_features", "calibration"]
 
 
 rule all:
@@ -72,7 +74,7 @@ rule all:
         "everything is there"
 
 
-if study.simulated and not config.get("data"):
+if SIMULATES:
 
     rule simulate:
         input:
@@ -93,6 +95,23 @@ if study.simulated and not config.get("data"):
             f"exec {sys.executable} -m gru4rec_lib.tied {sys.executable} -m gru4rec_lib simulate"
             " --sessions {params.sessions} --seed {params.seed} --dates {params.dates}"
             f" --content-signal {{params.signal}} --out {here(place.raw)} {TO_LOG}"
+
+    rule the_twin:
+        input:
+            notebook("00_the_twin"),
+            RAW,
+        output:
+            f"{RUNS}/00_the_twin.ipynb",
+            f"{RUNS}/tables/calibration.csv",
+            drawn(*TWIN),
+        log:
+            f"{RUNS}/logs/00_the_twin.log",
+        params:
+            data=study.data.model_dump_json(),
+        message:
+            "00_the_twin: simulated data beside the real"
+        shell:
+            NOTEBOOK + " {input[0]} {output[0]} " + GIVEN + f" {TO_LOG}"
 
 
 rule explore:
@@ -198,6 +217,7 @@ rule results:
 
 rule publish:
     input:
+        rules.the_twin.output if SIMULATES else [],
         expand(f"{RUNS}/gru4rec/{{run}}/03_train_gru4rec.ipynb", run=cells),
         rules.explore.output,
         rules.preprocess.output,

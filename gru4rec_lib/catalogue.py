@@ -22,7 +22,7 @@ from scipy.special import ndtri
 FACTS = json.loads(Path(__file__).with_name("mssd_facts.json").read_text(encoding="utf-8"))
 
 # Assumptions; see the table in simulate.py.
-TRACKS_PER_SESSION = 100
+TRACKS_PER_SESSION, DAY_TRACKS = 100, 2_600_000
 DAY_CONCENTRATION = 1.13
 TRACKS_PER_GENRE = 5000
 ALBUMS_PER_ARTIST = 3.0
@@ -31,7 +31,7 @@ POPULARITY_SHARES = (0.0, 0.5, 0.2, 0.3)  # genre, artist, album, track
 SOUND_SHARES = (0.25, 0.25, 0.15, 0.35)  # genre, artist, album, track
 HEARD_SOUNDS = 6
 US_POPULARITY = 0.6
-MEAN_PLAY_SCORE = 1.5
+MEAN_PLAY_SCORE = 1.3
 LIST_TRACKS = 50
 LISTS_PER_GENRE = 4
 
@@ -88,14 +88,14 @@ class Catalogue:
 
 
 def build(sessions: int, rng: np.random.Generator) -> Catalogue:
-    """Found the catalogue of a study: big enough for its sessions, never bigger than the real one.
+    """Found the catalogue of a study: big enough for its sessions, never bigger than what is in reach of a day's.
 
     Args:
         sessions: sessions of all log files together.
         rng: source of every choice.
     """
     ranks = FACTS["plays_per_track"]["rank"]
-    n = min(TRACKS_PER_SESSION * max(sessions, 100), ranks[-1])
+    n = min(TRACKS_PER_SESSION * max(sessions, 100), DAY_TRACKS)
     lengths = rng.choice(list(ALBUM_TRACKS), size=n, p=list(ALBUM_TRACKS.values()))
     album = np.repeat(np.arange(n, dtype=np.int32), lengths)[:n]
     artist = np.repeat(np.arange(n, dtype=np.int32), rng.geometric(1 / ALBUMS_PER_ARTIST, n))[album]
@@ -192,12 +192,13 @@ def components() -> tuple[np.ndarray, np.ndarray]:
     return directions[:, ::-1], np.maximum(variance[::-1], 0)
 
 
-def features(catalogue: Catalogue, tracks: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
+def features(catalogue: Catalogue, tracks: np.ndarray, plays: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
     """The 29 published features of some tracks (a Gaussian copula: real marginals, real correlations).
 
     Args:
         catalogue: where the tracks live.
         tracks: (n,) int64, rising track numbers.
+        plays: (n,) int64, how often each was heard.
         rng: source of what the ear does not follow.
 
     Returns:
@@ -208,9 +209,12 @@ def features(catalogue: Catalogue, tracks: np.ndarray, rng: np.random.Generator)
     layers = [np.unique(ids, return_inverse=True)[1] for ids in groups]
     directions, variance = components()
     unheard = layered(rng, layers, SOUND_SHARES, len(variance) - HEARD_SOUNDS) * np.sqrt(variance[HEARD_SOUNDS:])
-    plays = np.diff(catalogue.popularity)[tracks]
-    popularity = ndtri((np.argsort(np.argsort(plays, kind="stable")) + 0.5) / len(tracks))
-    scores = np.hstack([catalogue.sound[tracks], unheard]) @ directions.T + np.outer(popularity, pull_of_popularity())
+    rank = np.argsort(np.argsort(np.diff(catalogue.popularity)[tracks], kind="stable"))
+    popularity = ndtri((rank + 0.5) / len(tracks))
+    scores = np.hstack([catalogue.sound[tracks], unheard]) @ directions.T
+    # A few artists have most plays: what they happen to sound like is not what sets played tracks apart.
+    chance, played = plays @ scores / plays.sum(), plays @ popularity / plays.sum()
+    scores += np.outer(popularity, pull_of_popularity() - chance / played)
     scores = (scores - scores.mean(0)) / scores.std(0)
 
     table = {}
@@ -222,6 +226,9 @@ def features(catalogue: Catalogue, tracks: np.ndarray, rng: np.random.Generator)
             rising = ndtri(np.cumsum(real["n"])[:-1] / np.sum(real["n"]))
             table[column] = np.array(real["value"])[np.searchsorted(rising, score)]
     frame = pd.DataFrame(table)
-    major = rng.random(len(tracks)) < FACTS["features"]["mode_major"]
+    minor, minor_plays = ndtri([1 - FACTS["features"]["mode_major"], 1 - FACTS["play_shift"]["mode_major"]])
+    pull = (minor - minor_plays) / MEAN_PLAY_SCORE
+    taste = rng.standard_normal(len(tracks))
+    major = (pull - plays @ taste / plays.sum() / played) * popularity + taste > minor
     frame.insert(frame.columns.get_loc("mechanism") + 1, "mode", np.where(major, "major", "minor"))
     return frame

@@ -13,9 +13,10 @@ import yaml
 from pydantic import Field, model_validator
 
 from gru4rec_lib.datasets import EventData, ItemTable, MssdData, Split, Twin
-from gru4rec_lib.strict import ConfigError, Count, Name, Rate, Seed, Some, Strict, check
+from gru4rec_lib.settings import Training
+from gru4rec_lib.strict import ConfigError, Count, Name, Seed, Some, Strict, check
 
-# Whoever uses settings imports them from here; they are in three files for their length only.
+# Whoever uses settings imports them from here; they are in four files for their length only.
 __all__ = [
     "BASELINES",
     "INPUT_FORMS",
@@ -64,72 +65,6 @@ InputForm = Literal[INPUT_FORMS]
 OutputForm = Literal[OUTPUT_FORMS]
 Loss = Literal[LOSSES]
 Baseline = Literal[BASELINES]
-
-
-class Training(Strict):
-    """Settings of one training; the field's usual names, the official GRU4Rec's meaning.
-
-    Args:
-        cell: `gru` or `lstm`.
-        hidden_units: width of the recurrence.
-        layers: recurrent layers.
-        embedding_units: width of a learned row per track (input `embedding`) and per category.
-        mlp_units: widths of the dense relu layers of `content_mlp`.
-        dropout_input, dropout_hidden: share of units dropped before the recurrence and before the scores, 0 to 1.
-        batch_size: lanes of the session-parallel mini-batch.
-        negatives: `sampled` draws `samples` tracks each step, `in_batch` takes the other lanes' targets, `all` scores
-            every track.
-        samples: sampled tracks a step.
-        sample_alpha: they are drawn with probability ~ plays ** sample_alpha.
-        logq: subtract log(expected count) from every score (sampled softmax).
-        score_activation: `linear`, or `elu` with parameter 0.5.
-        bpr_max_regularization: weight of BPR-max's score regularisation.
-        l2: weight of the squared L2 norm of the step's rows and of the dense weights.
-        optimizer: `adagrad` and `lazy_adam` touch only the rows of a step; `adam` is the dense one of the paper.
-        learning_rate, momentum: of the optimiser.
-        max_epochs: the most epochs trained.
-        steps_per_epoch: mini-batches of an epoch, after which comes a validation; null: a pass over the sessions.
-        patience: epochs without a better validation Recall@20 before training ends.
-        refit: train again on training + validation for the best number of epochs, so that the test sees a model of
-            all training sessions.
-        shuffle: new order of the sessions every epoch; false keeps the order of the data.
-        jit: compile the dense part of a step with XLA.
-    """
-
-    cell: Literal["gru", "lstm"] = "gru"
-    hidden_units: Count = 100
-    layers: Count = 1
-    embedding_units: Count = 64
-    mlp_units: tuple[Count, ...] = (64, 64)
-    dropout_input: Rate = 0.0
-    dropout_hidden: Rate = 0.0
-    batch_size: Count = 64
-    negatives: tuple[Literal["in_batch", "sampled", "all"], ...] = ("sampled",)
-    samples: int = Field(2048, ge=0)
-    sample_alpha: float = Field(0.75, ge=0, le=1)
-    logq: bool = False
-    score_activation: Literal["linear", "elu"] = "linear"
-    bpr_max_regularization: float = Field(1.0, ge=0)
-    l2: float = Field(0.0, ge=0)
-    optimizer: Literal["adagrad", "lazy_adam", "adam"] = "adagrad"
-    learning_rate: float = Field(0.05, gt=0)
-    momentum: Rate = 0.0
-    max_epochs: Count = 10
-    steps_per_epoch: Count | None = None
-    patience: Count = 2
-    refit: bool = True
-    shuffle: bool = True
-    jit: bool = True
-
-    @model_validator(mode="after")
-    def _negatives_fit(self):
-        if not self.negatives or ("all" in self.negatives and len(self.negatives) > 1):
-            raise ValueError("`negatives` is `all` alone, or `in_batch`, `sampled` or both")
-        if "sampled" in self.negatives and self.samples == 0:
-            raise ValueError("`negatives: sampled` needs `samples` above 0")
-        if self.negatives == ("in_batch",) and self.batch_size == 1:
-            raise ValueError("in-batch negatives need a `batch_size` above 1")
-        return self
 
 
 class Models(Strict):

@@ -6,7 +6,7 @@ The story and the table of assumptions are in `simulate.py`; places are runs of 
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 from gru4rec_lib.catalogue import FACTS, LIST_TRACKS, LISTS_PER_GENRE, Catalogue, distinct, repeated
 
@@ -15,7 +15,7 @@ HIT_LISTS = 0.5
 FAVOURITES, FAVOURITE_TRACKS = 3, 0.6
 RADIO_ARTIST = 0.3
 EVERYWHERE = 0.2
-HIT_TRACKS, HIT_SLOPE = 0.06, 2.6
+HIT_TRACKS, HIT_SLOPE = 0.06, 2.3
 HOME = 0.7
 FROM_THE_TOP, LATEST_START = 0.6, 12
 SHUFFLED = {"catalog": 0.15, "charts": 0.2, "editorial_playlist": 0.35, "user_collection": 0.48}
@@ -47,9 +47,32 @@ def share(counts) -> np.ndarray:
     return np.array(counts, float) / np.sum(counts)
 
 
-def pick(rng: np.random.Generator, shares: np.ndarray, size) -> np.ndarray:
-    """Draw numbers 0..len(shares) - 1 with those shares, int64 of shape `size`."""
-    return np.searchsorted(np.cumsum(shares)[:-1], rng.random(size), side="right")
+def pick(uniform: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Numbers 0..len(shares) - 1 with those shares, int64 in the shape of the uniforms [0, 1) that decide."""
+    return np.searchsorted(np.cumsum(shares)[:-1], uniform, side="right")
+
+
+def spread(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Numbers of [0, 1), one in each of n equal parts, in random order; (n,) float64."""
+    return rng.permutation((np.arange(n) + rng.random(n)) / n)
+
+
+def dealt(rng: np.random.Generator, groups: np.ndarray) -> np.ndarray:
+    """Normals of which each group has one in every equal part, in random order.
+
+    Args:
+        rng: source.
+        groups: (n,) int, the group of each, from 0.
+
+    Returns:
+        (n,) float64, whose mean in a group is close to 0 however small the group.
+    """
+    size = np.bincount(groups)
+    order = np.lexsort((rng.random(len(groups)), groups))
+    place = np.arange(len(groups)) - (np.cumsum(size) - size)[groups[order]]
+    normals = np.empty(len(groups))
+    normals[order] = ndtri((place + rng.random(len(groups))) / size[groups[order]])
+    return normals
 
 
 def behave(rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
@@ -82,9 +105,11 @@ def behave(rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
     by_context = np.array([skip["skip_2_by_context_type"][name] for name in CONTEXTS]) - mean
     forward, done = ENDS.index("fwdbtn"), ENDS.index("trackdone")
 
-    restless, leaves = rng.standard_normal(n), rng.random(n) < switching
-    minute = 60 * (pick(rng, share(rows["hour_of_day"]), n) + rng.random(n)) - HALF_SESSION
-    context, start = pick(rng, contexts, n), pick(rng, share(np.maximum(missing, 0)), n)
+    leaves = rng.random(n) < switching
+    hour = pick(spread(rng, n), share(rows["hour_of_day"]))
+    minute = 60 * (hour + rng.random(n)) - HALF_SESSION
+    context, start = pick(rng.random(n), contexts), pick(rng.random(n), share(np.maximum(missing, 0)))
+    restless = dealt(rng, context * 24 + np.floor(minute / 60).astype(int) % 24)
     switch, jump, step = np.ones(n, bool), np.zeros(n, bool), np.zeros(n, np.int64)
     walk = {name: [] for name in ("context", "start", "end", "switch", "jump", "step", "minute")}
     for position in range(ROWS):
@@ -100,8 +125,8 @@ def behave(rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
         stopped = np.array(stops)[end]
         switch = stopped & leaves
         jump = stopped & ~switch
-        context = np.where(switch, pick(rng, contexts, n), context)
-        start = np.where(stopped, pick(rng, share(after_stop), n), follows[end])
+        context = np.where(switch, pick(rng.random(n), contexts), context)
+        start = np.where(stopped, pick(rng.random(n), share(after_stop)), follows[end])
         ahead = np.where(jump, rng.integers(1, LEAP + 1, n), np.where(end == ENDS.index("backbtn"), -1, 1))
         step = np.where(switch, 0, np.maximum(step + ahead, 0))
     return {name: np.stack(values, 1) for name, values in walk.items()}
@@ -178,7 +203,7 @@ def _genre(catalogue: Catalogue, seed: np.ndarray, rng: np.random.Generator) -> 
 
 def _editorial(catalogue: Catalogue, seed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     genre = np.where(rng.random(len(seed)) < HIT_LISTS, len(catalogue.lists) - 1, catalogue.genre[seed])
-    return catalogue.lists[genre, pick(rng, share(1 / np.arange(1, LISTS_PER_GENRE + 1)), len(seed))]
+    return catalogue.lists[genre, pick(rng.random(len(seed)), share(1 / np.arange(1, LISTS_PER_GENRE + 1)))]
 
 
 def _charts(catalogue: Catalogue, seed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -198,7 +223,9 @@ def _artists(catalogue: Catalogue, seeds: np.ndarray, of_artists: float, rng: np
     size = (len(seeds), LIST_TRACKS * 3 // 2)
     artist = catalogue.artist_of(np.take_along_axis(seeds, rng.integers(seeds.shape[1], size=size), 1))
     genre = [bound[:, None] for bound in catalogue.genre_of(seeds[:, 0])]
-    kind = pick(rng, np.array([of_artists, 1 - of_artists - EVERYWHERE - HIT_TRACKS, EVERYWHERE, HIT_TRACKS]), size)
+    kind = pick(
+        rng.random(size), np.array([of_artists, 1 - of_artists - EVERYWHERE - HIT_TRACKS, EVERYWHERE, HIT_TRACKS])
+    )
     low, high = (
         np.choose(np.minimum(kind, 2), bounds) for bounds in zip(artist, genre, (0, len(catalogue)), strict=True)
     )

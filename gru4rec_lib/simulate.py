@@ -18,13 +18,14 @@ done, skipped forward, skipped back (the track before is heard again), or play s
 on further down the same shelf, others switch to another place, mostly of the home genre.
 
 Facts are in mssd_facts.json, each with its source. No assumption is fitted to a model's published score. Those marked *
-were set by trial so that the mini size meets published counts of plays, tracks and distinct values; while that was done
-the twin's own Recall@20 of most popular and sequential rules was in sight, and that rules first reached 0.5 was one
-reason, beside hits too rare, to let shelves hold tracks of everywhere.
+were set by trial so that the mini size (for DAY_TRACKS: dataset03) meets published counts of plays, tracks and distinct
+values; while that was done the twin's own Recall@20 of most popular and sequential rules was in sight, and that rules
+first reached 0.5 was one reason, beside hits too rare, to let shelves hold tracks of everywhere.
 
 | name | value | what it says, and why this value |
 |---|---|---|
-| TRACKS_PER_SESSION | 100 | tracks in reach a session, up to the real 3.6 million: 20 times what is played of them |
+| TRACKS_PER_SESSION | 100 | tracks in reach a session: 20 times what is played of them |
+| DAY_TRACKS | 2,600,000 * | but no more of the real 3.6 million: one day plays fewer different tracks than a year |
 | DAY_CONCENTRATION | 1.13 * | shares of plays ~ the year's shares ** this: one day is more concentrated |
 | TRACKS_PER_GENRE | 5,000 * | genres are fine: some 700 in the full catalogue |
 | ALBUMS_PER_ARTIST, ALBUM_TRACKS | 3, table | geometric; singles, EPs and albums |
@@ -32,18 +33,18 @@ reason, beside hits too rare, to let shelves hold tracks of everywhere.
 | SOUND_SHARES | .25, .25, .15, .35 | the same of sound |
 | HEARD_SOUNDS | 6 | components of the 28 features that the ear follows: two thirds of their variance |
 | US_POPULARITY | 0.6 | us_popularity_estimate's correlation with popularity, as the real correlations leave room |
-| MEAN_PLAY_SCORE | 1.5 | mean normal score of popularity over plays; turns a published shift into a correlation |
+| MEAN_PLAY_SCORE | 1.3 | mean normal score of popularity over mini's plays; turns published shifts into correlations |
 | LIST_TRACKS, LISTS_PER_GENRE | 50, 4 | tracks of a list or shelf; playlists a genre, the k-th heard ~ 1/k |
 | HIT_LISTS | 0.5 * | share of editorial playlists that take from every genre |
 | FAVOURITES, FAVOURITE_TRACKS | 3, 0.6 | favourite artists of a collection, and their share of it |
 | RADIO_ARTIST | 0.3 | the seed artist's share of the radio |
 | EVERYWHERE | 0.2 * | share of a collection or radio that is of any genre, by popularity |
-| HIT_TRACKS, HIT_SLOPE | 0.06, 2.6 * | and from the charts: rank 50 u ** slope for a uniform u |
+| HIT_TRACKS, HIT_SLOPE | 0.06, 2.3 * | and from the charts: rank 50 u ** slope for a uniform u |
 | HOME | 0.7 | chance that a new place is of the home genre |
 | FROM_THE_TOP, LATEST_START | 0.6, 12 | chance to begin an ordered place at its first track; else up to this far down |
 | SHUFFLED | table | chance that a place is shuffled, by kind; sums to the real share of rows |
 | EAR | 5 | what sounding like any other track costs in pull at content_signal 1; chance has deviation 1.3 |
-| RESTLESS | 0.55 * | share of the variance of end reasons that is the session's own |
+| RESTLESS | 0.55 * | the session's own share of the variance of end reasons; dealt evenly over hours, contexts |
 | LEAP | 4 | most tracks passed over when play goes on after a stop |
 | SKIPS | table | skip flags for an end reason: read off 201 real rows, then solved for mini's totals |
 | PAUSES_AFTER_STOP | .35, .15 | short pauses and others after a stop; elsewhere solved for mini's totals |
@@ -53,7 +54,12 @@ reason, beside hits too rare, to let shelves hold tracks of everywhere.
 | COLD | 0.05 | tracks with features that nobody played, for each one that was played |
 
 Known to be wrong: a log of another date plays the same catalogue by the same law, without new releases; a session's
-last row is not special; premium never changes inside a session (really: in 2 of 10,000).
+last row is not special; at dataset03's size what is played differs from the catalogue by up to two thirds more than
+was published of mini.
+
+The full size is on paper only. 365,448 sessions take 75 seconds of one core and 1.1 GB of memory, so the real 125
+million would take 7 hours and 60 GB of disk; memory follows the catalogue, not the sessions, and DAY_TRACKS would be
+lifted to the year's 3.6 million.
 """
 
 from __future__ import annotations
@@ -72,7 +78,7 @@ import pyarrow.csv
 
 from gru4rec_lib.catalogue import FACTS, Catalogue, build, features
 from gru4rec_lib.datasets import SIMULATED
-from gru4rec_lib.listeners import CONTEXTS, ENDS, ROWS, SKIPS, STARTS, behave, share, wander
+from gru4rec_lib.listeners import CONTEXTS, ENDS, ROWS, SKIPS, STARTS, behave, pick, share, spread, wander
 
 # Assumptions; see the table above.
 PAUSES_AFTER_STOP = (0.35, 0.15)
@@ -102,36 +108,42 @@ def simulate(
     """
     catalogue = build(sessions * len(log_dates), np.random.default_rng([seed, 0]))
     ids = _ids(len(catalogue), np.random.default_rng([seed, 1]), "t_")
-    played = np.zeros(len(catalogue), bool)
+    plays = np.zeros(len(catalogue), np.int64)
     for n, date in enumerate(log_dates):
         names = np.sort(_ids(sessions, np.random.default_rng([seed, 2, n]), f"{n}_"))
         path = folder / "training_set" / f"log_{n}_{date}_000000000000.csv.gz"
-        _write(path, _log(catalogue, ids, names, date, content_signal, played, (seed, 3, n)))
+        _write(path, _log(catalogue, ids, names, date, content_signal, plays, (seed, 3, n)))
     rng = np.random.default_rng([seed, 4])
-    cold = rng.choice(np.flatnonzero(~played), round(COLD * played.sum()), replace=False)
-    played[cold] = True
-    tracks = np.flatnonzero(played)
-    table = features(catalogue, tracks, rng)
+    played = np.flatnonzero(plays)
+    cold = rng.choice(np.flatnonzero(plays == 0), round(COLD * len(played)), replace=False)
+    tracks = np.sort(np.concatenate([played, cold]))
+    table = features(catalogue, tracks, plays[tracks], rng)
     table.insert(0, "track_id", ids[tracks].astype(str))
     _write(folder / "track_features" / "tf_000000000000.csv", [table.sort_values("track_id")])
     made_with = {"sessions": sessions, "seed": seed, "log_dates": list(log_dates), "content_signal": content_signal}
     (folder / SIMULATED).write_text(json.dumps({"simulated": True, **made_with}) + "\n", encoding="utf-8")
 
 
-def _log(catalogue, ids, names, date, content_signal, played, key) -> Iterator[pd.DataFrame]:
-    """The rows of one log file, a block of sessions at a time; marks what was `played`."""
+def _log(catalogue, ids, names, date, content_signal, plays, key) -> Iterator[pd.DataFrame]:
+    """The rows of one log file, a block of sessions at a time; adds to `plays` what was heard."""
+    lengths = "mini" if len(names) <= FACTS["rows"]["sessions"] else "full"
     for first in range(0, len(names), BLOCK):
         rng = np.random.default_rng([*key, first])
         block = names[first : first + BLOCK]
-        rows = listen(catalogue, len(block), rng, date, content_signal)
-        played[rows["track_id_clean"]] = True
+        rows = listen(catalogue, len(block), rng, date, content_signal, lengths)
+        plays += np.bincount(rows["track_id_clean"], minlength=len(plays))
         rows["track_id_clean"] = ids[rows["track_id_clean"]].astype(str)
         rows.insert(0, "session_id", block[rows.pop("session")].astype(str))
         yield rows
 
 
 def listen(
-    catalogue: Catalogue, n: int, rng: np.random.Generator, date: str = "20180715", content_signal: float = 0.5
+    catalogue: Catalogue,
+    n: int,
+    rng: np.random.Generator,
+    date: str = "20180715",
+    content_signal: float = 0.5,
+    lengths: str = "mini",
 ) -> pd.DataFrame:
     """Let n listeners listen.
 
@@ -141,14 +153,15 @@ def listen(
         rng: source of every choice.
         date: day of the log, YYYYMMDD.
         content_signal: see `simulate`.
+        lengths: whose sessions are as long, `mini` or `full`.
 
     Returns:
         One row an event: `session` (0 to n - 1), `track_id_clean` (track number), and the other 19 columns under their
         official names, types and order; hour_of_day 0 to 23, positions from 1.
     """
     facts = FACTS["rows"]
-    lengths = FACTS["session_length"]
-    length = rng.choice(lengths["length"], n, p=share(lengths["sessions"]))
+    known = FACTS["session_length"]
+    length = np.array(known["length"])[pick(spread(rng, n), share(known[lengths]))]
     keep = np.arange(ROWS) < length[:, None]
     rows = {name: values[keep] for name, values in behave(rng, n).items()}  # session by session, row by row
     session = np.repeat(np.arange(n), length)
@@ -156,7 +169,11 @@ def listen(
     track, shuffled = wander(catalogue, rng, session, rows, content_signal)
     flags = np.array([np.cumsum(SKIPS[end]) for end in ENDS])[rows["end"]]
     flag = (rng.random((len(track), 1)) >= flags).sum(1)  # 0 skip_1 and all, 1 skip_2 and 3, 2 skip_3, 3 none
-    premium = rng.random(n) < share([facts["premium_sessions"][kind] for kind in ("all_premium", "all_free")])[0]
+    kinds = share([facts["premium_sessions"][kind] for kind in ("all_premium", "all_free", "mixed")])
+    kind = rng.choice(3, n, p=kinds)
+    changes = np.where(
+        kind == 2, rng.integers(2, length + 1), ROWS + 1
+    )  # the row from which a mixed session is premium
     short, long = _pauses(rng, position > 1, rows["switch"] | rows["jump"])
     dates = np.array(list(facts["date"]), "datetime64[D]") - np.datetime64("2018-07-15")
     day = np.datetime64(datetime.strptime(date, "%Y%m%d"), "D") + rng.choice(
@@ -182,7 +199,7 @@ def listen(
             "hist_user_behavior_is_shuffle": shuffled,
             "hour_of_day": (minute // 60 % 24).astype(np.int8),
             "date": (day[session] + (minute // 1440).astype("timedelta64[D]")).astype(str),
-            "premium": premium[session],
+            "premium": (kind[session] == 0) | (position >= changes[session]),
             "context_type": np.array(CONTEXTS)[rows["context"]],
             "hist_user_behavior_reason_start": np.array(STARTS)[rows["start"]],
             "hist_user_behavior_reason_end": np.array(ENDS)[rows["end"]],

@@ -57,6 +57,11 @@ SIZES = {"part": ["train", "validation", "test"], "sessions": [164_430, 18_270, 
 SPLIT = pd.DataFrame(SIZES | {"events": [2_700_123, 300_456, 3_032_111], "items": [360_400, 98_123, 360_200]})
 RARE = pd.DataFrame({"plays": ["10 or fewer", "more than 10"], "tracks": [447_000, 1], "share": [0.88, 0.0001]})
 MORE = ("item_knn", "markov", "sknn", "v_sknn", "stan", "content_knn", "session_popular", "most_popular", "random")
+TWO = {"real": [0.1, 0.2, 0.7], "twin": [0.11, 0.2, 0.69]}
+PLACES = pd.DataFrame(
+    {"side": ["real"] * 3 + ["twin"] * 2, "rank": [1, 40, 50_000, 1, 48_000], "plays": [9, 2, 1, 7, 1]}
+)
+ROWS = {"quantity": ["session length", "rules, median confidence (real: of any length)"], "tolerance": [0.02, 1.0]}
 FRAMES = {
     "model_diagram": explore.model_diagram(Training(dropout_hidden=0.1), "28 standardised features"),
     "plays_per_track": RARE,
@@ -66,6 +71,11 @@ FRAMES = {
     "split_sizes": SPLIT,
     "learning_curves": a_learning_curve(),
     "table_2": a_table_2(),
+    "twin_plays": PLACES,
+    "twin_lengths": pd.DataFrame({"length": [10, 11, 20]} | TWO),
+    "twin_skips": pd.DataFrame({"position": [1, 2, 3]} | TWO),
+    "twin_features": pd.DataFrame({"feature": ["duration", "acoustic_vector_0", "mode"]} | TWO),
+    "calibration": pd.DataFrame(ROWS | {"distance": [0.05, 0.3], "holds": [False, True]}),
 }
 # What is unlike the frames above: tiny, huge, many, one, equal.
 EDGES = [
@@ -87,6 +97,7 @@ EDGES = [
     ("table_2", a_table_2(forms=FORMS[:1], losses=THREE[:1])),
     ("table_2", a_table_2().query("input_form.isna()")),
     ("table_2", a_table_2(baselines=())),
+    ("calibration", pd.DataFrame(ROWS | {"distance": [0.0, 0.0], "holds": [True, True]})),
 ]
 EVERY = [*FRAMES.items(), *EDGES]
 NAMES = [name for name, _ in EVERY]

@@ -16,7 +16,7 @@ from gru4rec_lib.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("Snakefile", "pyproject.toml", "config", "gru4rec_lib", "notebooks", "profiles")
-DRAWS = {"01_explore_sessions", "05_results"}
+DRAWS = {"00_the_twin", "01_explore_sessions", "05_results"}
 
 
 def copy_of_the_project(folder):
@@ -75,11 +75,12 @@ def test_the_toy_study_trains_its_grid_and_publishes_tables_figures_and_a_manife
     manifest = json.loads((reports / "manifest.json").read_text())
     assert manifest["simulated"]
     assert set(manifest) >= {"commit", "config", "versions", "data_sha256", "seeds", "device", "minutes"}
-    assert len(list(reports.glob("*.html"))) == runs + 4
+    assert len(list(reports.glob("*.html"))) == runs + 5
     names = {path.stem for path in place.published_figures.iterdir()}
     assert names == {
         *("plays_per_track", "long_tail", "session_lengths", "skips_by_position", "split_sizes"),
         *("model_diagram", "learning_curves", "table_2"),
+        *("twin_plays", "twin_lengths", "twin_skips", "twin_features", "calibration"),
     }
     assert {path.suffix for path in place.published_figures.iterdir()} == {".svg", ".pdf", ".csv"}
 

@@ -1,0 +1,119 @@
+"""Figures that show the twin beside the real data; see `figures.py`."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
+
+from gru4rec_lib.drawing import new_figure
+
+PERCENT = PercentFormatter(1, decimals=0, symbol=" %")
+
+
+def sides() -> dict[str, dict]:
+    """The looks of the two: real and twin."""
+    return dict(zip(("real", "twin"), plt.rcParams["axes.prop_cycle"], strict=False))
+
+
+def twin_plays(frame: pd.DataFrame) -> Figure:
+    """Show the plays of a track against its place by plays, both on logarithmic axes.
+
+    Args:
+        frame: side (real or twin), rank, plays.
+    """
+    figure, ax = new_figure(5.8)
+    for side, look in sides().items():
+        part = frame[frame["side"] == side]
+        ax.loglog(part["rank"], part["plays"], **look | {"marker": ""}, label=side)
+    ax.set(xlabel="place of the track, most played first", ylabel="plays of the track")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axis.set_minor_formatter(NullFormatter())
+    ax.legend(loc="upper right")
+    return figure
+
+
+def twin_lengths(frame: pd.DataFrame) -> Figure:
+    """Show the share of the sessions of each length.
+
+    Args:
+        frame: length (events), real and twin (shares, 0 to 1).
+    """
+    figure, ax = new_figure(4.8)
+    _both(ax, frame["length"], frame)
+    ax.set(ylim=(0, None), xlabel="length of the session (events)", ylabel="share of the sessions")
+    return figure
+
+
+def twin_skips(frame: pd.DataFrame) -> Figure:
+    """Show the share of the plays with skip_2, by place in the session.
+
+    Args:
+        frame: position (from 1), real and twin (shares, 0 to 1).
+    """
+    figure, ax = new_figure(4.8)
+    _both(ax, frame["position"], frame)
+    ax.set(ylim=(0, 1), xlabel="position in the session", ylabel="share of the plays skipped")
+    return figure
+
+
+def twin_features(frame: pd.DataFrame) -> Figure:
+    """Show how the features of what is played differ from those of all tracks.
+
+    Args:
+        frame: feature, real and twin (difference of means, in standard deviations of all tracks).
+    """
+    figure, ax = new_figure(1.9 + 0.42 * len(frame))
+    rows = np.arange(len(frame))
+    ax.axvline(0, color="0.8", linewidth=0.6, linestyle="-", marker="", zorder=0)
+    for side, look in sides().items():
+        ax.plot(frame[side], rows, **look | {"linestyle": ""}, label=side)
+    ax.set_yticks(rows, frame["feature"].str.replace("_", " "))
+    ax.invert_yaxis()
+    ax.tick_params(axis="y", length=0)
+    ax.set_xlabel("played less all tracks (sd)")
+    ax.legend(loc="lower right")
+    return figure
+
+
+def calibration(frame: pd.DataFrame) -> Figure:
+    """Show every distance of the twin from the real data as a share of its tolerance: right of the line it misses.
+
+    Args:
+        frame: quantity, distance, tolerance, holds (bool).
+    """
+    figure, ax = new_figure(1.5 + 0.36 * len(frame))
+    rows, ratio = np.arange(len(frame)), frame["distance"] / frame["tolerance"]
+    looks = list(sides().values())
+    ax.axvline(1, color="0.4", linewidth=0.7, linestyle="--", marker="", zorder=0)
+    for holds, look in zip((True, False), looks, strict=True):
+        chosen = (frame["holds"] == holds).to_numpy()
+        ax.hlines(rows[chosen], 0, ratio[chosen], color="0.85", linewidth=0.8, zorder=0)
+        ax.plot(ratio[chosen], rows[chosen], **look | {"linestyle": ""})
+    ax.set_yticks(rows, frame["quantity"], fontsize=6)
+    ax.invert_yaxis()
+    ax.tick_params(axis="y", length=0)
+    ax.set_xlim(0, max(1.1, 1.05 * ratio.max()))
+    ax.set_xlabel("distance / tolerance")
+    return figure
+
+
+def _both(ax: Axes, x: pd.Series, frame: pd.DataFrame) -> None:
+    for side, look in sides().items():
+        ax.plot(x, frame[side], **look, label=side)
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+    ax.yaxis.set_major_formatter(PERCENT)
+    ax.legend(loc="best")
+
+
+TWIN_FIGURES = {
+    "twin_plays": twin_plays,
+    "twin_lengths": twin_lengths,
+    "twin_skips": twin_skips,
+    "twin_features": twin_features,
+    "calibration": calibration,
+}
