@@ -53,7 +53,8 @@ def need_runs(place: Workspace) -> None:
         if not (folder / "ranks.parquet").exists():
             print(f"no ranks in {folder}: training", flush=True)
             trained = experiment.train(run, prepared, folder=place.run_folder(run))
-            experiment.save(folder, run, trained, evaluation.rank(trained.model, prepared, place.study))
+            ranks = evaluation.rank(trained.model, prepared, place.study)
+            experiment.save(folder, run, trained, ranks, prepared)
     for name in place.study.baselines:
         if not (place.baseline_folder(name) / "ranks.parquet").exists():
             baselines.rank_baseline(name, prepared, place)

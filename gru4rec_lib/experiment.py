@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib import memory
+from gru4rec_lib import memory, model_folder
 from gru4rec_lib.backend import device
 from gru4rec_lib.checkpoint import EarlyStopping
 from gru4rec_lib.config import Run
@@ -141,18 +141,26 @@ def _train(run, prepared, validation, callbacks, checkpoints, resumes):
     return Trained(model, table, best_epoch, seconds / 60)
 
 
-def save(folder: Path, run: Run, trained: Trained, ranks: pd.DataFrame) -> pd.DataFrame:
+def save(folder: Path, run: Run, trained: Trained, ranks: pd.DataFrame, prepared: Prepared) -> pd.DataFrame:
     """Write a run's folder; ranks.parquet, which the study waits for, comes last, and checkpoints go.
+
+    `Recommender.load` reads its folder `model`.
+
+    Args:
+        folder: the run's.
+        run: the cell.
+        trained: what `train` gave.
+        ranks: of the test targets.
+        prepared: tells the items' ids and how their features were made.
 
     Returns:
         The run's scores, a row for each protocol.
     """
-    (folder / "model").mkdir(parents=True, exist_ok=True)
-    with replacing(folder / "model" / "model.keras") as path:
-        trained.model.save(path)
+    config = run.model_dump(mode="json")
+    model_folder.save(folder / "model", trained.model, prepared.items["item"], config, prepared.features)
     with replacing(folder / "history.csv") as path:
         trained.history.to_csv(path, index=False)
-    record = run.model_dump() | {"best_epoch": trained.best_epoch, "minutes": round(trained.minutes, 2)}
+    record = config | {"best_epoch": trained.best_epoch, "minutes": round(trained.minutes, 2)}
     record["device"] = device()
     with replacing(folder / "config.json") as path:
         path.write_text(json.dumps(record, indent=1), encoding="utf-8")

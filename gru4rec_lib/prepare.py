@@ -19,7 +19,7 @@ from gru4rec_lib.config import Split, Study
 from gru4rec_lib.features import Features
 from gru4rec_lib.files import replacing
 from gru4rec_lib.read import DataError, Tables
-from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.sessions import Sessions, item_index
 
 
 @dataclass(frozen=True)
@@ -129,9 +129,7 @@ def prepare(tables: Tables, split: Split, folder: Path) -> Prepared:
         side = "training session of two events or more" if training.empty else "test session"
         raise DataError(f"the split `{split.how}` leaves no {side}; change `split` in the study's config")
 
-    plays = training["item"].value_counts()
-    plays = plays[plays > 0].rename("plays").rename_axis("item").reset_index().astype({"item": str})
-    plays = plays.sort_values(["plays", "item"], ascending=[False, True], ignore_index=True)
+    plays = item_index(training["item"])
     items, features = plays, None
     if tables.items is not None:
         others = tables.items["item"][~tables.items["item"].isin(plays["item"])].sort_values()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -108,3 +109,19 @@ class Sessions:
         """Read what `save` wrote, memory-mapped."""
         items, offsets = (np.load(folder / f"{name}_{part}.npy", mmap_mode="r") for part in ("items", "offsets"))
         return cls(items, offsets)
+
+
+def item_index(items: pd.Series) -> pd.DataFrame:
+    """The index of the training items: by falling plays, ties by id.
+
+    Args:
+        items: item id of each training event, text (categorical or not) or whole numbers.
+
+    Returns:
+        One row an item: item, plays.
+    """
+    plays = items.value_counts()
+    plays = plays[plays > 0].rename("plays").rename_axis("item").reset_index()
+    if isinstance(items.dtype, pd.CategoricalDtype):
+        plays = plays.astype({"item": str})
+    return plays.sort_values(["plays", "item"], ascending=[False, True], ignore_index=True)

@@ -230,7 +230,7 @@ def train_and_save(folder, refit):
     rng = np.random.default_rng(5)
     train, validation, test = (Sessions.from_lists(rng.integers(0, N, (n, 5)).tolist()) for n in (30, 8, 8))
     nothing = {"test_events": None, "counts": None, "features": None}
-    data = Prepared(pd.DataFrame(index=range(N)), N, train, validation, test, **nothing)
+    data = Prepared(pd.DataFrame({"item": [f"t_{i}" for i in range(N)]}), N, train, validation, test, **nothing)
     often = checkpoint.Checkpoint.__init__
     checkpoint.Checkpoint.__init__ = lambda self, *args: often(self, *args[:-1], 0)
     try:
@@ -238,7 +238,7 @@ def train_and_save(folder, refit):
     finally:
         checkpoint.Checkpoint.__init__ = often
     ranks = pd.DataFrame({"protocol": "known", "rank": trained.model.rank(test, N), "n_candidates": N})
-    experiment.save(folder, the_run(refit), trained, ranks)
+    experiment.save(folder, the_run(refit), trained, ranks, data)
     np.savez(folder / "weights.npz", *trained.model.get_weights())
 
 

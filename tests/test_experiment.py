@@ -26,9 +26,8 @@ def grammar(sessions, seed, length=6):
 def prepared(train, validation, n_items=N):
     """Without any test sessions: whoever looks at them fails."""
     nothing = {"test": None, "test_events": None, "counts": None, "features": None}
-    return Prepared(
-        items=pd.DataFrame(index=range(n_items)), n_items=n_items, train=train, validation=validation, **nothing
-    )
+    items = pd.DataFrame({"item": [f"t_{i}" for i in range(n_items)]})
+    return Prepared(items=items, n_items=n_items, train=train, validation=validation, **nothing)
 
 
 def a_run(**changes):
@@ -132,17 +131,18 @@ RANKS = pd.DataFrame(
 
 @pytest.fixture
 def trained():
-    run = a_run()
-    model = experiment.build(run, prepared(grammar(2, 1), grammar(1, 2)))
+    run, data = a_run(), prepared(grammar(2, 1), grammar(1, 2))
+    model = experiment.build(run, data)
     history = pd.DataFrame({"epoch": [1, 2], "loss": [3.5, 2.25], "val_recall_at_20": [0.25, 0.5]})
-    return run, experiment.Trained(model, history, best_epoch=2, minutes=1.234)
+    return run, experiment.Trained(model, history, best_epoch=2, minutes=1.234), RANKS, data
 
 
 def test_save_writes_what_the_study_reads(trained, tmp_path):
-    run, result = trained
-    scores = experiment.save(tmp_path / "run", run, result, RANKS)
+    run, result, *_ = trained
+    scores = experiment.save(tmp_path / "run", *trained)
     files = {str(p.relative_to(tmp_path / "run")) for p in (tmp_path / "run").rglob("*") if p.is_file()}
-    assert files == {"model/model.keras", "history.csv", "config.json", "ranks.parquet"}
+    model = {f"model/{name}" for name in ("model.keras", "items.parquet", "config.json")}
+    assert files == model | {"history.csv", "config.json", "ranks.parquet"}
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "run/ranks.parquet"), RANKS)
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "run/history.csv"), result.history)
     record = json.loads((tmp_path / "run/config.json").read_text())
@@ -157,7 +157,7 @@ def test_save_writes_what_the_study_reads(trained, tmp_path):
 def test_checkpoints_go_when_the_run_is_saved_and_when_it_diverges(trained, tmp_path):
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "search.npz").touch()
-    experiment.save(tmp_path, *trained, RANKS)
+    experiment.save(tmp_path, *trained)
     assert not (tmp_path / "checkpoints").exists()
     data = prepared(grammar(40, 1), grammar(8, 2))
     with pytest.raises(FloatingPointError, match="lower learning_rate"):
@@ -172,8 +172,8 @@ def test_an_interrupted_save_leaves_no_half_file_and_no_ranks(trained, tmp_path,
 
     monkeypatch.setattr(GRU4Rec, "save", half)
     with pytest.raises(KeyboardInterrupt):
-        experiment.save(tmp_path, *trained, RANKS)
-    assert [p.name for p in tmp_path.rglob("*")] == ["model"]
+        experiment.save(tmp_path, *trained)
+    assert not list(tmp_path.rglob("*"))
 
 
 def test_ranks_come_last(trained, tmp_path, monkeypatch):
@@ -182,5 +182,5 @@ def test_ranks_come_last(trained, tmp_path, monkeypatch):
     monkeypatch.setattr(
         experiment, "save_ranks", lambda folder, ranks: there.extend(p.name for p in folder.rglob("*.*"))
     )
-    experiment.save(tmp_path, *trained, RANKS)
-    assert set(there) == {"model.keras", "history.csv", "config.json"}
+    experiment.save(tmp_path, *trained)
+    assert set(there) == {"model.keras", "items.parquet", "history.csv", "config.json"}

@@ -163,9 +163,3 @@ def test_ci_runs_lint_and_all_tests():
     script = ROOT / ".ci" / "run"
     assert script.stat().st_mode & 0o111
     assert script.read_text(encoding="utf-8").splitlines()[-2:] == ["make lint", "make test"]
-
-
-def test_the_python_of_the_readme_runs(capsys):
-    block = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL).group(1)
-    exec(compile(block, "README.md", "exec"), {})
-    assert "recall_at_1" in capsys.readouterr().out

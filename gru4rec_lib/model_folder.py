@@ -1,0 +1,80 @@
+"""A trained model as a folder of plain files: all that recommending needs, no training data and no pickle.
+
+model.keras     network, weights, features of the candidates, plays in training
+items.parquet   item: one id a row, in index order
+features.json   how raw features became those of the model (names, means, scales, categories), where it has any
+config.json     how it was trained
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+
+from gru4rec_lib.backend import keras
+from gru4rec_lib.features import Features
+from gru4rec_lib.files import replacing_folder
+from gru4rec_lib.model import GRU4Rec
+
+MODEL, ITEMS, FEATURES, CONFIG = "model.keras", "items.parquet", "features.json", "config.json"
+
+
+def save(folder: Path, model: GRU4Rec, items: pd.Series, config: dict, features: Features | None = None) -> None:
+    """Write a model's folder, whole or not at all.
+
+    Args:
+        folder: takes the place of the model that it holds, if it holds one.
+        model: trained.
+        items: ids of the candidates in index order, text or whole numbers.
+        config: plain JSON.
+        features: of the candidates; left out where the model uses none.
+
+    Raises:
+        ValueError: the folder holds other files, which would be lost.
+    """
+    folder = Path(folder).resolve()
+    others = sorted({p.name for p in folder.iterdir()} - {MODEL, ITEMS, FEATURES, CONFIG}) if folder.is_dir() else []
+    if others:
+        raise ValueError(f"{folder}: holds `{others[0]}`, which is no file of a model; name a new folder")
+    with replacing_folder(folder) as place:
+        model.save(place / MODEL)
+        items.rename("item").to_frame().to_parquet(place / ITEMS, index=False)
+        if model.features is not None and features is not None:
+            (place / FEATURES).write_text(json.dumps(features.fitted, indent=1), encoding="utf-8")
+        (place / CONFIG).write_text(json.dumps(config, indent=1), encoding="utf-8")
+
+
+def load(folder: Path) -> tuple[GRU4Rec, pd.Series, dict]:
+    """Read what `save` wrote.
+
+    Returns:
+        (model, item ids in index order, config).
+
+    Raises:
+        FileNotFoundError: it is no such folder.
+        ValueError: a file cannot be read, or they belong to different models.
+    """
+    folder = Path(folder)
+    for name in (MODEL, ITEMS, CONFIG):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(
+                f"{folder / name}: there is no such file; name a folder that `Recommender.save` or a study's run wrote"
+            )
+    model = _read(keras.saving.load_model, folder / MODEL, compile=False)
+    items = _read(pd.read_parquet, folder / ITEMS, columns=["item"])["item"]
+    if len(items) < max(model.item_input.n_inputs, model.scorer.n_scored):
+        raise ValueError(
+            f"{folder / ITEMS}: has {len(items):,} items, too few for the model beside it; bring back the file that "
+            "was saved with it"
+        )
+    return model, items, json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+
+
+def _read(reader, path: Path, **options):
+    try:
+        return reader(path, **options)
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: cannot be read ({str(error).splitlines()[0]}); save the model again") from error

@@ -1,0 +1,178 @@
+"""A trained model in use: from the items of a session to the items to recommend next."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+
+from gru4rec_lib import experiment, model_folder
+from gru4rec_lib.backend import tf
+from gru4rec_lib.config import Run, Training
+from gru4rec_lib.features import Features
+from gru4rec_lib.frame import index_features, index_sessions
+from gru4rec_lib.model import GRU4Rec
+from gru4rec_lib.strict import check
+
+NOT_HERE = {"max_epochs": "say `epochs`", "patience": "no session is held out", "refit": "no session is held out"}
+
+
+class Recommender:
+    """Recommends from a session's items; `fit` or `load` makes one.
+
+    Args:
+        model: trained.
+        items: ids of its candidates in index order, text or whole numbers.
+        config: how it was trained, plain JSON.
+        features: of the candidates, where the model uses them; needed by `save` alone.
+
+    Raises:
+        ValueError: a weight is not finite.
+    """
+
+    def __init__(self, model: GRU4Rec, items: pd.Series, config: dict, features: Features | None = None):
+        self.model, self.items, self.config, self.features = model, items, config, features
+        self._index = pd.Index(items)
+        self._rows, self._bias = model.scorer.scoring_rows()
+        if not (np.isfinite(self._rows).all() and np.isfinite(self._bias).all()):
+            raise ValueError("the model has weights that are not finite; train it again with a lower learning rate")
+        self._ids = self._index[: len(self._bias)]  # those that have a score
+        self._plays = np.pad(model.scorer.plays.numpy(), (0, len(self._ids) - model.n_items))
+        self._hidden = tf.function(self._walk, input_signature=[tf.TensorSpec([None], tf.int32)])
+        self._score(np.zeros(1, np.int32))  # so that the first session waits for no trace
+
+    @classmethod
+    def fit(
+        cls,
+        events: pd.DataFrame,
+        session: str = "session",
+        item: str = "item",
+        time: str = "time",
+        *,
+        features: pd.DataFrame | None = None,
+        input_form: str = "shared",
+        output_form: str = "ids",
+        loss: str = "cross_entropy",
+        epochs: int = 5,
+        seed: int = 1,
+        verbose: int = 1,
+        **settings,
+    ) -> Recommender:
+        """Train on all sessions of two events or more.
+
+        Args:
+            events: one row an event.
+            session: column of the session.
+            item: column of the item id, text or whole numbers; recommended ids are of the same kind.
+            time: column to sort by; events of equal time stay in their order.
+            features: one row an item, in the column `item` its id; every other column is a feature, numeric or
+                categorical by its dtype. Items without events become candidates where the output form is not `ids`.
+            input_form: see `GRU4Rec`.
+            output_form: see `GRU4Rec`.
+            loss: see `GRU4Rec.compile`.
+            epochs: passes over the sessions.
+            seed: of all that is random.
+            verbose: 1 prints one line an epoch, 0 nothing.
+            **settings: any other of `config.Training`, such as `hidden_units`, `learning_rate` or `logq`.
+
+        Raises:
+            ValueError: a column is missing or has gaps, ids are of the wrong kind, no session has two events, or a
+                setting is unknown or wrong.
+        """
+        for name in NOT_HERE.keys() & settings.keys():
+            raise ValueError(f"Recommender.fit: {name}: {NOT_HERE[name]}; leave it out")
+        training = check(Training, settings | {"max_epochs": epochs}, "Recommender.fit")
+        cell = {"input_form": input_form, "output_form": output_form, "loss": loss, "seed": seed}
+        run = check(Run, {"study": "", **cell, "training": training}, "Recommender.fit")
+        items, sessions = index_sessions(events, session, item, time)
+        n_items, fitted = len(items), None
+        if features is not None:
+            items, fitted = index_features(features, item, items)
+        model = experiment.build(run, SimpleNamespace(n_items=n_items, features=fitted))
+        fit = {name: getattr(training, name) for name in ("batch_size", "shuffle", "steps_per_epoch")}
+        model.fit(sessions, epochs, verbose=verbose, **fit)
+        return cls(model, items, run.model_dump(mode="json", exclude={"study", "tag"}), fitted)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Recommender:
+        """Read a model's folder: what `save` wrote, or `runs/<study>/gru4rec/<run>/model` of a study.
+
+        Raises:
+            FileNotFoundError: it is no such folder.
+            ValueError: a file of it cannot be read.
+        """
+        return cls(*model_folder.load(Path(folder)))
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model's folder, plain files alone; see `model_folder`.
+
+        Raises:
+            ValueError: the folder holds something else.
+        """
+        model_folder.save(Path(folder), self.model, self.items, self.config, self.features)
+
+    def recommend(self, session: Sequence[Hashable], k: int = 20, exclude_heard: bool = False) -> pd.DataFrame:
+        """The k best items to come next.
+
+        Args:
+            session: item ids, the oldest first. An unknown one is skipped: it leaves the state as it was.
+            k: how many, 1 to the number of items that have a score.
+            exclude_heard: leave out the items of the session; there may then be fewer than k rows.
+
+        Returns:
+            One row an item, the best first, ties in index order: `item`, `score`, `source`. The source is `model`; or,
+            where nothing of the session is known, `popularity`, and in brackets why: then the score is the number of
+            plays in training.
+
+        Raises:
+            TypeError: `session` is no list of ids, or they are of another kind than the model's.
+            ValueError: k is out of range.
+        """
+        if not 1 <= k <= len(self._ids):
+            raise ValueError(f"k is {k}; it can be 1 to {len(self._ids)}, the items that have a score")
+        places = self._places(session)
+        heard = places[(places >= 0) & (places < self.model.item_input.n_inputs)].astype(np.int32)
+        if len(heard):
+            score, source = self._score(heard), "model"
+        else:
+            why = f"no item of the session is known, {len(places)} given" if len(places) else "the session is empty"
+            score, source = self._plays.astype(np.float32), f"popularity ({why})"
+        if exclude_heard:
+            score[places[(places >= 0) & (places < len(score))]] = -np.inf
+        best = _best(score, k)
+        return pd.DataFrame({"item": self._ids[best], "score": score[best], "source": source})
+
+    def _places(self, session) -> np.ndarray:
+        """Item index of each event, -1 where there is none."""
+        example = self._index[:1].tolist()
+        if isinstance(session, str | bytes) or not isinstance(session, Sequence | np.ndarray | pd.Series | pd.Index):
+            raise TypeError(f"session is {session!r}; give a list of item ids, such as {example!r}")
+        kinds, told = _kind(self._index)
+        for given in session:
+            if not isinstance(given, kinds) or isinstance(given, bool):
+                raise TypeError(f"item {given!r} is no {told}, but the model's ids are, such as {example[0]!r}")
+        return self._index.get_indexer(pd.Index(session, dtype=self._index.dtype))
+
+    def _score(self, heard: np.ndarray) -> np.ndarray:
+        """Float32 [items that have a score], after the items `heard`, int32 [n], n above 0."""
+        return self._rows @ self._hidden(heard).numpy() + self._bias
+
+    def _walk(self, ids):
+        """Int32 [n] -> float32 [H], the hidden state behind the last of them; one trace for every length."""
+        state = tf.foldl(lambda state, item: self.model.call(item[None], state)[1], ids, self.model.initial_state(1))
+        return state[-1, 0, : self.model.scorer.units]
+
+
+def _best(score: np.ndarray, k: int) -> np.ndarray:
+    """Indices of the k highest scores, the highest first, ties by index; -inf is never among them."""
+    least = max(np.partition(score, -k)[-k], np.finfo(score.dtype).min)
+    found = np.flatnonzero(score >= least)
+    return found[np.argsort(-score[found], kind="stable")][:k]
+
+
+def _kind(ids: pd.Index):
+    """The type that an id must have, and its name."""
+    return ((int, np.integer), "whole number") if pd.api.types.is_integer_dtype(ids) else ((str,), "text")

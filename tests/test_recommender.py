@@ -1,0 +1,383 @@
+"""A model in use: by hand, from a folder in a fresh process, and with sessions that it knows nothing of."""
+
+import json
+import math
+import pickle
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gru4rec_lib import model_folder, recommender
+from gru4rec_lib.config import ConfigError
+from gru4rec_lib.features import Features
+from gru4rec_lib.frame import index_features, index_sessions
+from gru4rec_lib.model import GRU4Rec
+from gru4rec_lib.recommender import Recommender
+from gru4rec_lib.sessions import item_index
+
+ROOT = Path(__file__).resolve().parents[1]
+QUICK = {"hidden_units": 4, "batch_size": 2, "samples": 4, "jit": False, "verbose": 0, "epochs": 1}
+FEATURES = Features(
+    np.float32([[0.5], [-1], [1], [2]]),
+    {"artist": np.int32([[1], [2], [1], [2]])},
+    {"artist": 3},
+    {"artist": ["a", "b"]},
+)
+
+
+@pytest.fixture
+def by_hand():
+    """One unit, gates z = r = 1/2: h' = h / 2 + c / 2; a gives c = 1/2, b -1/2, c 0. Plays 3, 5, 5."""
+    model = GRU4Rec(3, "one_hot", 1)
+    model.item_input.table.assign([[0, 0, math.atanh(0.5)], [0, 0, math.atanh(-0.5)], [0, 0, 0]])
+    model.recurrence[0].recurrent_kernel.assign([[0, 0, 0]])
+    model.scorer.table.assign([[1], [-1], [2]])
+    model.scorer.bias.assign([0, 0.1, 0])
+    model.scorer.plays.assign([3, 5, 5])
+    return Recommender(model, pd.Series(["a", "b", "c"]), {"loss": "cross_entropy"})
+
+
+def with_content(output_form="content"):
+    """Three tracks of training and a fourth, which features alone know."""
+    model = GRU4Rec(3, "content", 2, output_form=output_form, embedding_units=2, features=FEATURES)
+    return Recommender(model, pd.Series(["a", "b", "c", "new"]), {}, FEATURES)
+
+
+def test_scores_by_hand(by_hand):
+    """h is 1/4 behind a, then 1/8 - 1/4 = -1/8 behind b: scores [0.25, -0.15, 0.5], then [-0.125, 0.225, -0.25]."""
+    found = by_hand.recommend(["a"], k=3)
+    assert found["item"].tolist() == ["c", "a", "b"]
+    np.testing.assert_allclose(found["score"], [0.5, 0.25, -0.15], atol=1e-6)
+    assert set(found["source"]) == {"model"}
+    found = by_hand.recommend(["a", "b"], k=2)
+    assert found["item"].tolist() == ["b", "a"]
+    np.testing.assert_allclose(found["score"], [0.225, -0.125], atol=1e-6)
+
+
+def test_any_row_of_ids_will_do(by_hand):
+    expected = by_hand.recommend(["a", "b"], k=3)
+    for session in (("a", "b"), np.array(["a", "b"]), pd.Series(["a", "b"], index=[7, 9]), pd.Index(["a", "b"])):
+        pd.testing.assert_frame_equal(by_hand.recommend(session, k=3), expected)
+
+
+def test_an_unknown_item_is_skipped_wherever_it_stands(by_hand):
+    expected = by_hand.recommend(["a", "b"], k=3)
+    for session in (["?", "a", "b"], ["a", "?", "b"], ["a", "b", "?"]):
+        pd.testing.assert_frame_equal(by_hand.recommend(session, k=3), expected)
+
+
+@pytest.mark.parametrize(
+    ("session", "why"),
+    [([], "the session is empty"), (["?", "!"], "no item of the session is known, 2 given")],
+)
+def test_popularity_answers_and_says_so_where_nothing_is_known(by_hand, session, why):
+    found = by_hand.recommend(session, k=2)
+    assert found["item"].tolist() == ["b", "c"], "plays 3, 5, 5, the tie in index order"
+    assert found["score"].tolist() == [5, 5]
+    assert found["source"].tolist() == [f"popularity ({why})"] * 2
+
+
+def test_heard_items_are_left_out_when_asked(by_hand):
+    assert by_hand.recommend(["c", "c", "?"], k=3)["item"].tolist() == ["b", "a", "c"]
+    assert by_hand.recommend(["c", "c", "?"], k=3, exclude_heard=True)["item"].tolist() == ["b", "a"]
+    assert by_hand.recommend(["a", "b", "c"], k=1, exclude_heard=True).empty
+    assert by_hand.recommend(["a"], k=3)["item"].tolist() == ["c", "a", "b"], "leaving out is for one call"
+    assert by_hand.recommend([], k=1, exclude_heard=True)["item"].tolist() == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("session", "k", "error", "sentence"),
+    [
+        (["a"], 0, ValueError, "k is 0; it can be 1 to 3, the items that have a score"),
+        (["a"], 4, ValueError, "k is 4; it can be 1 to 3"),
+        ("a", 1, TypeError, r"session is 'a'; give a list of item ids, such as \['a'\]"),
+        (5, 1, TypeError, "session is 5; give a list"),
+        (["a", 5], 1, TypeError, "item 5 is no text, but the model's ids are, such as 'a'"),
+    ],
+)
+def test_what_cannot_be_asked_is_told(by_hand, session, k, error, sentence):
+    with pytest.raises(error, match=sentence):
+        by_hand.recommend(session, k)
+
+
+def test_whole_numbers_as_ids(by_hand, tmp_path):
+    numbered = Recommender(by_hand.model, pd.Series([10, 20, 30]), {})
+    numbered.save(tmp_path / "model")
+    for one in (numbered, Recommender.load(tmp_path / "model")):
+        assert one.recommend([10, np.int64(20)], k=1)["item"].tolist() == [20]
+        assert one.recommend(np.array([10]), k=1)["item"].tolist() == [30]
+        for wrong in ("10", 10.0, True):
+            with pytest.raises(TypeError, match="is no whole number, but the model's ids are, such as 10"):
+                one.recommend([wrong], k=1)
+
+
+def test_tracks_never_heard_in_training_are_recommended_and_heard_where_the_form_can():
+    content = with_content()
+    assert set(content.recommend(["a"], k=4)["item"]) == {"a", "b", "c", "new"}
+    assert content.recommend(["new"], k=1)["source"].tolist() == ["model"]
+    assert content.recommend([], k=4)["item"].iloc[-1] == "new", "no plays"
+    ids = with_content("ids")
+    assert set(ids.recommend(["new"], k=3)["item"]) == {"a", "b", "c"}
+    with pytest.raises(ValueError, match="1 to 3"):
+        ids.recommend(["a"], k=4)
+    assert len(ids.recommend(["new"], k=3, exclude_heard=True)) == 3
+
+
+def test_a_form_without_content_does_not_know_a_track_of_the_item_table_alone(by_hand):
+    one = Recommender(by_hand.model, pd.Series(["a", "b", "c", "new"]), {})
+    assert one.recommend(["new"], k=1)["source"].iloc[0].startswith("popularity")
+
+
+@given(st.lists(st.sampled_from([-1.0, 0.0, 0.5, 2.0, -np.inf]), min_size=1, max_size=9), st.data())
+def test_the_best_are_those_of_a_full_sort(scores, data):
+    k = data.draw(st.integers(1, len(scores)))
+    full = [i for i in sorted(range(len(scores)), key=lambda i: (-scores[i], i)) if scores[i] > -np.inf]
+    assert recommender._best(np.float32(scores), k).tolist() == full[:k]
+
+
+def test_the_states_are_those_that_are_ranked_with(by_hand):
+    """Recommending and ranking agree: the target's rank is its place in the list."""
+    rng = np.random.default_rng(3)
+    model = GRU4Rec(30, "embedding", 6, layers=2, cell="lstm", embedding_units=4)
+    one = Recommender(model, pd.Series([f"t_{i}" for i in range(30)]), {})
+    for session in rng.integers(0, 30, (4, 5)):
+        state = None
+        for item in session:
+            hidden, state = model(np.int32([item]), state)
+        scores = model.scorer.table.numpy() @ hidden.numpy()[0] + model.scorer.bias.numpy()
+        found = one.recommend([f"t_{i}" for i in session], k=30)
+        assert found["item"].tolist() == [f"t_{i}" for i in np.argsort(-scores)]
+
+
+def test_a_model_that_is_not_finite_is_an_error(by_hand):
+    by_hand.model.scorer.bias.assign([0, np.nan, 0])
+    with pytest.raises(ValueError, match="not finite; train it again with a lower learning rate"):
+        Recommender(by_hand.model, by_hand.items, {})
+
+
+# The folder
+
+
+def test_a_folder_of_plain_files_and_nothing_in_it_is_a_pickle(tmp_path, monkeypatch):
+    one = with_content("hybrid")
+    one.save(tmp_path / "model")
+    files = {path.name: path for path in (tmp_path / "model").iterdir()}
+    assert set(files) == {"model.keras", "items.parquet", "features.json", "config.json"}
+    assert json.loads(files["features.json"].read_text()) == {"artist": ["a", "b"]}
+    with zipfile.ZipFile(files["model.keras"]) as parts:
+        assert set(parts.namelist()) == {"metadata.json", "config.json", "model.weights.h5"}
+        json.loads(parts.read("config.json"))
+        parts.extract("model.weights.h5", tmp_path)
+    kinds = []
+    with h5py.File(tmp_path / "model.weights.h5") as weights:
+        weights.visititems(lambda _, node: kinds.append(node.dtype.kind) if isinstance(node, h5py.Dataset) else None)
+    assert set(kinds) <= {"f", "i"}
+
+    def never(*_, **__):
+        raise AssertionError("a pickle is read")
+
+    for name in ("load", "loads", "Unpickler"):
+        monkeypatch.setattr(pickle, name, never)
+    pd.testing.assert_frame_equal(
+        Recommender.load(tmp_path / "model").recommend(["a", "new"], k=4), one.recommend(["a", "new"], k=4)
+    )
+
+
+@pytest.mark.slow
+def test_a_fresh_process_recommends_the_same(by_hand, tmp_path):
+    by_hand.save(tmp_path / "model")
+    program = """
+import sys
+from gru4rec_lib.recommender import Recommender
+one = Recommender.load(sys.argv[1])
+print(one.config["loss"])
+print(one.recommend(["a", "b"], k=3).to_json())
+"""
+    command = [sys.executable, "-c", program, str(tmp_path / "model")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=200, cwd=ROOT)
+    assert done.stdout.splitlines() == ["cross_entropy", by_hand.recommend(["a", "b"], k=3).to_json()]
+
+
+def test_saving_takes_the_place_of_a_model_and_of_nothing_else(by_hand, tmp_path, monkeypatch):
+    with_content().save(tmp_path / "model")
+    by_hand.save(tmp_path / "model")
+    assert not (tmp_path / "model" / "features.json").exists()
+    monkeypatch.chdir(tmp_path / "model")
+    by_hand.save(".")
+    (tmp_path / "model" / "thesis.docx").touch()
+    with pytest.raises(ValueError, match=r"model: holds `thesis.docx`, which is no file of a model; name a new folder"):
+        by_hand.save(tmp_path / "model")
+    assert (tmp_path / "model" / "thesis.docx").exists()
+
+
+def test_a_folder_that_is_no_model_is_told(by_hand, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"model.keras: there is no such file; name a folder that `Recommender"):
+        Recommender.load(tmp_path)
+    folder = tmp_path / "model"
+    by_hand.save(folder)
+    (folder / "items.parquet").write_bytes(b"no parquet")
+    with pytest.raises(ValueError, match=r"items.parquet: cannot be read \(.+\); save the model again"):
+        Recommender.load(folder)
+    pd.DataFrame({"item": ["a", "b"]}).to_parquet(folder / "items.parquet")
+    with pytest.raises(ValueError, match=r"items.parquet: has 2 items, too few for the model beside it"):
+        Recommender.load(folder)
+    (folder / "model.keras").write_bytes(b"no model")
+    with pytest.raises(ValueError, match=r"model.keras: cannot be read"):
+        Recommender.load(folder)
+    (folder / "config.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"config.json"):
+        Recommender.load(folder)
+
+
+def test_a_write_that_breaks_leaves_the_model_that_was_there(by_hand, tmp_path, monkeypatch):
+    by_hand.save(tmp_path / "model")
+    monkeypatch.setattr(model_folder.json, "dumps", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        with_content().save(tmp_path / "model")
+    monkeypatch.undo()
+    assert Recommender.load(tmp_path / "model").items.tolist() == ["a", "b", "c"]
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+# From a DataFrame
+
+EVENTS = pd.DataFrame(
+    [
+        ("late", "b", 9),
+        ("alone", "z", 1),
+        ("early", "c", 4),
+        ("late", "a", 7),
+        ("early", "b", 2),
+        ("late", "b", 9),
+    ],
+    columns=["user", "track", "at"],
+)
+
+
+def test_sessions_by_hand():
+    """`early` begins first; in `late` equal times stay in order; `alone` has one event, so that z has no index."""
+    items, sessions = index_sessions(EVENTS, "user", "track", "at")
+    assert items.tolist() == ["b", "a", "c"], "3 plays, then ties by id"
+    assert [sessions[s].tolist() for s in range(len(sessions))] == [[0, 2], [1, 0, 0]]
+    assert item_index(EVENTS["track"].astype("category")).to_numpy().tolist() == [
+        ["b", 3],
+        ["a", 1],
+        ["c", 1],
+        ["z", 1],
+    ]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(5, 9), st.integers(0, 5)), min_size=1, max_size=20))
+def test_sessions_are_those_of_a_plain_loop(rows):
+    events = pd.DataFrame(rows, columns=["session", "item", "time"])
+    expected = {}
+    for session, item, _ in sorted(rows, key=lambda row: row[2]):
+        expected.setdefault(session, []).append(item)
+    expected = [items for items in expected.values() if len(items) > 1]
+    if not expected:
+        with pytest.raises(ValueError, match="nothing to learn from"):
+            index_sessions(events, "session", "item", "time")
+        return
+    items, sessions = index_sessions(events, "session", "item", "time")
+    assert [[items[i] for i in sessions[s]] for s in range(len(sessions))] == expected
+
+
+def test_features_of_all_candidates_are_fitted_on_those_of_training():
+    table = pd.DataFrame({"track": ["new", "a", "b"], "tempo": [9.0, 3.0, 1.0], "artist": ["y", "x", None]})
+    ids, features = index_features(table, "track", pd.Series(["b", "a", "c"]))
+    assert ids.tolist() == ["b", "a", "c", "new"]
+    np.testing.assert_allclose(features.numeric[:, 0], [-1, 1, 0, 7])
+    assert features.categories["artist"].tolist() == [[-1], [1], [-1], [0]]
+    numbered, same = index_features(table.assign(track=[40, 10, 20]), "track", pd.Series([20, 10, 30]))
+    assert numbered.tolist() == [20, 10, 30, 40]
+    np.testing.assert_array_equal(same.numeric, features.numeric)
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        (
+            EVENTS.rename(columns={"at": "when"}),
+            "events: there is no column 'at'; name the right one of user, track, when",
+        ),
+        (EVENTS.assign(track=["a", None] * 3), "events: 3 rows have no 'track'; fill or drop them"),
+        (EVENTS.assign(track=0.5), r"events: 'track' is floating, but ids are text or whole numbers; .*astype\(str\)"),
+        (EVENTS.assign(track=["a", 1] * 3), "events: 'track' is mixed-integer, but ids"),
+        (EVENTS.assign(user=range(6)), "events: no 'user' has two events or more"),
+        (EVENTS[:0], "events: no 'user' has two events or more"),
+    ],
+)
+def test_a_table_that_is_wrong_is_told(table, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Recommender.fit(table, "user", "track", "at", **QUICK)
+
+
+def test_features_that_are_wrong_are_told():
+    items = pd.Series(["a", "b"])
+    for table, sentence in (
+        (pd.DataFrame({"id": ["a"]}), "features: there is no column 'track'"),
+        (pd.DataFrame({"track": ["a", "a"]}), "features: item 'a' has two rows; keep one"),
+        (pd.DataFrame({"track": [1, 2]}), "features: 'track' is of another kind than in the events"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            index_features(table, "track", items)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"hidden_unit": 4}, "Recommender.fit: hidden_unit: no such field; check its spelling or delete it"),
+        ({"loss": "mse"}, "Recommender.fit: loss: "),
+        ({"epochs": 0}, "Recommender.fit: max_epochs: "),
+        ({"patience": 3}, "Recommender.fit: patience: no session is held out; leave it out"),
+        ({"input_form": "content"}, "needs `features`"),
+    ],
+)
+def test_a_setting_that_is_wrong_is_told(settings, sentence):
+    with pytest.raises((ConfigError, ValueError), match=sentence):
+        Recommender.fit(EVENTS, "user", "track", "at", **QUICK | settings)
+
+
+def test_fit_passes_its_settings_on_and_keeps_them(monkeypatch, tmp_path):
+    seen = {}
+    monkeypatch.setattr(GRU4Rec, "fit", lambda self, sessions, epochs, **options: seen.update(options, epochs=epochs))
+    settings = {"hidden_units": 3, "cell": "lstm", "batch_size": 7, "shuffle": False, "jit": False}
+    forms = {"input_form": "content", "output_form": "hybrid", "loss": "bpr_max", "seed": 5}
+    table = pd.DataFrame({"track": ["new", "a", "b", "c"], "tempo": [9.0, 3.0, 1.0, 2.0]})
+    one = Recommender.fit(EVENTS, "user", "track", "at", features=table, epochs=4, verbose=0, **forms, **settings)
+    assert seen == {"epochs": 4, "batch_size": 7, "shuffle": False, "steps_per_epoch": None, "verbose": 0}
+    assert {name: one.config[name] for name in forms} == forms
+    assert one.config["training"] | settings | {"max_epochs": 4} == one.config["training"]
+    built = one.model.get_config()
+    assert [built[name] for name in ("cell", "hidden_units", "seed", "n_items")] == ["lstm", 3, 5, 3]
+    assert one.items.tolist() == ["b", "a", "c", "new"]
+    one.save(tmp_path / "model")
+    assert Recommender.load(tmp_path / "model").config == one.config
+
+
+# The README
+
+
+@pytest.mark.slow
+def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    first, *others = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    code = [line for line in first.splitlines() if line and not line.startswith(("import ", "from "))]
+    assert len(code) <= 10
+    scope = {}
+    exec(compile(first, "README.md", "exec"), scope)
+    assert scope["recommender"].recommend(["wake", "walk"], k=1)["item"].tolist() == ["work"], "as in its sessions"
+    assert "epoch 5/5" in capsys.readouterr().out
+    assert {path.name for path in (tmp_path / "my_model").iterdir()} == {"model.keras", "items.parquet", "config.json"}
+    for block in others:
+        exec(compile(block, "README.md", "exec"), {})
+    assert "recall_at_1" in capsys.readouterr().out

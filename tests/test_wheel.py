@@ -1,0 +1,92 @@
+"""The library on its own: its wheel, outside the repository, without the packages of the notebooks."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parents[1]
+BUILD = "import sys; from flit_core.buildapi import build_wheel; print(build_wheel(sys.argv[1]))"
+# What imports are blocked for a package whose module has another name, or that comes along with one of the extras.
+MODULES = {"jupyterlab": "jupyterlab jupyter_core notebook", "ipykernel": "ipykernel IPython", "flit_core": "flit_core"}
+OUTSIDE = """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in BLOCKED:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
+sys.path.insert(0, WHEEL)
+import gru4rec_lib
+assert gru4rec_lib.__file__.startswith(WHEEL), gru4rec_lib.__file__
+"""
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dist")
+    done = subprocess.run(
+        [sys.executable, "-c", BUILD, str(folder)], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    return folder / done.stdout.split()[-1]
+
+
+def blocked():
+    """Modules of the extras' packages, which the core must do without."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    names = {Requirement(line).name for name in ("study", "dev") for line in extras[name]}
+    return {module for name in names for module in MODULES.get(name, name.replace("-", "_")).split()}
+
+
+def run_outside(wheel, folder, program):
+    """Run Python with the unpacked wheel alone, in another folder, without the packages of the extras."""
+    with zipfile.ZipFile(wheel) as parts:
+        parts.extractall(folder / "site")
+    (folder / "elsewhere").mkdir()
+    frame = OUTSIDE.replace("BLOCKED", repr(blocked())).replace("WHEEL", repr(str(folder / "site")))
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return subprocess.run(
+        [sys.executable, "-c", frame + program],
+        cwd=folder / "elsewhere",
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=250,
+    )
+
+
+def test_it_holds_the_library_and_its_data_and_nothing_else(wheel):
+    with zipfile.ZipFile(wheel) as parts:
+        names = set(parts.namelist())
+    library = {f"gru4rec_lib/{path.name}" for path in (ROOT / "gru4rec_lib").iterdir() if path.is_file()}
+    assert {"gru4rec_lib/mssd_facts.json", "gru4rec_lib/style.mplstyle", "gru4rec_lib/recommender.py"} <= library
+    assert {name for name in names if ".dist-info/" not in name} == library
+    record = {name.partition(".dist-info/")[2] for name in names - library}
+    assert record == {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
+
+
+def test_the_readme_runs_outside_the_repository_without_the_packages_of_the_notebooks(wheel, tmp_path):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    program = "\n".join(re.findall(r"```python\n(.*?)```", readme, re.DOTALL))
+    done = run_outside(wheel, tmp_path, program)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^0 +work +[\d.]+ +model$", done.stdout, re.MULTILINE)
+    assert "recall_at_1" in done.stdout
+    assert (tmp_path / "elsewhere" / "my_model" / "model.keras").is_file()
+
+
+def test_what_is_blocked_is_absent(wheel, tmp_path):
+    assert {"matplotlib", "papermill", "snakemake", "jupyterlab", "pytest"} <= blocked()
+    done = run_outside(wheel, tmp_path, "import gru4rec_lib.figures")
+    assert done.returncode == 1
+    assert "No module named 'matplotlib'" in done.stderr
