@@ -123,9 +123,8 @@ class Recommender:
             exclude_heard: leave out the items of the session; there may then be fewer than k rows.
 
         Returns:
-            One row an item, the best first, ties in index order: `item`, `score`, `source`. The source is `model`; or,
-            where nothing of the session is known, `popularity`, and in brackets why: then the score is the number of
-            plays in training.
+            One row an item, the best first, ties in index order: `item`, `score`, `source`. The source is `model`;
+            where there is nothing to go on, `popularity: ` and why, and the score is the number of plays in training.
 
         Raises:
             TypeError: `session` is no list of ids, or they are of another kind than the model's.
@@ -138,8 +137,8 @@ class Recommender:
         if len(heard):
             score, source = self._score(heard), "model"
         else:
-            why = f"no item of the session is known, {len(places)} given" if len(places) else "the session is empty"
-            score, source = self._plays.astype(np.float32), f"popularity ({why})"
+            why = "no known item" if len(places) else "empty session"
+            score, source = self._plays.astype(np.float32), f"popularity: {why}"
         if exclude_heard:
             score[places[(places >= 0) & (places < len(score))]] = -np.inf
         best = _best(score, k)

@@ -77,13 +77,13 @@ def test_an_unknown_item_is_skipped_wherever_it_stands(by_hand):
 
 @pytest.mark.parametrize(
     ("session", "why"),
-    [([], "the session is empty"), (["?", "!"], "no item of the session is known, 2 given")],
+    [([], "empty session"), (["?", "!"], "no known item")],
 )
 def test_popularity_answers_and_says_so_where_nothing_is_known(by_hand, session, why):
     found = by_hand.recommend(session, k=2)
     assert found["item"].tolist() == ["b", "c"], "plays 3, 5, 5, the tie in index order"
     assert found["score"].tolist() == [5, 5]
-    assert found["source"].tolist() == [f"popularity ({why})"] * 2
+    assert found["source"].tolist() == [f"popularity: {why}"] * 2
 
 
 def test_heard_items_are_left_out_when_asked(by_hand):
