@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib.config import EventData, MssdData, Study, Training
+from gru4rec_lib.config import INPUT_FORMS, EventData, MssdData, Study, Training
 
 # Table 1 of the paper; `mini` stands in its progress report only.
 PUBLISHED_TABLE_1 = {
@@ -180,7 +180,8 @@ def diagram_of(study: Study) -> pd.DataFrame:
     else:
         table = study.data.item_table
         content = ", ".join((*table.numeric, *table.categorical, *table.multivalued)) if table else "none"
-    return model_diagram(study.training, content, dict.fromkeys(run.input_form for run in study.runs))
+    used = {run.input_form for run in study.runs}
+    return model_diagram(study.training, content, [form for form in INPUT_FORMS if form in used])
 
 
 def model_diagram(
