@@ -10,45 +10,46 @@ from gru4rec_lib.outputs import Scorer
 RNG = np.random.default_rng(5)
 
 
-@pytest.mark.parametrize("below", [None, 3])
-def test_gru_equals_keras(below):
-    """The first layer is given x @ kernel, an upper one multiplies itself."""
-    units, width = 4, 3
-    layer = GRU(units, below, seed=1, name="gru")
+def beside_keras(cell, reference, below, parts):
+    """(states of our cell, states of Keras' layer with the same weights) along six steps, from a random state."""
+    units, width, lanes = reference.units, 3, 5
+    layer = cell(units, below, seed=1, name="cell")
     layer.build()
-    reference = keras.layers.GRUCell(units, reset_after=True)
-    reference.build((None, width))
+    reference.build((lanes, 6, width))
+    np.testing.assert_array_equal(layer.bias, reference.cell.bias)  # before any training
     kernel, recurrent, bias = (RNG.normal(size=w.shape).astype(np.float32) for w in reference.weights)
     reference.set_weights([kernel, recurrent, bias])
     layer.recurrent_kernel.assign(recurrent)
     layer.bias.assign(bias)
     if below:
         layer.kernel.assign(kernel)
-    x, hidden = RNG.normal(size=(5, width)).astype(np.float32), RNG.normal(size=(5, units)).astype(np.float32)
-    expected, _ = reference(x, hidden)
-    found = layer(ops.convert_to_tensor(x if below else x @ kernel), ops.convert_to_tensor(hidden))
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    x = RNG.normal(size=(lanes, 6, width)).astype(np.float32)
+    state = RNG.normal(size=(lanes, parts * units)).astype(np.float32)
+    initial = [ops.convert_to_tensor(part) for part in np.split(state, parts, axis=1)]
+    expected, *last = reference(x, initial_state=initial)
+    found = []
+    for step in range(6):
+        state = layer(x[:, step] if below else x[:, step] @ kernel, state)
+        found.append(state[:, :units])
+    return (np.stack(found, axis=1), state), (expected, np.concatenate(last, axis=1))
+
+
+@pytest.mark.parametrize("below", [None, 3])
+def test_gru_equals_keras(below):
+    """The first layer is given x @ kernel, an upper one multiplies itself."""
+    reference = keras.layers.GRU(4, reset_after=True, return_sequences=True, return_state=True)
+    found, expected = beside_keras(GRU, reference, below, 1)
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
 @pytest.mark.parametrize("below", [None, 3])
 def test_lstm_equals_keras(below):
     """Its state is the hidden state beside the memory; the forget gate's bias starts at 1, as Keras' does."""
-    units, width = 4, 3
-    layer = LSTM(units, below, seed=1, name="lstm")
-    layer.build()
-    reference = keras.layers.LSTMCell(units)
-    reference.build((None, width))
-    np.testing.assert_array_equal(layer.bias, reference.bias)
-    kernel, recurrent, bias = (RNG.normal(size=w.shape).astype(np.float32) for w in reference.weights)
-    reference.set_weights([kernel, recurrent, bias])
-    layer.recurrent_kernel.assign(recurrent)
-    layer.bias.assign(bias)
-    if below:
-        layer.kernel.assign(kernel)
-    x, state = RNG.normal(size=(5, width)).astype(np.float32), RNG.normal(size=(5, 2 * units)).astype(np.float32)
-    expected, memory = reference(x, [state[:, :units], state[:, units:]])[1]
-    found = layer(ops.convert_to_tensor(x if below else x @ kernel), ops.convert_to_tensor(state))
-    np.testing.assert_allclose(found, np.concatenate([expected, memory], axis=1), atol=1e-6)
+    reference = keras.layers.LSTM(4, return_sequences=True, return_state=True)
+    found, expected = beside_keras(LSTM, reference, below, 2)
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
 def test_rows_that_a_table_does_not_have_are_zeros():

@@ -11,7 +11,7 @@ from gru4rec_lib.features import Features
 from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.sessions import Sessions
 
-N, LANES, SAMPLES, RATE, SGD_RATE = 7, 4, 3, 0.1, 20.0
+N, UNITS, LANES, SAMPLES, RATE, SGD_RATE = 7, 3, 4, 3, 0.1, 20.0
 # Three sessions in four lanes: one lane is empty in every step, three in the last two; two lanes share the target 1;
 # item 6 is never played.
 SESSIONS = Sessions.from_lists([[0, 1, 2, 5], [3, 1], [1, 4]])
@@ -21,7 +21,7 @@ FEATURES = Features(
     {"tags": 4},
 )
 BOTH = ("in_batch", "sampled")
-STEPS = {  # input form, then what `compile` is told
+STEPS = {  # input form, then what the model and `compile` are told
     "table 2's cross-entropy": ("embedding", {"loss": "cross_entropy", "logq": True}),
     "bpr-max, shared rows, everything on": (
         "shared",
@@ -34,7 +34,28 @@ STEPS = {  # input form, then what `compile` is told
         "content_mlp",
         {"loss": "cross_entropy", "negatives": BOTH, "l2": 0.03, "layers": 2},
     ),
+    "two LSTM layers, gated input": (
+        "hybrid_gate",
+        {"loss": "cross_entropy", "cell": "lstm", "layers": 2, "logq": True, "momentum": 0.3, "l2": 0.03},
+    ),
+    "content scores": (
+        "one_hot",
+        {"loss": "bpr_max", "bpr_max_regularization": 0.7, "output_form": "content", "negatives": BOTH, "l2": 0.03},
+    ),
+    "the same features on both sides": (
+        "hybrid_concat",
+        {"loss": "cross_entropy", "cell": "lstm", "output_form": "hybrid", "momentum": 0.5, "logq": True},
+    ),
+    "shared rows made of features": (
+        "shared",
+        {"loss": "cross_entropy", "output_form": "hybrid", "negatives": BOTH, "momentum": 0.5, "l2": 0.03},
+    ),
+    "shared content under all outputs": (
+        "shared",
+        {"loss": "cross_entropy", "output_form": "content", "negatives": ("all",), "momentum": 0.5, "cell": "lstm"},
+    ),
 }
+QUICK = ("table 2's cross-entropy", "two LSTM layers, gated input", "shared rows made of features")
 
 
 @pytest.fixture(autouse=True)
@@ -42,8 +63,9 @@ def _few_steps_a_call(monkeypatch):
     monkeypatch.setattr(epoch, "TRAIN_STEPS", 2)
 
 
-def made(form, layers=1, **settings):
-    model = GRU4Rec(N, form, 3, layers, embedding_units=2, mlp_units=(3,), features=FEATURES)
+def made(form, layers=1, output_form="ids", cell="gru", **settings):
+    options = {"embedding_units": 2, "mlp_units": (3,), "features": FEATURES}
+    model = GRU4Rec(N, form, UNITS, layers, output_form, cell, **options)
     if settings.get("optimizer") == "sgd":
         settings["optimizer"] = keras.optimizers.SGD(SGD_RATE)
     model.compile(**{"samples": SAMPLES, "sample_alpha": 0.5, "learning_rate": RATE, "jit": False} | settings)
@@ -74,21 +96,61 @@ LOSS = {
 }
 
 
-def inputs(w, form, item):
+def mean_of_tags(rows, item):
+    tags = [t for t in FEATURES.categories["tags"][item] if t > 0]  # value 0 says nothing
+    return np.mean(rows[tags], axis=0) if tags else np.zeros(rows.shape[1])
+
+
+def inputs(w, form, item, output):
     if form == "one_hot":
         return w["item_input/table"][item]
-    if form in ("embedding", "shared"):
-        return w["item_input/table" if form == "embedding" else "scorer/table"][item] @ w["item_input/kernel"]
-    tags = [t for t in FEATURES.categories["tags"][item] if t >= 0]
-    mean = np.mean(w["item_input/category_0_table"][tags], axis=0) if tags else np.zeros(2)
-    x = np.concatenate([FEATURES.numeric[item], mean])
-    x = np.maximum(x @ w["item_input/mlp_0_kernel"] + w["item_input/mlp_0_bias"], 0)
+    if form == "embedding":
+        return w["item_input/table"][item] @ w["item_input/kernel"]
+    if form == "shared":
+        return scoring(w, item, output)[0] @ w["item_input/kernel"]
+    x = np.concatenate([FEATURES.numeric[item], mean_of_tags(w["item_input/category_0_table"], item)])
+    if form == "content_mlp":
+        x = np.maximum(x @ w["item_input/mlp_0_kernel"] + w["item_input/mlp_0_bias"], 0)
+    if form == "hybrid_concat":
+        x = np.concatenate([w["item_input/table"][item], x])
+    if form == "hybrid_gate":
+        own, x = w["item_input/table"][item], x @ w["item_input/content_kernel"]
+        gate = sigmoid(np.concatenate([own, x]) @ w["item_input/gate_kernel"] + w["item_input/gate_bias"])
+        x = gate * own + (1 - gate) * x
     return x @ w["item_input/kernel"]
 
 
+def scoring(w, item, output):
+    """(row [H], bias) of a track."""
+    row, bias = np.zeros(UNITS), 0.0
+    if output != "content":
+        row, bias = w["scorer/table"][item], w["scorer/bias"][item]
+    if output != "ids":
+        both = FEATURES.numeric[item] @ w["scorer/kernel"] + mean_of_tags(w["scorer/category_0_table"], item)
+        row, bias = row + both[:-1], bias + both[-1]
+    return row, bias
+
+
+def gru(w, name, x, hidden):
+    x_z, x_r, x_c = np.split(x + w[name + "bias"][0], 3)
+    h_z, h_r, h_c = np.split(hidden @ w[name + "recurrent_kernel"] + w[name + "bias"][1], 3)
+    z = sigmoid(x_z + h_z)
+    return z * hidden + (1 - z) * np.tanh(x_c + sigmoid(x_r + h_r) * h_c)
+
+
+def lstm(w, name, x, state):
+    i, f, c, o = np.split(x + state[:UNITS] @ w[name + "recurrent_kernel"] + w[name + "bias"], 4)
+    memory = sigmoid(f) * state[UNITS:] + sigmoid(i) * np.tanh(c)
+    return np.concatenate([sigmoid(o) * np.tanh(memory), memory])
+
+
+CELL = {"gru": (gru, 1), "lstm": (lstm, 2)}
+
+
 def step(w, form, c, pairs, state, drawn):
-    """(objective, sum of losses, new states) of {lane: (item, target)}, states {lane: [layers, H]}."""
+    """(objective, sum of losses, new states) of {lane: (item, target)}, states {lane: [layers, parts x H]}."""
     total, penalty, new = 0.0, 0.0, {}
+    cell, output = c.get("cell", "gru"), c.get("output_form", "ids")
     log_count = np.zeros(N)
     if c.get("logq"):
         plays = np.bincount(SESSIONS.items, minlength=N)
@@ -99,15 +161,12 @@ def step(w, form, c, pairs, state, drawn):
         log_count[plays > 0] = np.log(expected[plays > 0])
     targets = [target for _, target in pairs.values()]
     for lane, (item, target) in pairs.items():
-        x, new[lane] = inputs(w, form, item), []
-        for layer, hidden in enumerate(state[lane]):
-            gru = f"gru_{layer}/"
-            x_z, x_r, x_c = np.split((x @ w[gru + "kernel"] if layer else x) + w[gru + "bias"][0], 3)
-            h_z, h_r, h_c = np.split(hidden @ w[gru + "recurrent_kernel"] + w[gru + "bias"][1], 3)
-            z = sigmoid(x_z + h_z)
-            x = z * hidden + (1 - z) * np.tanh(x_c + sigmoid(x_r + h_r) * h_c)
-            new[lane].append(x)
-        score = w["scorer/table"] @ x + w["scorer/bias"]
+        x, new[lane] = inputs(w, form, item, output), []
+        for layer, before in enumerate(state[lane]):
+            name = f"{cell}_{layer}/"
+            new[lane].append(CELL[cell][0](w, name, x @ w[name + "kernel"] if layer else x, before))
+            x = new[lane][-1][:UNITS]
+        score = np.array([row @ x + bias for row, bias in (scoring(w, track, output) for track in range(N))])
         if c.get("score_activation") == "elu":
             score = np.where(score > 0, score, 0.5 * (np.exp(score) - 1))
         score = score - log_count
@@ -116,8 +175,7 @@ def step(w, form, c, pairs, state, drawn):
         )
         total += LOSS[c["loss"]](score[target], score[[j for j in others if j != target]], c)
     if c.get("l2"):
-        heard = [item for item, _ in pairs.values()]
-        for name, used in touched(w, form, heard, [*targets, *drawn]).items():
+        for name, used in touched(w, form, [item for item, _ in pairs.values()], [*targets, *drawn]).items():
             penalty += 0.5 * c["l2"] * sum(np.sum(w[name][rows] ** 2) for rows in used)
         penalty += sum(0.5 * c["l2"] * np.sum(v**2) for name, v in w.items() if not is_table(name))
     return total / LANES + penalty, total, new
@@ -129,14 +187,15 @@ def is_table(name):
 
 def touched(w, form, heard, scored):
     """For each table the rows that a step uses, one list a use."""
-    tags = FEATURES.categories["tags"][heard]
-    uses = {name: [] for name in w if is_table(name)}
-    uses["scorer/table"].append(scored)
-    uses["scorer/bias"].append(scored)
-    if form == "content_mlp":
-        uses["item_input/category_0_table"].append(np.maximum(tags, 0).ravel())  # what fills up is row 0, unused
-    else:
-        uses["scorer/table" if form == "shared" else "item_input/table"].append(heard)
+    uses = {}
+    for name in filter(is_table, w):
+        tracks = [scored] if name.startswith("scorer/") else [heard]
+        if form == "shared" and name != "scorer/bias":
+            tracks.append(heard)  # the row is heard too, and with it the tables that it is made of
+        if name.endswith("category_0_table"):
+            # What fills up a track's tags is row 0, unused.
+            tracks = [np.maximum(FEATURES.categories["tags"][t], 0).ravel() for t in tracks]
+        uses[name] = tracks
     return uses
 
 
@@ -154,10 +213,10 @@ def slope(w, value):
     return gradient
 
 
-@pytest.mark.parametrize("case", STEPS)
+@pytest.mark.parametrize("case", [pytest.param(c, marks=() if c in QUICK else pytest.mark.slow) for c in STEPS])
 def test_steps_equal_plain_numpy(case):
     form, settings = STEPS[case]
-    layers = settings.get("layers", 1)
+    layers, width = settings.get("layers", 1), CELL[settings.get("cell", "gru")][1] * UNITS
     model = made(form, **settings)
     w, c = weights(model), {"negatives": ("sampled",)} | settings
     before = {name: v.copy() for name, v in w.items()}
@@ -169,7 +228,7 @@ def test_steps_equal_plain_numpy(case):
     ever = {name: set() for name in w if is_table(name)}
     total, state = 0.0, {}
     for t, pairs in enumerate([{0: (0, 1), 1: (3, 1), 2: (1, 4)}, {0: (1, 2)}, {0: (2, 5)}]):
-        state = {lane: state[lane] if t else np.zeros((layers, 3)) for lane in pairs}
+        state = {lane: state[lane] if t else np.zeros((layers, width)) for lane in pairs}
         drawn = negatives.draw(cumulative, SAMPLES, 1, t).numpy() if "sampled" in c["negatives"] else []
         given = (form, c, pairs, state, drawn)
         gradient = slope(w, lambda w, given=given: step(w, *given)[0])

@@ -1,0 +1,79 @@
+"""Features as constants of the model, and the mean of a learned row a value, worked by hand."""
+
+import numpy as np
+import pytest
+
+from gru4rec_lib.backend import tf
+from gru4rec_lib.content import FeatureRows, FeatureTable
+from gru4rec_lib.features import Features
+from gru4rec_lib.layers import SeededLayer, gather_rows
+
+# Tags of four tracks: two known; one known and one unseen in training (0); nothing but unseen; none at all.
+TAGS = np.array([[2, 1], [0, 2], [0, 0], [-1, -1]], np.int32)
+FEATURES = Features(
+    np.array([[1.5], [-1], [0], [2]], np.float32),
+    {"tags": TAGS, "artist": np.array([[1], [2], [0], [1]], np.int32)},
+    {"tags": 3, "artist": 3},
+)
+
+
+def table_of(features):
+    table = FeatureTable(features.spec)
+    table.build()
+    table.fill(features)
+    return table
+
+
+def parts(features, ids, width=2):
+    owner = SeededLayer(1, "owner")
+    rows = FeatureRows(owner, table_of(features), width)
+    for number, table in enumerate(rows.rows):
+        values = np.arange(table.shape[0] * width).reshape(table.shape)
+        table.assign(10.0**number * (1 + values))  # tags [[1, 2], [3, 4], [5, 6]], artists ten times that
+    found = [gather_rows(*lookup) for lookup in rows.lookups(tf.constant(ids))]
+    return [part.numpy().tolist() for part in rows.parts(found)]
+
+
+def test_values_that_say_nothing_have_no_share():
+    table = table_of(FEATURES)
+    assert table.numeric.numpy().tolist() == [[1.5], [-1], [0], [2]]
+    assert table.values[0].numpy().tolist() == [[2, 1], [0, 2], [0, 0], [0, 0]]
+    assert table.shares[0].numpy().tolist() == [[0.5, 0.5], [0, 1], [0, 0], [0, 0]]
+    assert table.shares[1].numpy().tolist() == [[1], [1], [0], [1]]
+
+
+def test_features_do_not_train():
+    assert table_of(FEATURES).trainable_weights == []
+
+
+def test_a_track_is_its_numbers_and_the_mean_of_the_rows_of_what_is_known_of_it():
+    numeric, tags, artist = parts(FEATURES, [3, 0, 1, 2])
+    assert numeric == [[2], [1.5], [-1], [0]]
+    assert tags == [[0, 0], [4, 5], [5, 6], [0, 0]]
+    assert artist == [[30, 40], [30, 40], [50, 60], [0, 0]]
+
+
+def test_the_same_value_twice_counts_twice():
+    twice = Features(np.zeros((1, 0), np.float32), {"tags": np.array([[1, 1, 2, -1]], np.int32)}, {"tags": 3})
+    assert parts(twice, [0])[1] == [pytest.approx([(3 + 3 + 5) / 3, (4 + 4 + 6) / 3])]
+
+
+def test_numbers_alone_and_categories_alone():
+    assert parts(Features(FEATURES.numeric), [1, 1]) == [[[-1], [-1]]]
+    numeric, tags = parts(Features(np.zeros((4, 0), np.float32), {"tags": TAGS}, {"tags": 3}), [0, 3])
+    assert numeric == [[], []]
+    assert tags == [[4, 5], [0, 0]]
+
+
+def test_lookups_are_as_large_as_the_step_whatever_the_catalogue():
+    many = Features(np.zeros((5000, 1), np.float32), {"tags": np.full((5000, 2), 700, np.int32)}, {"tags": 900})
+    rows = FeatureRows(SeededLayer(1, "owner"), table_of(many), 2)
+    assert [tuple(np.shape(ids)) for _, ids in rows.lookups(tf.constant([4999, 3, 3]))] == [(3,), (3,), (3, 2)]
+
+
+def test_other_features_than_the_table_was_made_for_are_refused():
+    table = table_of(FEATURES)
+    with pytest.raises(ValueError, match="shape"):
+        table.fill(Features(FEATURES.numeric[:3], FEATURES.categories, FEATURES.sizes))
+    with pytest.raises(ValueError, match="argument"):
+        table.fill(Features(FEATURES.numeric))
