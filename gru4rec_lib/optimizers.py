@@ -27,15 +27,16 @@ def sum_repeats(slices: tf.IndexedSlices):
 class Adagrad(keras.optimizers.Optimizer):
     """Adagrad with momentum, row-wise for tables (Duchi et al., JMLR 2011; momentum as in the official GRU4Rec).
 
-    accumulator += g^2;  step = rate * g / (sqrt(accumulator) + epsilon)
+    accumulator += g^2, from epsilon on;  step = rate * g / sqrt(accumulator)
     velocity = momentum * velocity - step;  weight += velocity      (weight -= step without momentum)
 
-    With momentum, a row's velocity acts only in steps that touch the row.
+    With momentum, a row's velocity acts only in steps that touch the row. Epsilon under the root, as in the official
+    code, keeps gradients far below its own root (0.001) small steps; outside it, each would be a whole `rate`.
 
     Args:
         learning_rate: above 0, or a schedule.
         momentum: 0 to below 1.
-        epsilon: keeps the division finite.
+        epsilon: where the accumulator starts, above 0.
     """
 
     row_wise = True
@@ -44,6 +45,8 @@ class Adagrad(keras.optimizers.Optimizer):
         super().__init__(learning_rate=learning_rate, name=name, **options)
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum is {momentum}; it must lie in [0, 1)")
+        if not epsilon > 0:
+            raise ValueError(f"epsilon is {epsilon}; it must be above 0, or a gradient of 0 would divide by 0")
         self.momentum, self.epsilon = momentum, epsilon
 
     def build(self, variables):
@@ -51,7 +54,8 @@ class Adagrad(keras.optimizers.Optimizer):
         if self.built:
             return
         super().build(variables)
-        self._accumulators = [self.add_variable_from_reference(v, "accumulator") for v in variables]
+        start = keras.initializers.Constant(self.epsilon)
+        self._accumulators = [self.add_variable_from_reference(v, "accumulator", start) for v in variables]
         self._velocities = [self.add_variable_from_reference(v, "velocity") for v in variables if self.momentum]
 
     def update_step(self, gradient, variable, learning_rate):
@@ -63,7 +67,7 @@ class Adagrad(keras.optimizers.Optimizer):
         rate = tf.cast(learning_rate, variable.dtype)
         if not isinstance(gradient, tf.IndexedSlices):
             accumulator.assign_add(tf.square(gradient))
-            move = -rate * gradient / (tf.sqrt(accumulator) + self.epsilon)
+            move = -rate * gradient * tf.math.rsqrt(accumulator)
             variable.assign_add(velocity.assign(self.momentum * velocity + move) if self.momentum else move)
             return
         rows, gradient = sum_repeats(gradient)
@@ -72,13 +76,13 @@ class Adagrad(keras.optimizers.Optimizer):
                 var=variable.handle,
                 accum=accumulator.handle,
                 lr=rate,
-                epsilon=tf.constant(self.epsilon, variable.dtype),
+                epsilon=tf.constant(0, variable.dtype),
                 grad=gradient,
                 indices=rows,
             )
             return
         accumulator.scatter_add(tf.IndexedSlices(tf.square(gradient), rows))
-        move = -rate * gradient / (tf.sqrt(tf.gather(accumulator, rows)) + self.epsilon)
+        move = -rate * gradient * tf.math.rsqrt(tf.gather(accumulator, rows))
         move += self.momentum * tf.gather(velocity, rows)
         velocity.scatter_update(tf.IndexedSlices(move, rows))
         variable.scatter_add(tf.IndexedSlices(move, rows))

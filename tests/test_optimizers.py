@@ -18,11 +18,11 @@ def slices(rows, values, size=5):
 def plain_rows(weight, steps, momentum):
     """Adagrad row by row in float64; a step is {row: the sum of its gradients}."""
     weight = weight.astype(float)
-    accumulator, velocity = np.zeros_like(weight), np.zeros_like(weight)
+    accumulator, velocity = np.full_like(weight, EPSILON), np.zeros_like(weight)
     for step in steps:
         for row, gradient in step.items():
             accumulator[row] += gradient**2
-            velocity[row] = momentum * velocity[row] - RATE * gradient / (np.sqrt(accumulator[row]) + EPSILON)
+            velocity[row] = momentum * velocity[row] - RATE * gradient / np.sqrt(accumulator[row])
             weight[row] += velocity[row]
     return weight
 
@@ -103,6 +103,21 @@ def test_a_step_without_rows_changes_nothing(weight, momentum):
 def test_a_gradient_of_zero_divides_by_no_zero(weight, momentum):
     found = train(Adagrad(RATE, momentum), weight, [tf.zeros((5, 3)), slices([0, 1], np.zeros((2, 3)))])
     assert found.tobytes() == weight.tobytes()
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.6])
+@pytest.mark.parametrize("gradient", [1e-5, 1e-3, 1.0])
+def test_a_small_gradient_moves_a_row_by_little(gradient, momentum):
+    # By 0.1 * 1e-5 / sqrt(1e-10 + 1e-6) for the first of them, a hundredth of the rate.
+    expected = -RATE * gradient / np.sqrt(gradient**2 + EPSILON)
+    for given in (slices([0], [[gradient]], 2), tf.constant([[gradient], [0.0]])):
+        found = train(Adagrad(RATE, momentum), np.zeros((2, 1), np.float32), [given])
+        assert found.ravel().tolist() == pytest.approx([expected, 0.0], rel=1e-5)
+
+
+def test_without_epsilon_a_gradient_of_zero_would_divide_by_zero():
+    with pytest.raises(ValueError, match="epsilon is 0; it must be above 0"):
+        Adagrad(RATE, epsilon=0)
 
 
 def test_vectors_and_several_weights_keep_their_own_accumulators(weight):

@@ -224,7 +224,7 @@ def test_steps_equal_plain_numpy(case):
 
     plays = np.bincount(SESSIONS.items, minlength=N)
     cumulative = np.cumsum(plays**0.5) / (plays**0.5).sum()
-    accumulator, velocity = ({name: np.zeros_like(v) for name, v in w.items()} for _ in range(2))
+    accumulator, velocity = ({name: np.full_like(v, start) for name, v in w.items()} for start in (1e-6, 0))
     ever = {name: set() for name in w if is_table(name)}
     total, state = 0.0, {}
     for t, pairs in enumerate([{0: (0, 1), 1: (3, 1), 2: (1, 4)}, {0: (1, 2)}, {0: (2, 5)}]):
@@ -245,7 +245,7 @@ def test_steps_equal_plain_numpy(case):
                 ever[name] |= set(at)
             accumulator[name][at] += g[at] ** 2
             velocity[name][at] *= c.get("momentum", 0)
-            velocity[name][at] -= RATE * g[at] / (np.sqrt(accumulator[name][at]) + 1e-6)
+            velocity[name][at] -= RATE * g[at] / np.sqrt(accumulator[name][at])
             w[name][at] += velocity[name][at]
 
     assert history["loss"] == pytest.approx([total / 5], rel=1e-5)
