@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import shutil
 import tempfile
@@ -15,7 +14,7 @@ import pandas as pd
 
 from gru4rec_lib import memory, model_folder
 from gru4rec_lib.backend import device
-from gru4rec_lib.checkpoint import EarlyStopping
+from gru4rec_lib.checkpoint import EarlyStopping, read_into, write
 from gru4rec_lib.config import Run
 from gru4rec_lib.evaluation import save_ranks
 from gru4rec_lib.files import replacing
@@ -117,13 +116,15 @@ def _train(run, prepared, validation, callbacks, checkpoints, resumes):
         return {"checkpoint": checkpoints / f"{part}.npz"} if resumes else {}
 
     model = build(run, prepared)
+    all_that_trains = [*model.trainable_variables, *model.optimizer.variables]
+    if settings.refit:
+        write(checkpoints / "start.npz", all_that_trains, {})
     stop = EarlyStopping(SELECTED_BY, settings.patience, None if settings.refit else checkpoints / "best.npz")
-    callbacks = [stop, *callbacks]
     history = model.fit(
         prepared.train,
         settings.max_epochs,
         validation_data=validation,
-        callbacks=callbacks,
+        callbacks=[stop, *callbacks],
         **fit,
         **checkpoint("search"),
     )
@@ -133,9 +134,8 @@ def _train(run, prepared, validation, callbacks, checkpoints, resumes):
     best_epoch = int(table.loc[table[SELECTED_BY].idxmax(), "epoch"])
     if settings.refit:
         print(f"best epoch {best_epoch}; training again on training + validation for as many", flush=True)
-        del model, stop, callbacks, history
-        gc.collect()  # a Keras model is in cycles of references; two of them at once would double the memory
-        model = build(run, prepared)
+        # The same model from its first weights again, not another: it is compiled already.
+        read_into(checkpoints / "start.npz", all_that_trains)
         model.fit(prepared.train_and_validation, best_epoch, **fit, **checkpoint("refit"))
         seconds += model.fit_seconds
     return Trained(model, table, best_epoch, seconds / 60)

@@ -87,6 +87,15 @@ def test_refit_uses_all_training_sessions_for_the_best_number_of_epochs(fits):
     assert trained.history["epoch"].tolist() == [1, 2, 3, 4]
 
 
+def test_refit_begins_where_a_new_model_does():
+    data, run = prepared(grammar(8, seed=1), grammar(3, seed=2)), a_run(max_epochs=2)
+    trained = experiment.train(run, data)
+    new = experiment.build(run, data)
+    new.fit(data.train_and_validation, trained.best_epoch, batch_size=run.training.batch_size, verbose=0)
+    for found, expected in zip(trained.model.get_weights(), new.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_validation_leaves_out_what_training_cannot_know(fits):
     data = prepared(Sessions.from_lists([[0, 1, 2]]), Sessions.from_lists([[0, 3, 2], [3, 3]]), n_items=4)
     experiment.train(a_run(), data)
