@@ -115,11 +115,12 @@ class Trainer(keras.Model):
         if len(plays) > self.n_items:
             raise ValueError(f"sessions hold item {len(plays) - 1}, but the model has {self.n_items} items")
         self.scorer.plays.assign(plays)
-        self._cumulative = tf.constant(negatives.cumulative(plays, self._alpha))
         lanes = batch_size if self._in_batch else 0
-        self._log_count = tf.constant(negatives.log_expected_count(plays, self._alpha, self._samples, lanes))
-        self._state = tf.Variable(self.initial_state(batch_size), trainable=False)
-        self.train_function = None  # a new fit has new sessions and lanes: trace anew
+        self._prepare(
+            _cumulative=negatives.cumulative(plays, self._alpha),
+            _log_count=negatives.log_expected_count(plays, self._alpha, self._samples, lanes),
+            _state=self.initial_state(batch_size),
+        )
         epoch = Epoch(self, sessions, batch_size, shuffle, steps_per_epoch, validation_data, epochs, verbose)
         history = keras.callbacks.History()
         behind = [history]
@@ -141,6 +142,16 @@ class Trainer(keras.Model):
         )
         self.fit_seconds = epoch.elapsed
         return history
+
+    def _prepare(self, **arrays):
+        """Keep what all steps of a fit read; a second fit of the same shapes finds the step compiled already."""
+        kept = {name: getattr(self, name, None) for name in arrays}
+        if any(kept[name] is None or kept[name].shape != array.shape for name, array in arrays.items()):
+            self.train_function = None
+            for name, array in arrays.items():
+                setattr(self, name, tf.Variable(array, trainable=False))
+        for name, array in arrays.items():
+            getattr(self, name).assign(array)
 
     def save(self, filepath, **options):
         """Save the network and its weights, without the optimiser's state, which is as large again.
