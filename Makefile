@@ -4,6 +4,7 @@ PYTHON ?= python3 python3.13 python3.12 python3.11
 STUDY ?= twin_mini
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+PARALLEL := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 # To recipes through the environment: a folder's name may hold spaces and quotes.
 export STUDY DATA
@@ -18,10 +19,10 @@ reproduce: .venv/.installed ## Run a study from raw files to its tables and figu
 	exec $(BIN)/python -m gru4rec_lib reproduce --study "$$STUDY" $${DATA:+--data "$$DATA"} -- $(ARGS)
 
 test: .venv/.installed ## Run all tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 test-fast: .venv/.installed ## Run the tests that train nothing and run no notebooks
-	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not slow" $(ARGS)
 
 lab: .venv/.installed ## Open the notebooks in JupyterLab
 	@exec $(BIN)/python -m jupyterlab --ServerApp.ip=localhost --ServerApp.root_dir="$(CURDIR)/notebooks" \
