@@ -61,7 +61,7 @@ def build(run: Run, prepared: Prepared) -> GRU4Rec:
         seed=run.seed,
     )
     passed_on = (
-        "optimizer learning_rate momentum negatives samples sample_alpha logq score_activation "
+        "optimizer learning_rate momentum negatives samples sample_alpha logq score_activation elu_alpha "
         "bpr_max_regularization l2 jit"
     )
     model.compile(loss=run.loss, **{name: getattr(settings, name) for name in passed_on.split()})

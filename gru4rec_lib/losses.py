@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 
-from gru4rec_lib.backend import ops
+from gru4rec_lib.backend import keras, ops
 
 # Keeps a logarithm's argument above 0, as in the official code.
 TINY = 1e-24
@@ -102,6 +102,10 @@ LOSSES = {"cross_entropy": cross_entropy, "bpr": bpr, "bpr_max": bpr_max, "top1"
 def elu(scores, alpha: float = 0.5):
     """The score activation that the official code pairs with BPR-max: r for r > 0, else alpha (exp(r) - 1)."""
     return ops.where(scores > 0, scores, alpha * (ops.exp(ops.minimum(scores, 0.0)) - 1))
+
+
+ACTIVATIONS = {name: keras.activations.get(name) for name in ("linear", "relu", "leaky_relu", "selu", "tanh")}
+ACTIVATIONS["elu"] = elu
 
 
 def _masked(negatives, mask, target):

@@ -25,7 +25,8 @@ class Training(Strict):
         samples: sampled tracks a step.
         sample_alpha: they are drawn with probability ~ plays ** sample_alpha.
         logq: subtract log(expected count) from every score (sampled softmax).
-        score_activation: `linear`, or `elu` with parameter 0.5.
+        score_activation: of the scores before the loss: `linear`, `elu`, `leaky_relu`, `relu`, `selu` or `tanh`.
+        elu_alpha: of `elu`, the negative of its lowest value.
         bpr_max_regularization: weight of BPR-max's score regularisation.
         l2: weight of the squared L2 norm of the step's rows and of the dense weights.
         optimizer: `adagrad` and `lazy_adam` touch only the rows of a step; `adam` is the dense one of the paper.
@@ -51,7 +52,8 @@ class Training(Strict):
     samples: int = Field(2048, ge=0)
     sample_alpha: float = Field(0.75, ge=0, le=1)
     logq: bool = False
-    score_activation: Literal["linear", "elu"] = "linear"
+    score_activation: Literal["linear", "elu", "leaky_relu", "relu", "selu", "tanh"] = "linear"
+    elu_alpha: float = Field(0.5, ge=0)
     bpr_max_regularization: float = Field(1.0, ge=0)
     l2: float = Field(0.0, ge=0)
     optimizer: Literal["adagrad", "lazy_adam", "adam"] = "adagrad"

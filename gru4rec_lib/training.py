@@ -5,6 +5,7 @@ A step gathers the rows that it needs, runs the dense part (compiled by XLA) and
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,7 @@ class Trainer(keras.Model):
         sample_alpha: float = 0.75,
         logq: bool = False,
         score_activation: str = "linear",
+        elu_alpha: float = 0.5,
         bpr_max_regularization: float = 1.0,
         l2: float = 0.0,
         jit: bool = True,
@@ -51,7 +53,8 @@ class Trainer(keras.Model):
             samples: sampled tracks a step, shared by its lanes.
             sample_alpha: they are drawn with probability ~ plays ** sample_alpha.
             logq: subtract log(expected count among the negatives) from every score.
-            score_activation: `linear`, or `elu` with parameter 0.5.
+            score_activation: `linear`, `elu`, or another of `losses.ACTIVATIONS`.
+            elu_alpha: of `elu`, 0 or more.
             bpr_max_regularization: lambda of BPR-max, 0 or more.
             l2: weight of half the squared norm of the step's rows and of the dense weights, 0 or more.
             jit: compile the dense part of a step with XLA.
@@ -67,7 +70,9 @@ class Trainer(keras.Model):
         self._all, self._in_batch = "all" in negatives, "in_batch" in negatives
         self._samples = samples if "sampled" in negatives else 0
         self._alpha, self._logq, self._l2 = sample_alpha, logq, l2
-        self._activation = losses.elu if score_activation == "elu" else (lambda scores: scores)
+        self._activation = losses.ACTIVATIONS[score_activation]
+        if score_activation == "elu":
+            self._activation = partial(losses.elu, alpha=elu_alpha)
         self._gradients = tf.function(self._dense_part, jit_compile=jit)
 
     def get_compile_config(self):

@@ -154,6 +154,15 @@ def test_elu_and_its_gradient_by_hand():
     assert tape.gradient(found, scores).numpy()[[0, 1, 3, 4]] == pytest.approx([0, 0.5 * np.exp(-1), 1, 1], rel=1e-6)
 
 
+def test_score_activations_by_hand():
+    """Of -1 and 2; selu has the constants 1.0507 and 1.6733 of Klambauer et al., arXiv 1706.02515."""
+    expected = {"linear": [-1, 2], "relu": [0, 2], "leaky_relu": [-0.2, 2], "tanh": [np.tanh(-1), np.tanh(2)]}
+    expected |= {"elu": [0.5 * (np.exp(-1) - 1), 2], "selu": [1.0507 * 1.6733 * (np.exp(-1) - 1), 1.0507 * 2]}
+    found = {name: function(tf.constant([-1.0, 2.0])).numpy() for name, function in losses.ACTIVATIONS.items()}
+    assert found == {name: pytest.approx(values, rel=1e-4) for name, values in expected.items()}
+    assert losses.elu(tf.constant([-1.0, 2.0]), alpha=2).numpy() == pytest.approx([2 * (np.exp(-1) - 1), 2], rel=1e-6)
+
+
 def test_losses_work_under_xla_in_the_usual_precision():
     assert keras.config.floatx() == "float32"
     target, negatives, mask = example(5)

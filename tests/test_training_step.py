@@ -25,8 +25,8 @@ STEPS = {  # input form, then what the model and `compile` are told
     "table 2's cross-entropy": ("embedding", {"loss": "cross_entropy", "logq": True}),
     "bpr-max, shared rows, everything on": (
         "shared",
-        {"loss": "bpr_max", "negatives": BOTH, "score_activation": "elu", "momentum": 0.5, "l2": 0.03}
-        | {"bpr_max_regularization": 0.7},
+        {"loss": "bpr_max", "negatives": BOTH, "score_activation": "elu", "elu_alpha": 0.8, "momentum": 0.5}
+        | {"bpr_max_regularization": 0.7, "l2": 0.03},
     ),
     "shared rows under all outputs": ("shared", {"loss": "cross_entropy", "negatives": ("all",), "momentum": 0.5}),
     "an optimiser of Keras": ("one_hot", {"loss": "bpr", "negatives": BOTH, "logq": True, "optimizer": "sgd"}),
@@ -168,7 +168,7 @@ def step(w, form, c, pairs, state, drawn):
             x = new[lane][-1][:UNITS]
         score = np.array([row @ x + bias for row, bias in (scoring(w, track, output) for track in range(N))])
         if c.get("score_activation") == "elu":
-            score = np.where(score > 0, score, 0.5 * (np.exp(score) - 1))
+            score = np.where(score > 0, score, c["elu_alpha"] * (np.exp(score) - 1))
         score = score - log_count
         others = (
             range(N) if c["negatives"] == ("all",) else [*(targets if "in_batch" in c["negatives"] else ()), *drawn]
