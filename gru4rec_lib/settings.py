@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from gru4rec_lib.strict import Count, Rate, Strict
+from gru4rec_lib.strict import Count, Rate, Share, Strict
 
 
 class Training(Strict):
@@ -24,7 +24,7 @@ class Training(Strict):
             every track.
         samples: sampled tracks a step.
         sample_alpha: they are drawn with probability ~ plays ** sample_alpha.
-        logq: subtract log(expected count) from every score (sampled softmax).
+        logq: subtract logq * log(expected count) from every score (sampled softmax); 1 is the full correction.
         score_activation: of the scores before the loss: `linear`, `elu`, `leaky_relu`, `relu`, `selu` or `tanh`.
         elu_alpha: of `elu`, the negative of its lowest value.
         bpr_max_regularization: weight of BPR-max's score regularisation.
@@ -50,8 +50,8 @@ class Training(Strict):
     batch_size: Count = 64
     negatives: tuple[Literal["in_batch", "sampled", "all"], ...] = ("sampled",)
     samples: int = Field(2048, ge=0)
-    sample_alpha: float = Field(0.75, ge=0, le=1)
-    logq: bool = False
+    sample_alpha: Share = 0.75
+    logq: Share = 0.0
     score_activation: Literal["linear", "elu", "leaky_relu", "relu", "selu", "tanh"] = "linear"
     elu_alpha: float = Field(0.5, ge=0)
     bpr_max_regularization: float = Field(1.0, ge=0)

@@ -35,7 +35,7 @@ class Trainer(keras.Model):
         negatives=("sampled",),
         samples: int = 2048,
         sample_alpha: float = 0.75,
-        logq: bool = False,
+        logq: float = 0.0,
         score_activation: str = "linear",
         elu_alpha: float = 0.5,
         bpr_max_regularization: float = 1.0,
@@ -52,7 +52,7 @@ class Trainer(keras.Model):
             negatives: `in_batch`, `sampled` or both; or `all` alone.
             samples: sampled tracks a step, shared by its lanes.
             sample_alpha: they are drawn with probability ~ plays ** sample_alpha.
-            logq: subtract log(expected count among the negatives) from every score.
+            logq: subtract logq * log(expected count among the negatives) from every score, 0 to 1.
             score_activation: `linear`, `elu`, or another of `losses.ACTIVATIONS`.
             elu_alpha: of `elu`, 0 or more.
             bpr_max_regularization: lambda of BPR-max, 0 or more.
@@ -123,7 +123,7 @@ class Trainer(keras.Model):
         lanes = batch_size if self._in_batch else 0
         self._prepare(
             _cumulative=negatives.cumulative(plays, self._alpha),
-            _log_count=negatives.log_expected_count(plays, self._alpha, self._samples, lanes),
+            _log_count=self._logq * negatives.log_expected_count(plays, self._alpha, self._samples, lanes),
             _state=self.initial_state(batch_size),
         )
         epoch = Epoch(self, sessions, batch_size, shuffle, steps_per_epoch, validation_data, epochs, verbose)

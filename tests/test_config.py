@@ -28,7 +28,7 @@ EVENTS = {
     },
     "split": {"how": "by_session", "test_fraction": 0.2},
     "training": {"hidden_units": 10, "batch_size": 8, "samples": 5, "learning_rate": 0.1},
-    "losses": {"bpr": {"samples": 6, "learning_rate": 0.2}, "cross_entropy": {"logq": True}},
+    "losses": {"bpr": {"samples": 6, "learning_rate": 0.2}, "cross_entropy": {"logq": 1.0}},
     "models": [
         {"input_form": ["embedding", "content"], "loss": ["bpr", "cross_entropy"], "seed": [1, 2]},
         {"input_form": ["embedding"], "loss": ["bpr"], "tag": "wide", "settings": {"learning_rate": 0.3}},
@@ -84,9 +84,9 @@ def test_the_names_of_the_config_are_those_of_the_tables():
 def test_settings_resolve_study_then_loss_then_block_then_changes(load):
     study = load()
     plain = study.run("embedding", "cross_entropy", 1).training
-    assert (plain.samples, plain.learning_rate, plain.logq, plain.hidden_units) == (5, 0.1, True, 10)
+    assert (plain.samples, plain.learning_rate, plain.logq, plain.hidden_units) == (5, 0.1, 1, 10)
     bpr = study.run("embedding", "bpr", 1).training
-    assert (bpr.samples, bpr.learning_rate, bpr.logq) == (6, 0.2, False)
+    assert (bpr.samples, bpr.learning_rate, bpr.logq) == (6, 0.2, 0)
     wide = study.run("embedding", "bpr", 1, "wide").training
     assert (wide.samples, wide.learning_rate) == (6, 0.3)
     changed = study.run("embedding", "bpr", 1, "wide", learning_rate=0.4, batch_size=9).training
@@ -160,6 +160,8 @@ def test_an_unknown_field_is_named_at_every_level(load, tmp_path, base, field):
         ),
         ({"training.negatives": []}, "training: `negatives` is `all` alone, or `in_batch`, `sampled` or both"),
         ({"training.samples": 0}, "training: `negatives: sampled` needs `samples` above 0"),
+        ({"training.logq": True}, "training.logq: Input should be a valid number (given: True)"),
+        ({"training.logq": 1.5}, "training.logq: Input should be less than or equal to 1 (given: 1.5)"),
         ({"training.mlp_units": [0]}, "training.mlp_units.0: Input should be greater than or equal to 1 (given: 0)"),
         (
             {"training.learning_rate": float("inf")},

@@ -120,7 +120,7 @@ def test_without_refit_the_best_weights_come_back(monkeypatch):
 def test_every_setting_reaches_the_model(monkeypatch):
     told = {}
     monkeypatch.setattr(GRU4Rec, "compile", lambda self, **options: told.update(options))
-    changed = {"layers": 2, "dropout_input": 0.1, "dropout_hidden": 0.2, "mlp_units": (3,), "samples": 9, "logq": True}
+    changed = {"layers": 2, "dropout_input": 0.1, "dropout_hidden": 0.2, "mlp_units": (3,), "samples": 9, "logq": 0.3}
     changed |= {"sample_alpha": 0.6, "score_activation": "elu", "elu_alpha": 1.0, "l2": 0.01}
     changed |= {"bpr_max_regularization": 0.4}
     changed |= {"optimizer": "adam", "learning_rate": 0.02, "momentum": 0.7, "negatives": ("sampled", "in_batch")}

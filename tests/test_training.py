@@ -194,6 +194,6 @@ def test_items_beyond_the_model_are_named():
 @pytest.mark.slow
 @pytest.mark.parametrize("loss", ["cross_entropy", "bpr", "bpr_max"])
 def test_xla_changes_nothing_but_last_bits(loss):
-    settings = {"loss": loss, "negatives": ("in_batch", "sampled"), "logq": True, "l2": 0.01, "sizes": DROPOUT}
+    settings = {"loss": loss, "negatives": ("in_batch", "sampled"), "logq": 1.0, "l2": 0.01, "sizes": DROPOUT}
     histories = [made(jit=jit, **settings).fit(SESSIONS, 3, 3, verbose=0).history["loss"] for jit in (True, False)]
     np.testing.assert_allclose(*histories, rtol=1e-4)

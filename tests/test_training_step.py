@@ -22,21 +22,21 @@ FEATURES = Features(
 )
 BOTH = ("in_batch", "sampled")
 STEPS = {  # input form, then what the model and `compile` are told
-    "table 2's cross-entropy": ("embedding", {"loss": "cross_entropy", "logq": True}),
+    "table 2's cross-entropy": ("embedding", {"loss": "cross_entropy", "logq": 1.0}),
     "bpr-max, shared rows, everything on": (
         "shared",
         {"loss": "bpr_max", "negatives": BOTH, "score_activation": "elu", "elu_alpha": 0.8, "momentum": 0.5}
         | {"bpr_max_regularization": 0.7, "l2": 0.03},
     ),
     "shared rows under all outputs": ("shared", {"loss": "cross_entropy", "negatives": ("all",), "momentum": 0.5}),
-    "an optimiser of Keras": ("one_hot", {"loss": "bpr", "negatives": BOTH, "logq": True, "optimizer": "sgd"}),
+    "an optimiser of Keras": ("one_hot", {"loss": "bpr", "negatives": BOTH, "logq": 0.6, "optimizer": "sgd"}),
     "content, two layers": (
         "content_mlp",
         {"loss": "cross_entropy", "negatives": BOTH, "l2": 0.03, "layers": 2},
     ),
     "two LSTM layers, gated input": (
         "hybrid_gate",
-        {"loss": "cross_entropy", "cell": "lstm", "layers": 2, "logq": True, "momentum": 0.3, "l2": 0.03},
+        {"loss": "cross_entropy", "cell": "lstm", "layers": 2, "logq": 1.0, "momentum": 0.3, "l2": 0.03},
     ),
     "content scores": (
         "one_hot",
@@ -44,7 +44,7 @@ STEPS = {  # input form, then what the model and `compile` are told
     ),
     "the same features on both sides": (
         "hybrid_concat",
-        {"loss": "cross_entropy", "cell": "lstm", "output_form": "hybrid", "momentum": 0.5, "logq": True},
+        {"loss": "cross_entropy", "cell": "lstm", "output_form": "hybrid", "momentum": 0.5, "logq": 1.0},
     ),
     "shared rows made of features": (
         "shared",
@@ -169,7 +169,7 @@ def step(w, form, c, pairs, state, drawn):
         score = np.array([row @ x + bias for row, bias in (scoring(w, track, output) for track in range(N))])
         if c.get("score_activation") == "elu":
             score = np.where(score > 0, score, c["elu_alpha"] * (np.exp(score) - 1))
-        score = score - log_count
+        score = score - c.get("logq", 0) * log_count
         others = (
             range(N) if c["negatives"] == ("all",) else [*(targets if "in_batch" in c["negatives"] else ()), *drawn]
         )
