@@ -52,7 +52,6 @@ def build(run: Run, prepared: Prepared) -> GRU4Rec:
         output_form=run.output_form,
         cell=settings.cell,
         hidden_units=settings.hidden_units,
-        layers=settings.layers,
         embedding_units=settings.embedding_units,
         mlp_units=settings.mlp_units,
         dropout_input=settings.dropout_input,

@@ -208,11 +208,10 @@ def model_diagram(
         "hybrid_concat": f"{training.embedding_units} learned numbers beside {content}",
         "hybrid_gate": f"a learned gate between {training.embedding_units} learned numbers and {content}",
     }
-    layers = "" if training.layers == 1 else f"{training.layers} layers of "
     boxes = [
         (1, "input track", "the one now playing"),
         *((2, form, inputs[form]) for form in input_forms),
-        (3, training.cell.upper(), f"{layers}{training.hidden_units} units"),
+        (3, training.cell.upper(), f"{'+'.join(map(str, training.hidden_units))} units"),
         (4, "dropout", f"{100 * training.dropout_hidden:g} % of the units, in training only"),
         (5, "scores", "one for every track of the catalogue"),
     ]

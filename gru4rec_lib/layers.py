@@ -50,7 +50,7 @@ class Cell(SeededLayer):
 
     def __init__(self, units: int, below: int | None, seed: int, name: str):
         super().__init__(seed, name)
-        self.units, self.below = units, below
+        self.units, self.below, self.state_width = units, below, self.parts * units
 
     def build(self, input_shape=None):
         """Create recurrent kernel and biases, and the kernel of an upper layer."""
@@ -130,5 +130,5 @@ def gather_rows(table, ids):
 
 
 def zero_lanes(state, lanes):
-    """State [layers, B, H] with the lanes of the mask [B] set to zero."""
-    return ops.where(lanes[None, :, None], 0.0, state)
+    """State [B, width] with the lanes of the mask [B] set to zero."""
+    return ops.where(lanes[:, None], 0.0, state)

@@ -45,7 +45,7 @@ def _width(dtype: str) -> int:
 
 
 def _passing(settings, n_items, features, events, weights) -> dict[str, int]:
-    lanes, row = settings.batch_size, (settings.hidden_units + 1) * FLOAT
+    lanes, row = settings.batch_size, (settings.hidden_units[-1] + 1) * FLOAT
     every = "all" in settings.negatives
     scored = n_items if every else lanes + settings.samples
     step = 4 * scored * lanes * FLOAT  # scores, mask, gradient and one between

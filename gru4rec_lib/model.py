@@ -6,6 +6,9 @@ of the lanes and a mask of the lanes that begin a session. As in the official co
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import numpy as np
 
 from gru4rec_lib import batches, metrics, ranking
@@ -28,7 +31,7 @@ class GRU4Rec(Trainer):
     Args:
         n_items: training tracks; ids are 0..n_items-1, by falling popularity where the item index is ours.
         input_form: `one_hot`, `embedding`, `shared`, `content`, `content_mlp`, `hybrid_concat` or `hybrid_gate`.
-        hidden_units, layers: width and number of recurrent layers.
+        hidden_units: width of the recurrence; a list of widths makes a recurrent layer of each, the lowest first.
         output_form: `ids` (a learned row per training track), `content` (rows computed from features, so that a track
             never heard can be recommended) or `hybrid` (their sum).
         cell: `gru` or `lstm`.
@@ -47,8 +50,7 @@ class GRU4Rec(Trainer):
         self,
         n_items: int,
         input_form: str = "embedding",
-        hidden_units: int = 100,
-        layers: int = 1,
+        hidden_units: int | Sequence[int] = 100,
         output_form: str = "ids",
         cell: str = "gru",
         embedding_units: int = 64,
@@ -68,13 +70,13 @@ class GRU4Rec(Trainer):
         if uses_features and features is None:
             raise ValueError(f"input_form {input_form!r} with output_form {output_form!r} needs `features`")
         spec = (features.spec if isinstance(features, Features) else features) if uses_features else None
+        widths = [hidden_units] if isinstance(hidden_units, int) else [*hidden_units]
         self._config = {
             "n_items": int(n_items),
             "input_form": input_form,
             "output_form": output_form,
             "cell": cell,
-            "hidden_units": hidden_units,
-            "layers": layers,
+            "hidden_units": widths,
             "embedding_units": embedding_units,
             "mlp_units": list(mlp_units),
             "dropout_input": dropout_input,
@@ -85,10 +87,10 @@ class GRU4Rec(Trainer):
         self.n_items, self.seed = int(n_items), seed
         self.dropout_input, self.dropout_hidden = dropout_input, dropout_hidden
         self.features = FeatureTable(spec) if uses_features else None
-        self.scorer = OUTPUTS[output_form](self.n_items, hidden_units, seed, features=lambda: self.features)
+        self.scorer = OUTPUTS[output_form](self.n_items, widths[-1], seed, features=lambda: self.features)
         self.item_input = INPUTS[input_form](
             self.n_items,
-            hidden_units,
+            widths[0],
             CELLS[cell].gates,
             seed,
             embedding_units=embedding_units,
@@ -97,8 +99,8 @@ class GRU4Rec(Trainer):
             scorer=lambda: self.scorer,
         )
         self.recurrence = [
-            CELLS[cell](hidden_units, hidden_units if number else None, seed, f"{cell}_{number}")
-            for number in range(layers)
+            CELLS[cell](units, below, seed, f"{cell}_{number}")
+            for number, (below, units) in enumerate(pairwise([None, *widths]))
         ]
         self._mean_loss = keras.metrics.Mean("loss")
         self.build()
@@ -120,37 +122,42 @@ class GRU4Rec(Trainer):
         return super().get_config() | self._config
 
     def initial_state(self, lanes: int):
-        """Zeros, float [layers, lanes, parts x H]; an LSTM's state has two parts, the first its hidden state."""
-        first = self.recurrence[0]
-        return ops.zeros((len(self.recurrence), lanes, first.parts * first.units))
+        """Zeros, float [lanes, S]: the states of all layers side by side, each of `state_width`."""
+        return ops.zeros((lanes, sum(layer.state_width for layer in self.recurrence)))
+
+    def hidden(self, state):
+        """The hidden state of the last layer, which tracks are scored with: float [B, H] of a state, float [B, S]."""
+        *below, last = self.recurrence
+        first = sum(layer.state_width for layer in below)
+        return state[:, first : first + last.units]
 
     def call(self, ids, state=None, reset=None):
         """One step of all lanes, as when the model is used.
 
         Args:
             ids: int32 [B], the tracks just heard; one that this input form does not know leaves the state as it was.
-            state: float [layers, B, parts x H], or None for new sessions.
+            state: float [B, S], or None for new sessions.
             reset: bool [B], lanes whose session begins here.
 
         Returns:
-            (float [B, H] hidden state to score with, float [layers, B, parts x H] new state).
+            (float [B, H] hidden state to score with, float [B, S] new state).
         """
         state = self.initial_state(ids.shape[0]) if state is None else state
         state = state if reset is None else zero_lanes(state, reset)
         known = (ids >= 0) & (ids < self.item_input.n_inputs)
         rows = [gather_rows(table, rows) for table, rows in self.item_input.lookups(ops.where(known, ids, 0))]
         _, stepped = self._recur(rows, state)
-        state = ops.where(known[None, :, None], stepped, state)
-        return state[-1][:, : self.scorer.units], state
+        state = ops.where(known[:, None], stepped, state)
+        return self.hidden(state), state
 
     def _recur(self, rows, state, drop=lambda x, rate, place: x):
         """Looked-up rows and state -> (hidden state after dropout, new state)."""
         x = self.item_input.project(drop(self.item_input.vectors(rows), self.dropout_input, 0))
-        new = []
+        old, new = tf.split(state, [layer.state_width for layer in self.recurrence], axis=1), []
         for number, layer in enumerate(self.recurrence):
-            new.append(layer(x, state[number]))
+            new.append(layer(x, old[number]))
             x = drop(new[-1][:, : layer.units], self.dropout_hidden, 1 + number)
-        return x, ops.stack(new)
+        return x, ops.concatenate(new, axis=1)
 
     # Ranking
 

@@ -162,7 +162,7 @@ class Recommender:
     def _walk(self, ids):
         """Int32 [n] -> float32 [H], the hidden state behind the last of them; one trace for every length."""
         state = tf.foldl(lambda state, item: self.model.call(item[None], state)[1], ids, self.model.initial_state(1))
-        return state[-1, 0, : self.model.scorer.units]
+        return self.model.hidden(state)[0]
 
 
 def _best(score: np.ndarray, k: int) -> np.ndarray:

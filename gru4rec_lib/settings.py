@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from gru4rec_lib.strict import Count, Rate, Share, Strict
+from gru4rec_lib.strict import Count, Counts, Rate, Share, Strict
 
 
 class Training(Strict):
@@ -14,8 +14,7 @@ class Training(Strict):
 
     Args:
         cell: `gru` or `lstm`.
-        hidden_units: width of the recurrence.
-        layers: recurrent layers.
+        hidden_units: width of the recurrence; a list of them makes a recurrent layer of each, the lowest first.
         embedding_units: width of a learned row per track (input `embedding`) and per category.
         mlp_units: widths of the dense relu layers of `content_mlp`.
         dropout_input, dropout_hidden: share of units dropped before the recurrence and before the scores, 0 to 1.
@@ -41,8 +40,7 @@ class Training(Strict):
     """
 
     cell: Literal["gru", "lstm"] = "gru"
-    hidden_units: Count = 100
-    layers: Count = 1
+    hidden_units: Counts = (100,)
     embedding_units: Count = 64
     mlp_units: tuple[Count, ...] = (64, 64)
     dropout_input: Rate = 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
@@ -23,6 +23,8 @@ def _not_empty(values: tuple) -> tuple:
 
 
 Some = AfterValidator(_not_empty)
+# One number is a list of one.
+Counts = Annotated[tuple[Count, ...], BeforeValidator(lambda n: (n,) if isinstance(n, int) else n), Some]
 
 
 class ConfigError(ValueError):

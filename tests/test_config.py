@@ -84,7 +84,7 @@ def test_the_names_of_the_config_are_those_of_the_tables():
 def test_settings_resolve_study_then_loss_then_block_then_changes(load):
     study = load()
     plain = study.run("embedding", "cross_entropy", 1).training
-    assert (plain.samples, plain.learning_rate, plain.logq, plain.hidden_units) == (5, 0.1, 1, 10)
+    assert (plain.samples, plain.learning_rate, plain.logq, plain.hidden_units) == (5, 0.1, 1, (10,))
     bpr = study.run("embedding", "bpr", 1).training
     assert (bpr.samples, bpr.learning_rate, bpr.logq) == (6, 0.2, 0)
     wide = study.run("embedding", "bpr", 1, "wide").training
@@ -162,6 +162,7 @@ def test_an_unknown_field_is_named_at_every_level(load, tmp_path, base, field):
         ({"training.samples": 0}, "training: `negatives: sampled` needs `samples` above 0"),
         ({"training.logq": True}, "training.logq: Input should be a valid number (given: True)"),
         ({"training.logq": 1.5}, "training.logq: Input should be less than or equal to 1 (given: 1.5)"),
+        ({"training.hidden_units": []}, "training.hidden_units: needs at least one value (given: [])"),
         ({"training.mlp_units": [0]}, "training.mlp_units.0: Input should be greater than or equal to 1 (given: 0)"),
         (
             {"training.learning_rate": float("inf")},

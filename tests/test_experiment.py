@@ -120,13 +120,14 @@ def test_without_refit_the_best_weights_come_back(monkeypatch):
 def test_every_setting_reaches_the_model(monkeypatch):
     told = {}
     monkeypatch.setattr(GRU4Rec, "compile", lambda self, **options: told.update(options))
-    changed = {"layers": 2, "dropout_input": 0.1, "dropout_hidden": 0.2, "mlp_units": (3,), "samples": 9, "logq": 0.3}
-    changed |= {"sample_alpha": 0.6, "score_activation": "elu", "elu_alpha": 1.0, "l2": 0.01}
-    changed |= {"bpr_max_regularization": 0.4}
-    changed |= {"optimizer": "adam", "learning_rate": 0.02, "momentum": 0.7, "negatives": ("sampled", "in_batch")}
+    changed = {"hidden_units": (5, 3), "dropout_input": 0.1, "dropout_hidden": 0.2, "mlp_units": (3,)}
+    changed |= {"samples": 9, "sample_alpha": 0.6, "logq": 0.3, "score_activation": "elu", "elu_alpha": 1.0}
+    changed |= {"l2": 0.01, "bpr_max_regularization": 0.4, "optimizer": "adam", "learning_rate": 0.02, "momentum": 0.7}
+    changed |= {"negatives": ("sampled", "in_batch")}
     run = a_run(**changed)
     told |= experiment.build(run, prepared(grammar(2, 1), grammar(1, 2))).get_config()
-    wanted = run.training.model_dump() | {"mlp_units": [3], "loss": "cross_entropy", "seed": 1, "n_items": N}
+    wanted = run.training.model_dump() | {"loss": "cross_entropy", "seed": 1, "n_items": N}
+    wanted |= {name: [*wanted[name]] for name in ("hidden_units", "mlp_units")}
     for how_long in ("max_epochs", "steps_per_epoch", "patience", "refit", "batch_size", "shuffle"):
         del wanted[how_long]
     assert {name: told[name] for name in wanted} == wanted

@@ -80,7 +80,7 @@ def test_skips_by_position_names_the_columns_that_are_not_there():
 
 
 def test_model_diagram_tells_the_sizes_of_the_study():
-    training = Training(hidden_units=7, embedding_units=5, mlp_units=(3, 2), dropout_hidden=0.25, layers=2)
+    training = Training(hidden_units=(7, 6), embedding_units=5, mlp_units=(3, 2), dropout_hidden=0.25)
     frame = explore.model_diagram(training, "28 features").set_index("label")
     assert frame["order"].to_dict() == {
         "input track": 1,
@@ -96,7 +96,7 @@ def test_model_diagram_tells_the_sizes_of_the_study():
     assert frame["detail"]["embedding"] == "5 learned numbers for each track"
     assert frame["detail"]["content"] == "28 features"
     assert frame["detail"]["content_mlp"] == "28 features, dense 3+2, relu"
-    assert frame["detail"]["GRU"] == "2 layers of 7 units"
+    assert frame["detail"]["GRU"] == "7+6 units"
     assert frame["detail"]["dropout"] == "25 % of the units, in training only"
 
 

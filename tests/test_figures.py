@@ -77,9 +77,10 @@ FRAMES = {
     "twin_features": pd.DataFrame({"feature": ["duration", "acoustic_vector_0", "mode"]} | TWO),
     "calibration": pd.DataFrame(ROWS | {"distance": [0.05, 0.3], "holds": [False, True]}),
 }
+DEEP = Training(hidden_units=(100, 50), mlp_units=(128, 64, 32))
 # What is unlike the frames above: tiny, huge, many, one, equal.
 EDGES = [
-    ("model_diagram", explore.model_diagram(Training(layers=2, mlp_units=(128, 64, 32)), "artist, tags and duration")),
+    ("model_diagram", explore.model_diagram(DEEP, "artist, tags and duration")),
     ("model_diagram", explore.model_diagram(Training(), "28 features", INPUT_FORMS)),
     ("long_tail", a_long_tail(1)),
     ("long_tail", a_long_tail(300)),

@@ -30,7 +30,7 @@ def prepared():
 @pytest.mark.parametrize("input_form", INPUT_FORMS)
 @pytest.mark.parametrize("optimizer", [{"momentum": 0.3}, {"optimizer": "adam"}])
 def test_weights_and_optimiser_are_exact(input_form, optimizer):
-    settings = Training(hidden_units=5, embedding_units=4, mlp_units=(6,), layers=2, jit=False, **optimizer)
+    settings = Training(hidden_units=(5, 3), embedding_units=4, mlp_units=(6,), jit=False, **optimizer)
     run = Run(study="toy", input_form=input_form, loss="bpr", seed=1, training=settings)
     parts = experiment.memory_estimate(run, prepared())
     model = experiment.build(run, prepared())

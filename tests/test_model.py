@@ -23,8 +23,8 @@ def _eager_and_small(monkeypatch):
     tf.config.run_functions_eagerly(False)
 
 
-def built(layers=1):
-    return GRU4Rec(N, "embedding", UNITS, layers, embedding_units=3)
+def built(hidden_units=UNITS):
+    return GRU4Rec(N, "embedding", hidden_units, embedding_units=3)
 
 
 def states(model, items):
@@ -52,11 +52,12 @@ def test_exact_ranks_by_hand():
 
 
 def test_an_upper_layer_hears_the_one_below_and_keeps_a_state_of_its_own():
-    model = built(2)
+    model = built([UNITS, 2])
+    assert model.scorer.table.shape == (N, 2)
     for layer in model.recurrence:
         layer.bias.assign(np.random.default_rng(3).normal(size=layer.bias.shape))
     lower, upper, table, kernel = *model.recurrence, model.item_input.table.numpy(), model.item_input.kernel.numpy()
-    a = b = ops.zeros((1, UNITS))
+    a, b = ops.zeros((1, UNITS)), ops.zeros((1, 2))
     for item, found in zip([3, 1, 4], states(model, [3, 1, 4]), strict=True):
         a = lower(table[[item]] @ kernel, a)
         b = upper(a, b)

@@ -96,7 +96,7 @@ def test_a_run_with_changes_never_takes_the_place_of_one_of_the_studys(study):
     assert (run.tag, run.name) == ("custom", "embedding-bpr-custom-seed1")
     assert (run.training.learning_rate, run.training.max_epochs, run.training.samples) == (0.5, 3, 5)
     wide = notebook.TrainingParameters(**CELL | {"tag": "wide"}, batch_size=8).run(study)
-    assert (wide.name, wide.training.hidden_units) == ("embedding-bpr-wide_custom-seed1", 300)
+    assert (wide.name, wide.training.hidden_units) == ("embedding-bpr-wide_custom-seed1", (300,))
     assert not {run.name, wide.name} & {own.name for own in study.runs}
     with pytest.raises(ConfigError, match="learning_rate: Input should be greater than 0"):
         notebook.TrainingParameters(**CELL, learning_rate=0).run(study)

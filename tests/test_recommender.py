@@ -147,7 +147,7 @@ def test_the_best_are_those_of_a_full_sort(scores, data):
 def test_the_states_are_those_that_are_ranked_with(by_hand):
     """Recommending and ranking agree: the target's rank is its place in the list."""
     rng = np.random.default_rng(3)
-    model = GRU4Rec(30, "embedding", 6, layers=2, cell="lstm", embedding_units=4)
+    model = GRU4Rec(30, "embedding", (5, 6), cell="lstm", embedding_units=4)
     one = Recommender(model, pd.Series([f"t_{i}" for i in range(30)]), {})
     for session in rng.integers(0, 30, (4, 5)):
         state = None
@@ -350,7 +350,7 @@ def test_a_setting_that_is_wrong_is_told(settings, sentence):
 def test_fit_passes_its_settings_on_and_keeps_them(monkeypatch, tmp_path):
     seen = {}
     monkeypatch.setattr(GRU4Rec, "fit", lambda self, sessions, epochs, **options: seen.update(options, epochs=epochs))
-    settings = {"hidden_units": 3, "cell": "lstm", "batch_size": 7, "shuffle": False, "jit": False}
+    settings = {"hidden_units": [3], "cell": "lstm", "batch_size": 7, "shuffle": False, "jit": False}
     forms = {"input_form": "content", "output_form": "hybrid", "loss": "bpr_max", "seed": 5}
     table = pd.DataFrame({"track": ["new", "a", "b", "c"], "tempo": [9.0, 3.0, 1.0, 2.0]})
     one = Recommender.fit(EVENTS, "user", "track", "at", features=table, epochs=4, verbose=0, **forms, **settings)
@@ -358,7 +358,7 @@ def test_fit_passes_its_settings_on_and_keeps_them(monkeypatch, tmp_path):
     assert {name: one.config[name] for name in forms} == forms
     assert one.config["training"] | settings | {"max_epochs": 4} == one.config["training"]
     built = one.model.get_config()
-    assert [built[name] for name in ("cell", "hidden_units", "seed", "n_items")] == ["lstm", 3, 5, 3]
+    assert [built[name] for name in ("cell", "hidden_units", "seed", "n_items")] == ["lstm", [3], 5, 3]
     assert one.items.tolist() == ["b", "a", "c", "new"]
     one.save(tmp_path / "model")
     assert Recommender.load(tmp_path / "model").config == one.config

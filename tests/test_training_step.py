@@ -32,11 +32,11 @@ STEPS = {  # input form, then what the model and `compile` are told
     "an optimiser of Keras": ("one_hot", {"loss": "bpr", "negatives": BOTH, "logq": 0.6, "optimizer": "sgd"}),
     "content, two layers": (
         "content_mlp",
-        {"loss": "cross_entropy", "negatives": BOTH, "l2": 0.03, "layers": 2},
+        {"loss": "cross_entropy", "negatives": BOTH, "l2": 0.03, "hidden_units": [4, 3]},
     ),
     "two LSTM layers, gated input": (
         "hybrid_gate",
-        {"loss": "cross_entropy", "cell": "lstm", "layers": 2, "logq": 1.0, "momentum": 0.3, "l2": 0.03},
+        {"loss": "cross_entropy", "cell": "lstm", "hidden_units": [2, 3], "logq": 1.0, "momentum": 0.3, "l2": 0.03},
     ),
     "content scores": (
         "one_hot",
@@ -63,9 +63,9 @@ def _few_steps_a_call(monkeypatch):
     monkeypatch.setattr(epoch, "TRAIN_STEPS", 2)
 
 
-def made(form, layers=1, output_form="ids", cell="gru", **settings):
+def made(form, hidden_units=UNITS, output_form="ids", cell="gru", **settings):
     options = {"embedding_units": 2, "mlp_units": (3,), "features": FEATURES}
-    model = GRU4Rec(N, form, UNITS, layers, output_form, cell, **options)
+    model = GRU4Rec(N, form, hidden_units, output_form, cell, **options)
     if settings.get("optimizer") == "sgd":
         settings["optimizer"] = keras.optimizers.SGD(SGD_RATE)
     model.compile(**{"samples": SAMPLES, "sample_alpha": 0.5, "learning_rate": RATE, "jit": False} | settings)
@@ -139,8 +139,9 @@ def gru(w, name, x, hidden):
 
 
 def lstm(w, name, x, state):
-    i, f, c, o = np.split(x + state[:UNITS] @ w[name + "recurrent_kernel"] + w[name + "bias"], 4)
-    memory = sigmoid(f) * state[UNITS:] + sigmoid(i) * np.tanh(c)
+    hidden, memory = np.split(state, 2)
+    i, f, c, o = np.split(x + hidden @ w[name + "recurrent_kernel"] + w[name + "bias"], 4)
+    memory = sigmoid(f) * memory + sigmoid(i) * np.tanh(c)
     return np.concatenate([sigmoid(o) * np.tanh(memory), memory])
 
 
@@ -148,7 +149,7 @@ CELL = {"gru": (gru, 1), "lstm": (lstm, 2)}
 
 
 def step(w, form, c, pairs, state, drawn):
-    """(objective, sum of losses, new states) of {lane: (item, target)}, states {lane: [layers, parts x H]}."""
+    """(objective, sum of losses, new states) of {lane: (item, target)}, states {lane: [a state for each layer]}."""
     total, penalty, new = 0.0, 0.0, {}
     cell, output = c.get("cell", "gru"), c.get("output_form", "ids")
     log_count = np.zeros(N)
@@ -165,7 +166,7 @@ def step(w, form, c, pairs, state, drawn):
         for layer, before in enumerate(state[lane]):
             name = f"{cell}_{layer}/"
             new[lane].append(CELL[cell][0](w, name, x @ w[name + "kernel"] if layer else x, before))
-            x = new[lane][-1][:UNITS]
+            x = new[lane][-1][: len(before) // CELL[cell][1]]
         score = np.array([row @ x + bias for row, bias in (scoring(w, track, output) for track in range(N))])
         if c.get("score_activation") == "elu":
             score = np.where(score > 0, score, c["elu_alpha"] * (np.exp(score) - 1))
@@ -216,7 +217,7 @@ def slope(w, value):
 @pytest.mark.parametrize("case", [pytest.param(c, marks=() if c in QUICK else pytest.mark.slow) for c in STEPS])
 def test_steps_equal_plain_numpy(case):
     form, settings = STEPS[case]
-    layers, width = settings.get("layers", 1), CELL[settings.get("cell", "gru")][1] * UNITS
+    start = [np.zeros(CELL[settings.get("cell", "gru")][1] * n) for n in settings.get("hidden_units", [UNITS])]
     model = made(form, **settings)
     w, c = weights(model), {"negatives": ("sampled",)} | settings
     before = {name: v.copy() for name, v in w.items()}
@@ -228,7 +229,7 @@ def test_steps_equal_plain_numpy(case):
     ever = {name: set() for name in w if is_table(name)}
     total, state = 0.0, {}
     for t, pairs in enumerate([{0: (0, 1), 1: (3, 1), 2: (1, 4)}, {0: (1, 2)}, {0: (2, 5)}]):
-        state = {lane: state[lane] if t else np.zeros((layers, width)) for lane in pairs}
+        state = {lane: state[lane] if t else start for lane in pairs}
         drawn = negatives.draw(cumulative, SAMPLES, 1, t).numpy() if "sampled" in c["negatives"] else []
         given = (form, c, pairs, state, drawn)
         gradient = slope(w, lambda w, given=given: step(w, *given)[0])
