@@ -1,7 +1,7 @@
 """Models without training by gradients, ranked by the same rule as GRU4Rec.
 
 Each has `fit(train, n_items)`, which takes the training sessions and returns the model, and
-`rank(sessions, n_candidates, chosen)`, which returns int32 [chosen targets] as `GRU4Rec.rank` does.
+`rank(sessions, n_candidates, chosen, above)`, which returns int32 [chosen targets] as `GRU4Rec.rank` does.
 """
 
 from __future__ import annotations

@@ -90,9 +90,11 @@ class Evaluation(Strict):
     Args:
         cutoff: the k of Recall@k and MRR@k; the table's columns say 20, and so does every study here.
         max_test_events: rank a random choice of so many targets; null ranks all.
+        ties: what equal scores do to a rank, see `ranking.rank_table`.
     """
 
     cutoff: Literal[20] = 20
+    ties: Literal["conservative", "standard", "median"] = "conservative"
     max_test_events: Count | None = None
 
 

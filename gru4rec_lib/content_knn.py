@@ -50,25 +50,27 @@ class SameArtist:
         self.plays = np.bincount(train.items, minlength=len(self.artist))
         return self
 
-    def rank(self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None) -> np.ndarray:
+    def rank(
+        self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, above: bool = False
+    ) -> np.ndarray:
         """The rank of every chosen target among all candidates; a target that is no candidate is a miss."""
-        ranks = self.popular.rank(sessions, n_candidates, chosen)
+        ranks = self.popular.rank(sessions, n_candidates, chosen, above)
         wanted = sessions.targets(chosen)
         has_artist = (sessions.items >= 0) & (self.artist[sessions.items] > 0)  # 0 is an artist unseen in training
         target, last = sessions.items[wanted], last_heard(sessions, has_artist)[wanted]
         by_artist = (target >= 0) & (last >= 0)
-        ranks[by_artist] = self._ranks(last[by_artist], target[by_artist], n_candidates)
+        ranks[by_artist] = self._ranks(last[by_artist], target[by_artist], n_candidates, above)
         return ranks
 
-    def _ranks(self, last: np.ndarray, target: np.ndarray, n_candidates: int) -> np.ndarray:
+    def _ranks(self, last: np.ndarray, target: np.ndarray, n_candidates: int, above: bool) -> np.ndarray:
         artist, plays, width = self.artist[last].astype(np.int64), self.plays[:n_candidates], self.plays.max() + 1
         key = np.sort(self.artist[:n_candidates] * width + plays)
-        own, everyone = self.plays[target], np.sort(plays)
+        own, everyone = self.plays[target] + above, np.sort(plays)  # plays are whole numbers
         of_artist = np.searchsorted(key, (artist + 1) * width) - np.searchsorted(key, artist * width)
-        of_artist_at_least = np.searchsorted(key, (artist + 1) * width) - np.searchsorted(key, artist * width + own)
-        at_least = n_candidates - np.searchsorted(everyone, own)
-        by_artist = np.where(target == last, of_artist, of_artist_at_least - (self.plays[last] >= own))
-        return np.where(self.artist[target] == artist, by_artist, of_artist + at_least - of_artist_at_least)
+        of_artist_ahead = np.searchsorted(key, (artist + 1) * width) - np.searchsorted(key, artist * width + own)
+        ahead = n_candidates - np.searchsorted(everyone, own) + above
+        by_artist = np.where(target == last, of_artist, of_artist_ahead - (self.plays[last] >= own) + above)
+        return np.where(self.artist[target] == artist, by_artist, of_artist + ahead - of_artist_ahead)
 
 
 class ContentKNN:
@@ -108,9 +110,11 @@ class ContentKNN:
         self.values = sparse.csr_array(sparse.diags_array(scale) @ values, dtype=np.float32)
         return self
 
-    def rank(self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None) -> np.ndarray:
+    def rank(
+        self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, above: bool = False
+    ) -> np.ndarray:
         """The rank of every chosen target among all candidates; a target that is no candidate is a miss."""
-        ranks = self.popular.rank(sessions, n_candidates, chosen)
+        ranks = self.popular.rank(sessions, n_candidates, chosen, above)
         wanted = sessions.targets(chosen)
         described = np.flatnonzero((self.numbers != 0).any(axis=1) | (np.diff(self.values.indptr) > 0))
         usable = np.isin(sessions.items, described)
@@ -121,22 +125,22 @@ class ContentKNN:
         heard = sparse.csr_array((np.ones(len(query), np.float32), (query, heard)), shape=shape)
         for first in range(0, len(target), TARGETS):
             block = slice(first, first + TARGETS)
-            found[block] = self._ranks(heard[block], target[block], n_candidates)
+            found[block] = self._ranks(heard[block], target[block], n_candidates, above)
         ranks[by_features[wanted]] = found
         return ranks
 
-    def _ranks(self, heard: sparse.csr_array, target: np.ndarray, n_candidates: int) -> np.ndarray:
+    def _ranks(self, heard: sparse.csr_array, target: np.ndarray, n_candidates: int, above: bool) -> np.ndarray:
         numbers, values = heard @ self.numbers, (heard @ self.values).toarray()
         length = np.sqrt((numbers**2).sum(axis=1) + (values**2).sum(axis=1))[:, None]
         scale = 1 / np.where(length > 0, length, 1)
         numbers, values = numbers * scale, np.ascontiguousarray((values * scale).T)
         own = (self.numbers[target] * numbers).sum(axis=1) + self.values[target].multiply(values.T).sum(axis=1)
-        at_least = np.zeros(len(target), np.int64)
+        ahead = np.full(len(target), int(above))
         for first in range(0, n_candidates, CANDIDATES):
             block = slice(first, min(first + CANDIDATES, n_candidates))
             scores = self.numbers[block] @ numbers.T + self.values[block] @ values
-            at_least += (scores >= own - TIE).sum(axis=0)
-        return at_least
+            ahead += ((scores > own + TIE) if above else (scores >= own - TIE)).sum(axis=0)
+        return ahead
 
 
 def category_counts(features: Features) -> sparse.csr_array:

@@ -26,7 +26,7 @@ def rank(model, prepared: Prepared, study: Study) -> pd.DataFrame:
     if wanted and wanted < len(targets):
         chosen = np.zeros(len(prepared.test.items), bool)
         chosen[np.random.default_rng([study.split.seed, 2]).choice(targets, wanted, replace=False)] = True
-    return rank_table(model, prepared.test, prepared.n_items, prepared.n_candidates, chosen)
+    return rank_table(model, prepared.test, prepared.n_items, prepared.n_candidates, chosen, study.evaluation.ties)
 
 
 def save_ranks(folder: Path, ranks: pd.DataFrame) -> None:

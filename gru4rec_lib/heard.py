@@ -85,16 +85,17 @@ def place_in_group(groups: np.ndarray) -> np.ndarray:
     return np.arange(len(groups)) - np.repeat(first, np.diff(first, append=len(groups)))
 
 
-def sparse_ranks(scores: sparse.csr_array, rows: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Ranks in rows of a sparse score matrix, absent scores being 0; a tie counts against the model.
+def sparse_ranks(scores: sparse.csr_array, rows: np.ndarray, targets: np.ndarray, above: bool = False) -> np.ndarray:
+    """Ranks in rows of a sparse score matrix, absent scores being 0.
 
     Args:
         scores: float64 [rows, items], no entry below 0.
         rows: int [n].
         targets: int [n].
+        above: whether a tie counts for the target instead of against it.
 
     Returns:
-        int32 [n]: the number of items that score at least as high as the target, itself included.
+        int32 [n]: the number of items that score at least as high as the target; with `above`, higher, and 1.
     """
     if not len(rows):
         return np.zeros(0, np.int32)  # SciPy's result for no index at all is of another kind
@@ -106,5 +107,7 @@ def sparse_ranks(scores: sparse.csr_array, rows: np.ndarray, targets: np.ndarray
     key = np.sort(np.repeat(np.arange(scores.shape[0]), np.diff(scores.indptr)) * width + level)
     levels = sparse.csr_array((level, scores.indices, scores.indptr), shape=scores.shape)
     own = levels[rows, targets]
+    if above:
+        return (scores.indptr[rows + 1] - np.searchsorted(key, rows * width + own, side="right") + 1).astype(np.int32)
     at_least = scores.indptr[rows + 1] - np.searchsorted(key, rows * width + own)
     return np.where(own > 0, at_least, scores.shape[1]).astype(np.int32)

@@ -161,13 +161,16 @@ class GRU4Rec(Trainer):
 
     # Ranking
 
-    def rank(self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None) -> np.ndarray:
+    def rank(
+        self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, above: bool = False
+    ) -> np.ndarray:
         """The rank of every target, the same whatever the number of lanes.
 
         Args:
             sessions: over the item index; ids that the model cannot score (n_items.., -1) are misses.
             n_candidates: all candidates of the protocol, scored or not.
             chosen: bool [events], the targets to rank; all when None.
+            above: whether a tie counts for the target instead of against it.
 
         Returns:
             int32 [chosen targets], in the order of `sessions.items`; a miss is n_candidates + 1. Before the first track
@@ -175,7 +178,8 @@ class GRU4Rec(Trainer):
         """
         rows, bias = (part[:n_candidates] for part in self.scorer.scoring_rows())
         ranker = ranking.Ranker(rows, bias)
-        by_plays = ranking.popularity_ranks(np.pad(self.scorer.plays.numpy(), (0, len(rows) - self.n_items)))
+        plays = np.pad(self.scorer.plays.numpy(), (0, len(rows) - self.n_items))
+        by_plays = ranking.popularity_ranks(plays, above)
         found = np.full(len(sessions.items), n_candidates + 1, np.int32)
         chosen = sessions.targets(chosen)
         state = self.initial_state(RANK_LANES)
@@ -184,7 +188,7 @@ class GRU4Rec(Trainer):
             hidden, has_heard, state, heard = self._walk(part.input, part.reset, state, heard)
             scored = part.valid & chosen[part.event] & (part.target >= 0) & (part.target < len(rows))
             by_state, by_popularity = scored & has_heard.numpy(), scored & ~has_heard.numpy()
-            found[part.event[by_state]] = ranker.ranks(hidden.numpy()[by_state], part.target[by_state])
+            found[part.event[by_state]] = ranker.ranks(hidden.numpy()[by_state], part.target[by_state], above)
             found[part.event[by_popularity]] = by_plays[part.target[by_popularity]]
         return found[chosen]
 

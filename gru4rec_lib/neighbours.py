@@ -75,9 +75,11 @@ class SKNN:
         self.weight = self.session_weight(np.maximum(np.diff(self.heard.indptr), 1), age)
         return self
 
-    def rank(self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None) -> np.ndarray:
+    def rank(
+        self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, above: bool = False
+    ) -> np.ndarray:
         """The rank of every chosen target; a target unseen in training is a miss."""
-        ranks = self.popular.rank(sessions, n_candidates, chosen)
+        ranks = self.popular.rank(sessions, n_candidates, chosen, above)
         wanted, known = sessions.targets(chosen), sessions.known(self.popular.n_items)
         scored = wanted & known & (last_heard(sessions, known) >= 0)
         target, found = sessions.items[scored], np.empty(scored.sum(), np.int32)
@@ -87,7 +89,7 @@ class SKNN:
             last = min(first + TARGETS, len(target))
             part = slice(*np.searchsorted(query, [first, last]))
             scores = self._scores(query[part] - first, item[part], back[part], length[first:last])
-            found[first:last] = sparse_ranks(scores, np.arange(last - first), target[first:last])
+            found[first:last] = sparse_ranks(scores, np.arange(last - first), target[first:last], above)
         ranks[scored[wanted]] = found
         return ranks
 

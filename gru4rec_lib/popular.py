@@ -21,15 +21,16 @@ class MostPopular:
         """
         self.n_items = n_items
         self.plays = np.bincount(train.items, minlength=n_items)
-        self.place = popularity_ranks(self.plays)
         return self
 
-    def rank(self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None) -> np.ndarray:
+    def rank(
+        self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, above: bool = False
+    ) -> np.ndarray:
         """The rank of every chosen target; a target unseen in training is a miss."""
         wanted = sessions.targets(chosen)
         target, scored = sessions.items[wanted], sessions.known(self.n_items)[wanted]
         ranks = np.full(len(target), n_candidates + 1, np.int32)
-        ranks[scored] = self.place[target[scored]]
+        ranks[scored] = popularity_ranks(self.plays, above)[target[scored]]
         return ranks
 
 
@@ -46,9 +47,11 @@ class SessionPopular:
         self.popular = MostPopular().fit(train, n_items)
         return self
 
-    def rank(self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None) -> np.ndarray:
+    def rank(
+        self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, above: bool = False
+    ) -> np.ndarray:
         """The rank of every chosen target; a target unseen in training is a miss."""
-        ranks = self.popular.rank(sessions, n_candidates, chosen)
+        ranks = self.popular.rank(sessions, n_candidates, chosen, above)
         wanted, known = sessions.targets(chosen), sessions.known(self.popular.n_items)
         scored, plays, width = wanted & known, self.popular.plays, self.popular.n_items
         target = sessions.items[scored]
@@ -58,9 +61,9 @@ class SessionPopular:
         own = np.zeros(len(target), np.int64)
         own[query[heard == target[query]]] = times[heard == target[query]]
         # The rank by plays, corrected: a heard track passes the target by its times, and lags behind it by its times.
-        by_plays = plays[heard] >= plays[target][query]
-        at_least = (times > own[query]) | ((times == own[query]) & by_plays)
-        ahead = np.bincount(query[at_least], minlength=len(target))
-        unheard = self.popular.place[target] - np.bincount(query[by_plays], minlength=len(target))
-        ranks[scored[wanted]] = ahead + np.where(own > 0, 0, unheard)
+        by_plays = (np.greater if above else np.greater_equal)(plays[heard], plays[target][query])
+        in_session = (times > own[query]) | ((times == own[query]) & by_plays)
+        ahead = np.bincount(query[in_session], minlength=len(target))
+        unheard = ranks[scored[wanted]] - np.bincount(query[by_plays], minlength=len(target))
+        ranks[scored[wanted]] = ahead + np.where(own > 0, above, unheard)
         return ranks

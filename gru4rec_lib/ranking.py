@@ -1,11 +1,14 @@
 """The rank of every target among all candidates, block by block.
 
 One rule for every model: rank = 1 + the number of other candidates that score at least as high as the target, so that a
-tie counts against the model; tracks already heard stay candidates (repeats are real); a target that the model cannot
-score ranks behind every candidate. Ranks, not scores, are what a run leaves behind.
+tie counts against the model (`TIES` has the official code's other two rules); tracks already heard stay candidates
+(repeats are real); a target that the model cannot score ranks behind every candidate. Ranks, not scores, are what a run
+leaves behind.
 """
 
 from __future__ import annotations
+
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -23,22 +26,23 @@ def _scores(states, rows, bias):
 
 
 @tf.function(jit_compile=True)
-def _count_at_least(states, target_score, target, rows, bias, first):
+def _count_ahead(states, target_score, target, rows, bias, first, above):
     scores = _scores(states, rows, bias)
     ids = first + tf.range(BLOCK)
-    ahead = (scores >= target_score[:, None]) & (ids[None, :] != target[:, None])
+    ahead = (tf.greater if above else tf.greater_equal)(scores, target_score[:, None])
+    ahead &= ids[None, :] != target[:, None]
     return tf.reduce_sum(tf.cast(ahead, tf.int32), axis=1)
 
 
 @tf.function
-def _ranks(states, target, weights, bias):
+def _ranks(states, target, weights, bias, above):
     # Targets are scored by a product of the same shape as all others: equal rows get equal bits, and so they tie.
     own = tf.tile(target, [BLOCK // STATES])
     target_score = tf.linalg.diag_part(_scores(states, tf.gather(weights, own), tf.gather(bias, own))[:, :STATES])
     ranks = tf.ones_like(target)
     for first in tf.range(0, tf.shape(weights)[0], BLOCK):
         block = slice(first, first + BLOCK)
-        ranks += _count_at_least(states, target_score, target, weights[block], bias[block], first)
+        ranks += _count_ahead(states, target_score, target, weights[block], bias[block], first, above)
     return ranks
 
 
@@ -61,12 +65,13 @@ class Ranker:
         self._weights = tf.constant(np.pad(weights, ((0, fill), (0, 0))))
         self._bias = tf.constant(np.pad(bias, (0, fill), constant_values=-np.inf))
 
-    def ranks(self, states: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    def ranks(self, states: np.ndarray, targets: np.ndarray, above: bool = False) -> np.ndarray:
         """Ranks among the items.
 
         Args:
             states: float32 [n, H]; memory does not grow with the items.
             targets: int32 [n], 0..items-1.
+            above: whether a tie counts for the target instead of against it; a graph of its own.
 
         Returns:
             int32 [n], 1 is best.
@@ -83,38 +88,55 @@ class Ranker:
             state = np.zeros((STATES, states.shape[1]), np.float32)
             target = np.zeros(STATES, np.int32)
             state[:n], target[:n] = states[piece], targets[piece]
-            found[piece] = _ranks(tf.constant(state), tf.constant(target), self._weights, self._bias).numpy()[:n]
+            ranks = _ranks(tf.constant(state), tf.constant(target), self._weights, self._bias, above)
+            found[piece] = ranks.numpy()[:n]
         return found
 
 
-def popularity_ranks(plays: np.ndarray) -> np.ndarray:
-    """The rank of each track when tracks are ranked by plays, a tie against the model.
+def popularity_ranks(plays: np.ndarray, above: bool = False) -> np.ndarray:
+    """The rank of each track when tracks are ranked by plays.
 
     Args:
         plays: int [items].
+        above: whether a tie counts for the track instead of against it.
 
     Returns:
-        int32 [items]: the number of tracks with at least as many plays, itself included.
+        int32 [items]: the number of tracks with at least as many plays, itself included; with `above`, with more, + 1.
 
     >>> popularity_ranks(np.array([5, 2, 2, 1])).tolist()
     [1, 3, 3, 4]
     """
     ordered = np.sort(plays)
-    return (len(plays) - np.searchsorted(ordered, plays, side="left")).astype(np.int32)
+    ahead = len(plays) - np.searchsorted(ordered, plays, side="right" if above else "left")
+    return (ahead + above).astype(np.int32)
+
+
+# What a rank is where others tie with the target, from a function of `above`.
+TIES = {
+    "conservative": lambda rank: rank(),
+    "standard": lambda rank: rank(above=True),
+    "median": lambda rank: (rank() + rank(above=True)) / 2,
+}
 
 
 def rank_table(
-    model, test: Sessions, n_items: int, n_candidates: int, chosen: np.ndarray | None = None
+    model,
+    test: Sessions,
+    n_items: int,
+    n_candidates: int,
+    chosen: np.ndarray | None = None,
+    ties: str = "conservative",
 ) -> pd.DataFrame:
     """Rank every target of the test sessions under both protocols.
 
     Args:
-        model: has `rank(sessions, n_candidates, chosen) -> int32 [chosen targets]`, in the order of the events;
+        model: has `rank(sessions, n_candidates, chosen, above) -> int32 [chosen targets]`, in the order of the events;
             whatever it cannot score gets n_candidates + 1.
         test: test sessions over the item index; n_items.. are candidates unseen in training, -1 is no candidate.
         n_items: training tracks, the candidates of `known`.
         n_candidates: candidates of `open`.
         chosen: bool [events], which targets to rank (a random part of a large test set); all when None.
+        ties: `conservative` (they count against the target), `standard` (for it) or `median` (the mean of both).
 
     Returns:
         One row a target: protocol, session (number in the test set), position (1.. in the test session, of the target),
@@ -127,6 +149,7 @@ def rank_table(
     for protocol, keep, candidates in (("known", seen, n_items), ("open", np.ones_like(seen), n_candidates)):
         part = test.keep(keep)
         wanted = part.targets(None if chosen is None else chosen[keep])
+        rank = partial(model.rank, part, candidates, wanted)
         tables.append(
             pd.DataFrame(
                 {
@@ -134,7 +157,7 @@ def rank_table(
                     "session": part.session_of_event[wanted].astype(np.int32),
                     "position": position[keep][wanted].astype(np.int32),
                     "target": part.items[wanted],
-                    "rank": model.rank(part, candidates, wanted),
+                    "rank": TIES[ties](rank),
                     "n_candidates": np.int32(candidates),
                 }
             )

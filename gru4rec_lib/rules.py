@@ -44,9 +44,11 @@ class SequentialRules:
         self.rules = rules
         return self
 
-    def rank(self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None) -> np.ndarray:
+    def rank(
+        self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, above: bool = False
+    ) -> np.ndarray:
         """The rank of every chosen target by the rules of the last known track before it."""
-        return ranks_after_last(self.rules, self.popular, sessions, n_candidates, chosen)
+        return ranks_after_last(self.rules, self.popular, sessions, n_candidates, chosen, above)
 
 
 class ItemKNN:
@@ -93,13 +95,20 @@ class ItemKNN:
         self.similarity = sparse.vstack(parts, format="csr")
         return self
 
-    def rank(self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None) -> np.ndarray:
+    def rank(
+        self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, above: bool = False
+    ) -> np.ndarray:
         """The rank of every chosen target by its similarity to the last known track before it."""
-        return ranks_after_last(self.similarity, self.popular, sessions, n_candidates, chosen)
+        return ranks_after_last(self.similarity, self.popular, sessions, n_candidates, chosen, above)
 
 
 def ranks_after_last(
-    scores: sparse.csr_array, popular: MostPopular, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None
+    scores: sparse.csr_array,
+    popular: MostPopular,
+    sessions: Sessions,
+    n_candidates: int,
+    chosen: np.ndarray | None,
+    above: bool,
 ) -> np.ndarray:
     """The rank of every chosen target by the scores that belong to the last known track before it.
 
@@ -109,13 +118,14 @@ def ranks_after_last(
         sessions: over the item index.
         n_candidates: what is counted behind is a miss.
         chosen: bool [events], which targets; all when None.
+        above: see `rank`.
 
     Returns:
         int32 [chosen targets].
     """
-    ranks = popular.rank(sessions, n_candidates, chosen)
+    ranks = popular.rank(sessions, n_candidates, chosen, above)
     wanted, known = sessions.targets(chosen), sessions.known(popular.n_items)
     target, last = sessions.items[wanted], last_heard(sessions, known)[wanted]
     scored = (last >= 0) & known[wanted]
-    ranks[scored] = sparse_ranks(scores, last[scored], target[scored])
+    ranks[scored] = sparse_ranks(scores, last[scored], target[scored], above)
     return ranks

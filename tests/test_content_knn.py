@@ -1,5 +1,6 @@
 """Content baselines against naive loops over toy sessions and features, in both protocols, and by hand."""
 
+import operator
 from math import log, sqrt
 
 import numpy as np
@@ -16,6 +17,7 @@ from gru4rec_lib.sessions import Sessions
 ITEMS, CANDIDATES = 5, 7  # 5 and 6 are candidates that training never saw, -1 is no candidate
 TRAIN = st.lists(st.lists(st.integers(0, ITEMS - 1), max_size=6), max_size=6)
 TEST = st.lists(st.lists(st.integers(-1, CANDIDATES - 1), max_size=6), max_size=5)
+TIES = st.sampled_from(["conservative", "standard"])
 NUMBERS = st.lists(st.tuples(*[st.sampled_from([-1.0, 0.0, 0.5, 2.0])] * 2), min_size=CANDIDATES, max_size=CANDIDATES)
 
 
@@ -32,10 +34,10 @@ def features(artist, tags=None, numbers=None):
     return Features(np.array(numbers, np.float32), categories, dict.fromkeys(categories, 4))
 
 
-def naive_table(score, train, test):
+def naive_table(score, train, test, ties):
     """(protocol, rank) of every target, as `rank_table` defines it; without a score, tracks are ranked by plays."""
     plays = [sum(items.count(item) for items in train) for item in range(CANDIDATES)]
-    rows = []
+    ahead, rows = operator.gt if ties == "standard" else operator.ge, []
     for protocol, n in (("known", ITEMS), ("open", CANDIDATES)):
         for items in test:
             part = [item for item in items if 0 <= item < ITEMS] if protocol == "known" else items
@@ -47,18 +49,18 @@ def naive_table(score, train, test):
                     n_scored = n
                 others = [item for item in range(n_scored) if item != target]
                 scored = 0 <= target < n_scored
-                rank = 1 + sum(scores[item] >= scores[target] for item in others) if scored else n + 1
+                rank = 1 + sum(ahead(scores[item], scores[target]) for item in others) if scored else n + 1
                 rows.append((protocol, rank))
     return rows
 
 
-def table(model, test):
-    ranks = rank_table(model, Sessions.from_lists(test), ITEMS, CANDIDATES)
+def table(model, test, ties):
+    ranks = rank_table(model, Sessions.from_lists(test), ITEMS, CANDIDATES, ties=ties)
     return list(ranks[["protocol", "rank"]].itertuples(index=False, name=None))
 
 
-@given(TRAIN, TEST, codes(1), codes(2))
-def test_same_artist_is_the_naive_loop(train, test, artist, tags):
+@given(TRAIN, TEST, TIES, codes(1), codes(2))
+def test_same_artist_is_the_naive_loop(train, test, ties, artist, tags):
     def score(heard, n, plays):
         heard = [item for item in heard if item >= 0 and artist[item, 0] > 0]
         if not heard:
@@ -67,12 +69,12 @@ def test_same_artist_is_the_naive_loop(train, test, artist, tags):
         return [(2 * group[item] - (item == heard[-1]), plays[item]) for item in range(n)]
 
     model = SameArtist(features(artist, tags)).fit(Sessions.from_lists(train), ITEMS)
-    assert table(model, test) == naive_table(score, train, test)
+    assert table(model, test, ties) == naive_table(score, train, test, ties)
 
 
 @settings(max_examples=60)
-@given(TRAIN, TEST, codes(1), codes(2), NUMBERS)
-def test_content_knn_is_the_naive_loop(train, test, artist, tags, numbers):
+@given(TRAIN, TEST, TIES, codes(1), codes(2), NUMBERS)
+def test_content_knn_is_the_naive_loop(train, test, ties, artist, tags, numbers):
     values = [
         [("tags", code) for code in tags[item] if code > 0] + [("artist", code) for code in artist[item] if code > 0]
         for item in range(CANDIDATES)
@@ -99,7 +101,7 @@ def test_content_knn_is_the_naive_loop(train, test, artist, tags, numbers):
         return [round(sum(x * y for x, y in zip(profile, rows[item], strict=True)), 5) for item in range(n)]
 
     model = ContentKNN(features(artist, tags, numbers)).fit(Sessions.from_lists(train), ITEMS)
-    assert table(model, test) == naive_table(score, train, test)
+    assert table(model, test, ties) == naive_table(score, train, test, ties)
 
 
 def test_same_artist_by_hand():

@@ -28,6 +28,14 @@ class Worst:
         return np.full(sessions.targets(chosen).sum(), n_candidates, np.int32)
 
 
+def test_the_studys_rule_for_ties_is_the_one_used(place):
+    """Plays 4, 4 and 2: the first two tie."""
+    model, study = MostPopular().fit(prepared().train_and_validation, 3), place().study
+    study = study.model_copy(update={"evaluation": study.evaluation.model_copy(update={"ties": "median"})})
+    ranks = evaluation.rank(model, prepared(), study)
+    assert ranks["rank"].tolist() == [{0: 1.5, 1: 1.5, 2: 3}.get(target, 6) for target in ranks["target"]]
+
+
 @pytest.fixture
 def place(tmp_path):
     """The study's folders; its limit can be set."""

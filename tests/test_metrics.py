@@ -103,3 +103,10 @@ def test_cold_targets_are_candidates_that_training_never_heard():
     scores = metrics.scores(metrics.cold(ranks))
     assert scores.iloc[0].tolist() == ["open", 9, 2, 0.5, 0.25]
     assert metrics.scores(metrics.cold(ranks.iloc[:2])).empty
+
+
+def test_any_cutoff_follows_from_the_ranks():
+    ranks = pd.DataFrame({"protocol": "known", "rank": [1, 4, 10, 30], "n_candidates": 40})
+    found = {k: metrics.scores(ranks, k).loc[0, f"recall_at_{k}"] for k in (1, 5, 10, 20)}
+    assert found == {1: 0.25, 5: 0.5, 10: 0.75, 20: 0.75}
+    assert metrics.scores(ranks, 5).loc[0, "mrr_at_5"] == (1 + 1 / 4) / 4

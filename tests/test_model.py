@@ -51,6 +51,16 @@ def test_exact_ranks_by_hand():
     assert model.rank(Sessions.from_lists([[0, 1, 0], [0, 2], [0, 1, 2]]), 3).tolist() == [3, 2, 1, 3, 3]
 
 
+def test_a_tie_counts_for_the_target_where_it_is_told_to():
+    model = GRU4Rec(3, "one_hot", 1)
+    model.scorer.table.assign([[2], [1], [2]])
+    model.item_input.table.assign([[0, 0, 1]] * 3)
+    model.scorer.plays.assign([4, 4, 1])
+    sessions = Sessions.from_lists([[1, 0, 1], [-1, 1]])  # the last by plays
+    assert model.rank(sessions, 3).tolist() == [2, 3, 2]
+    assert model.rank(sessions, 3, above=True).tolist() == [1, 3, 1]
+
+
 def test_an_upper_layer_hears_the_one_below_and_keeps_a_state_of_its_own():
     model = built([UNITS, 2])
     assert model.scorer.table.shape == (N, 2)

@@ -6,14 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gru4rec_lib.popular import MostPopular
 from gru4rec_lib.ranking import BLOCK, STATES, Ranker, popularity_ranks, rank_table
 from gru4rec_lib.sessions import Sessions
 
 
-def brute_force(states, weights, bias, targets):
+def brute_force(states, weights, bias, targets, above=False):
     scores = states.astype(float) @ weights.astype(float).T + bias
+    ahead = np.greater if above else np.greater_equal
     return 1 + np.array(
-        [np.delete(row, target) >= row[target] for row, target in zip(scores, targets, strict=True)]
+        [ahead(np.delete(row, target), row[target]) for row, target in zip(scores, targets, strict=True)]
     ).sum(axis=1)
 
 
@@ -37,6 +39,8 @@ def test_ranks_are_those_of_brute_force(n_items, n):
     found = Ranker(weights, bias).ranks(states, targets)
     assert found.dtype == np.int32
     np.testing.assert_array_equal(found, brute_force(states, weights, bias, targets))
+    found = Ranker(weights, bias).ranks(states, targets, above=True)
+    np.testing.assert_array_equal(found, brute_force(states, weights, bias, targets, above=True))
 
 
 def test_ranks_of_real_numbers_are_those_of_brute_force():
@@ -57,6 +61,7 @@ def test_equal_rows_tie_to_the_last_bit_and_a_tie_counts_against_the_target(widt
     states, weights, bias, targets = example(copies, STATES, width, whole=False)
     weights[:], bias[:] = weights[0], bias[0]
     assert (Ranker(weights, bias).ranks(states, targets) == copies).all()
+    assert (Ranker(weights, bias).ranks(states, targets, above=True) == 1).all()
 
 
 def test_the_target_is_left_out_by_its_index():
@@ -101,6 +106,9 @@ def test_popularity_ranks_count_all_with_as_many_plays(plays):
     found = popularity_ranks(np.array(plays, int))
     assert found.dtype == np.int32
     assert found.tolist() == [sum(other >= own for other in plays) for own in plays]
+    assert popularity_ranks(np.array(plays, int), above=True).tolist() == [
+        1 + sum(other > own for other in plays) for own in plays
+    ]
 
 
 # Three training tracks (0, 1, 2); 3 and 4 are candidates that training never saw, -1 is no candidate.
@@ -141,6 +149,16 @@ def test_rank_table_by_hand():
         ([[0, 1, 2], [0], [1], [], [2, 2]], 3),
         ([[0, 4, 1, -1, 2], [3, 0], [1], [], [2, 2]], 5),
     ]
+
+
+def test_ties_count_against_the_target_or_for_it_or_half():
+    """Plays 2, 2, 2 and 1, one target of each: the first three tie, and what is no training track is a miss."""
+    model = MostPopular().fit(Sessions.from_lists([[0, 1, 2, 3], [0, 1, 2]]), 4)
+    test = Sessions.from_lists([[0, 1, 2, 3, 4]])
+    expected = {"conservative": [3, 3, 4], "standard": [1, 1, 4], "median": [2, 2, 4]}
+    for ties, ranks in expected.items():
+        found = rank_table(model, test, 4, 5, ties=ties)["rank"].tolist()
+        assert found == [*ranks, *ranks, 6]
 
 
 def test_chosen_targets_keep_the_ranks_that_all_would_give():
