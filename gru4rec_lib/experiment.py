@@ -52,16 +52,18 @@ def build(run: Run, prepared: Prepared) -> GRU4Rec:
         output_form=run.output_form,
         cell=settings.cell,
         hidden_units=settings.hidden_units,
+        hidden_activation=settings.hidden_activation,
         embedding_units=settings.embedding_units,
         mlp_units=settings.mlp_units,
         dropout_input=settings.dropout_input,
         dropout_hidden=settings.dropout_hidden,
+        dropout_state=settings.dropout_state,
         features=prepared.features,
         seed=run.seed,
     )
     passed_on = (
         "optimizer learning_rate momentum negatives samples sample_alpha logq score_activation elu_alpha "
-        "bpr_max_regularization l2 jit"
+        "bpr_max_regularization label_smoothing clip_norm l2 jit"
     )
     model.compile(loss=run.loss, **{name: getattr(settings, name) for name in passed_on.split()})
     return model

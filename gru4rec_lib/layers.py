@@ -42,14 +42,16 @@ class Cell(SeededLayer):
         below: width of the layer below, for upper layers, whose input is no track; None for the first.
         seed: of the run.
         name: the layer's.
+        activation: of the candidate state, and of an LSTM's output; a name of Keras.
     """
 
     gates: int  # pre-activations per hidden unit
     parts: int  # a state is so many vectors of H, the first of them the hidden state
     biases: tuple[int, ...]  # leading shape of the bias
 
-    def __init__(self, units: int, below: int | None, seed: int, name: str):
+    def __init__(self, units: int, below: int | None, seed: int, name: str, activation: str = "tanh"):
         super().__init__(seed, name)
+        self.activation = keras.activations.get(activation)
         self.units, self.below, self.state_width = units, below, self.parts * units
 
     def build(self, input_shape=None):
@@ -90,7 +92,7 @@ class GRU(Cell):
         x_z, x_r, x_c = ops.split(inputs + self.bias[0], 3, axis=1)
         h_z, h_r, h_c = ops.split(ops.matmul(hidden, self.recurrent_kernel) + self.bias[1], 3, axis=1)
         update, reset = ops.sigmoid(x_z + h_z), ops.sigmoid(x_r + h_r)
-        return update * hidden + (1 - update) * ops.tanh(x_c + reset * h_c)
+        return update * hidden + (1 - update) * self.activation(x_c + reset * h_c)
 
 
 class LSTM(Cell):
@@ -109,8 +111,8 @@ class LSTM(Cell):
         """See `Cell.call`."""
         hidden, memory = ops.split(state, 2, axis=1)
         i, f, c, o = ops.split(inputs + ops.matmul(hidden, self.recurrent_kernel) + self.bias, 4, axis=1)
-        memory = ops.sigmoid(f) * memory + ops.sigmoid(i) * ops.tanh(c)
-        return ops.concatenate([ops.sigmoid(o) * ops.tanh(memory), memory], axis=1)
+        memory = ops.sigmoid(f) * memory + ops.sigmoid(i) * self.activation(c)
+        return ops.concatenate([ops.sigmoid(o) * self.activation(memory), memory], axis=1)
 
 
 CELLS = {"gru": GRU, "lstm": LSTM}
@@ -127,6 +129,21 @@ def gather_rows(table, ids):
     rows = tf.gather(table.value, tf.where(known, ids, 0))
     known = tf.reshape(known, tf.concat([tf.shape(ids), [1] * (len(table.shape) - 1)], axis=0))
     return tf.where(known, rows, tf.zeros((), rows.dtype))
+
+
+def dropout(x, rate: float, key):
+    """Units of x dropped with probability `rate`, the others divided by 1 - rate; the same key drops the same.
+
+    Args:
+        x: float [...].
+        rate: 0 to below 1.
+        key: two whole numbers.
+    """
+    if not rate:
+        return x
+    # Whole numbers: XLA makes the same bits as TensorFlow, but other fractions of them.
+    bits = tf.random.stateless_uniform(tf.shape(x), key, None, None, tf.uint32)
+    return tf.where(bits >= tf.constant(int(rate * 2**32), tf.uint32), x / (1 - rate), 0.0)
 
 
 def zero_lanes(state, lanes):

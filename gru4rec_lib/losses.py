@@ -18,21 +18,28 @@ from gru4rec_lib.backend import keras, ops
 TINY = 1e-24
 
 
-def cross_entropy(target, negatives, mask):
-    """Softmax cross-entropy of the target among itself and its negatives (arXiv 1706.03847, eq. 2).
+def cross_entropy(target, negatives, mask, smoothing: float = 0.0):
+    """Softmax cross-entropy of the target among itself and its N negatives (arXiv 1706.03847, eq. 2).
 
-    -log( exp(r_i) / (exp(r_i) + sum_j exp(r_j)) )
+    -(1 - s) log p_i - (s/N) sum_j log p_j,  with p_k = exp(r_k) / (exp(r_i) + sum_j exp(r_j)) and s the smoothing
 
     >>> mask = ops.array([[True, True, False]])
     >>> round(float(cross_entropy(ops.array([0.0]), ops.array([[0.0, 0.0, 9.0]]), mask)[0]), 4)
     1.0986
 
     which is log 3: three equal scores, and the fourth is masked.
+
+    Args:
+        target: float [B], as for every loss.
+        negatives: float [B, N].
+        mask: bool [B, N].
+        smoothing: the share of the target's label that its negatives have among them, 0 to below 1.
     """
     negatives = _masked(negatives, mask, target)
     highest = ops.stop_gradient(ops.maximum(target, ops.max(negatives, axis=1)))
     others = ops.sum(ops.where(mask, ops.exp(negatives - highest[:, None]), 0.0), axis=1)
-    return ops.log(ops.exp(target - highest) + others) + highest - target
+    loss = ops.log(ops.exp(target - highest) + others) + highest - target
+    return loss + smoothing * _mean(target[:, None] - negatives, mask) if smoothing else loss
 
 
 def bpr(target, negatives, mask):

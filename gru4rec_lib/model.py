@@ -35,9 +35,11 @@ class GRU4Rec(Trainer):
         output_form: `ids` (a learned row per training track), `content` (rows computed from features, so that a track
             never heard can be recommended) or `hybrid` (their sum).
         cell: `gru` or `lstm`.
+        hidden_activation: of the candidate state, a name of Keras such as `tanh` or `relu`.
         embedding_units: width of a learned row (input `embedding`; a category of the content forms).
         mlp_units: widths of the dense layers of `content_mlp`.
-        dropout_input, dropout_hidden: share of units dropped, 0 to below 1.
+        dropout_input, dropout_hidden: share of units dropped before the recurrence and before the scores, 0 to below 1.
+        dropout_state: carry the dropped hidden state into the next step, as the official code does, and not the whole.
         features: `Features` of all candidates for the forms with content (or their `spec`, when weights are loaded
             after); left out where no form uses them.
         seed: of the initial weights, dropout, negatives and session order, each a function of (seed, step or epoch).
@@ -53,10 +55,12 @@ class GRU4Rec(Trainer):
         hidden_units: int | Sequence[int] = 100,
         output_form: str = "ids",
         cell: str = "gru",
+        hidden_activation: str = "tanh",
         embedding_units: int = 64,
         mlp_units=(64, 64),
         dropout_input: float = 0.0,
         dropout_hidden: float = 0.0,
+        dropout_state: bool = False,
         features: Features | dict | None = None,
         seed: int = 1,
         **keras_options,
@@ -77,15 +81,17 @@ class GRU4Rec(Trainer):
             "output_form": output_form,
             "cell": cell,
             "hidden_units": widths,
+            "hidden_activation": hidden_activation,
             "embedding_units": embedding_units,
             "mlp_units": list(mlp_units),
             "dropout_input": dropout_input,
             "dropout_hidden": dropout_hidden,
+            "dropout_state": dropout_state,
             "features": spec,
             "seed": seed,
         }
         self.n_items, self.seed = int(n_items), seed
-        self.dropout_input, self.dropout_hidden = dropout_input, dropout_hidden
+        self.dropout_input, self.dropout_hidden, self.dropout_state = dropout_input, dropout_hidden, dropout_state
         self.features = FeatureTable(spec) if uses_features else None
         self.scorer = OUTPUTS[output_form](self.n_items, widths[-1], seed, features=lambda: self.features)
         self.item_input = INPUTS[input_form](
@@ -99,7 +105,7 @@ class GRU4Rec(Trainer):
             scorer=lambda: self.scorer,
         )
         self.recurrence = [
-            CELLS[cell](units, below, seed, f"{cell}_{number}")
+            CELLS[cell](units, below, seed, f"{cell}_{number}", hidden_activation)
             for number, (below, units) in enumerate(pairwise([None, *widths]))
         ]
         self._mean_loss = keras.metrics.Mean("loss")
@@ -155,8 +161,9 @@ class GRU4Rec(Trainer):
         x = self.item_input.project(drop(self.item_input.vectors(rows), self.dropout_input, 0))
         old, new = tf.split(state, [layer.state_width for layer in self.recurrence], axis=1), []
         for number, layer in enumerate(self.recurrence):
-            new.append(layer(x, old[number]))
-            x = drop(new[-1][:, : layer.units], self.dropout_hidden, 1 + number)
+            stepped = layer(x, old[number])
+            x = drop(stepped[:, : layer.units], self.dropout_hidden, 1 + number)
+            new.append(ops.concatenate([x, stepped[:, layer.units :]], axis=1) if self.dropout_state else stepped)
         return x, ops.concatenate(new, axis=1)
 
     # Ranking

@@ -24,6 +24,28 @@ def sum_repeats(slices: tf.IndexedSlices):
 
 
 @keras.saving.register_keras_serializable("gru4rec_lib")
+def clipped(gradients, norm: float):
+    """Gradients scaled down where their norm, of all of them together, is greater than `norm`.
+
+    Keras' `global_clipnorm` would make dense gradients of sparse ones.
+
+    Args:
+        gradients: list of tensors and `tf.IndexedSlices`.
+        norm: above 0.
+
+    Returns:
+        The list, each row of a sparse gradient once.
+    """
+
+    def once(gradient):
+        if not isinstance(gradient, tf.IndexedSlices):
+            return gradient
+        rows, values = sum_repeats(gradient)
+        return tf.IndexedSlices(values, rows, gradient.dense_shape)
+
+    return tf.clip_by_global_norm([once(gradient) for gradient in gradients], norm)[0]
+
+
 class Adagrad(keras.optimizers.Optimizer):
     """Adagrad with momentum, row-wise for tables (Duchi et al., JMLR 2011; momentum as in the official GRU4Rec).
 

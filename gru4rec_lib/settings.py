@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 
 from gru4rec_lib.strict import Count, Counts, Rate, Share, Strict
 
+Activation = Literal["elu", "leaky_relu", "linear", "relu", "selu", "tanh"]
+
 
 class Training(Strict):
     """Settings of one training; the field's usual names, the official GRU4Rec's meaning.
@@ -15,18 +17,22 @@ class Training(Strict):
     Args:
         cell: `gru` or `lstm`.
         hidden_units: width of the recurrence; a list of them makes a recurrent layer of each, the lowest first.
+        hidden_activation: of the candidate state.
         embedding_units: width of a learned row per track (input `embedding`) and per category.
         mlp_units: widths of the dense relu layers of `content_mlp`.
         dropout_input, dropout_hidden: share of units dropped before the recurrence and before the scores, 0 to 1.
+        dropout_state: carry the dropped units into the next step too, as the official code does.
         batch_size: lanes of the session-parallel mini-batch.
         negatives: `sampled` draws `samples` tracks each step, `in_batch` takes the other lanes' targets, `all` scores
             every track.
         samples: sampled tracks a step.
         sample_alpha: they are drawn with probability ~ plays ** sample_alpha.
         logq: subtract logq * log(expected count) from every score (sampled softmax); 1 is the full correction.
-        score_activation: of the scores before the loss: `linear`, `elu`, `leaky_relu`, `relu`, `selu` or `tanh`.
+        score_activation: of the scores before the loss.
         elu_alpha: of `elu`, the negative of its lowest value.
         bpr_max_regularization: weight of BPR-max's score regularisation.
+        label_smoothing: share of cross_entropy's label that the negatives have among them.
+        clip_norm: the greatest norm of all gradients of a step together; null leaves them as they are.
         l2: weight of the squared L2 norm of the step's rows and of the dense weights.
         optimizer: `adagrad` and `lazy_adam` touch only the rows of a step; `adam` is the dense one of the paper.
         learning_rate, momentum: of the optimiser.
@@ -41,18 +47,22 @@ class Training(Strict):
 
     cell: Literal["gru", "lstm"] = "gru"
     hidden_units: Counts = (100,)
+    hidden_activation: Activation = "tanh"
     embedding_units: Count = 64
     mlp_units: tuple[Count, ...] = (64, 64)
     dropout_input: Rate = 0.0
     dropout_hidden: Rate = 0.0
+    dropout_state: bool = False
     batch_size: Count = 64
     negatives: tuple[Literal["in_batch", "sampled", "all"], ...] = ("sampled",)
     samples: int = Field(2048, ge=0)
     sample_alpha: Share = 0.75
     logq: Share = 0.0
-    score_activation: Literal["linear", "elu", "leaky_relu", "relu", "selu", "tanh"] = "linear"
+    score_activation: Activation = "linear"
     elu_alpha: float = Field(0.5, ge=0)
     bpr_max_regularization: float = Field(1.0, ge=0)
+    label_smoothing: Rate = 0.0
+    clip_norm: float | None = Field(None, gt=0)
     l2: float = Field(0.0, ge=0)
     optimizer: Literal["adagrad", "lazy_adam", "adam"] = "adagrad"
     learning_rate: float = Field(0.05, gt=0)

@@ -14,7 +14,7 @@ from gru4rec_lib import losses, negatives, optimizers
 from gru4rec_lib.backend import keras, tf
 from gru4rec_lib.checkpoint import Checkpoint, made_with
 from gru4rec_lib.epoch import TRAIN_STEPS, Epoch
-from gru4rec_lib.layers import zero_lanes
+from gru4rec_lib.layers import dropout, zero_lanes
 from gru4rec_lib.sessions import Sessions
 
 
@@ -39,6 +39,8 @@ class Trainer(keras.Model):
         score_activation: str = "linear",
         elu_alpha: float = 0.5,
         bpr_max_regularization: float = 1.0,
+        label_smoothing: float = 0.0,
+        clip_norm: float | None = None,
         l2: float = 0.0,
         jit: bool = True,
     ):
@@ -56,6 +58,8 @@ class Trainer(keras.Model):
             score_activation: `linear`, `elu`, or another of `losses.ACTIVATIONS`.
             elu_alpha: of `elu`, 0 or more.
             bpr_max_regularization: lambda of BPR-max, 0 or more.
+            label_smoothing: of cross_entropy, 0 to below 1.
+            clip_norm: the greatest norm of all gradients of a step together, above 0; None leaves them as they are.
             l2: weight of half the squared norm of the step's rows and of the dense weights, 0 or more.
             jit: compile the dense part of a step with XLA.
         """
@@ -65,11 +69,12 @@ class Trainer(keras.Model):
         self._compiled["optimizer"] = optimizer.get_config()
         super().compile(optimizer=optimizer, jit_compile=False)
         self.optimizer.build(self.trainable_variables)
-        self._loss = losses.LOSSES[loss]
-        self._loss_options = {"regularization": bpr_max_regularization} if loss == "bpr_max" else {}
+        options = {"cross_entropy": {"smoothing": label_smoothing}}
+        options["bpr_max"] = {"regularization": bpr_max_regularization}
+        self._loss = partial(losses.LOSSES[loss], **options.get(loss, {}))
         self._all, self._in_batch = "all" in negatives, "in_batch" in negatives
         self._samples = samples if "sampled" in negatives else 0
-        self._alpha, self._logq, self._l2 = sample_alpha, logq, l2
+        self._alpha, self._logq, self._l2, self._clip_norm = sample_alpha, logq, l2, clip_norm
         self._activation = losses.ACTIVATIONS[score_activation]
         if score_activation == "elu":
             self._activation = partial(losses.elu, alpha=elu_alpha)
@@ -215,7 +220,10 @@ class Trainer(keras.Model):
             if table.trainable:
                 gradient = gradient if is_whole else self._sparse(table, ids, gradient)
                 gradients[table.path] = _add(gradients[table.path], gradient) if table.path in gradients else gradient
-        self.optimizer.apply([gradients[v.path] for v in self.trainable_variables], self.trainable_variables)
+        gradients = [gradients[v.path] for v in self.trainable_variables]
+        if self._clip_norm:
+            gradients = optimizers.clipped(gradients, self._clip_norm)
+        self.optimizer.apply(gradients, self.trainable_variables)
         return state, loss
 
     def _sparse(self, table, ids, gradient):
@@ -239,12 +247,7 @@ class Trainer(keras.Model):
         """
 
         def drop(x, rate, place):
-            if not rate:
-                return x
-            key = tf.stack([tf.cast(self.seed * 1000 + place, tf.int64), tf.cast(step, tf.int64)])
-            # Whole numbers: XLA makes the same bits as TensorFlow, but other fractions of them.
-            bits = tf.random.stateless_uniform(tf.shape(x), key, None, None, tf.uint32)
-            return tf.where(bits >= tf.constant(int(rate * 2**32), tf.uint32), x / (1 - rate), 0.0)
+            return dropout(x, rate, tf.stack([tf.cast(self.seed * 1000 + place, tf.int64), tf.cast(step, tf.int64)]))
 
         dense = [v.value for v in self._dense_weights]
         inputs = len(self.item_input.lookups(target))  # so many rows belong to the input, the others to the scorer
@@ -263,7 +266,7 @@ class Trainer(keras.Model):
                 present = tf.concat([valid, tf.ones(self._samples, tf.bool)], axis=0)
             first = 0 if self._all or self._in_batch else lanes  # the lanes' own targets come first
             mask = present[None, first:] & (candidates[None, first:] != target[:, None])
-            per_lane = self._loss(target_score, scores[:, first:], mask, **self._loss_options)
+            per_lane = self._loss(target_score, scores[:, first:], mask)
             total = tf.reduce_sum(tf.where(valid, per_lane, 0.0))
             objective = total / lanes
             if self._l2:

@@ -13,7 +13,7 @@ RNG = np.random.default_rng(5)
 def beside_keras(cell, reference, below, parts):
     """(states of our cell, states of Keras' layer with the same weights) along six steps, from a random state."""
     units, width, lanes = reference.units, 3, 5
-    layer = cell(units, below, seed=1, name="cell")
+    layer = cell(units, below, 1, "cell", keras.activations.serialize(reference.activation))
     layer.build()
     reference.build((lanes, 6, width))
     np.testing.assert_array_equal(layer.bias, reference.cell.bias)  # before any training
@@ -34,19 +34,21 @@ def beside_keras(cell, reference, below, parts):
     return (np.stack(found, axis=1), state), (expected, np.concatenate(last, axis=1))
 
 
+@pytest.mark.parametrize("activation", ["tanh", "elu"])
 @pytest.mark.parametrize("below", [None, 3])
-def test_gru_equals_keras(below):
+def test_gru_equals_keras(below, activation):
     """The first layer is given x @ kernel, an upper one multiplies itself."""
-    reference = keras.layers.GRU(4, reset_after=True, return_sequences=True, return_state=True)
+    reference = keras.layers.GRU(4, activation, reset_after=True, return_sequences=True, return_state=True)
     found, expected = beside_keras(GRU, reference, below, 1)
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
+@pytest.mark.parametrize("activation", ["tanh", "elu"])
 @pytest.mark.parametrize("below", [None, 3])
-def test_lstm_equals_keras(below):
+def test_lstm_equals_keras(below, activation):
     """Its state is the hidden state beside the memory; the forget gate's bias starts at 1, as Keras' does."""
-    reference = keras.layers.LSTM(4, return_sequences=True, return_state=True)
+    reference = keras.layers.LSTM(4, activation, return_sequences=True, return_state=True)
     found, expected = beside_keras(LSTM, reference, below, 2)
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)

@@ -145,6 +145,20 @@ def test_bpr_max_weighs_its_regularisation_by_lambda():
     assert float(with_one[0] - without[0]) == pytest.approx(9.0, rel=1e-6)
 
 
+def test_smoothing_by_hand():
+    """Of the label the target keeps 0.7, two negatives have 0.15 each; the slope is what the softmax has too much."""
+    target, negatives = tf.constant([1.0, 1.0], tf.float64), tf.constant([[0.0, 2.0, 9.0]] * 2, tf.float64)
+    mask = tf.constant([[True, True, False], [False] * 3])
+    with tf.GradientTape() as tape:
+        tape.watch([target, negatives])
+        loss = losses.cross_entropy(target, negatives, mask, smoothing=0.3)
+    p = np.exp([1, 0, 2]) / np.exp([1, 0, 2]).sum()
+    assert loss.numpy() == pytest.approx([-0.7 * np.log(p[0]) - 0.15 * np.log(p[1]) - 0.15 * np.log(p[2]), 0])
+    slope, slopes = tape.gradient(loss, [target, negatives])
+    assert slope.numpy() == pytest.approx([p[0] - 0.7, 0])
+    assert slopes.numpy() == pytest.approx(np.array([[p[1] - 0.15, p[2] - 0.15, 0], [0, 0, 0]]))
+
+
 def test_elu_and_its_gradient_by_hand():
     scores = tf.constant([-1e4, -1.0, 0.0, 2.0, 1e4])
     with tf.GradientTape() as tape:

@@ -8,6 +8,7 @@ import pytest
 from gru4rec_lib import epoch, negatives
 from gru4rec_lib.backend import keras
 from gru4rec_lib.features import Features
+from gru4rec_lib.layers import dropout
 from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.sessions import Sessions
 
@@ -29,6 +30,12 @@ STEPS = {  # input form, then what the model and `compile` are told
         | {"bpr_max_regularization": 0.7, "l2": 0.03},
     ),
     "shared rows under all outputs": ("shared", {"loss": "cross_entropy", "negatives": ("all",), "momentum": 0.5}),
+    "a dropped state goes on, two layers, clipped gradients": (
+        "embedding",
+        {"loss": "cross_entropy", "cell": "lstm", "hidden_units": [4, 3], "dropout_hidden": 0.4, "dropout_state": True}
+        | {"negatives": BOTH, "label_smoothing": 0.2, "clip_norm": 0.05, "momentum": 0.5},
+    ),
+    "a whole state goes on": ("one_hot", {"loss": "cross_entropy", "dropout_hidden": 0.4, "hidden_activation": "relu"}),
     "an optimiser of Keras": ("one_hot", {"loss": "bpr", "negatives": BOTH, "logq": 0.6, "optimizer": "sgd"}),
     "content, two layers": (
         "content_mlp",
@@ -55,7 +62,11 @@ STEPS = {  # input form, then what the model and `compile` are told
         {"loss": "cross_entropy", "output_form": "content", "negatives": ("all",), "momentum": 0.5, "cell": "lstm"},
     ),
 }
-QUICK = ("table 2's cross-entropy", "two LSTM layers, gated input", "shared rows made of features")
+QUICK = (
+    "table 2's cross-entropy",
+    "a dropped state goes on, two layers, clipped gradients",
+    "shared rows made of features",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +76,8 @@ def _few_steps_a_call(monkeypatch):
 
 def made(form, hidden_units=UNITS, output_form="ids", cell="gru", **settings):
     options = {"embedding_units": 2, "mlp_units": (3,), "features": FEATURES}
+    for name in ("hidden_activation", "dropout_hidden", "dropout_state"):
+        options |= {name: settings.pop(name)} if name in settings else {}
     model = GRU4Rec(N, form, hidden_units, output_form, cell, **options)
     if settings.get("optimizer") == "sgd":
         settings["optimizer"] = keras.optimizers.SGD(SGD_RATE)
@@ -88,7 +101,9 @@ def softmax_weighted(terms, r):
 
 
 LOSS = {
-    "cross_entropy": lambda i, r, c: -math.log(math.exp(i) / (math.exp(i) + np.exp(r).sum())),
+    "cross_entropy": lambda i, r, c: (
+        np.log(np.exp([i, *r]).sum()) - (1 - c.get("label_smoothing", 0)) * i - c.get("label_smoothing", 0) * np.mean(r)
+    ),
     "bpr": lambda i, r, c: -np.log(sigmoid(i - r)).mean(),
     "bpr_max": lambda i, r, c: (
         -math.log(softmax_weighted(sigmoid(i - r), r)) + c["bpr_max_regularization"] * softmax_weighted(r**2, r)
@@ -131,27 +146,34 @@ def scoring(w, item, output):
     return row, bias
 
 
-def gru(w, name, x, hidden):
+def gru(w, name, x, hidden, activation=np.tanh):
     x_z, x_r, x_c = np.split(x + w[name + "bias"][0], 3)
     h_z, h_r, h_c = np.split(hidden @ w[name + "recurrent_kernel"] + w[name + "bias"][1], 3)
     z = sigmoid(x_z + h_z)
-    return z * hidden + (1 - z) * np.tanh(x_c + sigmoid(x_r + h_r) * h_c)
+    return z * hidden + (1 - z) * activation(x_c + sigmoid(x_r + h_r) * h_c)
 
 
-def lstm(w, name, x, state):
+def lstm(w, name, x, state, activation=np.tanh):
     hidden, memory = np.split(state, 2)
     i, f, c, o = np.split(x + hidden @ w[name + "recurrent_kernel"] + w[name + "bias"], 4)
-    memory = sigmoid(f) * memory + sigmoid(i) * np.tanh(c)
-    return np.concatenate([sigmoid(o) * np.tanh(memory), memory])
+    memory = sigmoid(f) * memory + sigmoid(i) * activation(c)
+    return np.concatenate([sigmoid(o) * activation(memory), memory])
 
 
 CELL = {"gru": (gru, 1), "lstm": (lstm, 2)}
 
 
-def step(w, form, c, pairs, state, drawn):
+def kept(units, rate, layer, number):
+    """What a step multiplies the hidden states of its lanes by, [LANES, units]: 0 or 1 / (1 - rate)."""
+    ones = np.ones((LANES, units), np.float32)
+    return np.asarray(dropout(ones, rate, [1000 + 1 + layer, number]), np.float64)
+
+
+def step(w, form, c, pairs, state, drawn, number):
     """(objective, sum of losses, new states) of {lane: (item, target)}, states {lane: [a state for each layer]}."""
     total, penalty, new = 0.0, 0.0, {}
     cell, output = c.get("cell", "gru"), c.get("output_form", "ids")
+    activation = (lambda x: np.maximum(x, 0)) if c.get("hidden_activation") == "relu" else np.tanh
     log_count = np.zeros(N)
     if c.get("logq"):
         plays = np.bincount(SESSIONS.items, minlength=N)
@@ -165,8 +187,10 @@ def step(w, form, c, pairs, state, drawn):
         x, new[lane] = inputs(w, form, item, output), []
         for layer, before in enumerate(state[lane]):
             name = f"{cell}_{layer}/"
-            new[lane].append(CELL[cell][0](w, name, x @ w[name + "kernel"] if layer else x, before))
-            x = new[lane][-1][: len(before) // CELL[cell][1]]
+            stepped = CELL[cell][0](w, name, x @ w[name + "kernel"] if layer else x, before, activation)
+            x, memory = np.split(stepped, [len(before) // CELL[cell][1]])
+            x = x * kept(len(x), c.get("dropout_hidden", 0), layer, number)[lane]
+            new[lane].append(np.concatenate([x, memory]) if c.get("dropout_state") else stepped)
         score = np.array([row @ x + bias for row, bias in (scoring(w, track, output) for track in range(N))])
         if c.get("score_activation") == "elu":
             score = np.where(score > 0, score, c["elu_alpha"] * (np.exp(score) - 1))
@@ -231,8 +255,12 @@ def test_steps_equal_plain_numpy(case):
     for t, pairs in enumerate([{0: (0, 1), 1: (3, 1), 2: (1, 4)}, {0: (1, 2)}, {0: (2, 5)}]):
         state = {lane: state[lane] if t else start for lane in pairs}
         drawn = negatives.draw(cumulative, SAMPLES, 1, t).numpy() if "sampled" in c["negatives"] else []
-        given = (form, c, pairs, state, drawn)
+        given = (form, c, pairs, state, drawn, t)
         gradient = slope(w, lambda w, given=given: step(w, *given)[0])
+        if c.get("clip_norm"):
+            norm = np.sqrt(sum(np.sum(g**2) for g in gradient.values()))
+            assert norm > c["clip_norm"], "a bound that does not bind shows nothing"
+            gradient = {name: g * c["clip_norm"] / norm for name, g in gradient.items()}
         _, losses, state = step(w, *given)
         total += losses
         scored = range(N) if c["negatives"] == ("all",) else [*(target for _, target in pairs.values()), *drawn]
