@@ -1,0 +1,180 @@
+"""Intervals and paired tests over sessions: by hand, against SciPy, and by their properties."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from gru4rec_lib import statistics
+from gru4rec_lib.statistics import SessionSums, differences, holm, intervals
+
+P = st.lists(st.floats(0, 1), min_size=1, max_size=12).map(np.array)
+MISS = 99
+
+
+def ranks(*columns):
+    """One seed a model."""
+    return [np.array(column)[:, None] for column in columns]
+
+
+def some(sessions=300, models=3, seed=5):
+    """Targets of sessions of 1 to 8 events, of which some are easier than others, for every model alike."""
+    rng = np.random.default_rng(seed)
+    session = np.repeat(np.arange(sessions), rng.integers(1, 9, sessions))
+    hard = rng.normal(size=sessions)[session]
+    return session, [
+        np.exp(2 + m + hard + rng.normal(size=len(session))).astype(int)[:, None] + 1 for m in range(models)
+    ]
+
+
+def test_sums_by_hand():
+    session = np.array([7, 7, 3, 3, 3])
+    two_seeds = np.array([[1, 3], [2, MISS], [20, 21], [MISS, MISS], [4, 1]])
+    sums = SessionSums.of(session, [two_seeds, *ranks([1] * 5)], 20)
+    assert sums.counts.tolist() == [[3], [2]]  # session 3, then 7
+    first = [[0.5 + 0 + 1, (1 / 20) / 2 + (1 / 4 + 1) / 2], [1 + 0.5, (1 + 1 / 3) / 2 + 1 / 4]]
+    assert sums.gains[:, 0, 0] == pytest.approx(np.array(first))
+    assert sums.gains[:, 0, 1].tolist() == [[3, 3], [2, 2]]
+    assert sums.scores[0, 0] == pytest.approx([3 / 5, (0.025 + 0.625 + 2 / 3 + 0.25) / 5])
+
+
+def test_sums_by_stratum():
+    sums = SessionSums.of(np.array([0, 0, 1, 1]), ranks([1, 30, 2, 2]), 20, np.array([0, 2, 2, 2]))
+    assert sums.counts.tolist() == [[1, 0, 1], [0, 0, 2]]
+    np.testing.assert_array_equal(sums.scores[:, 0], [[1, 1], [np.nan] * 2, [2 / 3, 1 / 3]])
+
+
+def test_a_draw_takes_whole_sessions_and_the_same_for_every_model(monkeypatch):
+    monkeypatch.setattr(statistics, "DRAWS", 50)
+    # Three sessions with 1, 2 and 4 targets; of the first model only the last hits, of the second none of its own.
+    session, hits = np.array([0, 1, 1, 2, 2, 2, 2]), [MISS] * 3 + [1] * 4
+    draws = SessionSums.of(session, ranks(hits, [1] * 3 + [MISS] * 4), 20).draws[:, 0, :, 0]
+    possible = {4 * c / (a + 2 * b + 4 * c) for a in range(4) for b in range(4) for c in range(4) if a + b + c == 3}
+    assert {round(x, 9) for x in draws[:, 0]} <= {round(x, 9) for x in possible}
+    assert len(np.unique(draws[:, 0])) > 3
+    assert draws.sum(axis=1) == pytest.approx(np.ones(50))
+
+
+@pytest.mark.parametrize("cells", [1, 1000, 2**22])
+def test_draws_do_not_depend_on_how_many_are_taken_together(monkeypatch, cells):
+    monkeypatch.setattr(statistics, "DRAWS", 30)
+    session, models = some(40)
+    whole = SessionSums.of(session, models, 20).draws
+    monkeypatch.setattr(statistics, "CELLS", cells)
+    np.testing.assert_allclose(SessionSums.of(session, models, 20).draws, whole, rtol=1e-12)
+
+
+def test_intervals_are_scipys():
+    session, models = some(models=1)
+    sums = SessionSums.of(session, models, 20)
+    data = (sums.gains[:, 0, 0, 0], sums.counts[:, 0])
+
+    def recall(hits, counts, axis):
+        return hits.sum(axis=axis) / counts.sum(axis=axis)
+
+    theirs = stats.bootstrap(data, recall, paired=True, method="percentile", n_resamples=2000, rng=3)
+    low, high = intervals(sums)
+    width = high[0, 0, 0] - low[0, 0, 0]
+    # Ends of two bootstraps of 2,000 draws differ by some hundredths of the interval.
+    assert low[0, 0, 0] == pytest.approx(theirs.confidence_interval.low, abs=0.1 * width)
+    assert high[0, 0, 0] == pytest.approx(theirs.confidence_interval.high, abs=0.1 * width)
+    independent = 2 * 1.96 * np.sqrt(np.mean(models[0] <= 20) * np.mean(models[0] > 20) / len(session))
+    assert width > 1.2 * independent, "targets of a session are alike, which widens the interval"
+
+
+def test_an_interval_holds_the_truth_about_as_often_as_it_says(monkeypatch):
+    monkeypatch.setattr(statistics, "DRAWS", 300)
+    rng, truth, held = np.random.default_rng(1), 0.5, 0
+    for _ in range(200):
+        easy = rng.random(80) < truth  # all targets of a session are hits, or none
+        session = np.repeat(np.arange(80), rng.integers(1, 9, 80))
+        low, high = intervals(SessionSums.of(session, ranks(np.where(easy[session], 1, MISS)), 20))
+        held += low[0, 0, 0] <= truth <= high[0, 0, 0]
+    assert 0.9 <= held / 200 <= 0.99
+
+
+def test_a_stratum_that_draws_may_miss_has_an_interval():
+    low, high = intervals(SessionSums.of(np.array([0, 1, 2, 2]), ranks([1, 2, 30, 1]), 20, np.array([0, 0, 0, 1])))
+    assert (low[1, 0, 0], high[1, 0, 0]) == (1, 1)
+    assert low[0, 0, 0] < 2 / 3 <= high[0, 0, 0]
+
+
+def test_p_is_of_the_paired_t_test_over_sessions():
+    session, models = some()
+    sums = SessionSums.of(session, models, 20)
+    table = differences(sums, [(0, 1), (2, 0)])
+    assert table["score"].tolist() == ["recall", "mrr"] * 2
+    assert table[["first", "second"]].to_numpy().tolist() == [[0, 1], [0, 1], [2, 0], [2, 0]]
+    for row in table.itertuples():
+        score = ("recall", "mrr").index(row.score)
+        one, other = sums.gains[:, 0, row.first, score], sums.gains[:, 0, row.second, score]
+        assert row.p == pytest.approx(stats.ttest_rel(one, other).pvalue, rel=1e-6)
+        assert row.difference == pytest.approx((one.sum() - other.sum()) / len(session))
+        assert row.low < row.difference < row.high
+    assert table["p_holm"].to_numpy() == pytest.approx(holm(table["p"].to_numpy()))
+
+
+def test_the_interval_of_a_difference_is_paired():
+    session, (one, *_) = some(models=1)
+    other = one.copy()
+    other[0] = MISS if one[0] <= 20 else 1
+    sums = SessionSums.of(session, [one, other], 20)
+    table = differences(sums, [(0, 1)]).set_index("score").loc["recall"]
+    low, high = intervals(sums)
+    assert table["high"] - table["low"] < 0.1 * (high - low)[0, 0, 0]
+    assert table["p"] == pytest.approx(stats.ttest_rel(*sums.gains[:, 0, :, 0].T).pvalue)
+
+
+@pytest.mark.parametrize(
+    ("session", "one", "other", "p"),
+    [
+        ([0, 0, 1, 2], [1, 2, 3, 40], [1, 2, 3, 40], 1),  # equal
+        ([0, 0, 0], [1, 1, 1], [MISS] * 3, 1),  # one session tells nothing
+        ([0, 1, 2, 3], [1] * 4, [MISS] * 4, 0),  # the same difference in every session
+    ],
+)
+def test_p_at_its_ends(session, one, other, p):
+    table = differences(SessionSums.of(np.array(session), ranks(one, other), 20), [(0, 1)])
+    assert table["p"].tolist() == [p, p]
+
+
+def test_strata_are_taken_together_in_a_difference():
+    session, models = some(60, 2)
+    stratum = np.arange(len(session)) % 3
+    split = differences(SessionSums.of(session, models, 20, stratum), [(0, 1)])
+    pd.testing.assert_frame_equal(split, differences(SessionSums.of(session, models, 20), [(0, 1)]))
+
+
+@pytest.mark.parametrize(
+    ("p", "corrected"),
+    [
+        ([0.03], [0.03]),
+        ([0.01, 0.04, 0.03], [0.03, 0.06, 0.06]),
+        ([0.02, 0.02], [0.04, 0.04]),
+        ([0.6, 0.001, 0.5], [1, 0.003, 1]),
+        ([0.0, 1.0], [0, 1]),
+    ],
+)
+def test_holm_by_hand(p, corrected):
+    assert holm(np.array(p)) == pytest.approx(corrected)
+
+
+@given(P)
+def test_holm_lies_between_p_and_bonferroni_and_keeps_the_order(p):
+    corrected = holm(p)
+    assert (corrected >= p - 1e-15).all()
+    assert (corrected <= np.minimum(1, p * len(p))).all()
+    assert (np.diff(corrected[np.argsort(p, kind="stable")]) >= 0).all()
+
+
+def test_where_nothing_differs_the_table_seldom_finds_anything():
+    rng, found = np.random.default_rng(2), 0
+    for _ in range(100):
+        session = np.repeat(np.arange(50), 4)
+        models = [rng.integers(1, 41, (200, 1)) for _ in range(5)]
+        sums = SessionSums.of(session, models, 20)
+        p = np.stack([statistics._paired_p(sums.gains[:, 0, :, 0], *np.triu_indices(5, 1))])
+        found += holm(p.ravel()).min() < 0.05
+    assert found <= 10, "5 of 100 are expected at most"
