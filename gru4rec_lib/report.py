@@ -5,45 +5,43 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pandas as pd
 from nbconvert import HTMLExporter
 
+from gru4rec_lib.config import PROTOCOLS
 from gru4rec_lib.drawing import named
 from gru4rec_lib.files import replacing, replacing_folder
-from gru4rec_lib.metrics import cold, scores
+from gru4rec_lib.ranked import CELL, Ranked, read, scored
 from gru4rec_lib.workspace import Workspace
 
-CELL = ["model", "input_form", "output_form", "loss", "seed", "tag"]
 TABLES, FIGURES = (".csv",), (".csv", ".pdf", ".svg")  # what is published
-TABLE_2 = ["study", *CELL[:-1], "protocol", "n_candidates", "n_targets", "recall_at_20", "mrr_at_20"]
-
-
-def ranks(place: Workspace) -> dict[tuple, pd.DataFrame]:
-    """The ranks of every run and baseline of the study.
-
-    Returns:
-        For each (model, input_form, output_form, loss, seed, tag) the content of its ranks.parquet, baselines first.
-
-    Raises:
-        FileNotFoundError: a run has not been made; the message names its file.
-    """
-    files = {(name, "", "", "", "", ""): place.baseline_folder(name) for name in place.study.baselines}
-    for run in place.study.runs:
-        files["gru4rec", run.input_form, run.output_form, run.loss, run.seed, run.tag] = place.run_folder(run)
-    return {cell: pd.read_parquet(folder / "ranks.parquet") for cell, folder in files.items()}
+TABLE_2 = ["study", *CELL[:-1], "seed", "protocol", "n_candidates", "n_targets", "recall_at_20", "mrr_at_20"]
+TABLE_2 += ["recall_low", "recall_high", "mrr_low", "mrr_high", "recall_with_best", "mrr_with_best"]
+OVER_SEEDS = [{"seed": "seeds"}.get(name, name) for name in TABLE_2] + ["recall_sd", "mrr_sd"]
 
 
 def table_2(place: Workspace) -> pd.DataFrame:
-    """Recall@20 and MRR@20 of every model, a row a run and protocol.
+    """Recall@20 and MRR@20 of every model with 95 % intervals over sessions, a row a run and protocol.
 
     Returns:
-        The columns of TABLE_2, and `tag` behind them where runs of a cell differ in their settings.
+        The columns of TABLE_2, and `tag` behind them where runs of a cell differ in their settings. What is not
+        `with_best` differs from the best run of its protocol by a test; see `ranked.scored`.
     """
-    return _scored(place, lambda table: table)
+    return _scored(place, {protocol: read(place, protocol) for protocol in PROTOCOLS}, TABLE_2)
+
+
+def over_seeds(place: Workspace) -> pd.DataFrame:
+    """As `table_2`, with the runs of a cell in one row: means over its seeds, and the spread between them.
+
+    Returns:
+        The columns of OVER_SEEDS, and `tag`. The intervals tell what other sessions would change, `recall_sd` and
+        `mrr_sd` what another seed would; they are empty for a single seed.
+    """
+    return _scored(place, {protocol: read(place, protocol).over_seeds() for protocol in PROTOCOLS}, OVER_SEEDS)
 
 
 def cold_tracks(place: Workspace) -> pd.DataFrame:
@@ -52,16 +50,16 @@ def cold_tracks(place: Workspace) -> pd.DataFrame:
     Returns:
         A row a run; none where every test target was heard in training or has no features.
     """
-    return _scored(place, cold)
+    return _scored(place, {"cold": read(place, "cold")}, TABLE_2)
 
 
-def _scored(place: Workspace, part_of: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
-    parts = []
-    for cell, table in ranks(place).items():
-        part = scores(part_of(table), place.study.evaluation.cutoff)
-        parts.append(part.assign(study=place.study.name, **dict(zip(CELL, cell, strict=True))))
-    table = pd.concat(parts, ignore_index=True)
-    return table[TABLE_2 + (["tag"] if table["tag"].any() else [])]
+def _scored(place: Workspace, parts: dict[str, Ranked], columns: list[str]) -> pd.DataFrame:
+    tables = [scored(part) for part in parts.values() if len(part.targets)]
+    if not tables:
+        return pd.DataFrame(columns=columns)
+    # The index is the model's number: its protocols come together.
+    table = pd.concat(tables).sort_index(kind="stable").reset_index(drop=True).assign(study=place.study.name)
+    return table[columns + (["tag"] if table["tag"].any() else [])]
 
 
 def histories(place: Workspace) -> pd.DataFrame:
@@ -82,24 +80,38 @@ def histories(place: Workspace) -> pd.DataFrame:
     return table[front + [name for name in table if name not in front]]
 
 
-def pivot(table: pd.DataFrame, score: str = "recall_at_20", protocol: str = "known") -> pd.DataFrame:
-    """Table 2 as the paper prints it: a row a model, a column a loss.
+def printed(table: pd.DataFrame, score: str = "recall", protocol: str = "known") -> pd.DataFrame:
+    """Table 2 as the paper prints it, a row a model, a column a loss, with what the paper leaves out.
 
     Args:
-        table: of `table_2`.
-        score: `recall_at_20` or `mrr_at_20`.
+        table: of `over_seeds`.
+        score: `recall` or `mrr`.
         protocol: `known` or `open`.
 
     Returns:
-        Means over seeds; a baseline has the same value under every loss.
+        Texts such as `0.353 (0.336 to 0.370) ≈`: score, interval, and a mark where the model is the best of the whole
+        table (★) or cannot be told from it (≈). A baseline has the same text under every loss.
     """
     table = table[table["protocol"] == protocol]
-    name = named(table)
+    best = table[f"{score}_at_20"] == table[f"{score}_at_20"].max()
+    mark = np.where(best, " ★", np.where(table[f"{score}_with_best"], " ≈", ""))
+    table = table.assign(text=with_interval(table, score) + mark, name=named(table))
     trained = table["loss"] != ""
-    wide = table[trained].pivot_table(score, name[trained], "loss", aggfunc="mean", sort=False)
-    for baseline, value in zip(name[~trained], table.loc[~trained, score], strict=True):
-        wide.loc[baseline] = value
-    return wide.rename_axis(index=None, columns=None)
+    wide = table[trained].pivot_table("text", "name", "loss", aggfunc="first", sort=False)
+    for baseline, said in table.loc[~trained, ["name", "text"]].to_numpy():
+        wide.loc[baseline] = said
+    return wide.fillna("").rename_axis(index=None, columns=None)
+
+
+def with_interval(table: pd.DataFrame, score: str) -> pd.Series:
+    """Texts such as `0.353 (0.336 to 0.370)`.
+
+    Args:
+        table: with the columns <score>_at_20, <score>_low, <score>_high.
+        score: `recall` or `mrr`.
+    """
+    columns = table[[f"{score}_{what}" for what in ("at_20", "low", "high")]]
+    return pd.Series([f"{value:.3f} ({low:.3f} to {high:.3f})" for value, low, high in columns.to_numpy()], table.index)
 
 
 def publish(place: Workspace) -> None:

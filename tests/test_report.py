@@ -38,7 +38,8 @@ def place(tmp_path):
 
 def write_ranks(folder, known=KNOWN, opened=OPEN):
     table = pd.DataFrame({"protocol": ["known"] * len(known) + ["open"] * len(opened), "rank": known + opened})
-    table["target"] = [0] * len(known) + [49, 50, -1][: len(opened)]  # 50 training tracks: the second is cold
+    table["target"] = [0] * len(known) + [49, 50, -1]  # 50 training tracks: the second is cold
+    table["session"], table["position"] = [0, 0, 1, 2, 0, 1, 2], [2, 3, 2, 2, 2, 3, 4]
     folder.mkdir(parents=True, exist_ok=True)
     table.assign(n_candidates=np.where(table["protocol"] == "known", 50, 100)).to_parquet(folder / "ranks.parquet")
 
@@ -46,7 +47,7 @@ def write_ranks(folder, known=KNOWN, opened=OPEN):
 def made(place):
     """Write ranks and histories: those of each run begin with its number, 1 for the first."""
     for name in place.study.baselines:
-        write_ranks(place.baseline_folder(name), [21], [21])
+        write_ranks(place.baseline_folder(name), [21] * 4, [21] * 3)
     for number, run in enumerate(place.study.runs, 1):
         write_ranks(place.run_folder(run), [number, *KNOWN[1:]])
         history = pd.DataFrame(
@@ -69,12 +70,13 @@ def test_table_2_has_a_row_a_run_and_protocol(place):
     assert table.columns.tolist() == [
         *("study", "model", "input_form", "output_form", "loss", "seed", "protocol"),
         *("n_candidates", "n_targets", "recall_at_20", "mrr_at_20"),
+        *("recall_low", "recall_high", "mrr_low", "mrr_high", "recall_with_best", "mrr_with_best"),
     ]
     assert table["study"].unique().tolist() == ["made"]
     assert table["model"].tolist() == ["most_popular"] * 2 + ["sequential_rules"] * 2 + ["gru4rec"] * 8
     assert table["protocol"].tolist() == ["known", "open"] * 6
     assert table["n_candidates"].tolist() == [50, 100] * 6
-    assert table["n_targets"].tolist() == [1, 1] * 2 + [4, 3] * 4
+    assert table["n_targets"].tolist() == [4, 3] * 6
     names = ["input_form", "output_form", "loss", "seed"]
     assert table.loc[:3, names].to_numpy().tolist() == [[""] * 4] * 4
     assert table.loc[4::2, names].to_numpy().tolist() == [
@@ -91,8 +93,18 @@ def test_table_2_has_a_row_a_run_and_protocol(place):
 def test_cold_tracks_are_scored_alone(place):
     table = report.cold_tracks(made(place()))
     assert table.columns.tolist() == report.TABLE_2
-    assert table["model"].tolist() == ["gru4rec"] * 4, "the baselines have no cold target here"
-    assert table[["protocol", "n_candidates", "n_targets", "recall_at_20"]].iloc[0].tolist() == ["open", 100, 1, 0]
+    assert table["model"].tolist() == ["most_popular", "sequential_rules"] + ["gru4rec"] * 4
+    assert table[["protocol", "n_candidates", "n_targets", "recall_at_20"]].iloc[2].tolist() == ["open", 100, 1, 0]
+
+
+def test_without_cold_tracks_there_is_no_row(place):
+    here = made(place())
+    for path in here.runs.rglob("ranks.parquet"):
+        table = pd.read_parquet(path)
+        table[table["target"] != 50].to_parquet(path)
+    table = report.cold_tracks(here)
+    assert table.empty
+    assert table.columns.tolist() == report.TABLE_2
 
 
 def test_runs_of_other_settings_bring_a_column_of_tags(place):
@@ -109,17 +121,44 @@ def test_a_run_that_was_not_made_is_named(place):
         report.table_2(here)
 
 
-def test_pivot_is_the_papers_table_with_means_over_seeds(place):
-    table = report.table_2(made(place(STUDY + TAGGED)))
-    wide = report.pivot(table, "mrr_at_20")
+def test_a_run_over_other_targets_is_named(place):
+    here = made(place())
+    other = here.run_folder(here.study.runs[1])
+    table = pd.read_parquet(other / "ranks.parquet")
+    table.assign(session=table["session"] + 1).to_parquet(other / "ranks.parquet")
+    with pytest.raises(ValueError, match=re.escape(f"{other} has ranked other test targets")):
+        report.table_2(here)
+
+
+def test_runs_of_a_cell_are_one_row_with_the_spread_between_seeds(place):
+    table = report.over_seeds(made(place(STUDY + TAGGED)))
+    assert table.columns.tolist() == [*report.OVER_SEEDS, "tag"]
+    known = table[table["protocol"] == "known"]
+    assert known["seeds"].tolist() == [1, 1, 2, 2, 1]
+    rest = 1 / 4 + 1 / 20
+    seeds = np.array([1 + rest, 1 / 3 + rest]) / 4  # embedding
+    row = known.iloc[2]
+    assert row[["mrr_at_20", "mrr_sd"]].tolist() == pytest.approx([seeds.mean(), abs(seeds[0] - seeds[1]) / 2**0.5])
+    assert row["mrr_low"] < row["mrr_at_20"] < row["mrr_high"]
+    assert row["recall_sd"] == 0
+    assert known["mrr_sd"].isna().tolist() == [True, True, False, False, True]
+
+
+def test_the_printed_table_has_intervals_and_marks(place):
+    table = report.over_seeds(made(place(STUDY + TAGGED)))
+    wide = report.printed(table, "mrr")
     assert wide.index.tolist() == ["embedding", "content", "embedding wide", "most_popular", "sequential_rules"]
     assert wide.columns.tolist() == ["bpr", "top1"]
+    low, high = table.loc[table["model"] == "gru4rec", ["mrr_low", "mrr_high"]].iloc[0]
     rest = 1 / 4 + 1 / 20
-    embedding, content = (rest + (1 + 1 / 3) / 2) / 4, (rest + (1 / 2 + 1 / 4) / 2) / 4
-    assert wide["bpr"].tolist() == pytest.approx([embedding, content, np.nan, 0, 0], nan_ok=True)
-    assert wide["top1"].tolist() == pytest.approx([np.nan, np.nan, (rest + 1 / 5) / 4, 0, 0], nan_ok=True)
-    opened = report.pivot(table, "recall_at_20", "open")
-    assert opened.loc["content", "bpr"] == pytest.approx(1 / 3)
+    best, content = (rest + (1 + 1 / 3) / 2) / 4, (rest + (1 / 2 + 1 / 4) / 2) / 4
+    assert wide.loc["embedding", "bpr"] == f"{best:.3f} ({low:.3f} to {high:.3f}) ★"
+    assert re.fullmatch(rf"{content:.3f} \(.* to .*\) ≈", wide.loc["content", "bpr"]), "three sessions tell nothing"
+    assert wide.loc[["embedding", "embedding wide"], ["top1", "bpr"]].to_numpy()[[0, 1], [0, 1]].tolist() == ["", ""]
+    assert wide.loc["most_popular"].tolist() == ["0.000 (0.000 to 0.000) ≈"] * 2
+    beaten = report.printed(table.assign(recall_with_best=table["model"] == "gru4rec"), "recall", "open")
+    assert beaten.loc["most_popular", "bpr"].endswith(")")
+    assert beaten.loc["content", "bpr"].startswith("0.333 (")
 
 
 def test_histories_tell_the_run_of_each_epoch(place):

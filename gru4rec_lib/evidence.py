@@ -1,0 +1,90 @@
+"""What the text claims beyond Table 2: differences with their tests, parts of the targets, validation beside test."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from gru4rec_lib.config import PROTOCOLS
+from gru4rec_lib.drawing import named
+from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.ranked import CELL, against, best_baseline, by_stratum, read
+from gru4rec_lib.report import histories, with_interval
+from gru4rec_lib.strata import of_targets
+from gru4rec_lib.workspace import Workspace
+
+VALIDATION = ["validation_recall_at_20", "validation_mrr_at_20"]
+TEST = ["recall_at_20", "recall_low", "recall_high", "mrr_at_20", "mrr_low", "mrr_high"]
+
+
+def from_best_baseline(place: Workspace) -> pd.DataFrame:
+    """The difference of every model from the baseline with the highest Recall@20, protocol `known`.
+
+    Returns:
+        See `ranked.against`.
+    """
+    ranked = read(place, "known").over_seeds()
+    return against(ranked, best_baseline(ranked))
+
+
+def strata(place: Workspace, prepared: Prepared) -> pd.DataFrame:
+    """Scores of every model, means over its seeds, within each kind of target under both protocols.
+
+    Returns:
+        See `ranked.by_stratum` and `strata.of_targets`.
+    """
+    both = [read(place, protocol).over_seeds() for protocol in PROTOCOLS]
+    return pd.concat([by_stratum(part, of_targets(part.targets, prepared)) for part in both], ignore_index=True)
+
+
+def validation_and_test(place: Workspace, table: pd.DataFrame) -> pd.DataFrame:
+    """What a cell reached on validation, where its epochs and settings were chosen, and on test.
+
+    Args:
+        place: the study's.
+        table: of `over_seeds`.
+
+    Returns:
+        A row a cell: CELL, validation_recall_at_20 and validation_mrr_at_20 at the best epoch (means over seeds), and
+        recall_at_20, recall_low, recall_high, mrr_at_20, mrr_low, mrr_high on test, protocol `known`.
+    """
+    epochs = histories(place)
+    best = epochs.loc[epochs.groupby([*CELL[1:], "seed"])["validation_recall_at_20"].idxmax()]
+    validation = best.groupby(CELL[1:], as_index=False)[VALIDATION].mean()
+    test = table[table["protocol"] == "known"]
+    return test.assign(tag=test.get("tag", "")).merge(validation, on=CELL[1:])[[*CELL, *VALIDATION, *TEST]]
+
+
+def leading(table: pd.DataFrame, validation: pd.DataFrame, by: str, protocol: str = "known") -> pd.DataFrame:
+    """The rows of a division for a picture that can be read: few models, and none of GRU4Rec's chosen by the test.
+
+    These are each input form with the loss that validation prefers, the baseline with the best recall, and the most
+    popular.
+
+    Args:
+        table: of `strata`.
+        validation: of `validation_and_test`.
+        by: the division, such as `heard`.
+        protocol: `known` or `open`.
+
+    Returns:
+        Rows of `table`; none where the data knows no such division.
+    """
+    chosen = validation.loc[validation.groupby(named(validation))["validation_recall_at_20"].idxmax(), CELL]
+    rows = table[(table["by"] == by) & (table["protocol"] == protocol)]
+    baselines = rows[rows["model"] != "gru4rec"]
+    hits = (baselines["recall_at_20"] * baselines["n_targets"]).groupby(baselines["model"]).sum()
+    shown = {"most_popular", hits.idxmax()} if len(hits) else set()
+    trained = rows.reset_index().merge(chosen).set_index("index")
+    return pd.concat([trained, baselines[baselines["model"].isin(shown)]]).sort_index()
+
+
+def printed_strata(rows: pd.DataFrame, score: str = "recall") -> pd.DataFrame:
+    """Scores by kind of target for reading: a row a stratum with its number of targets, a column a model.
+
+    Args:
+        rows: of `leading`.
+        score: `recall` or `mrr`.
+    """
+    rows = rows.assign(text=with_interval(rows, score), name=named(rows))
+    wide = rows.pivot_table("text", ["stratum", "n_targets"], "name", aggfunc="first", sort=False)
+    return wide.rename_axis(columns=None)

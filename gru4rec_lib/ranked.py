@@ -1,0 +1,175 @@
+"""The ranks of all models of a study side by side, and their scores with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from gru4rec_lib.metrics import cold
+from gru4rec_lib.statistics import ALPHA, SCORES, SessionSums, differences, intervals
+from gru4rec_lib.workspace import Workspace
+
+CELL = ["model", "input_form", "output_form", "loss", "tag"]
+PARTS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+    "known": lambda table: table[table["protocol"] == "known"],
+    "open": lambda table: table[table["protocol"] == "open"],
+    "cold": cold,
+}
+TARGET = ["protocol", "session", "position", "target", "n_candidates"]
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """What every model of a study made of the same test targets.
+
+    Args:
+        models: one row a model: CELL, and its `seed` or how many `seeds`.
+        targets: one row a target: TARGET.
+        ranks: for each model int32 [targets, seeds].
+        k: cutoff of its scores.
+    """
+
+    models: pd.DataFrame
+    targets: pd.DataFrame
+    ranks: list[np.ndarray]
+    k: int = 20
+
+    def over_seeds(self) -> Ranked:
+        """The same with the runs of a cell as one model, whose gain from a target is the mean over its seeds."""
+        cells = self.models.groupby(CELL, sort=False)
+        models = cells.size().rename("seeds").reset_index()
+        runs = [np.flatnonzero(cells.ngroup() == cell) for cell in range(len(models))]
+        ranks = [np.concatenate([self.ranks[run] for run in own], axis=1) for own in runs]
+        return replace(self, models=models, ranks=ranks)
+
+    def sums(self, stratum: np.ndarray | None = None) -> SessionSums:
+        """What intervals and tests are made from.
+
+        Args:
+            stratum: int [targets], 0 and more; None for one.
+        """
+        return SessionSums.of(self.targets["session"].to_numpy(), self.ranks, self.k, stratum)
+
+
+def read(place: Workspace, part: str) -> Ranked:
+    """The ranks of every run and baseline of the study, baselines first.
+
+    Args:
+        place: the study's.
+        part: of PARTS: a protocol, or `cold` for those targets of `open` that training never heard.
+
+    Raises:
+        FileNotFoundError: a run has not been made; the message names its file.
+        ValueError: a run has ranked other targets than the others.
+    """
+    folders = {(name, "", "", "", "", ""): place.baseline_folder(name) for name in place.study.baselines}
+    for run in place.study.runs:
+        folders["gru4rec", run.input_form, run.output_form, run.loss, run.tag, run.seed] = place.run_folder(run)
+    targets, ranks = None, []
+    for folder in folders.values():
+        table = PARTS[part](pd.read_parquet(folder / "ranks.parquet")).reset_index(drop=True)
+        targets = table[TARGET] if targets is None else targets
+        if not targets.equals(table[TARGET]):
+            raise ValueError(f"{folder} has ranked other test targets than the rest of the study; delete it, run again")
+        ranks.append(table[["rank"]].to_numpy())
+    models = pd.DataFrame(list(folders), columns=[*CELL, "seed"])
+    return Ranked(models, targets, ranks, place.study.evaluation.cutoff)
+
+
+def scored(ranked: Ranked) -> pd.DataFrame:
+    """Recall and MRR of every model, their 95 % intervals, and which cannot be told from the best.
+
+    The family of tests is every pair of models in both scores: which one is best was seen in the same data.
+
+    Args:
+        ranked: the ranks, of one target or more.
+
+    Returns:
+        A row a model: the columns of `ranked.models`, protocol, n_candidates, n_targets, then for
+        recall and mrr <score>_at_<k>, <score>_low, <score>_high, <score>_sd (between the seeds; empty for one), and
+        <score>_with_best: true for the best and for whatever does not differ from it by Holm's corrected test.
+    """
+    sums = ranked.sums()
+    low, high = intervals(sums)
+    spread = _between_seeds(ranked)
+    of = ranked.targets.iloc[0]
+    table = ranked.models.assign(
+        protocol=of["protocol"], n_candidates=of["n_candidates"], n_targets=len(ranked.targets)
+    )
+    pairs = differences(sums, list(combinations(range(len(table)), 2)))
+    for number, score in enumerate(SCORES):
+        value = sums.scores[0, :, number]
+        best = value.argmax()
+        apart = pairs[(pairs["score"] == score) & (pairs["p_holm"] < ALPHA)]
+        beaten = {*apart.loc[apart["first"] == best, "second"], *apart.loc[apart["second"] == best, "first"]}
+        table[f"{score}_at_{ranked.k}"] = value
+        table[f"{score}_low"], table[f"{score}_high"] = low[0, :, number], high[0, :, number]
+        table[f"{score}_sd"] = spread[:, number]
+        table[f"{score}_with_best"] = [model not in beaten for model in range(len(table))]
+    return table
+
+
+def against(ranked: Ranked, reference: int) -> pd.DataFrame:
+    """The difference of every other model from one, with interval and test; see `statistics.differences`.
+
+    Args:
+        ranked: the ranks.
+        reference: row of the model in `ranked.models`.
+
+    Returns:
+        For each other model a row for recall and one for mrr: the columns of `ranked.models`, `reference` (its name),
+        score, difference, low, high, p, p_holm.
+    """
+    pairs = [(model, reference) for model in range(len(ranked.models)) if model != reference]
+    table = differences(ranked.sums(), pairs)
+    models = ranked.models.iloc[table["first"]].reset_index(drop=True)
+    models["reference"] = ranked.models["model"].iloc[reference]
+    return pd.concat([models, table.drop(columns=["first", "second"])], axis=1)
+
+
+def best_baseline(ranked: Ranked) -> int:
+    """Row of the baseline with the highest recall: the reference that flatters GRU4Rec least."""
+    recall = ranked.sums().scores[0, :, 0]
+    return int(np.where(ranked.models["model"] == "gru4rec", -1, recall).argmax())
+
+
+def by_stratum(ranked: Ranked, strata: pd.DataFrame) -> pd.DataFrame:
+    """Scores of every model within parts of the targets.
+
+    Args:
+        ranked: the ranks.
+        strata: a column a division, categorical [targets], such as of `strata.of_targets`.
+
+    Returns:
+        A row a division, stratum and model: by, stratum, the columns of `ranked.models`, protocol, n_targets, and for
+        recall and mrr <score>_at_<k>, <score>_low, <score>_high.
+    """
+    parts = []
+    for name, labels in strata.items():
+        labels = labels.cat.remove_unused_categories()
+        sums = ranked.sums(labels.cat.codes.to_numpy())
+        shape = sums.scores.shape[:2]
+        table = ranked.models.iloc[np.tile(np.arange(shape[1]), shape[0])].reset_index(drop=True)
+        table.insert(0, "by", name)
+        table.insert(1, "stratum", np.repeat(labels.cat.categories, shape[1]))
+        table["protocol"] = ranked.targets["protocol"].iloc[0]
+        table["n_targets"] = np.repeat(sums.counts.sum(axis=0).astype(int), shape[1])
+        for score, columns in zip(SCORES, np.moveaxis([sums.scores, *intervals(sums)], -1, 0), strict=True):
+            for what, values in zip((f"at_{ranked.k}", "low", "high"), columns, strict=True):
+                table[f"{score}_{what}"] = values.ravel()
+        parts.append(table)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _between_seeds(ranked: Ranked) -> np.ndarray:
+    """float64 [models, 2], standard deviation of the scores over the seeds; NaN for one seed."""
+    spread = []
+    for own in ranked.ranks:
+        gains = np.stack([own <= ranked.k, (own <= ranked.k) / own])
+        per_seed = gains.mean(axis=1)
+        spread.append(per_seed.std(axis=1, ddof=1) if own.shape[1] > 1 else np.full(len(SCORES), np.nan))
+    return np.array(spread)

@@ -1,0 +1,114 @@
+"""What the text claims, from the files of a small study by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gru4rec_lib import evidence, report
+from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.workspace import Workspace
+
+STUDY = """
+title: hand-made
+data: {layout: mssd, name: twin}
+split: {how: by_session, test_fraction: 0.2}
+models:
+  - {input_form: [embedding], loss: [bpr, top1], seed: [1, 2]}
+  - {input_form: [embedding], output_form: [content], loss: [bpr]}
+baselines: [most_popular, markov, item_knn]
+"""
+HIT, MISS = 1, 21
+# Of 4 targets, hits of each model; in `open` one more.
+RANKS = {
+    "most_popular": [MISS, MISS, MISS, MISS, MISS],
+    "markov": [HIT, HIT, MISS, HIT, MISS],
+    "item_knn": [HIT, MISS, MISS, HIT, MISS],
+    "embedding-bpr-seed1": [HIT, HIT, HIT, HIT, MISS],
+    "embedding-bpr-seed2": [HIT, HIT, HIT, MISS, MISS],
+    "embedding-top1-seed1": [HIT, MISS, MISS, MISS, MISS],
+    "embedding-top1-seed2": [HIT, MISS, MISS, MISS, MISS],
+    "embedding-to_content-bpr-seed1": [HIT, MISS, MISS, MISS, HIT],
+}
+VALIDATION = {"embedding-top1-seed1": (0.9, 0.2), "embedding-top1-seed2": (0.5, 0.3)}
+
+
+@pytest.fixture
+def place(tmp_path):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "made.yaml").write_text(STUDY)
+    place = Workspace("made", root=tmp_path)
+    folders = {name: place.baseline_folder(name) for name in place.study.baselines}
+    folders |= {run.name: place.run_folder(run) for run in place.study.runs}
+    assert set(folders) == set(RANKS)
+    events = {"session": [0, 0, 1, 1, 1], "position": [2, 3, 2, 3, 4], "target": [0, 1, 0, 2, 5]}
+    for name, folder in folders.items():
+        table = pd.DataFrame(events | {"rank": RANKS[name]})
+        known = table.iloc[:4].assign(protocol="known", n_candidates=50)
+        folder.mkdir(parents=True)
+        pd.concat([known, table.assign(protocol="open", n_candidates=60)]).to_parquet(folder / "ranks.parquet")
+        recall, mrr = VALIDATION.get(name, (0.4, 0.1))
+        history = {"epoch": [1, 2, 3], "loss": 1.0, "val_recall_at_20": [0.1, recall, 0.3], "seconds": 1.0}
+        pd.DataFrame(history | {"val_mrr_at_20": [0.7, mrr, 0.8]}).to_csv(folder / "history.csv")
+    return place
+
+
+@pytest.fixture
+def prepared():
+    nothing = Sessions.from_lists([])
+    items = pd.DataFrame({"item": list("abcdef"), "plays": [30, 5, 5, 1, 1, 0]})
+    test = Sessions.from_lists([[3, 0, 1], [4, 0, 2, 5]])
+    log = pd.DataFrame({"session": list("ssstttt"), "item": list("dabeacf")})
+    return Prepared(items, 5, nothing, nothing, test, log, None, pd.DataFrame())
+
+
+def test_differences_are_from_the_baseline_with_the_best_recall(place):
+    table = evidence.from_best_baseline(place)
+    assert table["reference"].unique().tolist() == ["markov"]
+    recall = table[table["score"] == "recall"]
+    assert recall["model"].tolist() == ["most_popular", "item_knn", "gru4rec", "gru4rec", "gru4rec"]
+    assert recall["seeds"].tolist() == [1, 1, 2, 2, 1]
+    assert recall["difference"].tolist() == pytest.approx([-3 / 4, -1 / 4, 1 / 8, -1 / 2, -1 / 2])
+
+
+def test_validation_stands_beside_test(place):
+    table = evidence.validation_and_test(place, report.over_seeds(place))
+    assert table["loss"].tolist() == ["bpr", "top1", "bpr"]
+    assert table["output_form"].tolist() == ["ids", "ids", "content"]
+    # The epoch with the best recall of each seed, then their mean.
+    assert table["validation_recall_at_20"].tolist() == pytest.approx([0.4, 0.7, 0.4])
+    assert table["validation_mrr_at_20"].tolist() == pytest.approx([0.1, 0.25, 0.1])
+    assert table["recall_at_20"].tolist() == pytest.approx([7 / 8, 1 / 4, 1 / 4])
+    assert (table["recall_low"] < table["recall_high"]).tolist()[1:] == [True, True]
+
+
+def test_strata_of_both_protocols(place, prepared):
+    table = evidence.strata(place, prepared)
+    cold = table[(table["by"] == "popularity") & (table["stratum"] == "cold")]
+    assert cold["protocol"].unique().tolist() == ["open"]
+    assert cold["recall_at_20"].tolist() == [0, 0, 0, 0, 0, 1]
+    heard = table.query("by == 'heard' and protocol == 'known' and model == 'markov'")
+    assert heard[["stratum", "n_targets", "recall_at_20"]].to_numpy().tolist() == [["1", 2, 0.5], ["2", 2, 1.0]]
+
+
+def test_the_leading_models_are_chosen_by_validation(place, prepared):
+    validation = evidence.validation_and_test(place, report.over_seeds(place))
+    table = evidence.strata(place, prepared)
+    rows = evidence.leading(table, validation, "heard")
+    models = rows[["model", "loss", "output_form"]].iloc[:4].to_numpy().tolist()
+    # top1 is worse on test, but better on validation; of the baselines the best and the most popular.
+    embedding = [["gru4rec", "top1", "ids"], ["gru4rec", "bpr", "content"]]
+    assert models == [["most_popular", "", ""], ["markov", "", ""], *embedding]
+    assert rows["stratum"].tolist() == ["1"] * 4 + ["2"] * 4
+    assert rows["protocol"].unique().tolist() == ["known"]
+    assert evidence.leading(table, validation, "popularity", "open")["stratum"].iloc[0] == "cold"
+    assert evidence.leading(table, validation, "context_type").empty
+
+
+def test_strata_are_printed_with_their_size(place, prepared):
+    validation = evidence.validation_and_test(place, report.over_seeds(place))
+    wide = evidence.printed_strata(evidence.leading(evidence.strata(place, prepared), validation, "heard"))
+    assert wide.index.tolist() == [("1", 2), ("2", 2)]
+    assert wide.columns.tolist() == ["most_popular", "markov", "embedding", "embedding → content"]
+    assert wide["markov"].tolist() == ["0.500 (0.000 to 1.000)", "1.000 (1.000 to 1.000)"]
+    assert np.array(wide["most_popular"]).tolist() == ["0.000 (0.000 to 0.000)"] * 2
