@@ -13,6 +13,7 @@ from gru4rec_lib.strata import of_targets
 from gru4rec_lib.workspace import Workspace
 
 VALIDATION = ["validation_recall_at_20", "validation_mrr_at_20"]
+FEWEST = 30  # targets of a stratum: a line through fewer says nothing
 TEST = ["recall_at_20", "recall_low", "recall_high", "mrr_at_20", "mrr_low", "mrr_high"]
 
 
@@ -57,8 +58,8 @@ def validation_and_test(place: Workspace, table: pd.DataFrame) -> pd.DataFrame:
 def leading(table: pd.DataFrame, validation: pd.DataFrame, by: str, protocol: str = "known") -> pd.DataFrame:
     """The rows of a division for a picture that can be read: few models, and none of GRU4Rec's chosen by the test.
 
-    These are each input form with the loss that validation prefers, the baseline with the best recall, and the most
-    popular.
+    These are each input form with the loss that validation prefers, the most popular, and the baselines with the best
+    recall under one of the protocols.
 
     Args:
         table: of `strata`.
@@ -67,15 +68,18 @@ def leading(table: pd.DataFrame, validation: pd.DataFrame, by: str, protocol: st
         protocol: `known` or `open`.
 
     Returns:
-        Rows of `table`; none where the data knows no such division.
+        Rows of `table`, of strata with FEWEST targets or more; none where the data knows no such division.
     """
     chosen = validation.loc[validation.groupby(named(validation))["validation_recall_at_20"].idxmax(), CELL]
-    rows = table[(table["by"] == by) & (table["protocol"] == protocol)]
+    rows = table[(table["by"] == by) & (table["n_targets"] >= FEWEST)]
     baselines = rows[rows["model"] != "gru4rec"]
-    hits = (baselines["recall_at_20"] * baselines["n_targets"]).groupby(baselines["model"]).sum()
-    shown = {"most_popular", hits.idxmax()} if len(hits) else set()
+    hits = (
+        (baselines["recall_at_20"] * baselines["n_targets"]).groupby([baselines["protocol"], baselines["model"]]).sum()
+    )
+    shown = {"most_popular", *(model for _, model in hits.groupby("protocol").idxmax())}
     trained = rows.reset_index().merge(chosen).set_index("index")
-    return pd.concat([trained, baselines[baselines["model"].isin(shown)]]).sort_index()
+    rows = pd.concat([trained, baselines[baselines["model"].isin(shown)]]).sort_index()
+    return rows[rows["protocol"] == protocol]
 
 
 def printed_strata(rows: pd.DataFrame, score: str = "recall") -> pd.DataFrame:

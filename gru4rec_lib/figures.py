@@ -19,6 +19,7 @@ from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter, StrM
 
 from gru4rec_lib.diagram import model_diagram
 from gru4rec_lib.drawing import QUIET, SMALL, bars, count, legend, looks, named, new_figure, percent, say
+from gru4rec_lib.evidence_figures import EVIDENCE_FIGURES
 from gru4rec_lib.twin_figures import TWIN_FIGURES
 
 STYLE = ("default", Path(__file__).with_name("style.mplstyle"))
@@ -262,5 +263,6 @@ FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {
     "split_sizes": split_sizes,
     "learning_curves": learning_curves,
     "table_2": table_2,
+    **EVIDENCE_FIGURES,
     **TWIN_FIGURES,
 }

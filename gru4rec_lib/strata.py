@@ -7,7 +7,7 @@ import pandas as pd
 
 from gru4rec_lib.prepare import Prepared
 
-HEARD = (1, 2, 3, 4, 5, 6, 8, 11, 16, 21, 31, 51, 101)  # tracks heard before the target: where ranges start
+HEARD = (1, 2, 3, 4, 5, 6, 8, 11, 16, 21, 51)  # tracks heard before the target: where ranges start
 PLAYS = (0, 1, 11, 101, 1001, 10_001)  # plays of the target in training
 HOURS = (0, 6, 12, 18)
 LOGGED = {"context_type": "context_type", "shuffle": "hist_user_behavior_is_shuffle", "hour": "hour_of_day"}

@@ -91,7 +91,8 @@ def test_strata_of_both_protocols(place, prepared):
     assert heard[["stratum", "n_targets", "recall_at_20"]].to_numpy().tolist() == [["1", 2, 0.5], ["2", 2, 1.0]]
 
 
-def test_the_leading_models_are_chosen_by_validation(place, prepared):
+def test_the_leading_models_are_chosen_by_validation(place, prepared, monkeypatch):
+    monkeypatch.setattr(evidence, "FEWEST", 1)
     validation = evidence.validation_and_test(place, report.over_seeds(place))
     table = evidence.strata(place, prepared)
     rows = evidence.leading(table, validation, "heard")
@@ -105,7 +106,15 @@ def test_the_leading_models_are_chosen_by_validation(place, prepared):
     assert evidence.leading(table, validation, "context_type").empty
 
 
-def test_strata_are_printed_with_their_size(place, prepared):
+def test_a_stratum_of_few_targets_leads_nowhere(place, prepared, monkeypatch):
+    monkeypatch.setattr(evidence, "FEWEST", 3)
+    validation = evidence.validation_and_test(place, report.over_seeds(place))
+    rows = evidence.leading(evidence.strata(place, prepared), validation, "repeat")
+    assert rows["stratum"].unique().tolist() == ["new"]
+
+
+def test_strata_are_printed_with_their_size(place, prepared, monkeypatch):
+    monkeypatch.setattr(evidence, "FEWEST", 1)
     validation = evidence.validation_and_test(place, report.over_seeds(place))
     wide = evidence.printed_strata(evidence.leading(evidence.strata(place, prepared), validation, "heard"))
     assert wide.index.tolist() == [("1", 2), ("2", 2)]

@@ -53,6 +53,36 @@ def skips(*shares):
     return pd.DataFrame({"position": range(1, 21)} | {f"skip_{i + 1}": share for i, share in enumerate(shares)})
 
 
+def some_models(forms=FORMS, losses=THREE, baselines=("most_popular", "stan")):
+    """Rows of models with their scores around the middle of an interval, the first the best."""
+    cells = [("gru4rec", form, loss) for loss in losses for form in forms] + [(name, None, None) for name in baselines]
+    table = pd.DataFrame(cells, columns=["model", "input_form", "loss"])
+    for score, scale in (("recall", 0.4), ("mrr", 0.2)):
+        table[f"{score}_at_20"] = scale / (1 + np.arange(len(table)))
+        table[f"{score}_low"], table[f"{score}_high"] = 0.9 * table[f"{score}_at_20"], 1.1 * table[f"{score}_at_20"]
+        table[f"validation_{score}_at_20"] = 0.8 * table[f"{score}_at_20"]
+    return table
+
+
+def some_differences(differences=None, **models):
+    table = some_models(**models)
+    differences = np.linspace(0.05, -0.3, len(table)) if differences is None else np.array(differences)
+    table = table[["model", "input_form", "loss"]].assign(reference="sequential_rules", difference=differences)
+    table = table.assign(low=differences - 0.02, high=differences + 0.02, p_holm=np.where(differences > -0.02, 0.3, 0))
+    return pd.concat([table.assign(score="recall"), table.assign(score="mrr")])
+
+
+def some_strata(names, **models):
+    return pd.concat([some_models(losses=THREE[:1], **models).assign(stratum=name) for name in names])
+
+
+def trained(table):
+    return table[table["input_form"].notna()]
+
+
+ZEROS = [name for name in some_models() if name.endswith(("_20", "_low", "_high"))]
+HEARD = ["1", "2", "3", "4", "5", "6 to 7", "8 to 10", "11 to 15", "16 to 20", "21 to 50", "51 or more"]
+PLAYS = ["cold", "1 to 10", "11 to 100", "101 to 1,000", "1,001 to 10,000", "10,001 or more"]
 SIZES = {"part": ["train", "validation", "test"], "sessions": [164_430, 18_270, 182_748]}
 SPLIT = pd.DataFrame(SIZES | {"events": [2_700_123, 300_456, 3_032_111], "items": [360_400, 98_123, 360_200]})
 RARE = pd.DataFrame({"plays": ["10 or fewer", "more than 10"], "tracks": [447_000, 1], "share": [0.88, 0.0001]})
@@ -71,6 +101,10 @@ FRAMES = {
     "split_sizes": SPLIT,
     "learning_curves": a_learning_curve(),
     "table_2": a_table_2(),
+    "differences": some_differences(),
+    "quality_by_position": some_strata(HEARD),
+    "quality_by_popularity": some_strata(PLAYS),
+    "validation_and_test": trained(some_models()),
     "twin_plays": PLACES,
     "twin_lengths": pd.DataFrame({"length": [10, 11, 20]} | TWO),
     "twin_skips": pd.DataFrame({"position": [1, 2, 3]} | TWO),
@@ -98,6 +132,15 @@ EDGES = [
     ("table_2", a_table_2(forms=FORMS[:1], losses=THREE[:1])),
     ("table_2", a_table_2().query("input_form.isna()")),
     ("table_2", a_table_2(baselines=())),
+    ("differences", some_differences(forms=INPUT_FORMS, losses=LOSSES, baselines=MORE)),
+    ("differences", some_differences(forms=(), baselines=("markov",))),
+    ("differences", some_differences([0.0, 0.0, 0.0], forms=FORMS[:1], losses=THREE[:1])),
+    ("quality_by_position", some_strata(["1"])),
+    ("quality_by_position", some_strata([1, 2, 3], forms=INPUT_FORMS, baselines=MORE[:3])),
+    ("quality_by_popularity", some_strata(PLAYS, forms=())),
+    ("validation_and_test", trained(some_models(forms=FORMS[:1], losses=THREE[:1]))),
+    ("validation_and_test", trained(some_models(forms=INPUT_FORMS, losses=LOSSES))),
+    ("validation_and_test", trained(some_models()).assign(**dict.fromkeys(ZEROS, 0.0))),
     ("calibration", pd.DataFrame(ROWS | {"distance": [0.0, 0.0], "holds": [True, True]})),
 ]
 EVERY = [*FRAMES.items(), *EDGES]
@@ -338,3 +381,32 @@ def test_runs_of_other_settings_are_marks_and_curves_of_their_own():
     lines = figure.axes[0].get_lines()
     assert len(lines) == 2
     assert all((np.diff(line.get_xdata()) > 0).all() for line in lines)
+
+
+def test_differences_are_hollow_where_the_test_finds_none_and_numbers_where_they_are_far():
+    table = some_differences([0.03, -0.01, -0.03, -0.9], forms=FORMS[:2], losses=THREE[:1])
+    figure = drawn("differences", table)
+    for ax in figure.axes:
+        marks = [line for line in ax.lines if len(line.get_xdata()) == 1]
+        assert [mark.get_xdata()[0] for mark in marks] == [0.03, -0.01, -0.03]
+        assert [mark.get_markerfacecolor() for mark in marks][:2] == ["white"] * 2
+        assert marks[2].get_markerfacecolor() == marks[2].get_color()
+        assert [text.get_text() for text in ax.texts] == ["◂ \N{MINUS SIGN}0.90"]
+        assert ax.get_xlim()[0] > -0.2
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert names == ["one-hot, cross-entropy", "embedding, cross-entropy", "most-popular", "stan"]
+
+
+def test_lines_over_strata_keep_the_order_and_baselines_are_black():
+    frame = some_strata(["cold", "11 to 100", "1 to 10"])
+    figure = drawn("quality_by_popularity", frame)
+    assert [label.get_text() for label in figure.axes[1].get_xticklabels()] == ["cold", "11-\n100", "1-\n10"]
+    lines = figure.axes[0].lines
+    assert [line.get_color() == "black" for line in lines] == [False] * 4 + [True] * 2
+    assert list(lines[0].get_ydata()) == [0.4] * 3
+
+
+def test_test_is_drawn_against_validation():
+    figure = drawn("validation_and_test", trained(some_models()))
+    points = [line.get_xydata().tolist() for line in figure.axes[0].lines[1:]]
+    assert points[0] == pytest.approx(np.array([(0.8 * y, y) for y in (0.4, 0.4 / 5, 0.4 / 9)]))

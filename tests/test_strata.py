@@ -53,7 +53,7 @@ def test_a_log_without_columns_has_fewer_divisions():
 
 @pytest.mark.parametrize(
     ("value", "name"),
-    [(1, "1"), (5, "5"), (6, "6 to 7"), (7, "6 to 7"), (8, "8 to 10"), (100, "51 to 100"), (101, "101 or more")],
+    [(1, "1"), (5, "5"), (6, "6 to 7"), (7, "6 to 7"), (8, "8 to 10"), (50, "21 to 50"), (51, "51 or more")],
 )
 def test_ranges(value, name):
     assert strata._ranges(np.array([value]), strata.HEARD).tolist() == [name]

@@ -1,0 +1,144 @@
+"""Figures of differences, of parts of the targets and of validation beside test; see `figures.py`."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from gru4rec_lib.drawing import QUIET, SMALL, legend, looks, named, new_figure, say
+from gru4rec_lib.statistics import ALPHA
+
+OUTSIDE = {"fontsize": SMALL, "va": "center", "xytext": (2, 0), "textcoords": "offset points"}
+NAMES = {"recall": "Recall@20", "mrr": "MRR@20"}
+# Baselines are black: no input form is.
+BASELINES = [
+    {"color": "black", "marker": marker, "linestyle": line, "linewidth": 0.8}
+    for marker, line in (("d", "--"), ("*", ":"), ("v", "-."))
+]
+
+
+def differences(frame: pd.DataFrame) -> Figure:
+    """Show how far every model lies from the best baseline, with intervals (a forest plot).
+
+    A hollow mark does not differ by the corrected test, whatever side its interval leans to.
+
+    Args:
+        frame: of `evidence.from_best_baseline`: model, input_form, output_form, loss, tag, reference, score,
+            difference, low, high (of the score, -1 to 1), p_holm.
+    """
+    frame = frame.assign(name=named(frame), loss=frame["loss"].fillna(""))
+    frame["name"] = frame["name"].where(frame["loss"] == "", frame["name"] + ", " + frame["loss"])
+    order = frame[frame["score"] == "recall"].sort_values("difference", ascending=False)["name"].tolist()
+    losses = {loss: look | {"linestyle": ""} for loss, look in looks(frame["loss"]).items() if loss}
+    figure, *axes = new_figure(2.4 + 0.33 * len(order), columns=2, sharey=True)
+    for ax, (score, title) in zip(axes, NAMES.items(), strict=True):
+        rows = frame[frame["score"] == score]
+        # One model that failed must not press all others together: beyond the edge there is a number.
+        edge = -3 * rows["difference"].abs().median()
+        ax.axvline(0, color=QUIET, linewidth=0.7, linestyle="--", marker="", zorder=0)
+        for row in rows.itertuples():
+            look = losses.get(row.loss, {"color": "0.35", "marker": "d", "linestyle": ""}) | {
+                "markersize": 3,
+                "markeredgewidth": 0.6,
+            }
+            place = order.index(row.name)
+            if row.difference < edge:
+                text = f"◂ {row.difference:.2f}".replace("-", "\N{MINUS SIGN}")
+                ax.annotate(text, (0, place), xycoords=ax.get_yaxis_transform(), color=look["color"], **OUTSIDE)
+                continue
+            ax.hlines(place, row.low, row.high, color=look["color"], linewidth=0.9)
+            ax.plot(row.difference, place, **look, markerfacecolor=look["color"] if row.p_holm < ALPHA else "white")
+        _few_numbers(ax)
+        ax.tick_params(axis="y", length=0)
+        ax.set_title(title)
+        ax.set_xlabel(f"difference from\n{say(frame['reference'].iloc[0])}")
+    axes[0].set_yticks(range(len(order)), [say(name) for name in order], fontsize=6.5)
+    axes[0].set_ylim(len(order) - 0.4, -0.6)
+    if losses:
+        legend(figure, losses, columns=3)
+    return figure
+
+
+def quality_by_position(frame: pd.DataFrame) -> Figure:
+    """Show Recall@20 and MRR@20 against how much of the session was heard, with 95 % bands.
+
+    Args:
+        frame: of `evidence.leading`, by `heard`: model, input_form, output_form, tag, stratum, and for recall and mrr
+            <score>_at_20, <score>_low, <score>_high (0 to 1).
+    """
+    return _by_stratum(frame, "tracks heard before in the session")
+
+
+def quality_by_popularity(frame: pd.DataFrame) -> Figure:
+    """Show Recall@20 and MRR@20 against the plays of the target in training, with 95 % bands.
+
+    Args:
+        frame: as above, by `popularity`.
+    """
+    return _by_stratum(frame, "plays of the target in training")
+
+
+def _by_stratum(frame: pd.DataFrame, what: str) -> Figure:
+    frame = frame.assign(name=named(frame), stratum=frame["stratum"].astype(str))
+    strata = frame["stratum"].unique().tolist()
+    trained = frame["input_form"].notna()
+    baselines = frame.loc[~trained, "name"].unique()
+    names = [stratum.replace(" to ", "-\n").replace(" or more", "+") for stratum in strata]
+    lines = looks(frame.loc[trained, "name"]) | dict(zip(baselines, BASELINES, strict=False))
+    figure, *axes = new_figure(8.6, rows=2, sharex=True)
+    for ax, (score, title) in zip(axes, NAMES.items(), strict=True):
+        for name, look in lines.items():
+            rows = frame[frame["name"] == name]
+            place = [strata.index(stratum) for stratum in rows["stratum"]]
+            ax.fill_between(place, rows[f"{score}_low"], rows[f"{score}_high"], color=look["color"], alpha=0.15, lw=0)
+            ax.plot(place, rows[f"{score}_at_20"], **look)
+        ax.set_ylim(0, None)
+        ax.set_ylabel(title)
+        ax.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+    axes[1].set_xticks(range(len(strata)), names, fontsize=SMALL)
+    axes[1].set_xlabel(what)
+    legend(figure, lines, columns=2)
+    return figure
+
+
+def validation_and_test(frame: pd.DataFrame) -> Figure:
+    """Show what every cell reached on test, with 95 % intervals, against validation, where it was chosen.
+
+    Args:
+        frame: of `evidence.validation_and_test`: input_form, output_form, tag, and for recall and mrr
+            validation_<score>_at_20, <score>_at_20, <score>_low, <score>_high (0 to 1).
+    """
+    frame = frame.assign(name=named(frame))
+    forms = {name: look | {"linestyle": ""} for name, look in looks(frame["name"]).items()}
+    figure, *axes = new_figure(5.4 + 0.2 * len(forms), columns=2)
+    for ax, (score, title) in zip(axes, NAMES.items(), strict=True):
+        most = 1.08 * frame[[f"{score}_high", f"validation_{score}_at_20"]].to_numpy().max() or 1
+        ax.plot([0, most], [0, most], color=QUIET, linewidth=0.6, linestyle="--", marker="", zorder=0)
+        for name, look in forms.items():
+            rows = frame[frame["name"] == name]
+            place = rows[f"validation_{score}_at_20"]
+            ax.vlines(place, rows[f"{score}_low"], rows[f"{score}_high"], color=look["color"], linewidth=0.9)
+            ax.plot(place, rows[f"{score}_at_20"], **look)
+        ax.set(xlim=(0, most), ylim=(0, most), aspect="equal", title=title, xlabel="validation", ylabel="test")
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+    legend(figure, forms, columns=2)
+    return figure
+
+
+def _few_numbers(ax: Axes) -> None:
+    ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+    ax.xaxis.set_major_formatter(
+        lambda value, _: f"{np.round(value, 6):g}".replace("0.", ".").replace("-", "\N{MINUS SIGN}")
+    )
+
+
+EVIDENCE_FIGURES = {
+    "differences": differences,
+    "quality_by_position": quality_by_position,
+    "quality_by_popularity": quality_by_popularity,
+    "validation_and_test": validation_and_test,
+}
