@@ -65,6 +65,12 @@ if study.data.layout == "mssd":
     EXPLORED += ["skips_by_position"]
 SIMULATES = study.simulated and not config.get("data")
 TWIN = ["twin_plays", "twin_lengths", "twin_skips", "twin_features", "calibration"]
+EVIDENCE = [
+    "differences",
+    "quality_by_position",
+    "quality_by_popularity",
+    "validation_and_test",
+]
 
 
 rule all:
@@ -204,7 +210,7 @@ rule results:
     output:
         f"{RUNS}/05_results.ipynb",
         f"{RUNS}/tables/table_2.csv",
-        drawn("model_diagram", "split_sizes", "learning_curves", "table_2"),
+        drawn("model_diagram", "split_sizes", "learning_curves", "table_2", *EVIDENCE),
     log:
         f"{RUNS}/logs/05_results.log",
     params:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from gru4rec_lib.config import PROTOCOLS
@@ -55,8 +57,8 @@ def validation_and_test(place: Workspace, table: pd.DataFrame) -> pd.DataFrame:
     return test.assign(tag=test.get("tag", "")).merge(validation, on=CELL[1:])[[*CELL, *VALIDATION, *TEST]]
 
 
-def leading(table: pd.DataFrame, validation: pd.DataFrame, by: str, protocol: str = "known") -> pd.DataFrame:
-    """The rows of a division for a picture that can be read: few models, and none of GRU4Rec's chosen by the test.
+def leading(table: pd.DataFrame, validation: pd.DataFrame, by: Sequence[str], protocol: str = "known") -> pd.DataFrame:
+    """Rows for a table or picture that can be read: few models, and none of GRU4Rec's chosen by the test.
 
     These are each input form with the loss that validation prefers, the most popular, and the baselines with the best
     recall under one of the protocols.
@@ -64,14 +66,15 @@ def leading(table: pd.DataFrame, validation: pd.DataFrame, by: str, protocol: st
     Args:
         table: of `strata`.
         validation: of `validation_and_test`.
-        by: the division, such as `heard`.
+        by: the divisions, such as `("heard",)`; those that the data does not know are left out.
         protocol: `known` or `open`.
 
     Returns:
-        Rows of `table`, of strata with FEWEST targets or more; none where the data knows no such division.
+        Rows of `table`; strata of fewer than FEWEST targets are left out where others have more.
     """
     chosen = validation.loc[validation.groupby(named(validation))["validation_recall_at_20"].idxmax(), CELL]
-    rows = table[(table["by"] == by) & (table["n_targets"] >= FEWEST)]
+    rows = table[table["by"].isin(by)]
+    rows = rows[rows["n_targets"] >= min(FEWEST, rows["n_targets"].max())]
     baselines = rows[rows["model"] != "gru4rec"]
     hits = (
         (baselines["recall_at_20"] * baselines["n_targets"]).groupby([baselines["protocol"], baselines["model"]]).sum()
@@ -83,12 +86,12 @@ def leading(table: pd.DataFrame, validation: pd.DataFrame, by: str, protocol: st
 
 
 def printed_strata(rows: pd.DataFrame, score: str = "recall") -> pd.DataFrame:
-    """Scores by kind of target for reading: a row a stratum with its number of targets, a column a model.
+    """Scores by kind of target for reading: a row a division, stratum and number of targets, a column a model.
 
     Args:
         rows: of `leading`.
         score: `recall` or `mrr`.
     """
     rows = rows.assign(text=with_interval(rows, score), name=named(rows))
-    wide = rows.pivot_table("text", ["stratum", "n_targets"], "name", aggfunc="first", sort=False)
+    wide = rows.pivot_table("text", ["by", "stratum", "n_targets"], "name", aggfunc="first", sort=False)
     return wide.rename_axis(columns=None)
