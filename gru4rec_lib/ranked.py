@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib.metrics import cold
-from gru4rec_lib.statistics import ALPHA, SCORES, SessionSums, differences, intervals
+from gru4rec_lib.statistics import ALPHA, SCORES, SessionSums, differences, intervals, quick_intervals
 from gru4rec_lib.workspace import Workspace
 
 CELL = ["model", "input_form", "output_form", "loss", "tag"]
@@ -158,7 +158,7 @@ def by_stratum(ranked: Ranked, strata: pd.DataFrame) -> pd.DataFrame:
         table.insert(1, "stratum", np.repeat(labels.cat.categories, shape[1]))
         table["protocol"] = ranked.targets["protocol"].iloc[0]
         table["n_targets"] = np.repeat(sums.counts.sum(axis=0).astype(int), shape[1])
-        for score, columns in zip(SCORES, np.moveaxis([sums.scores, *intervals(sums)], -1, 0), strict=True):
+        for score, columns in zip(SCORES, np.moveaxis([sums.scores, *quick_intervals(sums)], -1, 0), strict=True):
             for what, values in zip((f"at_{ranked.k}", "low", "high"), columns, strict=True):
                 table[f"{score}_{what}"] = values.ravel()
         parts.append(table)

@@ -94,6 +94,25 @@ def intervals(sums: SessionSums) -> tuple[np.ndarray, np.ndarray]:
     return _ends(sums.draws)
 
 
+def quick_intervals(sums: SessionSums) -> tuple[np.ndarray, np.ndarray]:
+    """As `intervals`, by the normal approximation of a ratio of sums over sessions (Cochran 1977, section 2.11).
+
+    For many strata, where a bootstrap would weigh every session 2,000 times for each of them.
+
+    Args:
+        sums: of the sessions.
+
+    Returns:
+        float64 [strata, models, 2], the lower and the upper ends of 95 %, cut off at 0 and 1; NaN in an empty stratum.
+    """
+    n, scores = len(sums.counts), sums.scores
+    residuals = sums.gains - scores * sums.counts[:, :, None, None]
+    with np.errstate(invalid="ignore"):
+        error = np.sqrt((residuals**2).sum(axis=0) * n / max(n - 1, 1)) / sums.counts.sum(axis=0)[:, None, None]
+    half = stats.norm.ppf(1 - ALPHA / 2) * error
+    return np.clip(scores - half, 0, 1), np.clip(scores + half, 0, 1)
+
+
 def differences(sums: SessionSums, pairs: Sequence[tuple[int, int]]) -> pd.DataFrame:
     """Differences of models in both scores, each with its interval and its test.
 

@@ -120,5 +120,5 @@ def test_strata_are_printed_with_their_size(place, prepared, monkeypatch):
     wide = evidence.printed_strata(evidence.leading(evidence.strata(place, prepared), validation, ["heard", "repeat"]))
     assert wide.index.tolist() == [("heard", "1", 2), ("heard", "2", 2), ("repeat", "new", 4)]
     assert wide.columns.tolist() == ["most_popular", "markov", "embedding", "embedding → content"]
-    assert wide["markov"].tolist() == ["0.500 (0.000 to 1.000)", "1.000 (1.000 to 1.000)", "0.750 (0.500 to 1.000)"]
+    assert wide["markov"].tolist() == ["0.500 (0.000 to 1.000)", "1.000 (1.000 to 1.000)", "0.750 (0.260 to 1.000)"]
     assert wide["most_popular"].tolist() == ["0.000 (0.000 to 0.000)"] * 3

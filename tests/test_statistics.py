@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from gru4rec_lib import statistics
-from gru4rec_lib.statistics import SessionSums, differences, holm, intervals
+from gru4rec_lib.statistics import SessionSums, differences, holm, intervals, quick_intervals
 
 P = st.lists(st.floats(0, 1), min_size=1, max_size=12).map(np.array)
 MISS = 99
@@ -99,6 +99,27 @@ def test_a_stratum_that_draws_may_miss_has_an_interval():
     low, high = intervals(SessionSums.of(np.array([0, 1, 2, 2]), ranks([1, 2, 30, 1]), 20, np.array([0, 0, 0, 1])))
     assert (low[1, 0, 0], high[1, 0, 0]) == (1, 1)
     assert low[0, 0, 0] < 2 / 3 <= high[0, 0, 0]
+
+
+def test_quick_intervals_are_those_of_the_bootstrap():
+    session, models = some(sessions=600)
+    sums = SessionSums.of(session, models, 20, np.arange(len(session)) % 3)
+    (low, high), (quick_low, quick_high) = intervals(sums), quick_intervals(sums)
+    width = high - low
+    assert (np.abs(quick_low - low) < 0.1 * width).all()
+    assert (np.abs(quick_high - high) < 0.1 * width).all()
+
+
+def test_a_quick_interval_by_hand():
+    # Hits and targets of three sessions: 1 of 1, 0 of 1, 1 of 2; recall 1/2; residuals 1/2, -1/2 and 0.
+    sums = SessionSums.of(np.array([0, 1, 2, 2]), ranks([1, 30, 1, 30]), 20)
+    error = np.sqrt((1 / 4 + 1 / 4) * 3 / 2) / 4
+    low, high = quick_intervals(sums)
+    assert (low[0, 0, 0], high[0, 0, 0]) == pytest.approx((0.5 - 1.959964 * error, 0.5 + 1.959964 * error))
+    certain = quick_intervals(SessionSums.of(np.array([0, 1]), ranks([1, 1]), 20))
+    assert np.array(certain).ravel().tolist() == [1] * 4
+    one = SessionSums.of(np.array([0, 0, 0]), ranks([1, 2, 30]), 20)
+    assert quick_intervals(one)[0][0, 0, 0] == pytest.approx(2 / 3), "one session has no spread"
 
 
 def test_p_is_of_the_paired_t_test_over_sessions():
