@@ -69,6 +69,7 @@ EVIDENCE = [
     "differences",
     "quality_by_position",
     "quality_by_popularity",
+    "coverage",
     "validation_and_test",
 ]
 

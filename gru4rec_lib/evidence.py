@@ -9,7 +9,7 @@ import pandas as pd
 from gru4rec_lib.config import PROTOCOLS
 from gru4rec_lib.drawing import named
 from gru4rec_lib.prepare import Prepared
-from gru4rec_lib.ranked import CELL, against, best_baseline, by_stratum, read
+from gru4rec_lib.ranked import CELL, against, best_baseline, by_stratum, reach, read
 from gru4rec_lib.report import histories, with_interval
 from gru4rec_lib.strata import of_targets
 from gru4rec_lib.workspace import Workspace
@@ -55,6 +55,15 @@ def validation_and_test(place: Workspace, table: pd.DataFrame) -> pd.DataFrame:
     validation = best.groupby(CELL[1:], as_index=False)[VALIDATION].mean()
     test = table[table["protocol"] == "known"]
     return test.assign(tag=test.get("tag", "")).merge(validation, on=CELL[1:])[[*CELL, *VALIDATION, *TEST]]
+
+
+def coverage(place: Workspace, prepared: Prepared) -> pd.DataFrame:
+    """How many of the tracks that were heard each model finds, and how popular those are, protocol `known`.
+
+    Returns:
+        See `ranked.reach`.
+    """
+    return reach(read(place, "known").over_seeds(), prepared.items["plays"].to_numpy()[: prepared.n_items])
 
 
 def leading(table: pd.DataFrame, validation: pd.DataFrame, by: Sequence[str], protocol: str = "known") -> pd.DataFrame:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -16,7 +18,7 @@ NAMES = {"recall": "Recall@20", "mrr": "MRR@20"}
 # Baselines are black: no input form is.
 BASELINES = [
     {"color": "black", "marker": marker, "linestyle": line, "linewidth": 0.8}
-    for marker, line in (("d", "--"), ("*", ":"), ("v", "-."))
+    for marker, line in zip("d*vPX<>^sop", cycle(("--", ":", "-.")), strict=False)
 ]
 
 
@@ -84,10 +86,8 @@ def quality_by_popularity(frame: pd.DataFrame) -> Figure:
 def _by_stratum(frame: pd.DataFrame, what: str) -> Figure:
     frame = frame.assign(name=named(frame), stratum=frame["stratum"].astype(str))
     strata = frame["stratum"].unique().tolist()
-    trained = frame["input_form"].notna()
-    baselines = frame.loc[~trained, "name"].unique()
     names = [stratum.replace(" to ", "-\n").replace(" or more", "+") for stratum in strata]
-    lines = looks(frame.loc[trained, "name"]) | dict(zip(baselines, BASELINES, strict=False))
+    lines = _models(frame)
     figure, *axes = new_figure(8.6, rows=2, sharex=True)
     for ax, (score, title) in zip(axes, NAMES.items(), strict=True):
         for name, look in lines.items():
@@ -129,6 +129,32 @@ def validation_and_test(frame: pd.DataFrame) -> Figure:
     return figure
 
 
+def coverage(frame: pd.DataFrame) -> Figure:
+    """Show how many of the distinct tracks that were heard a model finds, against its Recall@20.
+
+    Args:
+        frame: of `evidence.coverage`: model, input_form, output_form, tag, recall_at_20, coverage (0 to 1).
+    """
+    frame = frame.assign(name=named(frame))
+    models = {name: look | {"linestyle": ""} for name, look in _models(frame).items()}
+    figure, ax = new_figure(6.2 + 0.16 * len(models))
+    for name, look in models.items():
+        rows = frame[frame["name"] == name]
+        ax.plot(rows["recall_at_20"], rows["coverage"], **look, clip_on=False)
+    ax.set(xlim=(0, None), ylim=(0, None), xlabel="Recall@20", ylabel="share of the distinct targets found")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+    ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
+    legend(figure, models, columns=2)
+    return figure
+
+
+def _models(frame: pd.DataFrame) -> dict[str, dict]:
+    """The look of every `name`: a form has its colour, a baseline is black."""
+    trained = frame["input_form"].notna()
+    return looks(frame.loc[trained, "name"]) | dict(zip(frame.loc[~trained, "name"].unique(), BASELINES, strict=False))
+
+
 def _few_numbers(ax: Axes) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     ax.xaxis.set_major_formatter(
@@ -140,5 +166,6 @@ EVIDENCE_FIGURES = {
     "differences": differences,
     "quality_by_position": quality_by_position,
     "quality_by_popularity": quality_by_popularity,
+    "coverage": coverage,
     "validation_and_test": validation_and_test,
 }

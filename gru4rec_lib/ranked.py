@@ -165,6 +165,31 @@ def by_stratum(ranked: Ranked, strata: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def reach(ranked: Ranked, plays: np.ndarray) -> pd.DataFrame:
+    """How much of the catalogue a model finds, and how popular what it finds is.
+
+    Args:
+        ranked: the ranks, of the protocol `known`.
+        plays: int [training tracks], 1 and more.
+
+    Returns:
+        A row a model, means over its seeds: the columns of `ranked.models`, recall_at_<k>, n_tracks (distinct targets),
+        coverage (the share of them that are found at least once, 0 to 1), popularity_of_hits (geometric mean of the
+        plays of the targets found, over that of all targets; 1 is no bias, and empty where nothing is found).
+    """
+    target = ranked.targets["target"].to_numpy()
+    tracks, track = np.unique(target, return_inverse=True)
+    log_plays = np.log(plays[target])
+    rows = []
+    for own in ranked.ranks:
+        hits = own <= ranked.k
+        found = [len(np.unique(track[seed])) / len(tracks) for seed in hits.T]
+        bias = [np.exp(log_plays[seed].mean() - log_plays.mean()) if seed.any() else np.nan for seed in hits.T]
+        rows.append((hits.mean(), len(tracks), np.mean(found), np.mean(bias)))
+    columns = [f"recall_at_{ranked.k}", "n_tracks", "coverage", "popularity_of_hits"]
+    return pd.concat([ranked.models, pd.DataFrame(rows, columns=columns)], axis=1)
+
+
 def _between_seeds(ranked: Ranked) -> np.ndarray:
     """float64 [models, 2], standard deviation of the scores over the seeds; NaN for one seed."""
     spread = []

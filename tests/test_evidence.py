@@ -90,6 +90,12 @@ def test_strata_of_both_protocols(place, prepared):
     assert heard[["stratum", "n_targets", "recall_at_20"]].to_numpy().tolist() == [["1", 2, 0.5], ["2", 2, 1.0]]
 
 
+def test_coverage_is_of_the_known_protocol(place, prepared):
+    table = evidence.coverage(place, prepared)
+    assert table["n_tracks"].unique().tolist() == [3]  # 0, 1 and 2
+    assert table["coverage"].tolist() == pytest.approx([0, 1, 2 / 3, (1 + 2 / 3) / 2, 1 / 3, 1 / 3])
+
+
 def test_the_leading_models_are_chosen_by_validation(place, prepared, monkeypatch):
     monkeypatch.setattr(evidence, "FEWEST", 1)
     validation = evidence.validation_and_test(place, report.over_seeds(place))
