@@ -23,7 +23,6 @@ def sum_repeats(slices: tf.IndexedSlices):
     return rows, tf.math.unsorted_segment_sum(slices.values, place, tf.size(rows))
 
 
-@keras.saving.register_keras_serializable("gru4rec_lib")
 def clipped(gradients, norm: float):
     """Gradients scaled down where their norm, of all of them together, is greater than `norm`.
 
@@ -46,6 +45,7 @@ def clipped(gradients, norm: float):
     return tf.clip_by_global_norm([once(gradient) for gradient in gradients], norm)[0]
 
 
+@keras.saving.register_keras_serializable("gru4rec_lib")
 class Adagrad(keras.optimizers.Optimizer):
     """Adagrad with momentum, row-wise for tables (Duchi et al., JMLR 2011; momentum as in the official GRU4Rec).
 
