@@ -26,6 +26,10 @@ def here(path):
     )
 
 
+AT = "".join(study.name.partition("@")[1:])
+OTHERS = {
+    f"{config['study']}@{s:g}": at for s, at in place.curve.items() if at is not place
+}
 RUNS, PREPARED = here(place.runs), here(place.prepared)
 RAW = [here(path) for path in place.raw_files()]
 
@@ -97,7 +101,7 @@ if SIMULATES:
             dates=list(study.data.simulate.log_dates),
             signal=study.data.simulate.content_signal,
         message:
-            "simulate raw files in MSSD layout"
+            f"simulate{AT}: raw files in MSSD layout"
         shell:
             f"exec {sys.executable} -m gru4rec_lib.tied {sys.executable} -m gru4rec_lib simulate"
             " --sessions {params.sessions} --seed {params.seed} --dates {params.dates}"
@@ -116,7 +120,7 @@ if SIMULATES:
         params:
             data=study.data.model_dump_json(),
         message:
-            "00_the_twin: simulated data beside the real"
+            f"00_the_twin{AT}: simulated data beside the real"
         shell:
             NOTEBOOK + " {input[0]} {output[0]} " + GIVEN + f" {TO_LOG}"
 
@@ -134,7 +138,7 @@ rule explore:
     params:
         data=study.data.model_dump_json(),
     message:
-        "01_explore_sessions: Table 1 and what the sessions look like"
+        f"01_explore_sessions{AT}: Table 1 and what the sessions look like"
     shell:
         NOTEBOOK + " {input[0]} {output[0]} " + GIVEN + f" {TO_LOG}"
 
@@ -153,7 +157,7 @@ rule preprocess:
         data=study.data.model_dump_json(),
         split=study.split.model_dump_json(),
     message:
-        "02_preprocess: split, index and features"
+        f"02_preprocess{AT}: split, index and features"
     shell:
         NOTEBOOK + " {input[0]} {output[0]} " + GIVEN + f" {TO_LOG}"
 
@@ -175,7 +179,7 @@ rule train:
         settings=lambda wildcards: cells[wildcards.run].model_dump_json(),
         evaluation=study.evaluation.model_dump_json(),
     message:
-        "03_train_gru4rec: {wildcards.run}"
+        f"03_train_gru4rec{AT}: {{wildcards.run}}"
     shell:
         NOTEBOOK + " {input[0]} {output[0]} " + GIVEN + f" {{params.cell}} {TO_LOG}"
 
@@ -193,7 +197,7 @@ rule baselines:
         baselines=list(study.baselines),
         evaluation=study.evaluation.model_dump_json(),
     message:
-        "04_baselines: " + ", ".join(study.baselines)
+        f"04_baselines{AT}: " + ", ".join(study.baselines)
     shell:
         NOTEBOOK + " {input[0]} {output[0]} " + GIVEN + f" {TO_LOG}"
 
@@ -208,16 +212,29 @@ rule results:
             file=["ranks.parquet", "history.csv"],
         ),
         expand(f"{RUNS}/baselines/{{name}}/ranks.parquet", name=study.baselines),
+        [
+            here(at.run_folder(run) / "ranks.parquet")
+            for at in OTHERS.values()
+            for run in at.study.runs
+        ],
+        [
+            here(at.baseline_folder(name) / "ranks.parquet")
+            for at in OTHERS.values()
+            for name in study.baselines
+        ],
     output:
         f"{RUNS}/05_results.ipynb",
         f"{RUNS}/tables/table_2.csv",
         drawn("model_diagram", "split_sizes", "learning_curves", "table_2", *EVIDENCE),
+        [f"{RUNS}/tables/content_signal.csv", *drawn("content_signal")]
+        if OTHERS
+        else [],
     log:
         f"{RUNS}/logs/05_results.log",
     params:
         settings=study.training.model_dump_json(),
     message:
-        "05_results: Table 2 and its figures"
+        f"05_results{AT}: Table 2 and its figures"
     shell:
         NOTEBOOK + " {input[0]} {output[0]} " + GIVEN + f" {TO_LOG}"
 
@@ -242,3 +259,16 @@ rule publish:
     shell:
         f"exec {sys.executable} -m gru4rec_lib.tied {sys.executable} -m gru4rec_lib publish"
         f" {PUBLISHED} {TO_LOG}"
+
+
+# The same rules for the study at its other settings of content_signal; what `results` reads of them is made.
+for other in OTHERS:
+
+    module:
+        name: other
+        snakefile:
+            "Snakefile"
+        config:
+            {"study": other}
+
+    use rule * from other as other*

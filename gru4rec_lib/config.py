@@ -6,13 +6,14 @@ error and not a silent default. Cores, memory and clusters are not science and l
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
 from pydantic import Field, model_validator
 
-from gru4rec_lib.datasets import EventData, ItemTable, MssdData, Split, Twin
+from gru4rec_lib.datasets import EventData, ItemTable, MssdData, Signal, Split, Twin
 from gru4rec_lib.settings import Training
 from gru4rec_lib.strict import ConfigError, Count, Name, Seed, Some, Strict, check
 
@@ -142,6 +143,8 @@ class Study(Strict):
         models: the grid.
         baselines: models without training.
         evaluation: how ranks become numbers.
+        content_signal: settings of `data.simulate.content_signal`, its own among them, at each of which the whole grid
+            runs, for a curve over it; empty where its own is the only one.
     """
 
     name: Name
@@ -153,11 +156,24 @@ class Study(Strict):
     models: Annotated[tuple[Models, ...], Some]
     baselines: Annotated[tuple[Baseline, ...], Some] = ("most_popular", "sequential_rules")
     evaluation: Evaluation = Evaluation()
+    content_signal: tuple[Signal, ...] = ()
 
     @property
     def simulated(self) -> bool:
         """Whether the study's data is simulated."""
         return isinstance(self.data, MssdData) and self.data.simulate is not None
+
+    def at(self, content_signal: float) -> Study:
+        """The same study at another setting, named `<study>@<setting>`, with data and runs of its own.
+
+        Args:
+            content_signal: the setting, 0 to 1.
+        """
+        setting = f"@{content_signal:g}"
+        simulate = self.data.simulate.model_copy(update={"content_signal": content_signal})
+        data = self.data.model_copy(update={"name": self.data.name + setting, "simulate": simulate})
+        names = {"name": self.name + setting, "title": f"{self.title}, content_signal {content_signal:g}"}
+        return self.model_copy(update=names | {"data": data, "content_signal": ()})
 
     def run(self, input_form: str, loss: str, seed: int, tag: str = "", output_form: str = "ids", **changes) -> Run:
         """The run of one cell, in the grid or beside it, its settings resolved.
@@ -204,6 +220,13 @@ class Study(Strict):
         return self
 
     @model_validator(mode="after")
+    def _curve_holds_its_own_setting(self):
+        own = self.data.simulate.content_signal if self.simulated else None
+        if self.content_signal and own not in self.content_signal:
+            raise ValueError("`content_signal` lists settings of `data.simulate.content_signal`, and that one too")
+        return self
+
+    @model_validator(mode="after")
     def _baselines_find_their_features(self):
         table = self.data.item_table if isinstance(self.data, EventData) else None
         if "same_artist" in self.baselines and not (table and table.categorical):
@@ -229,15 +252,17 @@ def load_study(name: str, folder: Path) -> Study:
     """Read and check one study.
 
     Args:
-        name: such as `twin_mini`; or the path of a .yaml file anywhere.
+        name: such as `twin_mini`; or the path of a .yaml file anywhere. `@<setting>` behind it means the study at that
+            one of its settings of content_signal.
         folder: where the studies are, `config/`.
 
     Returns:
         The study.
 
     Raises:
-        ConfigError: there is no such file, or a field is unknown, missing or wrong.
+        ConfigError: there is no such file or setting, or a field is unknown, missing or wrong.
     """
+    name, setting = re.fullmatch(r"(.*?)(?:@([\d.e-]+))?", name).groups()
     path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
@@ -250,4 +275,10 @@ def load_study(name: str, folder: Path) -> Study:
         raise ConfigError(f"{path}: a study is a mapping of fields; see config/toy.yaml")
     if "name" in fields:
         raise ConfigError(f"{path}: name: a study has its file's name; delete the field")
-    return check(Study, {"name": path.stem} | fields, path)
+    study = check(Study, {"name": path.stem} | fields, path)
+    if setting is None:
+        return study
+    settings = {f"{value:g}": value for value in study.content_signal}
+    if setting not in settings:
+        raise ConfigError(f"{path}: content_signal: no such setting as {setting}; known are {', '.join(settings)}")
+    return study.at(settings[setting])

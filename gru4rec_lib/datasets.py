@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from gru4rec_lib.strict import Fraction, Name, Seed, Some, Strict
 
+Signal = Annotated[float, Field(ge=0, le=1)]
 SIMULATED = "simulated.json"  # lies beside simulated raw files, and tells what they were made with
 
 
@@ -24,7 +25,7 @@ class Twin(Strict):
     sessions: int = Field(ge=10)
     seed: Seed = 1
     log_dates: tuple[Annotated[str, Field(pattern=r"^\d{8}$")], ...] = ("20180715",)
-    content_signal: float = Field(0.5, ge=0, le=1)
+    content_signal: Signal = 0.5
 
 
 class ItemTable(Strict):

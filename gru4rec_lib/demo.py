@@ -43,9 +43,12 @@ def need_prepared(place: Workspace) -> None:
 
 
 def need_runs(place: Workspace) -> None:
-    """Train the runs and rank the baselines whose ranks are not there."""
+    """Train the runs and rank the baselines whose ranks are not there, at every setting that the study lists."""
     from gru4rec_lib import baselines, evaluation, experiment, prepare
 
+    for other in place.curve.values():
+        if other is not place:
+            need_runs(other)
     need_prepared(place)
     prepared = prepare.Prepared.load(place.prepared)
     for run in place.study.runs:

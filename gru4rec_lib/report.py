@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 from nbconvert import HTMLExporter
 
-from gru4rec_lib.config import PROTOCOLS
+from gru4rec_lib.config import FORMS_WITH_CONTENT, INPUT_FORMS, PROTOCOLS
 from gru4rec_lib.drawing import named
 from gru4rec_lib.files import replacing, replacing_folder
 from gru4rec_lib.ranked import CELL, Ranked, read, scored
 from gru4rec_lib.workspace import Workspace
 
+IDENTITY = [form for form in INPUT_FORMS if form not in FORMS_WITH_CONTENT]
 TABLES, FIGURES = (".csv",), (".csv", ".pdf", ".svg")  # what is published
 TABLE_2 = ["study", *CELL[:-1], "seed", "protocol", "n_candidates", "n_targets", "recall_at_20", "mrr_at_20"]
 TABLE_2 += ["recall_low", "recall_high", "mrr_low", "mrr_high", "recall_with_best", "mrr_with_best"]
@@ -51,6 +52,24 @@ def cold_tracks(place: Workspace) -> pd.DataFrame:
         A row a run; none where every test target was heard in training or has no features.
     """
     return _scored(place, {"cold": read(place, "cold")}, TABLE_2)
+
+
+def content_signal(place: Workspace) -> pd.DataFrame:
+    """Table 2 at each setting of content_signal that the study lists, and each run's distance from identity.
+
+    Returns:
+        `content_signal` (0 to 1) and the columns of `table_2`; behind them `recall_less_identity` and
+        `mrr_less_identity`: a run's score less the better one of the runs that know tracks by identity alone (IDENTITY)
+        at the same setting, loss, seed and protocol. Baselines have none.
+    """
+    parts = [table_2(at).assign(content_signal=setting) for setting, at in place.curve.items()]
+    table = pd.concat(parts, ignore_index=True)
+    table.insert(0, "content_signal", table.pop("content_signal"))
+    same, scored = ["content_signal", "loss", "seed", "protocol"], ["recall_at_20", "mrr_at_20"]
+    knows_identity = table["input_form"].isin(IDENTITY) & (table["output_form"] == "ids")
+    identity = table[same].join(table[knows_identity].groupby(same)[scored].max(), on=same)
+    table[["recall_less_identity", "mrr_less_identity"]] = table[scored] - identity[scored]
+    return table
 
 
 def _scored(place: Workspace, parts: dict[str, Ranked], columns: list[str]) -> pd.DataFrame:
@@ -124,12 +143,11 @@ def publish(place: Workspace) -> None:
             # A name with a dot in front is a file half written by a run that was killed.
             for path in sorted(p for p in source.iterdir() if p.suffix in kinds and not p.name.startswith(".")):
                 shutil.copyfile(path, folder / path.name)
-        minutes = {}
         for name, path in executed_notebooks(place).items():
-            executed = nbformat.read(path, as_version=4)
-            minutes[name] = round(executed.metadata["papermill"]["duration"] / 60, 2)
-            (reports / f"{name}.html").write_text(to_html(executed, name), encoding="utf-8")
-        manifest = json.dumps(manifest_of(place, minutes), indent=1) + "\n"
+            (reports / f"{name}.html").write_text(to_html(nbformat.read(path, as_version=4), name), encoding="utf-8")
+        others = [manifest_of(at) for at in place.curve.values() if at is not place]
+        facts = manifest_of(place) | ({"other_settings": others} if others else {})
+        manifest = json.dumps(facts, indent=1) + "\n"
         (reports / "manifest.json").write_text(manifest, encoding="utf-8")
     with replacing(place.runs / "published.json") as path:
         path.write_text(manifest, encoding="utf-8")
@@ -147,13 +165,10 @@ def executed_notebooks(place: Workspace) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def manifest_of(place: Workspace, minutes: dict[str, float]) -> dict:
-    """What made the products: commit, config, versions, data fingerprint, seeds, device, minutes.
-
-    Args:
-        place: the study's.
-        minutes: wall time of each notebook.
-    """
+def manifest_of(place: Workspace) -> dict:
+    """What made the products: commit, config, versions, data fingerprint, seeds, device, minutes of each notebook."""
+    executed = {name: nbformat.read(path, as_version=4) for name, path in executed_notebooks(place).items()}
+    minutes = {name: round(page.metadata["papermill"]["duration"] / 60, 2) for name, page in executed.items()}
     prepared = (place.prepared / "prepared.json").read_bytes()
     # What made the numbers, not what publishes them: a run may be older than the last commit.
     names = [name for name in minutes if not name.startswith("03_")] + [run.name for run in place.study.runs]

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 
-from gru4rec_lib.drawing import new_figure
+from gru4rec_lib.drawing import legend, looks, named, new_figure
 
 PERCENT = PercentFormatter(1, decimals=0, symbol=" %")
 
@@ -102,6 +102,31 @@ def calibration(frame: pd.DataFrame) -> Figure:
     return figure
 
 
+def content_signal(frame: pd.DataFrame) -> Figure:
+    """Show Recall@20 and MRR@20 of every model over content_signal, under the protocol `known`; means over seeds.
+
+    Args:
+        frame: content_signal (0 to 1), model, input_form, loss, seed, protocol, recall_at_20, mrr_at_20 (0 to 1);
+            `output_form` and `tag` where runs differ in them.
+    """
+    frame = frame[frame["protocol"] == "known"]
+    several = len(set(frame["loss"].dropna())) > 1
+    frame = frame.assign(name=named(frame) + ((" " + frame["loss"]).fillna("") if several else ""))
+    models = looks(frame["name"])
+    figure, *axes = new_figure(7.4 + 0.2 * len(models), rows=2, sharex=True)
+    for ax, column, name in zip(axes, ("recall_at_20", "mrr_at_20"), ("Recall@20", "MRR@20"), strict=True):
+        for model, look in models.items():
+            means = frame[frame["name"] == model].groupby("content_signal")[column].mean()
+            ax.plot(means.index, means, **look)
+        ax.set_ylim(0, 1.06 * frame[column].max() or 1)
+        ax.set_ylabel(name)
+    axes[-1].set_xticks(sorted(frame["content_signal"].unique()))
+    axes[-1].xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes[-1].set_xlabel("content_signal")
+    legend(figure, models, columns=2)
+    return figure
+
+
 def _both(ax: Axes, x: pd.Series, frame: pd.DataFrame) -> None:
     for side, look in sides().items():
         ax.plot(x, frame[side], **look, label=side)
@@ -116,4 +141,5 @@ TWIN_FIGURES = {
     "twin_skips": twin_skips,
     "twin_features": twin_features,
     "calibration": calibration,
+    "content_signal": content_signal,
 }

@@ -14,7 +14,7 @@ class Workspace:
     """A study and its folders.
 
     Args:
-        study: its name, or the path of its .yaml file.
+        study: its name, or the path of its .yaml file; `@<setting>` behind it as for `load_study`.
         data: the folder of its raw files; data/raw/<data set> when empty.
         root: the project's folder.
 
@@ -24,6 +24,7 @@ class Workspace:
 
     def __init__(self, study: str, data: str | Path = "", root: Path = ROOT):
         self.root = root
+        self._given = study
         self.study: Study = load_study(study, root / "config")
         name = self.study.data.name
         self.raw = Path(data).expanduser().resolve() if data else root / "data" / "raw" / name
@@ -38,6 +39,13 @@ class Workspace:
     def simulates(self) -> bool:
         """Whether the raw files are the study's own to write: simulated ones, in their own place."""
         return self.study.simulated and self.raw == self.root / "data" / "raw" / self.study.data.name
+
+    @property
+    def curve(self) -> dict[float, Workspace]:
+        """The study at each setting of content_signal that it lists, itself among them; none on files of a user's."""
+        settings = self.study.content_signal if self.simulates else ()
+        own = {self.study.data.simulate.content_signal: self} if settings else {}
+        return {s: own.get(s) or Workspace(f"{self._given}@{s:g}", root=self.root) for s in settings}
 
     def raw_files(self) -> list[Path]:
         """The raw files that the study reads, as the graph's inputs; those that it simulates need not exist yet."""
