@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -112,7 +114,12 @@ def content_signal(frame: pd.DataFrame) -> Figure:
     frame = frame[frame["protocol"] == "known"]
     several = len(set(frame["loss"].dropna())) > 1
     frame = frame.assign(name=named(frame) + ((" " + frame["loss"]).fillna("") if several else ""))
-    models = looks(frame["name"])
+    baselines = sorted(set(frame.loc[frame["input_form"].isna(), "name"]))
+    shades = map(str, np.linspace(0.25, 0.7, len(baselines)))
+    models = looks(frame.loc[frame["input_form"].notna(), "name"]) | {
+        name: {"color": shade, "linestyle": ":", "marker": marker}
+        for name, shade, marker in zip(baselines, shades, cycle("dxP*v"), strict=False)
+    }
     figure, *axes = new_figure(7.4 + 0.2 * len(models), rows=2, sharex=True)
     for ax, column, name in zip(axes, ("recall_at_20", "mrr_at_20"), ("Recall@20", "MRR@20"), strict=True):
         for model, look in models.items():

@@ -39,6 +39,13 @@ def a_table_2(baselines=("most_popular", "sequential_rules"), seeds=(1,), forms=
     return pd.concat([table, table.assign(protocol="open", recall_at_20=0.9, mrr_at_20=0.9)])
 
 
+def a_curve(settings=(0.0, 0.1, 0.25, 0.5, 1.0), **parts):
+    parts = {"forms": FORMS[:3], "losses": THREE[:1], "baselines": ("sequential_rules", "content_knn")} | parts
+    tables = [a_table_2(**parts).assign(content_signal=setting) for setting in settings]
+    table = pd.concat(tables, ignore_index=True)
+    return table.assign(recall_at_20=table["recall_at_20"] + 0.1 * table["content_signal"])
+
+
 def a_long_tail(tracks):
     counts = pd.Series((2000 / (np.arange(tracks) + 1)).astype(int) + 1).value_counts().sort_index(ascending=False)
     return pd.DataFrame({"plays": counts.index, "tracks": counts.to_numpy(), "rank": counts.cumsum().to_numpy()})
@@ -111,6 +118,7 @@ FRAMES = {
     "twin_skips": pd.DataFrame({"position": [1, 2, 3]} | TWO),
     "twin_features": pd.DataFrame({"feature": ["duration", "acoustic_vector_0", "mode"]} | TWO),
     "calibration": pd.DataFrame(ROWS | {"distance": [0.05, 0.3], "holds": [False, True]}),
+    "content_signal": a_curve(),
 }
 DEEP = Training(hidden_units=(100, 50), mlp_units=(128, 64, 32))
 # What is unlike the frames above: tiny, huge, many, one, equal.
@@ -145,6 +153,8 @@ EDGES = [
     ("validation_and_test", trained(some_models(forms=INPUT_FORMS, losses=LOSSES))),
     ("validation_and_test", trained(some_models()).assign(**dict.fromkeys(ZEROS, 0.0))),
     ("calibration", pd.DataFrame(ROWS | {"distance": [0.0, 0.0], "holds": [True, True]})),
+    ("content_signal", a_curve([0.5])),
+    ("content_signal", a_curve(forms=INPUT_FORMS, losses=THREE[:2], baselines=MORE, seeds=(1, 2))),
 ]
 EVERY = [*FRAMES.items(), *EDGES]
 NAMES = [name for name, _ in EVERY]
@@ -354,6 +364,18 @@ def test_learning_curves_have_a_row_for_each_loss_and_a_line_for_each_run():
     run = frame.query("input_form == 'one_hot' and loss == 'bpr' and seed == 2")
     drawn_lines = [list(line.get_ydata()) for line in axes[2].lines]
     assert list(run["validation_recall_at_20"]) in drawn_lines
+
+
+def test_the_curve_has_a_line_for_each_model_with_a_look_of_its_own():
+    frame = a_curve(seeds=(1, 3))
+    figure = drawn("content_signal", frame)
+    for ax, column in zip(figure.axes, ("recall_at_20", "mrr_at_20"), strict=True):
+        assert len({(line.get_color(), line.get_marker()) for line in ax.lines}) == len(ax.lines) == 5
+        first = ax.lines[0]
+        means = frame.query("protocol == 'known' and input_form == 'one_hot'").groupby("content_signal")[column].mean()
+        assert list(first.get_xdata()) == list(means.index) == [0, 0.1, 0.25, 0.5, 1]
+        assert list(first.get_ydata()) == pytest.approx(list(means))
+    assert {"content", "sequential-rules"} <= {text.get_text() for text in texts(figure)}
 
 
 def test_a_name_keeps_its_look_and_no_two_look_alike_in_grey():

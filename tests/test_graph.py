@@ -112,6 +112,19 @@ def test_a_second_run_does_nothing_and_a_change_reruns_what_depends_on_it(finish
 
 
 @pytest.mark.slow
+def test_a_curve_is_the_same_rules_at_each_setting_and_one_page_of_results(tmp_path):
+    root = copy_of_the_project(tmp_path)
+    config = root / "config" / "toy.yaml"
+    config.write_text(config.read_text() + "content_signal: [0, 0.5, 1]\n")
+    steps = re.findall(r"\d+ of \d+  ([\w@.]+)", reproduce(root, "--", "--dry-run"))
+    grid, others = len(Workspace("toy", root=root).study.runs), ("", "@0", "@1")
+    for step, times in {"simulate": 1, "02_preprocess": 1, "03_train_gru4rec": grid, "04_baselines": 1}.items():
+        assert [steps.count(step + other) for other in others] == [times] * 3
+    for step in ("00_the_twin", "01_explore_sessions", "05_results", "publish"):
+        assert [steps.count(step + other) for other in others] == [1, 0, 0]
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb")))
 def test_a_notebook_runs_by_hand_without_arguments_and_makes_what_it_does_not_find(name, tmp_path):

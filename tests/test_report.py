@@ -90,6 +90,39 @@ def test_table_2_has_a_row_a_run_and_protocol(place):
     assert table.loc[6, "mrr_at_20"] == pytest.approx((1 / 2 + 1 / 4 + 1 / 20) / 4)
 
 
+CURVE = """
+title: hand-made
+data: {layout: mssd, name: twin, simulate: {sessions: 10}}
+split: {how: by_session, test_fraction: 0.2}
+content_signal: [0.1, 0.5]
+models:
+  - {input_form: [one_hot, content, embedding, shared], loss: [bpr]}
+  - {input_form: [embedding], loss: [bpr], output_form: [hybrid]}
+baselines: [most_popular]
+"""
+
+
+def test_the_curve_tells_each_runs_distance_from_the_better_identity_at_its_setting(place):
+    here = place(CURVE)
+    for setting, ranks in {0.1: (20, 4, 30, 5, 1), 0.5: (1, 2, 4, 8, 1)}.items():
+        at = here.curve[setting]
+        write_ranks(at.baseline_folder("most_popular"), [1], [1])
+        for run, rank in zip(at.study.runs, ranks, strict=True):
+            write_ranks(at.run_folder(run), [rank], [])
+    table = report.content_signal(here)
+    assert table.columns.tolist() == [*("content_signal", *report.TABLE_2, "recall_less_identity", "mrr_less_identity")]
+    assert table["study"].unique().tolist() == ["made@0.1", "made"]
+    known = table[table["protocol"] == "known"]
+    assert known["content_signal"].tolist() == [0.1] * 6 + [0.5] * 6
+    less = known[["recall_less_identity", "mrr_less_identity"]].to_numpy()
+    # Best of identity alone: `shared` with 1/5, then `one_hot` with 1; a hybrid output knows content.
+    recall, mrr = [np.nan, 0, 0, -1, 0, 0, np.nan, 0, 0, 0, 0, 0], [1 / 20, 1 / 4, 0, 1 / 5, 1]
+    assert less[:, 0] == pytest.approx(recall, nan_ok=True)
+    assert less[1:6, 1] == pytest.approx(np.array(mrr) - 1 / 5)
+    assert less[7:, 1] == pytest.approx(np.array([1, 1 / 2, 1 / 4, 1 / 8, 1]) - 1)
+    assert np.isnan(less[[0, 6], 1]).all()
+
+
 def test_cold_tracks_are_scored_alone(place):
     table = report.cold_tracks(made(place()))
     assert table.columns.tolist() == report.TABLE_2

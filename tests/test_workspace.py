@@ -80,6 +80,24 @@ def test_simulated_files_are_known_before_they_are_there(place):
     assert sorted(path for path in here.raw.rglob("*") if path.is_file()) == sorted(known)
 
 
+def test_a_curve_is_the_study_at_each_setting_in_folders_apart(place, tmp_path):
+    here = place(TWIN + "content_signal: [0, 0.5, 1]\n")
+    assert list(here.curve) == [0, 0.5, 1]
+    assert here.curve[0.5] is here
+    folders = [[str(p.relative_to(tmp_path)) for p in (at.raw, at.prepared, at.runs)] for at in here.curve.values()]
+    assert folders == [
+        ["data/raw/twin@0", "data/prepared/made@0", "runs/made@0"],
+        ["data/raw/twin", "data/prepared/made", "runs/made"],
+        ["data/raw/twin@1", "data/prepared/made@1", "runs/made@1"],
+    ]
+    assert here.curve[1].simulates
+    assert here.curve[1].curve == place(TWIN).curve == {}
+
+
+def test_files_of_the_user_have_one_setting_at_most(place, tmp_path):
+    assert place(TWIN + "content_signal: [0, 0.5]\n", data=tmp_path / "x").curve == {}
+
+
 def test_files_of_the_user_are_those_that_are_read(place, tmp_path):
     files = ["x/log_a.csv.gz", "x/y/log_b.csv", "x/tf_a.csv", "x/tf_b.csv.gz", "x/note.txt", "x/log_c.zip"]
     here = place(TWIN, *files, data=tmp_path / "x")
@@ -163,6 +181,12 @@ def test_what_is_there_is_not_made_again(place, asked, capsys):
     (here.prepared / "prepared.json").write_text(json.dumps({"settings": settings | {"split": {}}}))
     demo.need_prepared(here)
     assert steps(asked)[-3:] == ["read", "prepare", "save"]
+
+
+def test_what_is_missing_at_other_settings_is_made_too(place, asked):
+    demo.need_runs(place(TWIN + "content_signal: [0, 0.5]\n"))
+    assert [given[0].name for name, given in asked if name == "simulate"] == ["twin@0", "twin"]
+    assert steps(asked).count("train") == 2
 
 
 def test_a_simulation_that_was_ended_half_way_is_made_again(place, asked):
