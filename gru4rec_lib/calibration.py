@@ -16,7 +16,6 @@ import pandas as pd
 
 from gru4rec_lib import twin_measures as measures
 from gru4rec_lib.catalogue import FACTS
-from gru4rec_lib.twin_measures import SAMPLE
 
 RARE = 10  # plays of a rare track, at most
 COLUMNS = ["quantity", "statistic", "where", "real", "twin", "distance", "tolerance", "holds", "source"]
@@ -109,13 +108,10 @@ def _plays(con: duckdb.DuckDBPyConnection, published: str | None) -> Iterator[Co
 
 
 def _sessions(con: duckdb.DuckDBPyConnection, published: str | None) -> Iterator[Comparison]:
-    facts, lengths = FACTS["session"], FACTS["session_length"]
-    real = pd.Series(lengths["full" if published == "dataset03" else "mini"], index=lengths["length"])
-    twin = _counts(con, "session_length FROM log WHERE session_position = 1")
-    yield Comparison("session length", _shares(real), twin, "total variation", 0.02, lengths["source"])
-    a_log = "FROM log WHERE file = 1 GROUP BY session_id"
-    sample = f"SELECT count(DISTINCT track_id_clean) AS n {a_log} ORDER BY session_id LIMIT {SAMPLE}"
-    distinct = con.execute(sample).df()["n"]
+    facts, both = FACTS["session"], measures.lengths(con, published).set_index("length")
+    source = FACTS["session_length"]["source"]
+    yield Comparison("session length", both["real"], both["twin"], "total variation", 0.02, source)
+    distinct = con.execute("SELECT count(DISTINCT track_id_clean) AS n FROM sample GROUP BY session_id").df()["n"]
     real, twin = facts["distinct_tracks_mean"], distinct.mean()
     yield Comparison("distinct tracks a session, mean", real, twin, "difference", 0.3, "arules_course")
     twin = distinct.quantile([0.25, 0.5, 0.75])
@@ -123,7 +119,7 @@ def _sessions(con: duckdb.DuckDBPyConnection, published: str | None) -> Iterator
     yield Comparison("distinct tracks a session, quartiles", real, twin, "difference", 1, "arules_course")
     real = facts["mean_distinct_values"]
     columns = ", ".join(f"count(DISTINCT {_column(name)}) AS {name}" for name in real)
-    twin = con.execute(f"SELECT {columns} {a_log}").df().mean()
+    twin = con.execute(f"SELECT {columns} FROM log WHERE file = 1 GROUP BY session_id").df().mean()
     yield Comparison("distinct values in a session, mean", real, twin, "relative", 0.1, "sainathadapa")
     before = "lag(hist_user_behavior_reason_end) OVER (PARTITION BY session_id ORDER BY session_position)"
     rows = f"(SELECT hist_user_behavior_reason_start = {before} AS passed, session_position FROM log)"
@@ -137,8 +133,9 @@ def _rows(con: duckdb.DuckDBPyConnection) -> Iterator[Comparison]:
     kinds = ["skip_1", "skip_2", "skip_3", "not_skipped"]
     real = pd.Series(skip)[kinds] / events
     yield Comparison("skips", real, _means(con, {name: name for name in kinds}), "difference", 0.02, skip["source"])
+    both = measures.skips(con).set_index("position")
+    yield Comparison("skip_2 by position", both["real"], both["twin"], "difference", 0.03, skip["source"])
     by = {
-        "position": ("session_position", dict(enumerate(skip["skip_2_by_position"], 1))),
         "context type": ("context_type", skip["skip_2_by_context_type"]),
         "hour": ("hour_of_day", dict(enumerate(skip["skip_2_by_hour"]))),
     }
@@ -147,9 +144,8 @@ def _rows(con: duckdb.DuckDBPyConnection) -> Iterator[Comparison]:
         twin = means.set_index(column)["share"]
         yield Comparison(f"skip_2 by {name}", real, twin, "difference", 0.03, skip["source"])
     for name in ("context_type", "reason_start", "reason_end", "hour_of_day"):
-        twin = _counts(con, f"{_column(name)} FROM log")
-        real = _shares(pd.Series(rows[name]))
-        yield Comparison(name.replace("_", " "), real, twin, "total variation", 0.02, rows["source"])
+        real, twin = pd.Series(rows[name]), _shares(con, _column(name))
+        yield Comparison(name.replace("_", " "), real / real.sum(), twin, "total variation", 0.02, rows["source"])
     flags = {name: f"{name}_before_play" for name in ("no_pause", "short_pause", "long_pause")}
     flags |= {"context_switch": "context_switch", "shuffle": "hist_user_behavior_is_shuffle"}
     seeks = {f"{name}_rows": f"hist_user_behavior_n_{name} > 0" for name in ("seekfwd", "seekback")}
@@ -194,9 +190,9 @@ def _features(con: duckdb.DuckDBPyConnection) -> Iterator[Comparison]:
 
 def _pairs(con: duckdb.DuckDBPyConnection) -> Iterator[Comparison]:
     facts = FACTS["pairs"]
-    con.execute(f"""
-        CREATE OR REPLACE TEMP TABLE heard AS SELECT DISTINCT session_id AS session, track_id_clean AS track FROM log
-        SEMI JOIN (SELECT DISTINCT session_id FROM log WHERE file = 1 ORDER BY 1 LIMIT {SAMPLE}) USING (session_id)""")
+    con.execute("""
+        CREATE OR REPLACE TEMP TABLE heard AS
+        SELECT DISTINCT session_id AS session, track_id_clean AS track FROM sample""")
     plays = con.execute("SELECT track, count(*) AS n FROM heard GROUP BY 1 ORDER BY n DESC").df()
     plays = plays.set_index("track")["n"]
     sessions = con.execute("SELECT count(DISTINCT session) FROM heard").fetchone()[0]
@@ -219,20 +215,15 @@ def _pairs(con: duckdb.DuckDBPyConnection) -> Iterator[Comparison]:
         yield Comparison(quantity, real, twin, *ORDER)
 
 
-def _counts(con: duckdb.DuckDBPyConnection, column_from: str) -> pd.Series:
+def _shares(con: duckdb.DuckDBPyConnection, column: str) -> pd.Series:
     """Share of the rows that have each value of a column."""
-    column = column_from.split()[0]
-    return con.execute(f"SELECT {column_from}").df()[column].value_counts(normalize=True)
+    return con.execute(f"SELECT {column} FROM log").df()[column].value_counts(normalize=True)
 
 
 def _means(con: duckdb.DuckDBPyConnection, columns: dict[str, str]) -> pd.Series:
     """Mean over all rows of some expressions, by their names."""
     means = ", ".join(f"avg(CAST({expression} AS DOUBLE)) AS {name}" for name, expression in columns.items())
     return con.execute(f"SELECT {means} FROM log").df().iloc[0]
-
-
-def _shares(counts: pd.Series) -> pd.Series:
-    return counts / counts.sum()
 
 
 def _column(name: str) -> str:

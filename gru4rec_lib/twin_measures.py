@@ -14,13 +14,12 @@ from scipy.optimize import brentq
 
 from gru4rec_lib.catalogue import FACTS
 
-SAMPLE = (
-    8_000  # sessions in which distinct tracks, pairs and sounds are counted; as many as published for the first two
-)
+SAMPLE = 8_000  # sessions in which distinct tracks, pairs and sounds are counted; as many as published of the first two
 
 
 def load(folder: Path) -> duckdb.DuckDBPyConnection:
-    """Raw files as DuckDB tables `log` (with `file`, numbered by name) and `tracks`.
+    """Raw files as DuckDB tables `log` (with `file`, numbered by name) and `tracks`, and the rows of SAMPLE sessions of
+    the first file as `sample`.
 
     Raises:
         FileNotFoundError: there is no log or no feature file.
@@ -35,6 +34,8 @@ def load(folder: Path) -> duckdb.DuckDBPyConnection:
             "FROM read_csv($files, filename = true)",
             {"files": files},
         )
+    first = f"SELECT DISTINCT session_id FROM log WHERE file = 1 ORDER BY 1 LIMIT {SAMPLE}"
+    con.execute(f"CREATE VIEW sample AS FROM log SEMI JOIN ({first}) USING (session_id)")
     return con
 
 
@@ -159,7 +160,7 @@ def next_sounds_alike(con: duckdb.DuckDBPyConnection, seed: int = 0) -> float:
     with sound. Nothing of the kind was published of real sessions.
 
     Args:
-        con: of `load`; the first log, at most SAMPLE sessions.
+        con: of `load`.
         seed: of the choice of the later track.
 
     Returns:
@@ -172,8 +173,7 @@ def next_sounds_alike(con: duckdb.DuckDBPyConnection, seed: int = 0) -> float:
     )
     heard = con.execute(f"""
         SELECT session_id, session_position, session_length, track_id_clean, sound.* EXCLUDE track_id
-        FROM log JOIN (SELECT track_id, {scaled} FROM tracks) AS sound ON track_id = track_id_clean
-        SEMI JOIN (SELECT DISTINCT session_id FROM log WHERE file = 1 ORDER BY 1 LIMIT {SAMPLE}) USING (session_id)
+        FROM sample JOIN (SELECT track_id, {scaled} FROM tracks) AS sound ON track_id = track_id_clean
         ORDER BY session_id, session_position""").df()
     sound = heard[columns].fillna(0).to_numpy()
     track = heard["track_id_clean"].factorize()[0]
