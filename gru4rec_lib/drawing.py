@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from gru4rec_lib.config import INPUT_FORMS, LOSSES
 
@@ -63,6 +64,21 @@ def legend(figure: Figure, looks: dict[str, dict], columns: int) -> None:
     """
     lines = [plt.Line2D([], [], **look) for look in looks.values()]
     figure.legend(lines, [say(name) for name in looks], loc="outside upper center", ncols=columns)
+
+
+def tail_axes(ax: Axes, tracks: int, plays: int) -> None:
+    """Give a panel logarithmic axes for the plays of each track, most played first, with numbers written out.
+
+    Args:
+        ax: the panel.
+        tracks: the last place.
+        plays: of the first place.
+    """
+    ax.set(xscale="log", yscale="log", xlim=(0.8, 1.25 * tracks), ylim=(0.8, 1.5 * plays))
+    ax.set(xlabel="place of the track, most played first", ylabel="plays of the track")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axis.set_minor_formatter(NullFormatter())
 
 
 def bars(ax: Axes, names: Sequence[str], values: Sequence[float], texts: Sequence[str]) -> None:

@@ -15,10 +15,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from gru4rec_lib.diagram import model_diagram
-from gru4rec_lib.drawing import QUIET, SMALL, bars, count, legend, looks, named, new_figure, percent, say
+from gru4rec_lib.drawing import QUIET, SMALL, bars, count, legend, looks, named, new_figure, percent, say, tail_axes
 from gru4rec_lib.evidence_figures import EVIDENCE_FIGURES
 from gru4rec_lib.twin_figures import TWIN_FIGURES
 
@@ -110,12 +110,8 @@ def long_tail(frame: pd.DataFrame) -> Figure:
     figure, ax = new_figure(5.4)
     plays, last = frame["plays"].to_numpy(), frame["rank"].to_numpy()
     first = last - frame["tracks"].to_numpy() + 1
-    ax.loglog(np.ravel([first, last], "F"), np.repeat(plays, 2), marker=".", markersize=1.2)
-    ax.set(xlim=(0.8, 1.25 * last[-1]), ylim=(0.8, 1.5 * plays[0]))
-    ax.set(xlabel="place of the track, most played first", ylabel="plays of the track")
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-        axis.set_minor_formatter(NullFormatter())
+    ax.plot(np.ravel([first, last], "F"), np.repeat(plays, 2), marker=".", markersize=1.2)
+    tail_axes(ax, last[-1], plays[0])
     heard = np.cumsum(plays * frame["tracks"].to_numpy())
     row = np.searchsorted(2 * heard, heard[-1])  # the tracks at whose plays half of all plays is reached
     half = last[row] - (heard[row] - heard[-1] / 2) // plays[row]

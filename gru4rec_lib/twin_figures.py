@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
-from gru4rec_lib.drawing import legend, looks, named, new_figure
+from gru4rec_lib.drawing import legend, looks, named, new_figure, tail_axes
 
 PERCENT = PercentFormatter(1, decimals=0, symbol=" %")
 
@@ -30,11 +30,8 @@ def twin_plays(frame: pd.DataFrame) -> Figure:
     figure, ax = new_figure(5.8)
     for side, look in sides().items():
         part = frame[frame["side"] == side]
-        ax.loglog(part["rank"], part["plays"], **look | {"marker": ""}, label=side)
-    ax.set(xlabel="place of the track, most played first", ylabel="plays of the track")
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-        axis.set_minor_formatter(NullFormatter())
+        ax.plot(part["rank"], part["plays"], **look | {"marker": ""}, label=side)
+    tail_axes(ax, frame["rank"].max(), frame["plays"].max())
     ax.legend(loc="upper right")
     return figure
 
