@@ -278,6 +278,16 @@ def test_what_was_published_stays_until_the_new_is_whole(published, monkeypatch)
     assert after == before
 
 
+def test_a_curve_is_published_with_what_made_each_of_its_settings(place, monkeypatch):
+    here = place(CURVE)
+    for folder in (here.tables, here.figures):
+        folder.mkdir(parents=True)
+    monkeypatch.setattr(report, "manifest_of", lambda at: {"study": at.study.name})
+    report.publish(here)
+    manifest = json.loads((here.published_reports / "manifest.json").read_text())
+    assert manifest == {"study": "made", "other_settings": [{"study": "made@0.1"}]}
+
+
 def test_a_page_asks_no_host_for_anything(published):
     page = published.runs / "05_results.ipynb"
     html = report.to_html(nbformat.read(page, as_version=4), "05_results")
