@@ -12,13 +12,14 @@ from gru4rec_lib import evaluation
 from gru4rec_lib.content_knn import ContentKNN, SameArtist
 from gru4rec_lib.metrics import scores
 from gru4rec_lib.neighbours import SKNN, STAN, VSKNN
-from gru4rec_lib.popular import MostPopular, SessionPopular
+from gru4rec_lib.popular import MostPopular, Random, SessionPopular
 from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.rules import ItemKNN, SequentialRules
 from gru4rec_lib.workspace import Workspace
 
 # What a baseline needs beside the sessions it takes from the arrays; the rest comes with `fit`.
 BASELINES = {
+    "random": lambda prepared: Random(),
     "most_popular": lambda prepared: MostPopular(),
     "session_popular": lambda prepared: SessionPopular(),
     "item_knn": lambda prepared: ItemKNN(),

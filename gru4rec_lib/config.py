@@ -49,6 +49,7 @@ OUTPUT_FORMS = ("ids", "content", "hybrid")
 FORMS_WITH_CONTENT = {"content", "content_mlp", "hybrid_concat", "hybrid_gate", "hybrid"}
 LOSSES = ("cross_entropy", "bpr", "bpr_max", "top1", "top1_max")
 BASELINES = (
+    "random",
     "most_popular",
     "session_popular",
     "item_knn",

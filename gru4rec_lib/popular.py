@@ -34,6 +34,28 @@ class MostPopular:
         return ranks
 
 
+class Random(MostPopular):
+    """Training tracks in an order drawn once, the same for everyone: what any model has to pass.
+
+    Args:
+        seed: of the order.
+    """
+
+    def __init__(self, seed: int = 1):
+        self.seed = seed
+
+    def fit(self, train: Sessions, n_items: int) -> Random:
+        """Draw the order.
+
+        Args:
+            train: training sessions, not looked at.
+            n_items: training tracks.
+        """
+        self.n_items = n_items
+        self.plays = np.random.default_rng([self.seed, n_items]).permutation(n_items)
+        return self
+
+
 class SessionPopular:
     """Tracks by plays in the session so far, equal ones by plays in training (S-POP; arXiv 1511.06939, section 4.1)."""
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gru4rec_lib import rules
 from gru4rec_lib.baselines import BASELINES
 from gru4rec_lib.features import Features
-from gru4rec_lib.popular import MostPopular, SessionPopular
+from gru4rec_lib.popular import MostPopular, Random, SessionPopular
 from gru4rec_lib.ranking import rank_table
 from gru4rec_lib.rules import ItemKNN, SequentialRules
 from gru4rec_lib.sessions import Sessions
@@ -137,6 +137,15 @@ def test_item_knn_is_the_naive_loop(train, test, ties, neighbours, alpha, block)
     assert table(model, test, ties) == naive_table(naive_item_knn(train, neighbours, alpha), test, ties)
 
 
+def test_random_gives_each_training_track_a_rank_of_its_own():
+    tracks = Sessions.from_lists([[0, target] for target in (*range(ITEMS), 6, -1)])
+    ranks = [Random(seed).fit(Sessions.from_lists([]), ITEMS).rank(tracks, CANDIDATES).tolist() for seed in (1, 1, 2)]
+    assert ranks[0] == ranks[1] != ranks[2]
+    for found in ranks:
+        assert sorted(found[:ITEMS]) == [1, 2, 3, 4, 5]
+        assert found[ITEMS:] == [CANDIDATES + 1] * 2
+
+
 def test_most_popular_by_hand():
     # Plays 3, 1, 1, 0, 0.
     model = MostPopular().fit(Sessions.from_lists([[0, 1, 0], [0, 2]]), ITEMS)
@@ -206,4 +215,5 @@ def test_contract(name):
     assert (alone.dtype, alone.tolist()) == (np.int32, [])
     untrained = BASELINES[name](prepared).fit(nothing, ITEMS)
     ranks = untrained.rank(Sessions.from_lists([[0, 1], [0, 6], [0, -1]]), CANDIDATES)
-    assert (ranks.dtype, ranks.tolist()) == (np.int32, [ITEMS, CANDIDATES + 1, CANDIDATES + 1])
+    assert (ranks.dtype, ranks.tolist()[1:]) == (np.int32, [CANDIDATES + 1, CANDIDATES + 1])
+    assert name == "random" or ranks[0] == ITEMS, "all tie"
