@@ -22,7 +22,6 @@ from gru4rec_lib.metrics import scores
 from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.prepare import Prepared
 
-SELECTED_BY = "val_recall_at_20"
 CHECKPOINTS = "checkpoints"  # within a run's folder, until the run is saved
 
 
@@ -33,7 +32,7 @@ class Trained:
     Args:
         model: trained on training and validation where the run refits, else on training alone.
         history: one row an epoch: epoch, loss, step, passes, seconds, val_recall_at_20, val_mrr_at_20.
-        best_epoch: the epoch with the best validation Recall@20, 1 for the first.
+        best_epoch: the epoch with the best validation score of those that the run monitors, 1 for the first.
         minutes: of wall time, interruptions left out.
     """
 
@@ -120,7 +119,7 @@ def _train(run, prepared, validation, callbacks, checkpoints, resumes):
     all_that_trains = [*model.trainable_variables, *model.optimizer.variables]
     if settings.refit:
         write(checkpoints / "start.npz", all_that_trains, {})
-    stop = EarlyStopping(SELECTED_BY, settings.patience, None if settings.refit else checkpoints / "best.npz")
+    stop = EarlyStopping(settings.monitor, settings.patience, None if settings.refit else checkpoints / "best.npz")
     history = model.fit(
         prepared.train,
         settings.max_epochs,
@@ -132,7 +131,7 @@ def _train(run, prepared, validation, callbacks, checkpoints, resumes):
     seconds = model.fit_seconds
     table = pd.DataFrame(history.history)
     table.insert(0, "epoch", np.arange(1, len(table) + 1))
-    best_epoch = int(table.loc[table[SELECTED_BY].idxmax(), "epoch"])
+    best_epoch = int(table.loc[table[settings.monitor].idxmax(), "epoch"])
     if settings.refit:
         print(f"best epoch {best_epoch}; training again on training + validation for as many", flush=True)
         # The same model from its first weights again, not another: it is compiled already.

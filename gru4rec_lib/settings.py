@@ -38,7 +38,8 @@ class Training(Strict):
         learning_rate, momentum: of the optimiser.
         max_epochs: the most epochs trained.
         steps_per_epoch: mini-batches of an epoch, after which comes a validation; null: a pass over the sessions.
-        patience: epochs without a better validation Recall@20 before training ends.
+        monitor: `val_recall_at_20` or `val_mrr_at_20`, the validation score that chooses the epoch.
+        patience: epochs without a better one before training ends.
         refit: train again on training + validation for the best number of epochs, so that the test sees a model of
             all training sessions.
         shuffle: new order of the sessions every epoch; false keeps the order of the data.
@@ -69,6 +70,7 @@ class Training(Strict):
     momentum: Rate = 0.0
     max_epochs: Count = 10
     steps_per_epoch: Count | None = None
+    monitor: Literal["val_recall_at_20", "val_mrr_at_20"] = "val_recall_at_20"
     patience: Count = 2
     refit: bool = True
     shuffle: bool = True

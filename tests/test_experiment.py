@@ -51,7 +51,7 @@ def fits(monkeypatch):
     def fit(self, sessions, epochs, validation_data=None, callbacks=(), **options):
         given.append({"sessions": sessions, "epochs": epochs, "validation": validation_data} | options)
         history = keras.callbacks.History()
-        history.history = {"loss": [2.0] * 4, "val_recall_at_20": recalls, "val_mrr_at_20": [0.5] * 4}
+        history.history = {"loss": [2.0] * 4, "val_recall_at_20": recalls, "val_mrr_at_20": [0.4, 0.4, 0.5, 0.2]}
         return history
 
     monkeypatch.setattr(GRU4Rec, "fit", fit)
@@ -85,6 +85,13 @@ def test_refit_uses_all_training_sessions_for_the_best_number_of_epochs(fits):
     np.testing.assert_array_equal(fits[1]["sessions"].items, np.concatenate([data.train.items, data.validation.items]))
     assert fits[1]["validation"] is None
     assert trained.history["epoch"].tolist() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("monitor", "best"), [("val_recall_at_20", 2), ("val_mrr_at_20", 3)])
+def test_the_run_says_which_score_chooses_the_epoch(fits, monitor, best):
+    data = prepared(grammar(8, seed=1), grammar(3, seed=2))
+    assert experiment.train(a_run(monitor=monitor), data).best_epoch == best
+    assert fits[1]["epochs"] == best
 
 
 def test_refit_begins_where_a_new_model_does():
@@ -129,7 +136,7 @@ def test_every_setting_reaches_the_model(monkeypatch):
     told |= experiment.build(run, prepared(grammar(2, 1), grammar(1, 2))).get_config()
     wanted = run.training.model_dump() | {"loss": "cross_entropy", "seed": 1, "n_items": N}
     wanted |= {name: [*wanted[name]] for name in ("hidden_units", "mlp_units")}
-    for how_long in ("max_epochs", "steps_per_epoch", "patience", "refit", "batch_size", "shuffle"):
+    for how_long in ("max_epochs", "steps_per_epoch", "monitor", "patience", "refit", "batch_size", "shuffle"):
         del wanted[how_long]
     assert {name: told[name] for name in wanted} == wanted
     assert all(wanted[name] != getattr(Training(), name) for name in changed), "a default would show nothing"
