@@ -106,9 +106,9 @@ def test_the_curve_tells_each_runs_distance_from_the_better_identity_at_its_sett
     here = place(CURVE)
     for setting, ranks in {0.1: (20, 4, 30, 5, 1), 0.5: (1, 2, 4, 8, 1)}.items():
         at = here.curve[setting]
-        write_ranks(at.baseline_folder("most_popular"), [1], [1, 1, 1])
+        write_ranks(at.baseline_folder("most_popular"), [1] * 4, [1] * 3)
         for run, rank in zip(at.study.runs, ranks, strict=True):
-            write_ranks(at.run_folder(run), [rank], [1, 1, 1])
+            write_ranks(at.run_folder(run), [rank] * 4, [1] * 3)
     table = report.content_signal(here)
     assert table.columns.tolist() == [*("content_signal", *report.TABLE_2, "recall_less_identity", "mrr_less_identity")]
     assert table["study"].unique().tolist() == ["made@0.1", "made"]
