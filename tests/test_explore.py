@@ -139,7 +139,7 @@ def test_the_real_rows_of_the_mssd_fixture():
 def test_the_diagram_of_a_study_names_its_input_forms_and_features():
     study = load_study("thirty_music", Path(__file__).resolve().parents[1] / "config")
     boxes = explore.diagram_of(study).set_index("label")
-    assert boxes.index.tolist()[1:-3] == ["one_hot", "embedding", "shared", "content", "content_mlp"]
+    assert boxes.index.tolist()[1:-3] == ["one_hot", "embedding", "shared", "content", "content_mlp", "hybrid_concat"]
     assert boxes.loc["content", "detail"] == "ArtistId, tags"
     study = load_study("toy", Path(__file__).resolve().parents[1] / "config")
     assert explore.diagram_of(study).set_index("label").loc["content", "detail"] == "28 standardised features"
