@@ -47,12 +47,13 @@ def validation_and_test(place: Workspace, table: pd.DataFrame) -> pd.DataFrame:
         table: of `over_seeds`.
 
     Returns:
-        A row a cell: CELL, validation_recall_at_20 and validation_mrr_at_20 at the best epoch (means over seeds), and
-        recall_at_20, recall_low, recall_high, mrr_at_20, mrr_low, mrr_high on test, protocol `known`.
+        A row a cell: CELL, validation_recall_at_20 and validation_mrr_at_20 at the epoch that the run chose (means over
+        seeds), and recall_at_20, recall_low, recall_high, mrr_at_20, mrr_low, mrr_high on test, protocol `known`.
     """
     epochs = histories(place)
-    best = epochs.loc[epochs.groupby([*CELL[1:], "seed"])["validation_recall_at_20"].idxmax()]
-    validation = best.groupby(CELL[1:], as_index=False)[VALIDATION].mean()
+    each = zip(place.study.runs, epochs.groupby([*CELL[1:], "seed"], sort=False), strict=True)
+    chosen = [own[run.training.monitor.replace("val_", "validation_")].idxmax() for run, (_, own) in each]
+    validation = epochs.loc[chosen].groupby(CELL[1:], as_index=False)[VALIDATION].mean()
     test = table[table["protocol"] == "known"]
     return test.assign(tag=test.get("tag", "")).merge(validation, on=CELL[1:])[[*CELL, *VALIDATION, *TEST]]
 

@@ -81,6 +81,15 @@ def test_validation_stands_beside_test(place):
     assert (table["recall_low"] < table["recall_high"]).tolist()[1:] == [True, True]
 
 
+def test_validation_is_read_at_the_epoch_that_the_run_chose(place):
+    config = place.root / "config" / "made.yaml"
+    config.write_text(config.read_text() + "training: {monitor: val_mrr_at_20}\n")
+    place = Workspace("made", root=place.root)
+    table = evidence.validation_and_test(place, report.over_seeds(place))
+    assert table["validation_mrr_at_20"].tolist() == pytest.approx([0.8] * 3), "the last of three epochs"
+    assert table["validation_recall_at_20"].tolist() == pytest.approx([0.3] * 3)
+
+
 def test_strata_of_both_protocols(place, prepared):
     table = evidence.strata(place, prepared)
     cold = table[(table["by"] == "popularity") & (table["stratum"] == "cold")]
