@@ -27,6 +27,8 @@ class ItemInput(SeededLayer):
             `scorer` (functions, because Keras would take what they give for a part of the input).
     """
 
+    needs_features = False
+
     def __init__(self, n_items: int, units: int, gates: int, seed: int, **options):
         super().__init__(seed, "item_input")
         self.n_items, self.units, self.width, self.options = n_items, units, gates * units, options
@@ -105,6 +107,8 @@ class Shared(ItemInput):
 
 class Content(ItemInput):
     """The track's features: standardised numbers beside the mean of a learned row per category."""
+
+    needs_features = True
 
     def build(self, input_shape=None):
         """Create a row of `embedding_units` per category value, and the kernel."""

@@ -70,7 +70,7 @@ class GRU4Rec(Trainer):
         for name, (value, known) in given.items():
             if value not in known:
                 raise ValueError(f"{name} is {value!r}; known are {', '.join(known)}")
-        uses_features = input_form.startswith(("content", "hybrid")) or output_form != "ids"
+        uses_features = INPUTS[input_form].needs_features or OUTPUTS[output_form].needs_features
         if uses_features and features is None:
             raise ValueError(f"input_form {input_form!r} with output_form {output_form!r} needs `features`")
         spec = (features.spec if isinstance(features, Features) else features) if uses_features else None

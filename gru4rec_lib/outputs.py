@@ -23,6 +23,8 @@ class Scorer(SeededLayer):
         features: gives the `FeatureTable` (a function, because Keras would take the table for a part of the scorer).
     """
 
+    needs_features = False
+
     def __init__(self, n_items: int, units: int, seed: int, features=None):
         super().__init__(seed, "scorer")
         self.n_items, self.units, self.features = n_items, units, features
@@ -70,6 +72,8 @@ class ContentScorer(Scorer):
     A row per category value, averaged within a feature, and a linear map of the numbers (as in LightFM, Kula,
     arXiv 1507.08439); the last column is the bias.
     """
+
+    needs_features = True
 
     def build(self, input_shape=None):
         """Create a row per category value, and the kernel of the numeric features."""
