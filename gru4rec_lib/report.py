@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from pathlib import Path
 
 import nbformat
 import numpy as np
@@ -143,32 +142,37 @@ def publish(place: Workspace) -> None:
             # A name with a dot in front is a file half written by a run that was killed.
             for path in sorted(p for p in source.iterdir() if p.suffix in kinds and not p.name.startswith(".")):
                 shutil.copyfile(path, folder / path.name)
-        for name, path in executed_notebooks(place).items():
-            (reports / f"{name}.html").write_text(to_html(nbformat.read(path, as_version=4), name), encoding="utf-8")
-        others = [manifest_of(at) for at in place.curve.values() if at is not place]
-        facts = manifest_of(place) | ({"other_settings": others} if others else {})
+        pages = executed_notebooks(place)
+        for name, page in pages.items():
+            (reports / f"{name}.html").write_text(to_html(page, name), encoding="utf-8")
+        others = [manifest_of(at, executed_notebooks(at)) for at in place.curve.values() if at is not place]
+        facts = manifest_of(place, pages) | ({"other_settings": others} if others else {})
         manifest = json.dumps(facts, indent=1) + "\n"
         (reports / "manifest.json").write_text(manifest, encoding="utf-8")
     with replacing(place.runs / "published.json") as path:
         path.write_text(manifest, encoding="utf-8")
 
 
-def executed_notebooks(place: Workspace) -> dict[str, Path]:
+def executed_notebooks(place: Workspace) -> dict[str, nbformat.NotebookNode]:
     """The executed notebooks of the study as it stands; a run that left the grid has its folder still.
 
     Returns:
-        For each name of a page the notebook's file, in the order of the names.
+        For each name of a page the notebook, in the order of the names.
     """
     found = {path.stem: path for path in place.runs.glob("[0-9][0-9]_*.ipynb")}
     for run in place.study.runs:
         found |= {f"{p.stem}-{run.name}": p for p in place.run_folder(run).glob("[0-9][0-9]_*.ipynb")}
-    return dict(sorted(found.items()))
+    return {name: nbformat.read(path, as_version=4) for name, path in sorted(found.items())}
 
 
-def manifest_of(place: Workspace) -> dict:
-    """What made the products: commit, config, versions, data fingerprint, seeds, device, minutes of each notebook."""
-    executed = {name: nbformat.read(path, as_version=4) for name, path in executed_notebooks(place).items()}
-    minutes = {name: round(page.metadata["papermill"]["duration"] / 60, 2) for name, page in executed.items()}
+def manifest_of(place: Workspace, pages: dict[str, nbformat.NotebookNode]) -> dict:
+    """What made the products: commit, config, versions, data fingerprint, seeds, device, minutes of each notebook.
+
+    Args:
+        place: the study's.
+        pages: of `executed_notebooks`.
+    """
+    minutes = {name: round(page.metadata["papermill"]["duration"] / 60, 2) for name, page in pages.items()}
     prepared = (place.prepared / "prepared.json").read_bytes()
     # What made the numbers, not what publishes them: a run may be older than the last commit.
     names = [name for name in minutes if not name.startswith("03_")] + [run.name for run in place.study.runs]

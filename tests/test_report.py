@@ -282,7 +282,7 @@ def test_a_curve_is_published_with_what_made_each_of_its_settings(place, monkeyp
     here = place(CURVE)
     for folder in (here.tables, here.figures):
         folder.mkdir(parents=True)
-    monkeypatch.setattr(report, "manifest_of", lambda at: {"study": at.study.name})
+    monkeypatch.setattr(report, "manifest_of", lambda at, pages: {"study": at.study.name})
     report.publish(here)
     manifest = json.loads((here.published_reports / "manifest.json").read_text())
     assert manifest == {"study": "made", "other_settings": [{"study": "made@0.1"}]}
