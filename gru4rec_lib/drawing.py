@@ -16,6 +16,11 @@ from gru4rec_lib.config import INPUT_FORMS, LOSSES
 WIDTH = 8.5  # cm
 SMALL = 6  # pt
 QUIET = "0.4"  # the grey of what explains
+# Baselines are black: no input form is.
+BASELINES = [
+    {"color": "black", "marker": marker, "linestyle": line, "linewidth": 0.8}
+    for marker, line in zip("d*vPX<>^sop", cycle(("--", ":", "-.")), strict=False)
+]
 
 
 def new_figure(height: float, rows: int = 1, columns: int = 1, **options) -> tuple[Figure, *tuple[Axes, ...]]:
@@ -52,6 +57,19 @@ def looks(names: Iterable[str]) -> dict[str, dict]:
     # Losses take theirs from the other end, so that nobody reads a form for a loss.
     known = [*zip(forms, cycle(styles), strict=False), *zip(LOSSES, cycle(styles[::-1]), strict=False)]
     return {name: look for name, look in known if name in present}
+
+
+def looks_of_models(frame: pd.DataFrame) -> dict[str, dict]:
+    """Give each model of a table its look: a form as `looks` does, a baseline in black.
+
+    Args:
+        frame: `name`, and `input_form`, which is missing for a baseline.
+
+    Returns:
+        As `looks`, baselines last.
+    """
+    trained = frame["input_form"].notna()
+    return looks(frame.loc[trained, "name"]) | dict(zip(frame.loc[~trained, "name"].unique(), BASELINES, strict=False))
 
 
 def legend(figure: Figure, looks: dict[str, dict], columns: int) -> None:

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from itertools import cycle
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from gru4rec_lib.drawing import QUIET, SMALL, legend, looks, named, new_figure, say
+from gru4rec_lib.drawing import QUIET, SMALL, legend, looks, looks_of_models, named, new_figure, say
 from gru4rec_lib.statistics import ALPHA
 
 OUTSIDE = {"fontsize": SMALL, "va": "center", "xytext": (2, 0), "textcoords": "offset points"}
 NAMES = {"recall": "Recall@20", "mrr": "MRR@20"}
-# Baselines are black: no input form is.
-BASELINES = [
-    {"color": "black", "marker": marker, "linestyle": line, "linewidth": 0.8}
-    for marker, line in zip("d*vPX<>^sop", cycle(("--", ":", "-.")), strict=False)
-]
 
 
 def differences(frame: pd.DataFrame) -> Figure:
@@ -87,7 +80,7 @@ def _by_stratum(frame: pd.DataFrame, what: str) -> Figure:
     frame = frame.assign(name=named(frame), stratum=frame["stratum"].astype(str))
     strata = frame["stratum"].unique().tolist()
     names = [stratum.replace(" to ", "-\n").replace(" or more", "+") for stratum in strata]
-    lines = _models(frame)
+    lines = looks_of_models(frame)
     figure, *axes = new_figure(8.6, rows=2, sharex=True)
     for ax, (score, title) in zip(axes, NAMES.items(), strict=True):
         for name, look in lines.items():
@@ -136,7 +129,7 @@ def coverage(frame: pd.DataFrame) -> Figure:
         frame: of `evidence.coverage`: model, input_form, output_form, tag, recall_at_20, coverage (0 to 1).
     """
     frame = frame.assign(name=named(frame))
-    models = {name: look | {"linestyle": ""} for name, look in _models(frame).items()}
+    models = {name: look | {"linestyle": ""} for name, look in looks_of_models(frame).items()}
     figure, ax = new_figure(6.2 + 0.16 * len(models))
     for name, look in models.items():
         rows = frame[frame["name"] == name]
@@ -147,12 +140,6 @@ def coverage(frame: pd.DataFrame) -> Figure:
     ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
     legend(figure, models, columns=2)
     return figure
-
-
-def _models(frame: pd.DataFrame) -> dict[str, dict]:
-    """The look of every `name`: a form has its colour, a baseline is black."""
-    trained = frame["input_form"].notna()
-    return looks(frame.loc[trained, "name"]) | dict(zip(frame.loc[~trained, "name"].unique(), BASELINES, strict=False))
 
 
 def _few_numbers(ax: Axes) -> None:

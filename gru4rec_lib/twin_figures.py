@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import cycle
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -11,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
-from gru4rec_lib.drawing import legend, looks, named, new_figure, tail_axes
+from gru4rec_lib.drawing import legend, looks_of_models, named, new_figure, tail_axes
 
 PERCENT = PercentFormatter(1, decimals=0, symbol=" %")
 
@@ -111,12 +109,7 @@ def content_signal(frame: pd.DataFrame) -> Figure:
     frame = frame[frame["protocol"] == "known"]
     several = len(set(frame["loss"].dropna())) > 1
     frame = frame.assign(name=named(frame) + ((" " + frame["loss"]).fillna("") if several else ""))
-    baselines = sorted(set(frame.loc[frame["input_form"].isna(), "name"]))
-    shades = map(str, np.linspace(0.25, 0.7, len(baselines)))
-    models = looks(frame.loc[frame["input_form"].notna(), "name"]) | {
-        name: {"color": shade, "linestyle": ":", "marker": marker}
-        for name, shade, marker in zip(baselines, shades, cycle("dxP*v"), strict=False)
-    }
+    models = looks_of_models(frame)
     figure, *axes = new_figure(7.4 + 0.2 * len(models), rows=2, sharex=True)
     for ax, column, name in zip(axes, ("recall_at_20", "mrr_at_20"), ("Recall@20", "MRR@20"), strict=True):
         for model, look in models.items():
