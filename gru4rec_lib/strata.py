@@ -39,9 +39,7 @@ def of_targets(targets: pd.DataFrame, prepared: Prepared) -> pd.DataFrame:
     if "context_type" in values:
         strata["context_type"] = pd.Categorical(values["context_type"].astype(str), ordered=True)
     if "shuffle" in values:
-        strata["shuffle"] = pd.Categorical.from_codes(
-            values["shuffle"].astype(int), ["in order", "shuffled"], ordered=True
-        )
+        strata["shuffle"] = _either(values["shuffle"], "in order", "shuffled")
     if "hour" in values:
         strata["hour"] = _ranges(values["hour"], HOURS, last=23)
     return pd.DataFrame(strata)

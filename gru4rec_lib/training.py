@@ -69,15 +69,13 @@ class Trainer(keras.Model):
         self._compiled["optimizer"] = optimizer.get_config()
         super().compile(optimizer=optimizer, jit_compile=False)
         self.optimizer.build(self.trainable_variables)
-        options = {"cross_entropy": {"smoothing": label_smoothing}}
+        options = {"cross_entropy": {"smoothing": label_smoothing}, "elu": {"alpha": elu_alpha}}
         options["bpr_max"] = {"regularization": bpr_max_regularization}
         self._loss = partial(losses.LOSSES[loss], **options.get(loss, {}))
+        self._activation = partial(losses.ACTIVATIONS[score_activation], **options.get(score_activation, {}))
         self._all, self._in_batch = "all" in negatives, "in_batch" in negatives
         self._samples = samples if "sampled" in negatives else 0
         self._alpha, self._logq, self._l2, self._clip_norm = sample_alpha, logq, l2, clip_norm
-        self._activation = losses.ACTIVATIONS[score_activation]
-        if score_activation == "elu":
-            self._activation = partial(losses.elu, alpha=elu_alpha)
         self._gradients = tf.function(self._dense_part, jit_compile=jit)
 
     def get_compile_config(self):
@@ -155,13 +153,13 @@ class Trainer(keras.Model):
 
     def _prepare(self, **arrays):
         """Keep what all steps of a fit read; a second fit of the same shapes finds the step compiled already."""
-        kept = {name: getattr(self, name, None) for name in arrays}
-        if any(kept[name] is None or kept[name].shape != array.shape for name, array in arrays.items()):
-            self.train_function = None
-            for name, array in arrays.items():
-                setattr(self, name, tf.Variable(array, trainable=False))
         for name, array in arrays.items():
-            getattr(self, name).assign(array)
+            kept = getattr(self, name, None)
+            if kept is not None and kept.shape == array.shape:
+                kept.assign(array)
+            else:
+                self.train_function = None
+                setattr(self, name, tf.Variable(array, trainable=False))
 
     def save(self, filepath, **options):
         """Save the network and its weights, without the optimiser's state, which is as large again.
