@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from helpers import states
 
 from gru4rec_lib import epoch, ranking, training
 from gru4rec_lib import model as model_module
-from gru4rec_lib.backend import keras, ops, tf
+from gru4rec_lib.backend import keras, ops
 from gru4rec_lib.checkpoint import read_record
 from gru4rec_lib.features import Features
 from gru4rec_lib.items import INPUTS
@@ -86,17 +87,13 @@ def model(case):
 
 
 @pytest.fixture(autouse=True)
-def _eager_and_small(monkeypatch):
-    """Graphs pay where a model is used for long; here it takes a few steps."""
+def _eager_and_small(eager, monkeypatch):
     monkeypatch.setattr(model_module, "RANK_LANES", 3)
     monkeypatch.setattr(model_module, "RANK_STEPS", 2)
     monkeypatch.setattr(ranking, "STATES", 4)
     monkeypatch.setattr(ranking, "BLOCK", 8)
     monkeypatch.setattr(epoch, "TRAIN_STEPS", 2)
     monkeypatch.setattr(training, "TRAIN_STEPS", 2)
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 def built(case, **options):
@@ -123,15 +120,6 @@ def trained(case, sessions=TRAINING, lanes=2, checkpoint=None, callbacks=(), see
     path = {} if checkpoint is None else {"checkpoint": checkpoint, "checkpoint_seconds": 0}
     model.fit(sessions, 2, lanes, verbose=0, callbacks=callbacks, **path)
     return model
-
-
-def states(model, items):
-    """The state to score with after each item of one session, [len(items), H], one step at a time."""
-    state, out = None, []
-    for item in items:
-        hidden, state = model(np.int32([item]), state)
-        out.append(hidden[0])
-    return np.array(out)
 
 
 def rank_of(model, hidden, target):

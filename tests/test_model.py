@@ -4,10 +4,14 @@ import math
 
 import numpy as np
 import pytest
+from helpers import states
 
 from gru4rec_lib import model as model_module
-from gru4rec_lib.backend import keras, ops, tf
+from gru4rec_lib.backend import keras, ops
+from gru4rec_lib.config import FORMS_WITH_CONTENT
+from gru4rec_lib.items import INPUTS
 from gru4rec_lib.model import GRU4Rec
+from gru4rec_lib.outputs import OUTPUTS
 from gru4rec_lib.sessions import Sessions
 
 N, UNITS = 9, 4
@@ -15,25 +19,13 @@ SESSIONS = Sessions.from_lists([[0, 1, 2, 8, 4], [3, 1], [4], [], [5, 5, 7], [8,
 
 
 @pytest.fixture(autouse=True)
-def _eager_and_small(monkeypatch):
+def _eager_and_small(eager, monkeypatch):
     monkeypatch.setattr(model_module, "RANK_LANES", 3)
     monkeypatch.setattr(model_module, "RANK_STEPS", 4)
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 def built(hidden_units=UNITS):
     return GRU4Rec(N, "embedding", hidden_units, embedding_units=3)
-
-
-def states(model, items):
-    """The state to score with after each item of one session, float [len(items), H], one step at a time."""
-    state, out = None, []
-    for item in items:
-        hidden, state = model(np.int32([item]), state)
-        out.append(hidden[0])
-    return np.array(out)
 
 
 def test_exact_ranks_by_hand():
@@ -101,6 +93,12 @@ def test_what_cannot_be_built_is_named():
         GRU4Rec(3, output_form="id")
     with pytest.raises(ValueError, match="cell is 'rnn'; known are gru, lstm"):
         GRU4Rec(3, cell="rnn")
+
+
+def test_a_study_and_the_model_agree_on_which_forms_need_features():
+    forms = [*INPUTS.items(), *OUTPUTS.items()]
+    assert {name for name, form in forms if form.needs_features} == FORMS_WITH_CONTENT
+    assert not {name for name, form in forms if not form.needs_features} & FORMS_WITH_CONTENT
 
 
 def test_a_saved_model_holds_no_optimiser_state(tmp_path):

@@ -42,13 +42,9 @@ def by_features(model, features=FEATURES, mean=MEAN):
 
 
 @pytest.fixture
-def eager(monkeypatch):
-    """No graphs: a model lives for a few ranks here."""
+def eager_and_small(eager, monkeypatch):
     monkeypatch.setattr(model_module, "RANK_LANES", 2)
     monkeypatch.setattr(model_module, "RANK_STEPS", 2)
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 def test_ids_are_rows_of_their_own_for_training_tracks():
@@ -83,7 +79,7 @@ def test_content_of_one_kind_of_features(features):
     np.testing.assert_allclose(np.c_[rows, bias], by_features(model, features), atol=1e-6)
 
 
-@pytest.mark.usefixtures("eager")
+@pytest.mark.usefixtures("eager_and_small")
 def test_a_cold_track_is_ranked_by_its_features_and_missed_by_ids():
     """As 4 follows 0: one more than the candidates for `ids`, else by the scores of all six."""
     cold = Sessions.from_lists([[0, 4]])
@@ -97,7 +93,7 @@ def test_a_cold_track_is_ranked_by_its_features_and_missed_by_ids():
         assert model.rank(Sessions.from_lists([[0, 2]]), N).tolist() == [(scores[:N] >= scores[2]).sum()]
 
 
-@pytest.mark.usefixtures("eager")
+@pytest.mark.usefixtures("eager_and_small")
 def test_before_anything_known_a_cold_track_counts_as_never_played():
     model = made("hybrid", form="one_hot")
     model.scorer.plays.assign([5, 3, 3, 1])
