@@ -93,11 +93,14 @@ class Evaluation(Strict):
         cutoff: the k of Recall@k and MRR@k; the table's columns say 20, and so does every study here.
         max_test_events: rank a random choice of so many targets; null ranks all.
         ties: what equal scores do to a rank, see `ranking.rank_table`.
+        popular: rank each target among so many most played tracks too, as the study's proposal had it (protocol
+            `popular`); null leaves that out.
     """
 
     cutoff: Literal[20] = 20
     ties: Literal["conservative", "standard", "median"] = "conservative"
     max_test_events: Count | None = None
+    popular: Count | None = None
 
 
 class Run(Strict):

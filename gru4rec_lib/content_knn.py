@@ -53,7 +53,7 @@ class SameArtist:
     def rank(
         self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, above: bool = False
     ) -> np.ndarray:
-        """The rank of every chosen target among all candidates; a target that is no candidate is a miss."""
+        """The rank of every chosen target among the first `n_candidates`; one without features or plays is a miss."""
         ranks = self.popular.rank(sessions, n_candidates, chosen, above)
         wanted = sessions.targets(chosen)
         has_artist = (sessions.items >= 0) & (self.artist[sessions.items] > 0)  # 0 is an artist unseen in training
@@ -68,8 +68,11 @@ class SameArtist:
         own, everyone = self.plays[target] + above, np.sort(plays)  # plays are whole numbers
         of_artist = np.searchsorted(key, (artist + 1) * width) - np.searchsorted(key, artist * width)
         of_artist_ahead = np.searchsorted(key, (artist + 1) * width) - np.searchsorted(key, artist * width + own)
-        ahead = n_candidates - np.searchsorted(everyone, own) + above
-        by_artist = np.where(target == last, of_artist, of_artist_ahead - (self.plays[last] >= own) + above)
+        beyond = target >= n_candidates
+        left_out = beyond | above  # of the counts: the target itself
+        ahead = len(plays) - np.searchsorted(everyone, own) + left_out
+        last_is_ahead = (last < n_candidates) & (self.plays[last] >= own)
+        by_artist = np.where(target == last, of_artist + beyond, of_artist_ahead - last_is_ahead + left_out)
         return np.where(self.artist[target] == artist, by_artist, of_artist + ahead - of_artist_ahead)
 
 
@@ -113,7 +116,7 @@ class ContentKNN:
     def rank(
         self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, above: bool = False
     ) -> np.ndarray:
-        """The rank of every chosen target among all candidates; a target that is no candidate is a miss."""
+        """The rank of every chosen target among the first `n_candidates`; one without features or plays is a miss."""
         ranks = self.popular.rank(sessions, n_candidates, chosen, above)
         wanted = sessions.targets(chosen)
         described = np.flatnonzero((self.numbers != 0).any(axis=1) | (np.diff(self.values.indptr) > 0))
@@ -135,7 +138,7 @@ class ContentKNN:
         scale = 1 / np.where(length > 0, length, 1)
         numbers, values = numbers * scale, np.ascontiguousarray((values * scale).T)
         own = (self.numbers[target] * numbers).sum(axis=1) + self.values[target].multiply(values.T).sum(axis=1)
-        ahead = np.full(len(target), int(above))
+        ahead = np.where(target < n_candidates, int(above), 1)
         for first in range(0, n_candidates, CANDIDATES):
             block = slice(first, min(first + CANDIDATES, n_candidates))
             scores = self.numbers[block] @ numbers.T + self.values[block] @ values

@@ -14,7 +14,7 @@ from gru4rec_lib.ranking import rank_table
 
 
 def rank(model, prepared: Prepared, study: Study) -> pd.DataFrame:
-    """Rank the test targets under both protocols: what every table and figure comes from.
+    """Rank the test targets under each protocol: what every table and figure comes from.
 
     Args:
         model: a trained GRU4Rec or a fitted baseline.
@@ -26,7 +26,15 @@ def rank(model, prepared: Prepared, study: Study) -> pd.DataFrame:
     if wanted and wanted < len(targets):
         chosen = np.zeros(len(prepared.test.items), bool)
         chosen[np.random.default_rng([study.split.seed, 2]).choice(targets, wanted, replace=False)] = True
-    return rank_table(model, prepared.test, prepared.n_items, prepared.n_candidates, chosen, study.evaluation.ties)
+    return rank_table(
+        model,
+        prepared.test,
+        prepared.n_items,
+        prepared.n_candidates,
+        chosen,
+        study.evaluation.ties,
+        study.evaluation.popular,
+    )
 
 
 def save_ranks(folder: Path, ranks: pd.DataFrame) -> None:

@@ -16,6 +16,8 @@ from gru4rec_lib.workspace import Workspace
 
 VALIDATION = ["validation_recall_at_20", "validation_mrr_at_20"]
 FEWEST = 30  # targets of a stratum: a line through fewer says nothing
+FEWER = ["n_targets", "n_candidates", "recall_at_20", "mrr_at_20", "n_popular", "recall_popular", "mrr_popular"]
+FEWER += ["place", "place_popular"]
 TEST = ["recall_at_20", "recall_low", "recall_high", "mrr_at_20", "mrr_low", "mrr_high"]
 
 
@@ -65,6 +67,27 @@ def coverage(place: Workspace, prepared: Prepared) -> pd.DataFrame:
         See `ranked.reach`.
     """
     return reach(read(place, "known").over_seeds(), prepared.items["plays"].to_numpy()[: prepared.n_items])
+
+
+def fewer_candidates(place: Workspace) -> pd.DataFrame:
+    """Scores among all training tracks beside those among the most played of them, for the same targets.
+
+    Returns:
+        A row a model, the best first: CELL, n_targets, n_candidates and n_popular; then for recall and mrr
+        <score>_at_20 among n_candidates and <score>_popular among n_popular and the target, means over seeds; and
+        place, place_popular, 1 for the best recall. No row where the study does not rank so (`evaluation.popular`).
+    """
+    parts = [read(place, part).over_seeds() for part in ("known", "popular")]
+    if not len(parts[1].targets):
+        return pd.DataFrame(columns=[*CELL, *FEWER])
+    full, popular = (part.targets.iloc[0] for part in parts)
+    table = parts[0].models[CELL].assign(n_targets=len(parts[0].targets), n_candidates=full["n_candidates"])
+    table["n_popular"] = popular["n_candidates"]
+    for suffix, part in zip(("at_20", "popular"), parts, strict=True):
+        table[[f"recall_{suffix}", f"mrr_{suffix}"]] = part.sums().scores[0]
+    for where, by in (("place", "recall_at_20"), ("place_popular", "recall_popular")):
+        table[where] = table[by].rank(ascending=False, method="min").astype(int)
+    return table.sort_values("place", kind="stable", ignore_index=True)[[*CELL, *FEWER]]
 
 
 def leading(table: pd.DataFrame, validation: pd.DataFrame, by: Sequence[str], protocol: str = "known") -> pd.DataFrame:

@@ -175,7 +175,7 @@ class GRU4Rec(Trainer):
 
         Args:
             sessions: over the item index; ids that the model cannot score (n_items.., -1) are misses.
-            n_candidates: all candidates of the protocol, scored or not.
+            n_candidates: the candidates are tracks 0..n_candidates-1, scored or not, and the target.
             chosen: bool [events], the targets to rank; all when None.
             above: whether a tie counts for the target instead of against it.
 
@@ -183,10 +183,10 @@ class GRU4Rec(Trainer):
             int32 [chosen targets], in the order of `sessions.items`; a miss is n_candidates + 1. Before the first track
             that the input form knows, tracks are ranked by their plays in training.
         """
-        rows, bias = (part[:n_candidates] for part in self.scorer.scoring_rows())
-        ranker = ranking.Ranker(rows, bias)
+        rows, bias = self.scorer.scoring_rows()
+        ranker = ranking.Ranker(rows, bias, n_candidates)
         plays = np.pad(self.scorer.plays.numpy(), (0, len(rows) - self.n_items))
-        by_plays = ranking.popularity_ranks(plays, above)
+        by_plays = ranking.popularity_ranks(plays, above, n_candidates)
         found = np.full(len(sessions.items), n_candidates + 1, np.int32)
         chosen = sessions.targets(chosen)
         state = self.initial_state(RANK_LANES)

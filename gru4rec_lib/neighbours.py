@@ -89,7 +89,7 @@ class SKNN:
             last = min(first + TARGETS, len(target))
             part = slice(*np.searchsorted(query, [first, last]))
             scores = self._scores(query[part] - first, item[part], back[part], length[first:last])
-            found[first:last] = sparse_ranks(scores, np.arange(last - first), target[first:last], above)
+            found[first:last] = sparse_ranks(scores, np.arange(last - first), target[first:last], n_candidates, above)
         ranks[scored[wanted]] = found
         return ranks
 

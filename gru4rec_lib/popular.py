@@ -26,11 +26,11 @@ class MostPopular:
     def rank(
         self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, above: bool = False
     ) -> np.ndarray:
-        """The rank of every chosen target; a target unseen in training is a miss."""
+        """The rank of every chosen target among the first `n_candidates`; one unseen in training is a miss."""
         wanted = sessions.targets(chosen)
         target, scored = sessions.items[wanted], sessions.known(self.n_items)[wanted]
         ranks = np.full(len(target), n_candidates + 1, np.int32)
-        ranks[scored] = popularity_ranks(self.plays, above)[target[scored]]
+        ranks[scored] = popularity_ranks(self.plays, above, n_candidates)[target[scored]]
         return ranks
 
 
@@ -82,6 +82,8 @@ class SessionPopular:
         query, heard = np.divmod(pair, width)
         own = np.zeros(len(target), np.int64)
         own[query[heard == target[query]]] = times[heard == target[query]]
+        counts = (heard < n_candidates) | (heard == target[query])
+        query, heard, times = query[counts], heard[counts], times[counts]
         # The rank by plays, corrected: a heard track passes the target by its times, and lags behind it by its times.
         by_plays = (np.greater if above else np.greater_equal)(plays[heard], plays[target][query])
         in_session = (times > own[query]) | ((times == own[query]) & by_plays)

@@ -17,6 +17,7 @@ CELL = ["model", "input_form", "output_form", "loss", "tag"]
 PARTS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "known": lambda table: table[table["protocol"] == "known"],
     "open": lambda table: table[table["protocol"] == "open"],
+    "popular": lambda table: table[table["protocol"] == "popular"],
     "cold": cold,
 }
 TARGET = ["protocol", "session", "position", "target", "n_candidates"]

@@ -2,7 +2,8 @@
 
 One rule for every model: rank = 1 + the number of other candidates that score at least as high as the target, so that a
 tie counts against the model (`TIES` has the official code's other two rules); tracks already heard stay candidates
-(repeats are real); a target that the model cannot score ranks behind every candidate. Ranks, not scores, are what a run
+(repeats are real); a target that the model cannot score ranks behind every candidate. Candidates are the first
+`n_candidates` of the item index, which is by falling popularity, and the target. Ranks, not scores, are what a run
 leaves behind.
 """
 
@@ -26,23 +27,23 @@ def _scores(states, rows, bias):
 
 
 @tf.function(jit_compile=True)
-def _count_ahead(states, target_score, target, rows, bias, first, above):
+def _count_ahead(states, target_score, target, rows, bias, first, n_candidates, above):
     scores = _scores(states, rows, bias)
     ids = first + tf.range(BLOCK)
     ahead = (tf.greater if above else tf.greater_equal)(scores, target_score[:, None])
-    ahead &= ids[None, :] != target[:, None]
+    ahead &= (ids[None, :] != target[:, None]) & (ids < n_candidates)[None, :]
     return tf.reduce_sum(tf.cast(ahead, tf.int32), axis=1)
 
 
 @tf.function
-def _ranks(states, target, weights, bias, above):
+def _ranks(states, target, weights, bias, n_candidates, above):
     # Targets are scored by a product of the same shape as all others: equal rows get equal bits, and so they tie.
     own = tf.tile(target, [BLOCK // STATES])
     target_score = tf.linalg.diag_part(_scores(states, tf.gather(weights, own), tf.gather(bias, own))[:, :STATES])
     ranks = tf.ones_like(target)
-    for first in tf.range(0, tf.shape(weights)[0], BLOCK):
+    for first in tf.range(0, n_candidates, BLOCK):
         block = slice(first, first + BLOCK)
-        ranks += _count_ahead(states, target_score, target, weights[block], bias[block], first, above)
+        ranks += _count_ahead(states, target_score, target, weights[block], bias[block], first, n_candidates, above)
     return ranks
 
 
@@ -52,21 +53,22 @@ class Ranker:
     Args:
         weights: float32 [items, H].
         bias: float32 [items].
+        n_candidates: targets are ranked among the first so many items; among all when None.
 
     Raises:
         ValueError: a weight is not finite: NaN would compare as lower than everything and rank first.
     """
 
-    def __init__(self, weights: np.ndarray, bias: np.ndarray):
+    def __init__(self, weights: np.ndarray, bias: np.ndarray, n_candidates: int | None = None):
         if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
             raise ValueError("the model has weights that are not finite; it cannot rank (lower the learning rate)")
-        self.n_items = len(weights)
-        fill = -self.n_items % BLOCK
+        self.n_candidates = len(weights) if n_candidates is None else min(n_candidates, len(weights))
+        fill = -len(weights) % BLOCK
         self._weights = tf.constant(np.pad(weights, ((0, fill), (0, 0))))
-        self._bias = tf.constant(np.pad(bias, (0, fill), constant_values=-np.inf))
+        self._bias = tf.constant(np.pad(bias, (0, fill)))
 
     def ranks(self, states: np.ndarray, targets: np.ndarray, above: bool = False) -> np.ndarray:
-        """Ranks among the items.
+        """Ranks among the candidates.
 
         Args:
             states: float32 [n, H]; memory does not grow with the items.
@@ -88,27 +90,31 @@ class Ranker:
             state = np.zeros((STATES, states.shape[1]), np.float32)
             target = np.zeros(STATES, np.int32)
             state[:n], target[:n] = states[piece], targets[piece]
-            ranks = _ranks(tf.constant(state), tf.constant(target), self._weights, self._bias, above)
+            ranks = _ranks(tf.constant(state), tf.constant(target), self._weights, self._bias, self.n_candidates, above)
             found[piece] = ranks.numpy()[:n]
         return found
 
 
-def popularity_ranks(plays: np.ndarray, above: bool = False) -> np.ndarray:
+def popularity_ranks(plays: np.ndarray, above: bool = False, n_candidates: int | None = None) -> np.ndarray:
     """The rank of each track when tracks are ranked by plays.
 
     Args:
         plays: int [items].
         above: whether a tie counts for the track instead of against it.
+        n_candidates: ranks are among the first so many tracks and the track itself; among all when None.
 
     Returns:
-        int32 [items]: the number of tracks with at least as many plays, itself included; with `above`, with more, + 1.
+        int32 [items]: 1 + the number of other tracks with at least as many plays; with `above`, with more.
 
     >>> popularity_ranks(np.array([5, 2, 2, 1])).tolist()
     [1, 3, 3, 4]
+    >>> popularity_ranks(np.array([5, 2, 2, 1]), n_candidates=2).tolist()
+    [1, 2, 3, 3]
     """
-    ordered = np.sort(plays)
-    ahead = len(plays) - np.searchsorted(ordered, plays, side="right" if above else "left")
-    return (ahead + above).astype(np.int32)
+    ordered = np.sort(plays[:n_candidates])
+    ahead = len(ordered) - np.searchsorted(ordered, plays, side="right" if above else "left")
+    counts_itself = (np.arange(len(plays)) < len(ordered)) & (not above)
+    return (ahead + 1 - counts_itself).astype(np.int32)
 
 
 # What a rank is where others tie with the target, from a function of `above`.
@@ -126,17 +132,20 @@ def rank_table(
     n_candidates: int,
     chosen: np.ndarray | None = None,
     ties: str = "conservative",
+    popular: int | None = None,
 ) -> pd.DataFrame:
-    """Rank every target of the test sessions under both protocols.
+    """Rank every target of the test sessions under each protocol.
 
     Args:
-        model: has `rank(sessions, n_candidates, chosen, above) -> int32 [chosen targets]`, in the order of the events;
-            whatever it cannot score gets n_candidates + 1.
+        model: has `rank(sessions, n_candidates, chosen, above) -> int32 [chosen targets]`, in the order of the events,
+            among tracks 0..n_candidates-1 and the target; whatever it cannot score gets n_candidates + 1.
         test: test sessions over the item index; n_items.. are candidates unseen in training, -1 is no candidate.
         n_items: training tracks, the candidates of `known`.
         n_candidates: candidates of `open`.
         chosen: bool [events], which targets to rank (a random part of a large test set); all when None.
         ties: `conservative` (they count against the target), `standard` (for it) or `median` (the mean of both).
+        popular: candidates of `popular`, the most played of training, or all of these where they are fewer; None leaves
+            it out.
 
     Returns:
         One row a target: protocol, session (number in the test set), position (1.. in the test session, of the target),
@@ -145,8 +154,11 @@ def rank_table(
     # `known`: events on tracks unseen in training are removed, then pairs formed.
     seen = test.known(n_items)
     position = np.arange(len(test.items)) - test.offsets[test.session_of_event] + 1
+    protocols = [("known", seen, n_items), ("open", np.ones_like(seen), n_candidates)]
+    if popular is not None:
+        protocols.append(("popular", seen, min(popular, n_items)))
     tables = []
-    for protocol, keep, candidates in (("known", seen, n_items), ("open", np.ones_like(seen), n_candidates)):
+    for protocol, keep, candidates in protocols:
         part = test.keep(keep)
         wanted = part.targets(None if chosen is None else chosen[keep])
         rank = partial(model.rank, part, candidates, wanted)

@@ -116,7 +116,7 @@ def ranks_after_last(
         scores: float64 [items, items], a row for each track heard last.
         popular: ranks targets that have no known track before them.
         sessions: over the item index.
-        n_candidates: what is counted behind is a miss.
+        n_candidates: see `rank`.
         chosen: bool [events], which targets; all when None.
         above: see `rank`.
 
@@ -127,5 +127,5 @@ def ranks_after_last(
     wanted, known = sessions.targets(chosen), sessions.known(popular.n_items)
     target, last = sessions.items[wanted], last_heard(sessions, known)[wanted]
     scored = (last >= 0) & known[wanted]
-    ranks[scored] = sparse_ranks(scores, last[scored], target[scored], above)
+    ranks[scored] = sparse_ranks(scores, last[scored], target[scored], n_candidates, above)
     return ranks

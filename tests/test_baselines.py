@@ -19,15 +19,17 @@ from gru4rec_lib.rules import ItemKNN, SequentialRules
 from gru4rec_lib.sessions import Sessions
 
 ITEMS, CANDIDATES = 5, 7  # 5 and 6 are candidates that training never saw, -1 is no candidate
+POPULAR = 2  # so many tracks are candidates of the protocol `popular`
 TRAIN = st.lists(st.lists(st.integers(0, ITEMS - 1), max_size=6), max_size=6)
 TEST = st.lists(st.lists(st.integers(-1, CANDIDATES - 1), max_size=6), max_size=5)
 TIES = st.sampled_from(["conservative", "standard"])
 
 
-def place_of(target, scores, ties):
-    """1 + the number of others that score at least as high; under `standard`, higher."""
+def place_of(target, scores, ties, n_candidates):
+    """1 + the number of other candidates that score at least as high; under `standard`, higher."""
     ahead = operator.gt if ties == "standard" else operator.ge
-    return 1 + sum(ahead(score, scores[target]) for other, score in enumerate(scores) if other != target)
+    others = [score for other, score in enumerate(scores[:n_candidates]) if other != target]
+    return 1 + sum(ahead(score, scores[target]) for score in others)
 
 
 def naive_popular(train):
@@ -36,7 +38,7 @@ def naive_popular(train):
     def rank(heard, target, n_candidates, ties):
         if not 0 <= target < ITEMS:
             return n_candidates + 1
-        return place_of(target, [plays[item] for item in range(ITEMS)], ties)
+        return place_of(target, [plays[item] for item in range(ITEMS)], ties, n_candidates)
 
     return rank
 
@@ -54,7 +56,7 @@ def naive_rules(train, steps):
         if not known or not 0 <= target < ITEMS:
             return popular(heard, target, n_candidates, ties)
         scores = [weight[known[-1], item] for item in range(ITEMS)]
-        return place_of(target, scores, ties)
+        return place_of(target, scores, ties, n_candidates)
 
     return rank
 
@@ -66,7 +68,7 @@ def naive_session_popular(train):
         if not 0 <= target < ITEMS:
             return n_candidates + 1
         scores = [(heard.count(item), plays[item]) for item in range(ITEMS)]
-        return place_of(target, scores, ties)
+        return place_of(target, scores, ties, n_candidates)
 
     return rank
 
@@ -88,24 +90,28 @@ def naive_item_knn(train, neighbours, alpha):
         if not known or not 0 <= target < ITEMS:
             return popular(heard, target, n_candidates, ties)
         scores = [similar[known[-1]].get(item, 0) for item in range(ITEMS)]
-        return place_of(target, scores, ties)
+        return place_of(target, scores, ties, n_candidates)
 
     return rank
 
 
 def naive_table(rank, test, ties):
-    """(protocol, rank) of every target: `known` without the events that training never saw, then `open`."""
+    """(protocol, rank) of every target: `known` without the events that training never saw, `open`, `popular`."""
     seen = [[item for item in items if 0 <= item < ITEMS] for items in test]
     return [
         (protocol, rank(items[:place], items[place], candidates, ties))
-        for protocol, part, candidates in (("known", seen, ITEMS), ("open", test, CANDIDATES))
+        for protocol, part, candidates in (
+            ("known", seen, ITEMS),
+            ("open", test, CANDIDATES),
+            ("popular", seen, POPULAR),
+        )
         for items in part
         for place in range(1, len(items))
     ]
 
 
 def table(model, test, ties):
-    ranks = rank_table(model, Sessions.from_lists(test), ITEMS, CANDIDATES, ties=ties)
+    ranks = rank_table(model, Sessions.from_lists(test), ITEMS, CANDIDATES, ties=ties, popular=POPULAR)
     return list(ranks[["protocol", "rank"]].itertuples(index=False, name=None))
 
 

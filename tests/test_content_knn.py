@@ -15,6 +15,7 @@ from gru4rec_lib.ranking import rank_table
 from gru4rec_lib.sessions import Sessions
 
 ITEMS, CANDIDATES = 5, 7  # 5 and 6 are candidates that training never saw, -1 is no candidate
+POPULAR = 2  # so many tracks are candidates of the protocol `popular`
 TRAIN = st.lists(st.lists(st.integers(0, ITEMS - 1), max_size=6), max_size=6)
 TEST = st.lists(st.lists(st.integers(-1, CANDIDATES - 1), max_size=6), max_size=5)
 TIES = st.sampled_from(["conservative", "standard"])
@@ -38,16 +39,14 @@ def naive_table(score, train, test, ties):
     """(protocol, rank) of every target, as `rank_table` defines it; without a score, tracks are ranked by plays."""
     plays = [sum(items.count(item) for items in train) for item in range(CANDIDATES)]
     ahead, rows = operator.gt if ties == "standard" else operator.ge, []
-    for protocol, n in (("known", ITEMS), ("open", CANDIDATES)):
+    for protocol, n in (("known", ITEMS), ("open", CANDIDATES), ("popular", POPULAR)):
         for items in test:
-            part = [item for item in items if 0 <= item < ITEMS] if protocol == "known" else items
+            part = items if protocol == "open" else [item for item in items if 0 <= item < ITEMS]
             for place in range(1, len(part)):
-                target, scores = part[place], score(part[:place], n, plays) if part[place] >= 0 else None
-                if scores is None:
-                    n_scored, scores = ITEMS, plays
-                else:
-                    n_scored = n
-                others = [item for item in range(n_scored) if item != target]
+                target, scores = part[place], score(part[:place], CANDIDATES, plays) if part[place] >= 0 else None
+                n_scored = CANDIDATES if scores else ITEMS
+                scores = scores or plays
+                others = [item for item in range(min(n, n_scored)) if item != target]
                 scored = 0 <= target < n_scored
                 rank = 1 + sum(ahead(scores[item], scores[target]) for item in others) if scored else n + 1
                 rows.append((protocol, rank))
@@ -55,7 +54,7 @@ def naive_table(score, train, test, ties):
 
 
 def table(model, test, ties):
-    ranks = rank_table(model, Sessions.from_lists(test), ITEMS, CANDIDATES, ties=ties)
+    ranks = rank_table(model, Sessions.from_lists(test), ITEMS, CANDIDATES, ties=ties, popular=POPULAR)
     return list(ranks[["protocol", "rank"]].itertuples(index=False, name=None))
 
 

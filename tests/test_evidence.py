@@ -45,7 +45,10 @@ def place(tmp_path):
         table = pd.DataFrame(events | {"rank": RANKS[name]})
         known = table.iloc[:4].assign(protocol="known", n_candidates=50)
         folder.mkdir(parents=True)
-        pd.concat([known, table.assign(protocol="open", n_candidates=60)]).to_parquet(folder / "ranks.parquet")
+        # Among the most popular, the first target of every session comes within the first 20.
+        popular = known.assign(protocol="popular", n_candidates=9, rank=known["rank"].where(known["position"] > 2, 2))
+        parts = [known, table.assign(protocol="open", n_candidates=60), popular]
+        pd.concat(parts).to_parquet(folder / "ranks.parquet")
         recall, mrr = VALIDATION.get(name, (0.4, 0.1))
         history = {"epoch": [1, 2, 3], "loss": 1.0, "val_recall_at_20": [0.1, recall, 0.3], "seconds": 1.0}
         pd.DataFrame(history | {"val_mrr_at_20": [0.7, mrr, 0.8]}).to_csv(folder / "history.csv")
@@ -59,6 +62,25 @@ def prepared():
     test = Sessions.from_lists([[3, 0, 1], [4, 0, 2, 5]])
     log = pd.DataFrame({"session": list("ssstttt"), "item": list("dabeacf")})
     return Prepared(items, 5, nothing, nothing, test, log, None, pd.DataFrame())
+
+
+def test_fewer_candidates_by_hand(place):
+    table = evidence.fewer_candidates(place).set_index(["model", "loss", "output_form"])
+    assert (table[["n_targets", "n_candidates", "n_popular"]] == [4, 50, 9]).all(axis=None)
+    scores = ["recall_at_20", "mrr_at_20", "recall_popular", "mrr_popular", "place", "place_popular"]
+    # Hits 4 and 3 of 4 in two seeds; then two at rank 2, and 2 and 1 of the later two. markov hits all four then.
+    assert table.loc[("gru4rec", "bpr", "ids"), scores].tolist() == [3.5 / 4, 3.5 / 4, 3.5 / 4, 2.5 / 4, 1, 2]
+    assert table.loc[("most_popular", "", ""), scores].tolist() == [0, 0, 2 / 4, 1 / 4, 6, 4]
+    assert table.index[0] == ("gru4rec", "bpr", "ids")
+
+
+def test_a_study_that_ranks_among_all_alone_has_no_fewer_candidates(place):
+    for file in place.runs.rglob("ranks.parquet"):
+        ranks = pd.read_parquet(file)
+        ranks[ranks["protocol"] != "popular"].to_parquet(file)
+    table = evidence.fewer_candidates(place)
+    assert table.empty
+    assert [*table.columns[-2:]] == ["place", "place_popular"]
 
 
 def test_differences_are_from_the_baseline_with_the_best_recall(place):

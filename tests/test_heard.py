@@ -11,8 +11,8 @@ from gru4rec_lib.sessions import Sessions
 SESSIONS = st.lists(st.lists(st.integers(-1, 6), max_size=6), max_size=5)
 
 
-@given(st.data(), st.integers(1, 4), st.integers(1, 6))
-def test_sparse_ranks_are_dense_ranks(data, n_rows, n_items):
+@given(st.data(), st.integers(1, 4), st.integers(1, 6), st.integers(0, 7), st.booleans())
+def test_sparse_ranks_are_dense_ranks(data, n_rows, n_items, n_candidates, above):
     values = st.sampled_from([0.0, 0.0, 1 / 3, 0.5, 1.0, 2.5])
     row = st.lists(values, min_size=n_items, max_size=n_items)
     dense = np.array(data.draw(st.lists(row, min_size=n_rows, max_size=n_rows)))
@@ -21,9 +21,12 @@ def test_sparse_ranks_are_dense_ranks(data, n_rows, n_items):
     scores = sparse.csr_array(dense)
     scores.data[::3] = 0  # zeros that are stored are zeros all the same
     dense = scores.toarray()
-    found = sparse_ranks(scores, rows, targets)
+    found = sparse_ranks(scores, rows, targets, n_candidates, above)
     assert found.dtype == np.int32
-    assert found.tolist() == [int((dense[row] >= dense[row, target]).sum()) for row, target in asked]
+    ahead = np.greater if above else np.greater_equal
+    for (row, target), rank in zip(asked, found, strict=True):
+        others = np.delete(dense[row], target)[: n_candidates - (target < n_candidates)]
+        assert rank == 1 + ahead(others, dense[row, target]).sum()
 
 
 @given(SESSIONS, st.data())
@@ -48,4 +51,4 @@ def test_scores_tie_by_their_ratio_whatever_their_size():
     # The second differs from the first in its last bit, the third by a hundredth.
     for size in (1e-30, 1.0, 1e30):
         row = sparse.csr_array(np.array([[1 / 2 + 1 / 3 + 1 / 6, 1.0, 0.99, 0.0]]) * size)
-        assert sparse_ranks(row, np.zeros(4, int), np.arange(4)).tolist() == [2, 2, 3, 4]
+        assert sparse_ranks(row, np.zeros(4, int), np.arange(4), 4).tolist() == [2, 2, 3, 4]

@@ -13,6 +13,7 @@ from gru4rec_lib.ranking import rank_table
 from gru4rec_lib.sessions import Sessions
 
 ITEMS, CANDIDATES = 5, 7  # 5 and 6 are candidates that training never saw, -1 is no candidate
+POPULAR = 2  # so many tracks are candidates of the protocol `popular`
 TRAIN = st.lists(st.lists(st.integers(0, ITEMS - 1), min_size=1, max_size=6), max_size=8)
 TEST = st.lists(st.lists(st.integers(-1, CANDIDATES - 1), max_size=6), max_size=5)
 DAY = 86400
@@ -59,9 +60,10 @@ def naive_rank(kind, train, ends, k, sample):
             return n_candidates + 1
         heard = [item for item in heard if 0 <= item < ITEMS]
         scores = [score(heard, item) if heard else plays[item] for item in range(ITEMS)]
+        others = [value for item, value in enumerate(scores[:n_candidates]) if item != target]
         if ties == "standard":
-            return 1 + sum(value > scores[target] + 1e-8 for value in scores)
-        return sum(value >= scores[target] - 1e-8 for value in scores)
+            return 1 + sum(value > scores[target] + 1e-8 for value in others)
+        return 1 + sum(value >= scores[target] - 1e-8 for value in others)
 
     return rank
 
@@ -73,12 +75,16 @@ def test_neighbours_are_the_naive_loop(kind, train, test, ties, k, sample, data)
     times = st.lists(st.integers(0, 9).map(lambda days: days * DAY), min_size=len(train), max_size=len(train))
     ends = data.draw(st.none() | times)
     model = kind(ends, neighbours=k, sample=sample).fit(Sessions.from_lists(train), ITEMS)
-    found = rank_table(model, Sessions.from_lists(test), ITEMS, CANDIDATES, ties=ties)
+    found = rank_table(model, Sessions.from_lists(test), ITEMS, CANDIDATES, ties=ties, popular=POPULAR)
     rank = naive_rank(kind, train, ends, k, sample)
     seen = [[item for item in items if 0 <= item < ITEMS] for items in test]
     assert list(found[["protocol", "rank"]].itertuples(index=False, name=None)) == [
         (protocol, rank(items[:place], items[place], candidates, ties))
-        for protocol, part, candidates in (("known", seen, ITEMS), ("open", test, CANDIDATES))
+        for protocol, part, candidates in (
+            ("known", seen, ITEMS),
+            ("open", test, CANDIDATES),
+            ("popular", seen, POPULAR),
+        )
         for items in part
         for place in range(1, len(items))
     ]

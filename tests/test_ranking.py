@@ -43,6 +43,19 @@ def test_ranks_are_those_of_brute_force(n_items, n):
     np.testing.assert_array_equal(found, brute_force(states, weights, bias, targets, above=True))
 
 
+@pytest.mark.parametrize("n_candidates", [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 10**6])
+@pytest.mark.parametrize("above", [False, True])
+def test_ranks_among_the_first_items_and_the_target(n_candidates, above):
+    states, weights, bias, targets = example(BLOCK + 300, STATES + 1)
+    found = Ranker(weights, bias, n_candidates).ranks(states, targets, above)
+    ranks = []
+    for state, target in zip(states, targets, strict=True):
+        kept = np.unique(np.r_[np.arange(min(n_candidates, len(bias))), target])
+        place = np.searchsorted(kept, target)
+        ranks.append(brute_force(state[None], weights[kept], bias[kept], [place], above)[0])
+    np.testing.assert_array_equal(found, ranks)
+
+
 def test_ranks_of_real_numbers_are_those_of_brute_force():
     states, weights, bias, targets = example(BLOCK + 300, STATES, width=100, whole=False)
     scores = states.astype(float) @ weights.astype(float).T + bias
@@ -149,6 +162,22 @@ def test_rank_table_by_hand():
         ([[0, 1, 2], [0], [1], [], [2, 2]], 3),
         ([[0, 4, 1, -1, 2], [3, 0], [1], [], [2, 2]], 5),
     ]
+
+
+def test_popular_ranks_the_targets_of_known_among_fewer():
+    # Plays 3, 2, 1: among the first alone and the target, what is not the first itself comes second.
+    model = MostPopular().fit(Sessions.from_lists([[0, 1, 2], [0, 1], [0]]), 3)
+    table = rank_table(model, TEST, n_items=3, n_candidates=5, popular=1)
+    known, popular = (table[table["protocol"] == name] for name in ("known", "popular"))
+    assert known["rank"].tolist() == [2, 3, 3]
+    assert popular["rank"].tolist() == [2, 2, 2]
+    assert (popular["n_candidates"] == 1).all()
+    same = ["session", "position", "target"]
+    assert known[same].to_numpy().tolist() == popular[same].to_numpy().tolist()
+    every = rank_table(model, TEST, n_items=3, n_candidates=5, popular=10**6)
+    every = every[every["protocol"] == "popular"]
+    assert every["rank"].tolist() == known["rank"].tolist()
+    assert (every["n_candidates"] == 3).all()
 
 
 def test_ties_count_against_the_target_or_for_it_or_half():
