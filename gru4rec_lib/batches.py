@@ -103,15 +103,21 @@ def schedule(sessions: Sessions, lanes: int, order: np.ndarray | None = None) ->
     return Batches(heard.astype(np.int32), follows.astype(np.int32), reset, valid, event)
 
 
-def epoch_order(sessions: int, seed: int, epoch: int) -> np.ndarray:
-    """The order of the sessions in one epoch, a function of (seed, epoch) alone.
+def epoch_order(sessions: Sessions, lanes: int, seed: int, epoch: int) -> np.ndarray:
+    """A random order of the sessions for one epoch, but for the longest, which begin it.
+
+    A session longer than a quarter of the epoch, taken late, would go on alone when all other lanes have drained; a
+    step costs the same with one lane as with all.
 
     Args:
-        sessions: how many there are.
+        sessions: of training.
+        lanes: mini-batch size.
         seed: of the run.
         epoch: 0, 1, ...
 
     Returns:
-        int64 [sessions], a permutation.
+        int64 [sessions], a permutation, always the same for the same arguments.
     """
-    return np.random.default_rng([seed, epoch]).permutation(sessions)
+    order = np.random.default_rng([seed, epoch]).permutation(len(sessions))
+    is_long = sessions.lengths[order] > sessions.is_target.sum() / lanes / 4
+    return np.concatenate([order[is_long], order[~is_long]])

@@ -73,7 +73,8 @@ class Epoch(keras.callbacks.Callback):
 
     def _pass(self, number: int) -> batches.Batches:
         if self._last[0] != number:
-            order = batches.epoch_order(len(self.sessions), self.trained.seed, number) if self.shuffle else None
+            random = (self.sessions, self.lanes, self.trained.seed, number)
+            order = batches.epoch_order(*random) if self.shuffle else None
             self._last = (number, batches.schedule(self.sessions, self.lanes, order))
         return self._last[1]
 

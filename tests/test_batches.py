@@ -148,11 +148,23 @@ def test_no_lane_is_an_error():
 
 
 def test_epoch_order_is_a_permutation_of_seed_and_epoch_alone():
-    order = epoch_order(50, seed=3, epoch=4)
+    sessions = Sessions.from_lists([[1, 2]] * 50)
+    order = epoch_order(sessions, 2, seed=3, epoch=4)
     assert sorted(order) == list(range(50))
-    assert order.tolist() == epoch_order(50, seed=3, epoch=4).tolist()
-    assert order.tolist() != epoch_order(50, seed=3, epoch=5).tolist()
-    assert order.tolist() != epoch_order(50, seed=4, epoch=4).tolist()
+    assert order.tolist() == epoch_order(sessions, 2, seed=3, epoch=4).tolist()
+    assert order.tolist() != epoch_order(sessions, 2, seed=3, epoch=5).tolist()
+    assert order.tolist() != epoch_order(sessions, 2, seed=4, epoch=4).tolist()
+
+
+def test_a_long_session_begins_the_epoch_so_that_it_does_not_end_alone():
+    # 60 + 12 pairs in two lanes: a session of 13 events is longer than a quarter of 36 steps, one of 4 is not.
+    sessions = Sessions.from_lists([[1, 2, 3, 4]] * 20 + [list(range(13))])
+    for epoch in range(5):
+        order = epoch_order(sessions, 2, seed=1, epoch=epoch)
+        assert sorted(order) == list(range(21))
+        assert order[0] == 20
+        assert len(schedule(sessions, 2, order)) == 36
+    assert len(schedule(sessions, 2)) > 36
 
 
 # Three sessions in two lanes, every track once: the published loader's steps can be followed by hand.
