@@ -68,7 +68,7 @@ def made_with(model, settings: dict, sessions, validation) -> dict:
 
     Args:
         model: a GRU4Rec whose weights that do not train (plays, features) are set.
-        settings: plain values, of `compile` and `fit`.
+        settings: plain values and functions, of `compile` and `fit`.
         sessions: `Sessions` trained on.
         validation: `Sessions` validated on, or None.
 
@@ -85,7 +85,12 @@ def made_with(model, settings: dict, sessions, validation) -> dict:
         "features": _checksum(*(np.asarray(weight) for weight in model.non_trainable_variables)),
         "the library's code": _checksum(*code),
     }
-    return json.loads(json.dumps(record, default=str))
+    return json.loads(json.dumps(record, default=_named))
+
+
+def _named(value) -> str:
+    """A function by its module and name, the same in every process; anything else as text."""
+    return f"{value.__module__}.{value.__qualname__}" if callable(value) else str(value)
 
 
 def _checksum(*parts) -> str:

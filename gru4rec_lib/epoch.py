@@ -25,13 +25,15 @@ class Epoch(keras.callbacks.Callback):
         validation: sessions to rank after every epoch, or None.
         epochs: how many there will be, for the line.
         verbose: 1 prints it.
+        schedule: lays sessions into lanes, as `batches.schedule` does.
     """
 
-    def __init__(self, model, sessions, lanes, shuffle, steps, validation, epochs, verbose):
+    def __init__(self, model, sessions, lanes, shuffle, steps, validation, epochs, verbose, schedule=batches.schedule):
         super().__init__()
+        self.schedule = schedule
         self.trained, self.sessions, self.lanes, self.shuffle = model, sessions, lanes, shuffle
         self.steps, self.validation, self.epochs, self.verbose = steps, validation, epochs, verbose
-        # No order takes more steps than this (a lane waits at most for the longest session); what is left is empty.
+        # No order takes `batches.schedule` longer (a lane waits at most for the longest session); the rest is empty.
         most = sessions.is_target.sum() / lanes + sessions.lengths.max(initial=0)
         self.n_stretches = math.ceil((steps or most) / TRAIN_STEPS)
         self._lengths = []  # of the passes so far, in steps
@@ -75,7 +77,7 @@ class Epoch(keras.callbacks.Callback):
         if self._last[0] != number:
             random = (self.sessions, self.lanes, self.trained.seed, number)
             order = batches.epoch_order(*random) if self.shuffle else None
-            self._last = (number, batches.schedule(self.sessions, self.lanes, order))
+            self._last = (number, self.schedule(self.sessions, self.lanes, order))
         return self._last[1]
 
     def _of_epoch(self, epoch: int) -> tuple[batches.Batches, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -42,8 +43,14 @@ class Trained:
     minutes: float
 
 
-def build(run: Run, prepared: Prepared) -> GRU4Rec:
-    """The untrained, compiled model of a run."""
+def build(run: Run, prepared: Prepared, loss: Callable | None = None) -> GRU4Rec:
+    """The untrained, compiled model of a run.
+
+    Args:
+        run: the cell.
+        prepared: arrays.
+        loss: a function in the place of the run's loss, as for `compile`.
+    """
     settings = run.training
     model = GRU4Rec(
         prepared.n_items,
@@ -64,7 +71,7 @@ def build(run: Run, prepared: Prepared) -> GRU4Rec:
         "optimizer learning_rate momentum negatives samples sample_alpha logq score_activation elu_alpha "
         "bpr_max_regularization label_smoothing clip_norm l2 jit"
     )
-    model.compile(loss=run.loss, **{name: getattr(settings, name) for name in passed_on.split()})
+    model.compile(loss=loss or run.loss, **{name: getattr(settings, name) for name in passed_on.split()})
     return model
 
 

@@ -5,12 +5,13 @@ A step gathers the rows that it needs, runs the dense part (compiled by XLA) and
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from gru4rec_lib import losses, negatives, optimizers
+from gru4rec_lib import batches, losses, negatives, optimizers
 from gru4rec_lib.backend import keras, tf
 from gru4rec_lib.checkpoint import Checkpoint, made_with
 from gru4rec_lib.epoch import TRAIN_STEPS, Epoch
@@ -21,14 +22,15 @@ from gru4rec_lib.sessions import Sessions
 class Trainer(keras.Model):
     """`compile` and `fit` of GRU4Rec; the network itself is in `model.py`.
 
-    `fit_seconds` is the wall time of the last `fit`, interruptions left out.
+    `fit_seconds` is the wall time of the last `fit`, interruptions left out; `lane_state`, float [lanes, S], the state
+    of its lanes, which a callback may read and set.
     """
 
     fit_seconds = 0.0
 
     def compile(
         self,
-        loss: str = "cross_entropy",
+        loss: str | Callable = "cross_entropy",
         optimizer="adagrad",
         learning_rate: float = 0.05,
         momentum: float = 0.0,
@@ -47,7 +49,8 @@ class Trainer(keras.Model):
         """Choose how to train.
 
         Args:
-            loss: `cross_entropy`, `bpr`, `bpr_max`, `top1`, `top1_max`.
+            loss: `cross_entropy`, `bpr`, `bpr_max`, `top1`, `top1_max`, or a function of your own with the arguments of
+                those in `losses`: (target, negatives, mask) -> float [B].
             optimizer: `adagrad`, `lazy_adam`, `adam`, or a Keras optimiser, which then has its own rate and momentum.
             learning_rate: above 0.
             momentum: of Adagrad, 0 to below 1.
@@ -71,7 +74,7 @@ class Trainer(keras.Model):
         self.optimizer.build(self.trainable_variables)
         options = {"cross_entropy": {"smoothing": label_smoothing}, "elu": {"alpha": elu_alpha}}
         options["bpr_max"] = {"regularization": bpr_max_regularization}
-        self._loss = partial(losses.LOSSES[loss], **options.get(loss, {}))
+        self._loss = loss if callable(loss) else partial(losses.LOSSES[loss], **options.get(loss, {}))
         self._activation = partial(losses.ACTIVATIONS[score_activation], **options.get(score_activation, {}))
         self._all, self._in_batch = "all" in negatives, "in_batch" in negatives
         self._samples = samples if "sampled" in negatives else 0
@@ -92,6 +95,7 @@ class Trainer(keras.Model):
         initial_epoch: int = 0,
         verbose: int = 1,
         steps_per_epoch: int | None = None,
+        schedule: Callable = batches.schedule,
         checkpoint: Path | None = None,
         checkpoint_seconds: float = 60.0,
     ):
@@ -108,6 +112,7 @@ class Trainer(keras.Model):
             verbose: 1 prints one line an epoch, 0 nothing.
             steps_per_epoch: mini-batches of an epoch; it goes on in the sessions where the one before ended. None: a
                 whole pass.
+            schedule: lays sessions into lanes as `batches.schedule` does; a longer pass needs `steps_per_epoch`.
             checkpoint: a .npz file, written at the end of every epoch and within it. Where it is there already, made by
                 a fit of the same settings, data and code, training goes on from it, and ends in the same weights and
                 history as without an interruption. What callbacks remember themselves is not in it.
@@ -127,16 +132,16 @@ class Trainer(keras.Model):
         self._prepare(
             _cumulative=negatives.cumulative(plays, self._alpha),
             _log_count=self._logq * negatives.log_expected_count(plays, self._alpha, self._samples, lanes),
-            _state=self.initial_state(batch_size),
+            lane_state=self.initial_state(batch_size),
         )
-        epoch = Epoch(self, sessions, batch_size, shuffle, steps_per_epoch, validation_data, epochs, verbose)
+        epoch = Epoch(self, sessions, batch_size, shuffle, steps_per_epoch, validation_data, epochs, verbose, schedule)
         history = keras.callbacks.History()
         behind = [history]
         if checkpoint is not None:
             settings = self._compiled | {"batch_size": batch_size, "shuffle": shuffle, "stretch": TRAIN_STEPS}
             settings |= {"steps_per_epoch": steps_per_epoch, "initial_epoch": initial_epoch}
-            settings = made_with(self, settings, sessions, validation_data)
-            changing = [*self.trainable_variables, *self.optimizer.variables, self._state]
+            settings = made_with(self, settings | {"schedule": schedule}, sessions, validation_data)
+            changing = [*self.trainable_variables, *self.optimizer.variables, self.lane_state]
             loss = self._mean_loss.variables
             behind.append(Checkpoint(checkpoint, epoch, history, changing, loss, settings, checkpoint_seconds))
             initial_epoch = behind[-1].restore(initial_epoch, epochs)
@@ -187,9 +192,9 @@ class Trainer(keras.Model):
         def goes_on(step, state, total):
             return (step < steps) & tf.math.is_finite(total)
 
-        start = (tf.constant(0), self._state.read_value(), tf.constant(0.0))
+        start = (tf.constant(0), self.lane_state.read_value(), tf.constant(0.0))
         _, state, total = tf.while_loop(goes_on, one, start)
-        self._state.assign(state)
+        self.lane_state.assign(state)
         pairs = tf.reduce_sum(tf.cast(valid, tf.float32))
         self._mean_loss.update_state(tf.math.divide_no_nan(total, pairs), sample_weight=pairs)
         return {"loss": self._mean_loss.result()}

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gru4rec_lib import checkpoint, epoch, experiment
+from gru4rec_lib import batches, checkpoint, epoch, experiment, losses
 from gru4rec_lib import model as model_module
 from gru4rec_lib.backend import keras, tf
 from gru4rec_lib.config import Run, Training
@@ -58,7 +58,7 @@ def fit(model, path=None, callbacks=(), **options):
 
 
 def everything(model):
-    return [np.array(v).tobytes() for v in (*model.weights, *model.optimizer.variables, model._state)]
+    return [np.array(v).tobytes() for v in (*model.weights, *model.optimizer.variables, model.lane_state)]
 
 
 def untimed(history):
@@ -297,3 +297,10 @@ def test_kill_9_at_any_moment_changes_no_byte(tmp_path, refit, monkeypatch):
         print(moment, child.stdout)
     train_and_save(tmp_path / "k", refit)
     assert outcome(tmp_path / "k") == outcome(tmp_path / "whole")
+
+
+def test_a_function_is_told_by_its_name(tmp_path):
+    """The same in every process, so that training goes on."""
+    fit(made(loss=losses.bpr), tmp_path / "c.npz", schedule=batches.schedule)
+    record = checkpoint.read_record(tmp_path / "c.npz")["made_with"]
+    assert (record["loss"], record["schedule"]) == ("gru4rec_lib.losses.bpr", "gru4rec_lib.batches.schedule")

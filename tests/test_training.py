@@ -111,6 +111,37 @@ def test_empty_data_changes_nothing():
         assert np.array_equal(before, after) == (place != plays)
 
 
+def test_a_loss_may_be_a_function():
+    """BPR by another hand; the library's own learns the same."""
+
+    def mine(target, negatives, mask):
+        terms = keras.ops.log(1 + keras.ops.exp(negatives - target[:, None])) * keras.ops.cast(mask, "float32")
+        return keras.ops.sum(terms, axis=1) / keras.ops.sum(keras.ops.cast(mask, "float32"), axis=1)
+
+    given, known = made(loss=mine, negatives=("all",)), made(loss="bpr", negatives=("all",))
+    losses = [model.fit(SESSIONS, 2, 2, verbose=0).history["loss"] for model in (given, known)]
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+    for one, other in zip(given.get_weights(), known.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_a_schedule_may_be_a_function_and_a_callback_may_set_the_state():
+    laid = []
+
+    def first_two(sessions, lanes, order):
+        laid.append((len(sessions), lanes, order))
+        return batches.schedule(sessions, lanes, np.arange(2))
+
+    model = made()
+    model.fit(SESSIONS, 1, 2, shuffle=False, schedule=first_two, verbose=0)
+    assert laid == [(5, 2, None)]
+    assert int(model.optimizer.iterations) == 3, "of the five sessions two were laid out, the longer has three pairs"
+    assert model.lane_state.shape == (2, 4)
+    zero = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: model.lane_state.assign(np.zeros((2, 4))))
+    model.fit(SESSIONS, 1, 2, callbacks=[zero], verbose=0)
+    assert not model.lane_state.numpy().any()
+
+
 class Seeded:
     seed = 4
 
