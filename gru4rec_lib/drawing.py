@@ -49,13 +49,15 @@ def looks(names: Iterable[str]) -> dict[str, dict]:
         names: what is drawn; repeats are allowed.
 
     Returns:
-        For each name, in the study's order: color, marker and linestyle of the style file.
+        For each name, in the study's order: color, marker and linestyle of the style file; hollow markers where there
+        are more names than styles.
     """
     present = set(names)
     styles = list(plt.rcParams["axes.prop_cycle"])
+    hollow = [style | {"markerfacecolor": "white"} for style in styles]
     forms = (*INPUT_FORMS, *sorted(present.difference(INPUT_FORMS, LOSSES)))
     # Losses take theirs from the other end, so that nobody reads a form for a loss.
-    known = [*zip(forms, cycle(styles), strict=False), *zip(LOSSES, cycle(styles[::-1]), strict=False)]
+    known = [*zip(forms, cycle(styles + hollow), strict=False), *zip(LOSSES, cycle(styles[::-1]), strict=False)]
     return {name: look for name, look in known if name in present}
 
 
