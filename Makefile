@@ -9,7 +9,7 @@ NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 # To recipes through the environment: a folder's name may hold spaces and quotes.
 export STUDY DATA
 
-.PHONY: help reproduce test test-fast lab lint format .venv clean-venv
+.PHONY: help reproduce figures test test-fast lab lint format .venv clean-venv
 
 help: ## What can be made here
 	@sed -n '/^[a-z.-]*:.*## /{s/:.*## /              /; s/^\(.\{12\}\) */make \1/; p;}' Makefile
@@ -17,6 +17,9 @@ help: ## What can be made here
 reproduce: .venv/.installed ## Run a study from raw files to its tables and figures [STUDY=twin_mini DATA=folder]
 	@export GRU4REC_PARENT=$$PPID; \
 	exec $(BIN)/python -m gru4rec_lib reproduce --study "$$STUDY" $${DATA:+--data "$$DATA"} -- $(ARGS)
+
+figures: .venv/.installed ## Draw a study's figures again from their CSV: SVG, PDF, PNG [STUDY=twin_mini]
+	@$(BIN)/python -m gru4rec_lib figures --study "$$STUDY"
 
 test: .venv/.installed ## Run all tests
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)

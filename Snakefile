@@ -60,7 +60,7 @@ def drawn(*names):
     return [
         f"{RUNS}/figures/{name}.{kind}"
         for name in names
-        for kind in ("svg", "pdf", "csv")
+        for kind in ("svg", "pdf", "png", "csv")
     ]
 
 

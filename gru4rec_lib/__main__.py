@@ -36,6 +36,8 @@ def main(argv: list[str] | None = None) -> int:
     command = commands.add_parser("publish", help="copy a study's tables and figures to reports/ and figures/")
     command.add_argument("--study", required=True)
     command.add_argument("--data", default="", help="the folder of its raw files; data/raw/<data set> where not given")
+    command = commands.add_parser("figures", help="draw figures/<study>/ again from its CSV: SVG, PDF and PNG")
+    command.add_argument("--study", default="twin_mini")
     words = parser.parse_args(argv)
     try:
         if words.command == "simulate":
@@ -44,6 +46,10 @@ def main(argv: list[str] | None = None) -> int:
             given = {"sessions": words.sessions, "seed": words.seed, "log_dates": words.dates}
             twin = check(Twin, given | {"content_signal": words.content_signal}, "simulate")
             simulate.simulate(words.out, **twin.model_dump())
+        elif words.command == "figures":
+            from gru4rec_lib import figures
+
+            figures.redraw(Workspace(words.study).published_figures)
         else:
             from gru4rec_lib import report
 

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Sequence
 from itertools import cycle
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, StrMethodFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 
 from gru4rec_lib.config import INPUT_FORMS, LOSSES
 
@@ -99,6 +101,17 @@ def tail_axes(ax: Axes, tracks: int, plays: int) -> None:
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axis.set_minor_formatter(NullFormatter())
+
+
+def few_numbers(axis: Axis) -> None:
+    """Write few and short numbers along an axis: .1 for 0.1, and a true minus.
+
+    Args:
+        axis: of a panel.
+    """
+    minus = "\N{MINUS SIGN}"
+    axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+    axis.set_major_formatter(lambda value, _: f"{np.round(value, 6):g}".replace("0.", ".").replace("-", minus))
 
 
 def bars(ax: Axes, names: Sequence[str], values: Sequence[float], texts: Sequence[str]) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from gru4rec_lib.drawing import QUIET, SMALL, legend, looks, looks_of_models, named, new_figure, say
+from gru4rec_lib.drawing import QUIET, SMALL, few_numbers, legend, looks, looks_of_models, named, new_figure, say
 from gru4rec_lib.statistics import ALPHA
 
 OUTSIDE = {"fontsize": SMALL, "va": "center", "xytext": (2, 0), "textcoords": "offset points"}
@@ -46,7 +44,7 @@ def differences(frame: pd.DataFrame) -> Figure:
                 continue
             ax.hlines(place, row.low, row.high, color=look["color"], linewidth=0.9)
             ax.plot(row.difference, place, **look, markerfacecolor=look["color"] if row.p_holm < ALPHA else "white")
-        _few_numbers(ax)
+        few_numbers(ax.xaxis)
         ax.tick_params(axis="y", length=0)
         ax.set_title(title)
         ax.set_xlabel(f"difference from\n{say(frame['reference'].iloc[0])}")
@@ -90,7 +88,7 @@ def _by_stratum(frame: pd.DataFrame, what: str) -> Figure:
             ax.plot(place, rows[f"{score}_at_20"], **look)
         ax.set_ylim(0, None)
         ax.set_ylabel(title)
-        ax.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+        ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 4, 5, 10]))
     axes[1].set_xticks(range(len(strata)), names, fontsize=SMALL)
     axes[1].set_xlabel(what)
     legend(figure, lines, columns=2)
@@ -106,7 +104,7 @@ def validation_and_test(frame: pd.DataFrame) -> Figure:
     """
     frame = frame.assign(name=named(frame))
     forms = {name: look | {"linestyle": ""} for name, look in looks(frame["name"]).items()}
-    figure, *axes = new_figure(5.4 + 0.2 * len(forms), columns=2)
+    figure, *axes = new_figure(4.9 + 0.2 * len(forms), columns=2)
     for ax, (score, title) in zip(axes, NAMES.items(), strict=True):
         most = 1.08 * frame[[f"{score}_high", f"validation_{score}_at_20"]].to_numpy().max() or 1
         ax.plot([0, most], [0, most], color=QUIET, linewidth=0.6, linestyle="--", marker="", zorder=0)
@@ -136,17 +134,10 @@ def coverage(frame: pd.DataFrame) -> Figure:
         ax.plot(rows["recall_at_20"], rows["coverage"], **look, clip_on=False)
     ax.set(xlim=(0, None), ylim=(0, None), xlabel="Recall@20", ylabel="share of the distinct targets found")
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 4, 5, 10]))
     ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
     legend(figure, models, columns=2)
     return figure
-
-
-def _few_numbers(ax: Axes) -> None:
-    ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
-    ax.xaxis.set_major_formatter(
-        lambda value, _: f"{np.round(value, 6):g}".replace("0.", ".").replace("-", "\N{MINUS SIGN}")
-    )
 
 
 EVIDENCE_FIGURES = {

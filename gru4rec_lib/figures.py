@@ -23,12 +23,13 @@ from gru4rec_lib.evidence_figures import EVIDENCE_FIGURES
 from gru4rec_lib.twin_figures import TWIN_FIGURES
 
 STYLE = ("default", Path(__file__).with_name("style.mplstyle"))
-NO_DATES = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+# Without the date, so that the same table gives the same bytes.
+KINDS = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": None}
 LENGTHS = np.array([1, 2, 3, 4, 5, 6, 8, 11, 16, 21, 31, 51, 101, 201, 501, 1001])  # where ranges of lengths start
 
 
 def draw(name: str, frame: pd.DataFrame, folder: Path, note: str = "") -> Figure:
-    """Draw one figure; write <name>.svg and <name>.pdf, and the frame behind them as <name>.csv.
+    """Draw one figure; write <name>.svg, <name>.pdf and <name>.png, and the frame behind them as <name>.csv.
 
     Args:
         name: a key of `FIGURES`.
@@ -61,7 +62,7 @@ def redraw(folder: Path) -> None:
     Raises:
         ValueError: there is no .csv file, or one that belongs to no figure.
     """
-    names = sorted(path.stem for path in folder.glob("*.csv"))
+    names = sorted(path.stem for path in folder.glob("[!.]*.csv"))
     if not names or not FIGURES.keys() >= set(names):
         found = ", ".join(names) or "no .csv file"
         raise ValueError(f"{folder}: expected the .csv files of figures ({', '.join(FIGURES)}), found {found}")
@@ -77,7 +78,7 @@ def _draw(name: str, text: str, folder: Path) -> Figure:
         figure = FIGURES[name](frame)
         if "note" in frame:
             figure.supxlabel(frame["note"].iloc[0], x=0.99, ha="right", fontsize=SMALL, style="italic", color=QUIET)
-        for kind, metadata in NO_DATES.items():
+        for kind, metadata in KINDS.items():
             part = folder / f".{name}.{kind}.part"
             figure.savefig(part, format=kind, metadata=metadata)
             part.replace(folder / f"{name}.{kind}")

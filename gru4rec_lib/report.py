@@ -18,7 +18,7 @@ from gru4rec_lib.ranked import CELL, Ranked, read, scored
 from gru4rec_lib.workspace import Workspace
 
 IDENTITY = [form for form in INPUT_FORMS if form not in FORMS_WITH_CONTENT]
-TABLES, FIGURES = (".csv",), (".csv", ".pdf", ".svg")  # what is published
+TABLES, FIGURES = (".csv",), (".csv", ".pdf", ".png", ".svg")  # what is published
 TABLE_2 = ["study", *CELL[:-1], "seed", "protocol", "n_candidates", "n_targets", "recall_at_20", "mrr_at_20"]
 TABLE_2 += ["recall_low", "recall_high", "mrr_low", "mrr_high", "recall_with_best", "mrr_with_best"]
 OVER_SEEDS = [{"seed": "seeds"}.get(name, name) for name in TABLE_2] + ["recall_sd", "mrr_sd"]

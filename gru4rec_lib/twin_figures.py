@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
-from gru4rec_lib.drawing import legend, looks_of_models, named, new_figure, tail_axes
+from gru4rec_lib.drawing import few_numbers, legend, looks_of_models, named, new_figure, tail_axes
 
 PERCENT = PercentFormatter(1, decimals=0, symbol=" %")
 
@@ -64,16 +64,18 @@ def twin_features(frame: pd.DataFrame) -> Figure:
     Args:
         frame: feature, real and twin (difference of means, in standard deviations of all tracks).
     """
-    figure, ax = new_figure(1.9 + 0.42 * len(frame))
+    figure, ax = new_figure(2.3 + 0.42 * len(frame))
+    looks = {side: look | {"linestyle": ""} for side, look in sides().items()}
     rows = np.arange(len(frame))
     ax.axvline(0, color="0.8", linewidth=0.6, linestyle="-", marker="", zorder=0)
-    for side, look in sides().items():
-        ax.plot(frame[side], rows, **look | {"linestyle": ""}, label=side)
+    for side, look in looks.items():
+        ax.plot(frame[side], rows, **look)
     ax.set_yticks(rows, frame["feature"].str.replace("_", " "))
     ax.invert_yaxis()
     ax.tick_params(axis="y", length=0)
+    few_numbers(ax.xaxis)
     ax.set_xlabel("played less all tracks (sd)")
-    ax.legend(loc="lower right")
+    legend(figure, looks, columns=2)
     return figure
 
 

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.patches import FancyBboxPatch
+from PIL import Image
 
 from gru4rec_lib import drawing, explore, figures
 from gru4rec_lib.config import INPUT_FORMS, LOSSES, Training
@@ -216,15 +217,19 @@ def test_a_figure_is_drawn_again_to_the_same_bytes(tmp_path):
     for name in names:
         figures.draw(name, FRAMES[name], tmp_path, "simulated data")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert set(before) == {f"{name}.{kind}" for name in names for kind in ("svg", "pdf", "csv")}
-    for path in [*tmp_path.glob("*.svg"), *tmp_path.glob("*.pdf")]:
-        path.unlink()
+    assert set(before) == {f"{name}.{kind}" for name in names for kind in ("svg", "pdf", "png", "csv")}
+    for kind in figures.KINDS:
+        for path in tmp_path.glob(f"*.{kind}"):
+            path.unlink()
     with plt.rc_context({"font.size": 30, "axes.grid": True, "svg.fonttype": "path"}):  # somebody's own taste
         figures.redraw(tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     for name in names:
         assert b"simulated data</text>" in before[f"{name}.svg"]
         assert b"/FontFile2" in before[f"{name}.pdf"]
+        with Image.open(tmp_path / f"{name}.png") as png:
+            assert png.width == pytest.approx(8.5 / 2.54 * 300, abs=1)
+            assert png.info["dpi"] == pytest.approx((300, 300), abs=0.1)
         assert b"CreationDate" not in before[f"{name}.pdf"]
         assert b"<dc:date>" not in before[f"{name}.svg"]
 

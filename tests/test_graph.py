@@ -88,7 +88,20 @@ def test_the_toy_study_trains_its_grid_and_publishes_tables_figures_and_a_manife
         *("differences", "quality_by_position", "quality_by_popularity", "coverage", "validation_and_test"),
         *("twin_plays", "twin_lengths", "twin_skips", "twin_features", "calibration"),
     }
-    assert {path.suffix for path in place.published_figures.iterdir()} == {".svg", ".pdf", ".csv"}
+    assert {path.suffix for path in place.published_figures.iterdir()} == {".svg", ".pdf", ".png", ".csv"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(480)
+@pytest.mark.xdist_group("finished")
+def test_every_figure_is_drawn_again_from_its_csv_to_the_same_bytes(finished):
+    folder = Workspace("toy", root=finished).published_figures
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for path in folder.iterdir():
+        if path.suffix != ".csv":
+            path.unlink()
+    run(finished, sys.executable, "-m", "gru4rec_lib", "figures", "--study", "toy")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 @pytest.mark.slow

@@ -217,7 +217,7 @@ def published(place, monkeypatch):
         (here.run_folder(run) / "config.json").write_text('{"device": "a device"}')
     here.raw.mkdir(parents=True)
     (here.raw / "simulated.json").touch()
-    for folder, names in ((here.tables, ["table_2.csv"]), (here.figures, ["a.svg", "a.pdf", "a.csv"])):
+    for folder, names in ((here.tables, ["table_2.csv"]), (here.figures, ["a.svg", "a.pdf", "a.png", "a.csv"])):
         folder.mkdir(parents=True)
         for name in (*names, ".half.csv", "note.txt"):
             (folder / name).write_text(name)
@@ -241,7 +241,7 @@ def test_tables_figures_pages_and_a_manifest_are_published(published):
     report.publish(published)
     pages = ["03_train_gru4rec-embedding-bpr-seed1.html", "05_results.html"]
     assert entries(published.published_reports) == [*pages, "manifest.json", "table_2.csv"]
-    assert entries(published.published_figures) == ["a.csv", "a.pdf", "a.svg"]
+    assert entries(published.published_figures) == ["a.csv", "a.pdf", "a.png", "a.svg"]
     assert entries(published.published_reports.parent) == ["made"]
     assert (published.published_reports / "table_2.csv").read_text() == "table_2.csv"
     text = (published.runs / "published.json").read_text()
@@ -274,7 +274,7 @@ def test_what_was_published_stays_until_the_new_is_whole(published, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         report.publish(published)
     after = {path: path.read_bytes() for path in published.root.glob("[fr]*/made/*") if "runs" not in path.parts}
-    assert len(before) == 7
+    assert len(before) == 8
     assert after == before
 
 
