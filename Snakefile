@@ -239,7 +239,7 @@ rule results:
         NOTEBOOK + " {input[0]} {output[0]} " + GIVEN + f" {TO_LOG}"
 
 
-rule publish:
+rule paper:
     input:
         rules.the_twin.output if SIMULATES else [],
         expand(f"{RUNS}/gru4rec/{{run}}/03_train_gru4rec.ipynb", run=cells),
@@ -247,7 +247,26 @@ rule publish:
         rules.preprocess.output,
         rules.baselines.output,
         rules.results.output,
+        [f"reports/{name}" for name in ("paper.typ", "reading.typ", "references.bib")],
+        "gru4rec_lib/paper.py",
         "gru4rec_lib/report.py",
+    output:
+        [f"{RUNS}/{name}" for name in ("manifest.json", "paper.pdf", "paper.html")],
+    log:
+        f"{RUNS}/logs/paper.log",
+    params:
+        study=study.model_dump_json(),
+    message:
+        f"paper{AT}: {RUNS}/paper.pdf from tables and figures"
+    shell:
+        f"exec {sys.executable} -m gru4rec_lib.tied {sys.executable} -m gru4rec_lib paper"
+        f" {PUBLISHED} {TO_LOG}"
+
+
+rule publish:
+    input:
+        rules.paper.input,
+        rules.paper.output,
     output:
         f"{RUNS}/published.json",
     log:

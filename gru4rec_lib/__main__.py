@@ -33,9 +33,10 @@ def main(argv: list[str] | None = None) -> int:
     command.add_argument("--dates", nargs="+", default=["20180715"], help="one log file each, YYYYMMDD (%(default)s)")
     command.add_argument("--content-signal", type=float, default=0.5, help="0 to 1; see simulate.py (%(default)s)")
     command.add_argument("--out", type=Path, required=True, help="the folder to write to")
+    command = commands.add_parser("paper", help="fill reports/paper.typ from a study's tables and figures")
+    _name_the_study(command)
     command = commands.add_parser("publish", help="copy a study's tables and figures to reports/ and figures/")
-    command.add_argument("--study", required=True)
-    command.add_argument("--data", default="", help="the folder of its raw files; data/raw/<data set> where not given")
+    _name_the_study(command)
     command = commands.add_parser("figures", help="draw figures/<study>/ again from its CSV: SVG, PDF and PNG")
     command.add_argument("--study", default="twin_mini")
     words = parser.parse_args(argv)
@@ -46,6 +47,10 @@ def main(argv: list[str] | None = None) -> int:
             given = {"sessions": words.sessions, "seed": words.seed, "log_dates": words.dates}
             twin = check(Twin, given | {"content_signal": words.content_signal}, "simulate")
             simulate.simulate(words.out, **twin.model_dump())
+        elif words.command == "paper":
+            from gru4rec_lib import paper
+
+            paper.make(Workspace(words.study, words.data))
         elif words.command == "figures":
             from gru4rec_lib import figures
 
@@ -58,6 +63,11 @@ def main(argv: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     return 0
+
+
+def _name_the_study(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--study", required=True)
+    command.add_argument("--data", default="", help="the folder of its raw files; data/raw/<data set> where not given")
 
 
 if __name__ == "__main__":

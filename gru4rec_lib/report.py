@@ -19,6 +19,7 @@ from gru4rec_lib.workspace import Workspace
 
 IDENTITY = [form for form in INPUT_FORMS if form not in FORMS_WITH_CONTENT]
 TABLES, FIGURES = (".csv",), (".csv", ".pdf", ".png", ".svg")  # what is published
+MANIFEST, PAPER = "manifest.json", ("paper.pdf", "paper.html")
 TABLE_2 = ["study", *CELL[:-1], "seed", "protocol", "n_candidates", "n_targets", "recall_at_20", "mrr_at_20"]
 TABLE_2 += ["recall_low", "recall_high", "mrr_low", "mrr_high", "recall_with_best", "mrr_with_best"]
 OVER_SEEDS = [{"seed": "seeds"}.get(name, name) for name in TABLE_2] + ["recall_sd", "mrr_sd"]
@@ -133,7 +134,7 @@ def with_interval(table: pd.DataFrame, score: str) -> pd.Series:
 
 
 def publish(place: Workspace) -> None:
-    """Copy tables and figures to reports/<study> and figures/<study>, executed notebooks as HTML, and a manifest.
+    """Copy tables, paper, manifest and figures to reports/<study> and figures/<study>, executed notebooks as HTML.
 
     runs/<study>/published.json, written last, tells that it was done. Nothing of the graph reads the copies.
     """
@@ -142,15 +143,12 @@ def publish(place: Workspace) -> None:
             # A name with a dot in front is a file half written by a run that was killed.
             for path in sorted(p for p in source.iterdir() if p.suffix in kinds and not p.name.startswith(".")):
                 shutil.copyfile(path, folder / path.name)
-        pages = executed_notebooks(place)
-        for name, page in pages.items():
+        for name in (MANIFEST, *PAPER):
+            shutil.copyfile(place.runs / name, reports / name)
+        for name, page in executed_notebooks(place).items():
             (reports / f"{name}.html").write_text(to_html(page, name), encoding="utf-8")
-        others = [manifest_of(at, executed_notebooks(at)) for at in place.curve.values() if at is not place]
-        facts = manifest_of(place, pages) | ({"other_settings": others} if others else {})
-        manifest = json.dumps(facts, indent=1) + "\n"
-        (reports / "manifest.json").write_text(manifest, encoding="utf-8")
     with replacing(place.runs / "published.json") as path:
-        path.write_text(manifest, encoding="utf-8")
+        shutil.copyfile(place.runs / MANIFEST, path)
 
 
 def executed_notebooks(place: Workspace) -> dict[str, nbformat.NotebookNode]:
@@ -165,13 +163,19 @@ def executed_notebooks(place: Workspace) -> dict[str, nbformat.NotebookNode]:
     return {name: nbformat.read(path, as_version=4) for name, path in sorted(found.items())}
 
 
-def manifest_of(place: Workspace, pages: dict[str, nbformat.NotebookNode]) -> dict:
+def manifest(place: Workspace) -> dict:
     """What made the products: commit, config, versions, data fingerprint, seeds, device, minutes of each notebook.
 
-    Args:
-        place: the study's.
-        pages: of `executed_notebooks`.
+    Returns:
+        These facts; `other_settings`, where the study runs along a curve, holds those of its other settings.
     """
+    others = [manifest_of(at) for at in place.curve.values() if at is not place]
+    return manifest_of(place) | ({"other_settings": others} if others else {})
+
+
+def manifest_of(place: Workspace) -> dict:
+    """The facts of `manifest` for the study at its own setting alone."""
+    pages = executed_notebooks(place)
     minutes = {name: round(page.metadata["papermill"]["duration"] / 60, 2) for name, page in pages.items()}
     prepared = (place.prepared / "prepared.json").read_bytes()
     # What made the numbers, not what publishes them: a run may be older than the last commit.

@@ -16,6 +16,7 @@ from gru4rec_lib.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("Snakefile", "pyproject.toml", "config", "gru4rec_lib", "notebooks", "profiles")
+PARTS += ("reports/paper.typ", "reports/reading.typ", "reports/references.bib")
 GRID = "{input_form: [one_hot, embedding, content, content_mlp], loss: [cross_entropy, bpr, bpr_max]}"
 DRAWS = {"00_the_twin", "01_explore_sessions", "05_results"}
 
@@ -28,6 +29,7 @@ def copy_of_the_project(folder):
             ignore = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
             shutil.copytree(source, folder / part, ignore=ignore)
         else:
+            (folder / part).parent.mkdir(exist_ok=True)
             shutil.copyfile(source, folder / part)
     toy = folder / "config" / "toy.yaml"
     assert GRID in toy.read_text()
@@ -80,7 +82,9 @@ def test_the_toy_study_trains_its_grid_and_publishes_tables_figures_and_a_manife
     manifest = json.loads((reports / "manifest.json").read_text())
     assert manifest["simulated"]
     assert set(manifest) >= {"commit", "config", "versions", "data_sha256", "seeds", "device", "minutes"}
-    assert len(list(reports.glob("*.html"))) == runs + 5
+    assert len(list(reports.glob("0*.html"))) == runs + 5
+    assert "simulated" in (reports / "paper.html").read_text()
+    assert (reports / "paper.pdf").read_bytes().startswith(b"%PDF")
     names = {path.stem for path in place.published_figures.iterdir()}
     assert names == {
         *("plays_per_track", "long_tail", "session_lengths", "skips_by_position", "split_sizes"),
@@ -112,13 +116,13 @@ def test_a_second_run_does_nothing_and_a_change_reruns_what_depends_on_it(finish
     figures = finished / "gru4rec_lib" / "figures.py"
     text = figures.read_text()
     figures.write_text(text + "\n# another comment\n")
-    assert planned(finished) == DRAWS | {"publish"}
+    assert planned(finished) == DRAWS | {"paper", "publish"}
     figures.write_text(text)
     assert planned(finished) == set()
     config = finished / "config" / "toy.yaml"
     text = config.read_text()
     config.write_text(text.replace("bpr: {", "bpr: {learning_rate: 0.03, "))
-    assert planned(finished) == {"03_train_gru4rec", "05_results", "publish"}
+    assert planned(finished) == {"03_train_gru4rec", "05_results", "paper", "publish"}
     config.write_text(text.replace("test_fraction: 0.2", "test_fraction: 0.25"))
     assert planned(finished) >= {"02_preprocess", "03_train_gru4rec", "04_baselines", "05_results", "publish"}
     config.write_text(text)
@@ -133,7 +137,7 @@ def test_a_curve_is_the_same_rules_at_each_setting_and_one_page_of_results(tmp_p
     grid, others = len(Workspace("toy", root=root).study.runs), ("", "@0", "@1")
     for step, times in {"simulate": 1, "02_preprocess": 1, "03_train_gru4rec": grid, "04_baselines": 1}.items():
         assert [steps.count(step + other) for other in others] == [times] * 3
-    for step in ("00_the_twin", "01_explore_sessions", "05_results", "publish"):
+    for step in ("00_the_twin", "01_explore_sessions", "05_results", "paper", "publish"):
         assert [steps.count(step + other) for other in others] == [1, 0, 0]
 
 

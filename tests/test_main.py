@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from gru4rec_lib import __main__, figures, report, reproduce, simulate
+from gru4rec_lib import __main__, figures, paper, report, reproduce, simulate
 
 
 @pytest.fixture
@@ -14,6 +14,7 @@ def called(monkeypatch):
     calls = []
     monkeypatch.setattr(simulate, "simulate", lambda *given, **named: calls.append((given, named)))
     monkeypatch.setattr(report, "publish", lambda place: calls.append(place.study.name))
+    monkeypatch.setattr(paper, "make", lambda place: calls.append(f"paper of {place.study.name}"))
     monkeypatch.setattr(figures, "redraw", lambda folder: calls.append(folder.parts[-2:]))
     monkeypatch.setattr(reproduce, "main", lambda words: calls.append(words) or 7)
     return calls
@@ -44,7 +45,8 @@ def test_publish_and_reproduce_are_handed_on(called):
     assert __main__.main(["publish", "--study", "toy"]) == 0
     assert __main__.main(["reproduce", "--study", "toy", "--", "-n"]) == 7
     assert __main__.main(["figures", "--study", "toy"]) == 0
-    assert called == ["toy", ["--study", "toy", "--", "-n"], ("figures", "toy")]
+    assert __main__.main(["paper", "--study", "toy"]) == 0
+    assert called == ["toy", ["--study", "toy", "--", "-n"], ("figures", "toy"), "paper of toy"]
 
 
 @pytest.mark.parametrize(

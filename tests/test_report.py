@@ -227,6 +227,9 @@ def published(place, monkeypatch):
     executed(here.runs / ".ipynb_checkpoints" / "05_results.ipynb")
     here.prepared.mkdir(parents=True)
     (here.prepared / "prepared.json").write_text("{}")
+    (here.runs / report.MANIFEST).write_text(json.dumps(report.manifest(here)))
+    for name in report.PAPER:
+        (here.runs / name).write_text(name)
     return here
 
 
@@ -240,10 +243,11 @@ def test_tables_figures_pages_and_a_manifest_are_published(published):
     stale.touch()
     report.publish(published)
     pages = ["03_train_gru4rec-embedding-bpr-seed1.html", "05_results.html"]
-    assert entries(published.published_reports) == [*pages, "manifest.json", "table_2.csv"]
+    assert entries(published.published_reports) == [*pages, "manifest.json", "paper.html", "paper.pdf", "table_2.csv"]
     assert entries(published.published_figures) == ["a.csv", "a.pdf", "a.png", "a.svg"]
     assert entries(published.published_reports.parent) == ["made"]
-    assert (published.published_reports / "table_2.csv").read_text() == "table_2.csv"
+    for name in ("table_2.csv", *report.PAPER):
+        assert (published.published_reports / name).read_text() == name
     text = (published.runs / "published.json").read_text()
     assert text == (published.published_reports / "manifest.json").read_text()
     manifest = json.loads(text)
@@ -274,18 +278,13 @@ def test_what_was_published_stays_until_the_new_is_whole(published, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         report.publish(published)
     after = {path: path.read_bytes() for path in published.root.glob("[fr]*/made/*") if "runs" not in path.parts}
-    assert len(before) == 8
+    assert len(before) == 10
     assert after == before
 
 
-def test_a_curve_is_published_with_what_made_each_of_its_settings(place, monkeypatch):
-    here = place(CURVE)
-    for folder in (here.tables, here.figures):
-        folder.mkdir(parents=True)
-    monkeypatch.setattr(report, "manifest_of", lambda at, pages: {"study": at.study.name})
-    report.publish(here)
-    manifest = json.loads((here.published_reports / "manifest.json").read_text())
-    assert manifest == {"study": "made", "other_settings": [{"study": "made@0.1"}]}
+def test_a_curve_tells_what_made_each_of_its_settings(place, monkeypatch):
+    monkeypatch.setattr(report, "manifest_of", lambda at: {"study": at.study.name})
+    assert report.manifest(place(CURVE)) == {"study": "made", "other_settings": [{"study": "made@0.1"}]}
 
 
 def test_a_page_asks_no_host_for_anything(published):

@@ -1,0 +1,79 @@
+"""The paper of a study: reports/paper.typ, filled from its tables and figures, as PDF and as a page for the screen."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import typst
+
+from gru4rec_lib import report
+from gru4rec_lib.files import replacing
+from gru4rec_lib.statistics import ALPHA, DRAWS
+from gru4rec_lib.workspace import Workspace
+
+SOURCE = Path("reports", "paper.typ")
+FORMATS = ("pdf", "html")
+UNFINISHED = "html export is under active development"  # typst's warning of every page for the screen
+
+
+def make(place: Workspace) -> None:
+    """Write manifest.json, paper.pdf and paper.html to the study's runs.
+
+    Args:
+        place: a study whose tables and figures are made.
+
+    Raises:
+        ValueError: a file is missing or not as the paper expects; the message names it.
+    """
+    with replacing(place.runs / report.MANIFEST) as path:
+        path.write_text(json.dumps(report.manifest(place), indent=1) + "\n", encoding="utf-8")
+    compile(place.root, place.runs, parts(place))
+
+
+def parts(place: Workspace) -> list[str]:
+    """What the study has beyond what every study has; the paper speaks of these and expects their files.
+
+    Returns:
+        Of `twin` (calibrated simulated data), `skips`, `curve` (over content_signal), `audit`.
+    """
+    has = {"twin": place.simulates, "skips": place.study.data.layout == "mssd", "curve": bool(place.curve)}
+    has["audit"] = getattr(place.study, "audit", None) is not None
+    return [name for name, there in has.items() if there]
+
+
+def compile(root: Path, run: Path, parts: Sequence[str]) -> None:
+    """Fill reports/paper.typ; write paper.pdf and paper.html beside the folders it is filled from.
+
+    The same inputs give the same bytes. No font but typst's own is used, and nothing is asked of any host.
+
+    Args:
+        root: the project's folder; it holds `run` and reports/.
+        run: the folder with tables/, figures/ and manifest.json.
+        parts: of `parts`.
+
+    Raises:
+        ValueError: a file is missing, or the text does not fit the tables; the message names it.
+    """
+    given = {"run": f"/{run.relative_to(root).as_posix()}", "parts": ",".join(parts)}
+    given |= {"alpha": str(ALPHA), "draws": str(DRAWS)}
+    for kind in FORMATS:
+        compiler = typst.Compiler(root / SOURCE, root, ignore_system_fonts=True, sys_inputs=given | {"format": kind})
+        try:
+            made, warnings = compiler.compile_with_warnings(format=kind)
+        except typst.TypstError as error:
+            raise ValueError(_sentence(error)) from None
+        said = [warning.message for warning in warnings if UNFINISHED not in warning.message]
+        if said:
+            raise ValueError(f"{SOURCE}: {'; '.join(said)}")
+        with replacing(run / f"paper.{kind}") as path:
+            path.write_bytes(made)
+
+
+def _sentence(error: typst.TypstError) -> str:
+    missing = re.search(r"file not found \(searched at (.+)\)", error.message)
+    if missing:
+        return f"{missing[1]}: the paper is filled from this file, and it is not there; `make reproduce` makes it"
+    return f"{SOURCE}: {error.diagnostic}"

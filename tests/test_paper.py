@@ -1,0 +1,218 @@
+"""The paper, filled from a small run that is made by hand: what it reads, says, and does without."""
+
+import itertools
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from gru4rec_lib import paper, report
+from gru4rec_lib.config import load_study
+from gru4rec_lib.ranked import CELL
+from gru4rec_lib.workspace import Workspace
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = ("paper.typ", "reading.typ", "references.bib")
+EVERY_PART = ("twin", "skips", "curve", "audit")
+MODELS = [  # model, input form, output form, loss, Recall@20, whether it cannot be told from the best
+    ("sequential_rules", "", "", "", 0.25, False),
+    ("most_popular", "", "", "", 0.0625, False),
+    ("gru4rec", "one_hot", "ids", "cross_entropy", 0.5, True),
+    ("gru4rec", "content", "ids", "cross_entropy", 0.4375, True),
+    ("gru4rec", "one_hot", "ids", "bpr", 0.125, False),
+]
+SCORED = {"recall": 1, "mrr": 0.5}
+
+
+def scored(protocol="known", **columns):
+    table = pd.DataFrame([row[:4] for row in MODELS], columns=CELL[:-1]).assign(tag="", protocol=protocol, **columns)
+    table["n_targets"], table["n_candidates"] = 12455, 1234567
+    for score, scale in SCORED.items():
+        for what, more in (("at_20", 0), ("low", -0.01), ("high", 0.01)):
+            table[f"{score}_{what}"] = [scale * row[4] + more for row in MODELS]
+        table[f"{score}_with_best"] = [row[5] for row in MODELS]
+        table[f"{score}_sd"] = float("nan")
+    return table
+
+
+def networks(table):
+    return table[table["model"] == "gru4rec"]
+
+
+def tables():
+    both = pd.concat([scored(), scored("open")])
+    kinds = [("heard", "1"), ("heard", "2 to 5"), ("popularity", "1 to 10"), ("popularity", "11 to 100")]
+    strata = [scored(p, by=by, stratum=name) for (by, name), p in itertools.product(kinds, ("known", "open"))]
+    others = (
+        scored().query("model != 'sequential_rules'").assign(reference="sequential_rules", p_holm=[0, 0, 0.04, 0.2])
+    )
+    others = others.assign(difference=others["recall_at_20"] - 0.25)
+    quantity = ["events", "tracks", "sessions"]
+    curve = pd.concat([networks(scored()).assign(content_signal=signal) for signal in (0, 1)])
+    return {
+        "table_1": pd.DataFrame({"quantity": quantity, "count": 9, "published": 8, "difference_percent": 12.5}),
+        "counts": pd.DataFrame({"step": ["read"], "sessions": 3, "events": 9, "items": 5}),
+        "problems": pd.DataFrame(columns=["file", "line"]),
+        "table_2": both.assign(seed=1),
+        "table_2_over_seeds": both,
+        "differences": pd.concat([others.assign(score=score) for score in SCORED]),
+        "strata": pd.concat(strata),
+        "cold_tracks": scored("open"),
+        "coverage": scored(n_tracks=70, coverage=[0.3, 0.01, 0.6, 0.5, 0.1], popularity_of_hits=1.5),
+        "validation_and_test": networks(scored()).assign(validation_recall_at_20=[0.52, 0.4375, 0.115]),
+        "calibration": pd.DataFrame(
+            {"quantity": ["skips", "hours"], "real": 0.5, "twin": [0.5, 0.75], "holds": [True, False]}
+        ),
+        "content_signal": curve.assign(recall_less_identity=-0.0625, mrr_less_identity=0.0625),
+        "audit": pd.DataFrame(
+            {"switch": ["as published", "mended"], "data_set": "toy", "metric": "recall", "value": [0.1, 0.25]}
+        ).assign(low=["", 0.24], high=["", 0.26]),
+    }
+
+
+FIGURES = [
+    *("model_diagram", "plays_per_track", "long_tail", "session_lengths", "skips_by_position", "split_sizes"),
+    *("learning_curves", "table_2", "differences", "quality_by_position", "quality_by_popularity", "coverage"),
+    *("validation_and_test", "calibration", "twin_plays", "twin_lengths", "twin_skips", "twin_features"),
+    *("content_signal", "audit"),
+]
+STRATA = {"quality_by_position": ["1", "2 to 5"], "quality_by_popularity": ["1 to 10", "11 to 100"]}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A project's folder with the sources and one run that has every part."""
+    root = tmp_path_factory.mktemp("project")
+    (root / "reports").mkdir()
+    for name in SOURCES:
+        shutil.copyfile(ROOT / "reports" / name, root / "reports" / name)
+    run = root / "runs" / "toy"
+    for folder in ("tables", "figures"):
+        (run / folder).mkdir(parents=True)
+    for name, table in tables().items():
+        table.to_csv(run / "tables" / f"{name}.csv", index=False)
+    figure = Figure(figsize=(1, 1))
+    for kind in ("pdf", "svg"):
+        figure.savefig(root / f"any.{kind}")
+    for name in FIGURES:
+        pd.DataFrame({"stratum": STRATA.get(name, [1])}).to_csv(run / "figures" / f"{name}.csv", index=False)
+        for kind in ("pdf", "svg"):
+            shutil.copyfile(root / f"any.{kind}", run / "figures" / f"{name}.{kind}")
+    facts = {"study": "toy", "simulated": True, "commit": ["0123456789abcdef+changes"], "seeds": [1]}
+    facts |= {"config": load_study("toy", ROOT / "config").model_dump(mode="json"), "versions": [{"keras": "3.15.1"}]}
+    facts |= {"device": ["CPU, 2 cores"], "minutes": {}, "minutes_total": 2.5, "data_sha256": "44136fa355b3678a1146ad"}
+    (run / report.MANIFEST).write_text(json.dumps(facts))
+    return root
+
+
+@pytest.fixture
+def run(made, tmp_path):
+    """A copy of `made` to change: the folder of its run."""
+    return shutil.copytree(made, tmp_path / "project") / "runs" / "toy"
+
+
+def filled(run, parts=EVERY_PART):
+    paper.compile(run.parents[1], run, parts)
+    page = (run / "paper.html").read_text(encoding="utf-8")
+    return page, " ".join(re.sub(r"<[^>]+>", "", page.partition("</style>")[2]).split())
+
+
+def typed_digits(source):
+    """Lines with digits in the abstract and in the sections that tell results, but in names such as `table_2`."""
+    sections = re.split(r"^ *= (.+)\n", re.sub(r"//.*", "", source), flags=re.MULTILINE)
+    named = [("abstract", sections[0]), *zip(sections[1::2], sections[2::2], strict=True)]
+    may = {"Question", "Related work", "Data", "Method"}  # what others published, and how it is measured here
+    lines = [(name, line.strip()) for name, part in named if name not in may for line in part.splitlines()]
+    return [(name, line) for name, line in lines if re.search(r"\d", re.sub(r"[@<]?\b[a-zA-Z_][\w-]*", "", line))]
+
+
+def test_no_number_of_a_result_is_typed():
+    source = (ROOT / "reports" / "paper.typ").read_text(encoding="utf-8")
+    assert typed_digits(source) == []
+    for section in ("Results", "What the published numbers measured", "Limits", "Reproducibility"):
+        assert f"= {section}\n" in source
+
+
+def test_a_typed_number_would_be_seen():
+    source = 'abstract 1 @gru2\n= Method\n2\n= Results\n3 // 4\n#rows("table_5") // 6\n== Deeper\n  Recall@20\n'
+    assert typed_digits(source) == [("abstract", "abstract 1 @gru2"), ("Results", "3"), ("Results", "Recall@20")]
+
+
+def test_the_paper_says_what_the_tables_hold(run):
+    page, text = filled(run)
+    assert (run / "paper.pdf").read_bytes().startswith(b"%PDF")
+    for words in (
+        "Of 5 models on 12,455 targets, one-hot with cross-entropy has the highest Recall@20, 0.500 (0.490 to 0.510)",
+        "and 1 other cannot be told from it",
+        "the best that is told their content 0.438 (0.428 to 0.448)",
+        "each among 1,234,567 tracks; one seed",
+        "2 of the 4 other models lie above it in Recall@20 and 1 below; in MRR@20, 2 above and 1 below",
+        "is 0.500 (0.490 to 0.510) for targets with 1 track before them in the session, and 0.500 (0.490 to 0.510) for",
+        "Recall@20 changes by \N{MINUS SIGN}0.020 to +0.010 over the 3 cells",
+        "one-hot with cross-entropy finds 60.0 % at least once",
+        "content with cross-entropy differs from the better identity by \N{MINUS SIGN}0.063 in Recall@20 and +0.063",
+        "Of 2 quantities, 1 hold",
+        "hours (real 0.500, twin 0.750)",
+        "12.5 %",
+        "0.2500.240 to 0.260",
+        "0123456789 with changes",
+        "in 2.5 minutes",
+        "No row of the raw files was left out",
+    ):
+        assert words in text, words
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", page, re.DOTALL)
+    assert len(captions) > len(FIGURES)
+    assert all("simulated" in caption.lower() for caption in captions)
+    assert not re.findall(r'src="(?!data:)', page)
+
+
+def test_real_data_is_not_called_simulated(run):
+    facts = json.loads((run / report.MANIFEST).read_text()) | {"simulated": False}
+    (run / report.MANIFEST).write_text(json.dumps(facts))
+    assert "Simulated data." not in filled(run, ("skips",))[1]
+
+
+def test_the_same_run_gives_the_same_bytes(run):
+    made = []
+    for _ in range(2):
+        filled(run)
+        made.append([(run / name).read_bytes() for name in report.PAPER])
+    assert made[0] == made[1]
+
+
+def test_no_table_and_no_figure_can_be_missing(run):
+    """Each .csv that any study has is read: without it there is no paper, and one sentence says which it was."""
+    for path in [*run.glob("*/*.csv"), *run.glob("figures/*.pdf"), run / report.MANIFEST]:
+        hidden = path.rename(path.with_suffix(".hidden"))
+        with pytest.raises(ValueError, match="the paper is filled from this file") as told:
+            paper.compile(run.parents[1], run, EVERY_PART)
+        assert str(path) in str(told.value)
+        assert "\n" not in str(told.value)
+        hidden.rename(path)
+    assert not list(run.glob("paper.*"))
+
+
+def test_what_a_study_does_not_have_is_not_asked_for(run):
+    for name in ("calibration", "content_signal", "audit"):
+        (run / "tables" / f"{name}.csv").unlink()
+    _, text = filled(run, ("skips",))
+    assert "What the published numbers measured" not in text
+    assert "is replaced by a twin" not in text
+
+
+def test_a_table_that_does_not_fit_is_told_with_its_place(run):
+    path = run / "tables" / "table_2_over_seeds.csv"
+    path.write_text(path.read_text().replace("recall_low", "recall_lowest"))
+    with pytest.raises(ValueError, match=r'(?s)paper\.typ: .*"recall_low"'):
+        paper.compile(run.parents[1], run, EVERY_PART)
+
+
+def test_the_parts_of_a_study_are_those_of_its_config(tmp_path):
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    assert paper.parts(Workspace("twin_signal", root=tmp_path)) == ["twin", "skips", "curve"]
+    assert paper.parts(Workspace("twin_mini", tmp_path, root=tmp_path)) == ["skips"]
+    assert paper.parts(Workspace("thirty_music", root=tmp_path)) == []
