@@ -239,8 +239,33 @@ rule results:
         NOTEBOOK + " {input[0]} {output[0]} " + GIVEN + f" {TO_LOG}"
 
 
+if study.audit:
+
+    rule audit:
+        input:
+            notebook("06_audit_of_the_paper"),
+            RAW,
+            f"{PREPARED}/prepared.json",
+        output:
+            f"{RUNS}/06_audit_of_the_paper.ipynb",
+            expand(
+                f"{RUNS}/tables/audit{{table}}.csv",
+                table=["", "_conclusions", "_measured", "_recoverable"],
+            ),
+            drawn("audit"),
+        log:
+            f"{RUNS}/logs/06_audit_of_the_paper.log",
+        params:
+            audit=[block.model_dump_json() for block in study.audit],
+        message:
+            f"06_audit_of_the_paper{AT}: each defect of the paper's code mended"
+        shell:
+            NOTEBOOK + " {input[0]} {output[0]} " + GIVEN + f" {TO_LOG}"
+
+
 rule paper:
     input:
+        rules.audit.output if study.audit else [],
         rules.the_twin.output if SIMULATES else [],
         expand(f"{RUNS}/gru4rec/{{run}}/03_train_gru4rec.ipynb", run=cells),
         rules.explore.output,

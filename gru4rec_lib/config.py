@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import Field, model_validator
 
+from gru4rec_lib import published
 from gru4rec_lib.datasets import EventData, ItemTable, MssdData, Signal, Split, Twin
 from gru4rec_lib.settings import Training
 from gru4rec_lib.strict import ConfigError, Count, Name, Seed, Some, Strict, check
@@ -149,6 +150,8 @@ class Study(Strict):
         evaluation: how ranks become numbers.
         content_signal: settings of `data.simulate.content_signal`, its own among them, at each of which the whole grid
             runs, for a curve over it; empty where its own is the only one.
+        audit: blocks of cells that are trained as the paper's code does and with its defects mended; their `settings`
+            are changes to the paper's. Empty where the study audits nothing.
     """
 
     name: Name
@@ -161,6 +164,7 @@ class Study(Strict):
     baselines: Annotated[tuple[Baseline, ...], Some] = ("most_popular", "sequential_rules")
     evaluation: Evaluation = Evaluation()
     content_signal: tuple[Signal, ...] = ()
+    audit: tuple[Models, ...] = ()
 
     @property
     def simulated(self) -> bool:
@@ -243,6 +247,9 @@ class Study(Strict):
     def _runs_are_right(self):
         for loss, changes in self.losses.items():
             check(Training, self.training.model_dump() | changes, f"losses.{loss}")
+        for block in self.audit:
+            for loss in block.loss:
+                published.training(loss, block.settings)
         if any(a.settings != b.settings for a in self.models for b in self.models if a.tag == b.tag):
             raise ValueError("blocks of `models` with different `settings` need a different `tag` each")
         names = [*(run.name for run in self.runs), *self.baselines]

@@ -17,6 +17,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from gru4rec_lib.audit_figures import AUDIT_FIGURES
 from gru4rec_lib.diagram import model_diagram
 from gru4rec_lib.drawing import QUIET, SMALL, bars, count, legend, looks, named, new_figure, percent, say, tail_axes
 from gru4rec_lib.evidence_figures import EVIDENCE_FIGURES
@@ -260,6 +261,7 @@ FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {
     "split_sizes": split_sizes,
     "learning_curves": learning_curves,
     "table_2": table_2,
+    **AUDIT_FIGURES,
     **EVIDENCE_FIGURES,
     **TWIN_FIGURES,
 }

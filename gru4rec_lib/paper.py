@@ -40,7 +40,7 @@ def parts(place: Workspace) -> list[str]:
         Of `twin` (calibrated simulated data), `skips`, `curve` (over content_signal), `audit`.
     """
     has = {"twin": place.simulates, "skips": place.study.data.layout == "mssd", "curve": bool(place.curve)}
-    has["audit"] = getattr(place.study, "audit", None) is not None
+    has["audit"] = bool(place.study.audit)
     return [name for name, there in has.items() if there]
 
 

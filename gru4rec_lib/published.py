@@ -98,3 +98,8 @@ FINDINGS = {
     "D12": "as last shipped, cross-entropy takes linear scores for probabilities (earlier versions have a softmax)",
     "D13": "the share of rare tracks in the text differs from the progress report's own figure",
 }
+
+
+def findings() -> pd.DataFrame:
+    """FINDINGS as a table, for reading."""
+    return pd.Series(FINDINGS, name="what the code or the text does").to_frame()

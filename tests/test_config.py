@@ -72,7 +72,7 @@ def test_every_study_of_the_project_loads(path):
     if path.stem == "yoochoose_100k":  # no content: the official code's own form and losses
         assert cells == {("shared", "cross_entropy"), ("shared", "bpr_max")}
         return
-    if path.stem in ("twin_signal", "twin_dataset03"):  # few cells, of many sessions
+    if path.stem in ("twin_signal", "twin_dataset03", "twin_audit"):  # few cells, of many sessions
         assert cells >= {("embedding", "cross_entropy"), ("content", "cross_entropy")}
         return
     losses = ("cross_entropy", "bpr_max") if path.stem == "thirty_music" else config.LOSSES[:3]
@@ -259,6 +259,16 @@ def test_a_curve_is_of_simulated_data_and_holds_its_own_setting(load):
             load(changes, base)
     with pytest.raises(config.ConfigError, match=r"content_signal\.1: .* less than or equal to 1"):
         load({"content_signal": [0.5, 1.5]}, TWIN)
+
+
+def test_an_audit_is_of_the_papers_losses_with_settings_that_exist(load):
+    assert load().audit == ()
+    block = {"input_form": ["content"], "loss": ["bpr_max"], "settings": {"max_epochs": 2}}
+    assert load({"audit": [block]}).audit[0].settings == {"max_epochs": 2}
+    with pytest.raises(config.ConfigError, match="audit: the paper has no loss `top1`"):
+        load({"audit": [block | {"loss": ["top1"]}]})
+    with pytest.raises(config.ConfigError, match=r"audit\.settings: epochs: no such field"):
+        load({"audit": [block | {"settings": {"epochs": 2}}]})
 
 
 def test_every_fault_of_a_file_is_told(load):

@@ -84,6 +84,17 @@ def some_strata(names, **models):
     return pd.concat([some_models(losses=THREE[:1], **models).assign(stratum=name) for name in names])
 
 
+def an_audit(forms=FORMS[:2], losses=THREE, value=0.1):
+    rows = [
+        (form, loss, 1, switch, metric, value * (1 + n % 5), 0.9 * value * (1 + n % 5), 1.1 * value * (1 + n % 5))
+        for form in forms
+        for loss in losses
+        for n, switch in enumerate(["as_published", "D1", "D3_testing", "D10", "with_D12", "all_mended"])
+        for metric in ("recall", "mrr")
+    ]
+    return pd.DataFrame(rows, columns=["input_form", "loss", "seed", "switch", "metric", "value", "low", "high"])
+
+
 def trained(table):
     return table[table["input_form"].notna()]
 
@@ -109,6 +120,7 @@ FRAMES = {
     "split_sizes": SPLIT,
     "learning_curves": a_learning_curve(),
     "table_2": a_table_2(),
+    "audit": an_audit(),
     "differences": some_differences(),
     "quality_by_position": some_strata(HEARD),
     "quality_by_popularity": some_strata(PLAYS),
@@ -142,6 +154,8 @@ EDGES = [
     ("table_2", a_table_2(forms=FORMS[:1], losses=THREE[:1])),
     ("table_2", a_table_2().query("input_form.isna()")),
     ("table_2", a_table_2(baselines=())),
+    ("audit", an_audit(FORMS, THREE)),
+    ("audit", an_audit(FORMS[:1], THREE[:1], value=0.0)),
     ("differences", some_differences(forms=INPUT_FORMS, losses=LOSSES, baselines=MORE)),
     ("differences", some_differences(forms=(), baselines=("markov",))),
     ("differences", some_differences([0.0, 0.0, 0.0], forms=FORMS[:1], losses=THREE[:1])),

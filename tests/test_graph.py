@@ -18,11 +18,12 @@ ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("Snakefile", "pyproject.toml", "config", "gru4rec_lib", "notebooks", "profiles")
 PARTS += ("reports/paper.typ", "reports/reading.typ", "reports/references.bib")
 GRID = "{input_form: [one_hot, embedding, content, content_mlp], loss: [cross_entropy, bpr, bpr_max]}"
-DRAWS = {"00_the_twin", "01_explore_sessions", "05_results"}
+AUDIT = "input_form: [one_hot, content]"
+DRAWS = {"00_the_twin", "01_explore_sessions", "05_results", "06_audit_of_the_paper"}
 
 
 def copy_of_the_project(folder):
-    """What the graph needs, without anything that was computed; of the toy study's grid two cells."""
+    """What the graph needs, without anything that was computed; of the toy study's grid and audit two cells each."""
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
@@ -33,7 +34,9 @@ def copy_of_the_project(folder):
             shutil.copyfile(source, folder / part)
     toy = folder / "config" / "toy.yaml"
     assert GRID in toy.read_text()
-    toy.write_text(toy.read_text().replace(GRID, "{input_form: [embedding, content], loss: [bpr]}"))
+    assert AUDIT in toy.read_text()
+    text = toy.read_text().replace(GRID, "{input_form: [embedding, content], loss: [bpr]}")
+    toy.write_text(text.replace(AUDIT, "input_form: [one_hot]"))
     return folder
 
 
@@ -82,7 +85,7 @@ def test_the_toy_study_trains_its_grid_and_publishes_tables_figures_and_a_manife
     manifest = json.loads((reports / "manifest.json").read_text())
     assert manifest["simulated"]
     assert set(manifest) >= {"commit", "config", "versions", "data_sha256", "seeds", "device", "minutes"}
-    assert len(list(reports.glob("0*.html"))) == runs + 5
+    assert len(list(reports.glob("0*.html"))) == runs + 6
     assert "simulated" in (reports / "paper.html").read_text()
     assert (reports / "paper.pdf").read_bytes().startswith(b"%PDF")
     names = {path.stem for path in place.published_figures.iterdir()}
@@ -90,6 +93,7 @@ def test_the_toy_study_trains_its_grid_and_publishes_tables_figures_and_a_manife
         *("plays_per_track", "long_tail", "session_lengths", "skips_by_position", "split_sizes"),
         *("model_diagram", "learning_curves", "table_2"),
         *("differences", "quality_by_position", "quality_by_popularity", "coverage", "validation_and_test"),
+        "audit",
         *("twin_plays", "twin_lengths", "twin_skips", "twin_features", "calibration"),
     }
     assert {path.suffix for path in place.published_figures.iterdir()} == {".svg", ".pdf", ".png", ".csv"}

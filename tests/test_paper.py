@@ -69,8 +69,8 @@ def tables():
         ),
         "content_signal": curve.assign(recall_less_identity=-0.0625, mrr_less_identity=0.0625),
         "audit": pd.DataFrame(
-            {"switch": ["as published", "mended"], "data_set": "toy", "metric": "recall", "value": [0.1, 0.25]}
-        ).assign(low=["", 0.24], high=["", 0.26]),
+            {"switch": ["as_published", "all_mended"], "data_set": "toy", "metric": "recall", "value": [0.1, 0.25]}
+        ).assign(low=["", 0.24], high=["", 0.26], input_form="one_hot", loss="bpr_max"),
     }
 
 

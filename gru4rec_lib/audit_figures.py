@@ -1,0 +1,69 @@
+"""The figure of the audit; see `figures.py`."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from gru4rec_lib.drawing import legend, looks, new_figure, say
+
+TITLES = {"recall": "Recall@20", "mrr": "MRR@20"}
+NAMES = {"as_published": "as published", "all_mended": "all mended", "with_D12": "D12 added"}
+
+
+def audit(frame: pd.DataFrame) -> Figure:
+    """Show how far a score moves when one defect is mended alone, and when all are.
+
+    A bar goes from the score as published (dotted line) to the score of the variant, whose 95 % interval is the thin
+    line through its mark.
+
+    Args:
+        frame: audit.csv: input_form, loss, seed, switch, metric, value, low, high (0 to 1). Of several seeds the first.
+    """
+    frame = frame[frame["seed"] == frame["seed"].iloc[0]]
+    losses, forms = frame["loss"].unique(), looks(frame["input_form"])
+    switches = [list(frame.loc[frame["loss"] == loss, "switch"].unique()) for loss in losses]
+    heights = [len(own) + 1 for own in switches]
+    figure, *axes = new_figure(
+        2.6 + 0.34 * sum(heights) + 0.7 * len(losses),
+        rows=len(losses),
+        columns=2,
+        sharex="col",
+        gridspec_kw={"height_ratios": heights},
+    )
+    for pair, loss, own in zip(np.reshape(axes, (-1, 2)), losses, switches, strict=True):
+        for ax, metric in zip(pair, TITLES, strict=True):
+            rows = frame[(frame["loss"] == loss) & (frame["metric"] == metric)]
+            for number, (form, look) in enumerate(forms.items()):
+                cell = rows[rows["input_form"] == form].set_index("switch")
+                if cell.empty:
+                    continue
+                place = np.arange(len(own)) + 0.7 * ((number + 0.5) / len(forms) - 0.5)
+                begin, value = cell.loc["as_published", "value"], cell.loc[own, "value"].to_numpy()
+                ax.axvline(begin, color=look["color"], linewidth=0.6, linestyle=":", marker="", zorder=0)
+                ax.hlines(place, begin, value, color=look["color"], linewidth=2.2, alpha=0.45)
+                ax.hlines(place, cell.loc[own, "low"], cell.loc[own, "high"], color=look["color"], linewidth=0.6)
+                ax.plot(value, place, **look | {"linestyle": "", "markersize": 2.6})
+            ax.set_xlim(0, 1.04 * frame.loc[frame["metric"] == metric, "high"].max() or 1)
+            ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+            ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}".removeprefix("0") or "0")
+            ax.tick_params(axis="y", length=0)
+            ax.set_yticks(range(len(own)), [said(switch) for switch in own] if ax is pair[0] else [], fontsize=6)
+            ax.set_ylim(len(own) - 0.4, -0.6)
+        pair[0].set_title(say(loss), fontweight="bold", loc="left")
+        for ax in pair:
+            ax.label_outer()
+    for ax, title in zip(axes[-2:], TITLES.values(), strict=True):
+        ax.set_xlabel(title)
+    legend(figure, {form: look | {"linestyle": ""} for form, look in forms.items()}, columns=3)
+    return figure
+
+
+def said(switch: str) -> str:
+    """A variant in words, such as `D4 in testing mended`."""
+    return NAMES.get(switch) or f"{switch.replace('_testing', ' in testing')} mended"
+
+
+AUDIT_FIGURES = {"audit": audit}

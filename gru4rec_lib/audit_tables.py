@@ -1,0 +1,226 @@
+"""What the audit's scores say: audit.csv, what is left of the paper's conclusions, and what is measured beside them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+import pandas as pd
+
+from gru4rec_lib import batches, experiment, published, published_loader, published_metric
+from gru4rec_lib.audit import ALL_MENDED, AS_PUBLISHED, CELL, runs
+from gru4rec_lib.audit_figures import said
+from gru4rec_lib.config import Study
+from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.statistics import ALPHA, SCORES, SessionSums, differences, intervals
+from gru4rec_lib.workspace import Workspace
+
+COLUMNS = ["data_set", *CELL, "switch", "metric", "value", "low", "high"]
+CONTENT = ("content", "content_mlp")
+RARE = 10  # plays, of D13
+PROBE_STEPS = 50  # mini-batches timed for D7
+
+
+def scores(sums: pd.DataFrame, data_set: str) -> pd.DataFrame:
+    """audit.csv: every variant's scores with their intervals.
+
+    Args:
+        sums: of `audit.run_all`.
+        data_set: its name.
+
+    Returns:
+        A row a cell, switch and metric: COLUMNS. `switch` is `as_published`, the defect that is mended alone,
+        `with_D12`, or `all_mended`; value, low and high (95 % over test sessions) are 0 to 1.
+    """
+    rows = []
+    for variant in sorted(sums["variant"].unique(), key=_order):
+        cells, of_sessions = _side_by_side(sums, variant)
+        low, high = intervals(of_sessions)
+        for (number, cell), (place, metric) in product(enumerate(cells), enumerate(SCORES)):
+            own = (part[0, number, place] for part in (of_sessions.scores, low, high))
+            rows.append((data_set, *cell, variant, metric, *own))
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    cells = sums[CELL].drop_duplicates().assign(order=lambda frame: np.arange(len(frame)))
+    return table.merge(cells, on=CELL).sort_values("order", kind="stable", ignore_index=True)[COLUMNS]
+
+
+def printed(table: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """A metric of audit.csv for reading: a row a variant, a column a cell of the first seed.
+
+    Args:
+        table: of `scores`.
+        metric: `recall` or `mrr`.
+
+    Returns:
+        Texts such as `0.353 (0.336 to 0.370)`, empty where a cell has no such variant.
+    """
+    table = table[(table["metric"] == metric) & (table["seed"] == table["seed"].iloc[0])]
+    texts = [
+        f"{value:.3f} ({low:.3f} to {high:.3f})" for value, low, high in table[["value", "low", "high"]].to_numpy()
+    ]
+    table = table.assign(text=texts, cell=table["input_form"] + ", " + table["loss"], said=table["switch"].map(said))
+    table = table.sort_values("switch", key=lambda names: names.map(_order), kind="stable")
+    wide = table.pivot_table("text", "said", "cell", aggfunc="first", sort=False).fillna("")
+    return wide.rename_axis(index=None, columns=None)
+
+
+def changes(study: Study) -> pd.DataFrame:
+    """What the study changes of the paper's settings.
+
+    Returns:
+        A row a loss and setting: loss, setting, paper, here.
+    """
+    rows = [
+        (run.loss, name, paper[name], value)
+        for run in runs(study)
+        for paper in [published.training(run.loss, {}).model_dump()]
+        for name, value in run.training.model_dump().items()
+        if value != paper[name]
+    ]
+    return pd.DataFrame(rows, columns=["loss", "setting", "paper", "here"]).drop_duplicates(["loss", "setting"])
+
+
+def conclusions(sums: pd.DataFrame) -> pd.DataFrame:
+    """The comparisons behind the paper's conclusions, as its code makes them and as they are with all defects mended.
+
+    Args:
+        sums: of `audit.run_all`; the first seed counts.
+
+    Returns:
+        A row a comparison and score: conclusion, first, second (input form and loss), score, published (difference in
+        Table 2 of the paper), then of `as_published` and `all_mended` the difference, low and high, and whether the
+        conclusion holds there: `yes`, `no` or `undecided`. `yes` and `no` differ from 0 by a paired t-test over
+        sessions, corrected by Holm's rule over the column; C3, which claims no difference, is `yes` where BPR-max is
+        not proved lower. No row where the audited cells allow no comparison.
+    """
+    sums = sums[sums["seed"] == sums["seed"].iloc[0]]
+    tables = []
+    for variant in (AS_PUBLISHED, ALL_MENDED):
+        cells, of_sessions = _side_by_side(sums, variant)
+        cells = [cell[:2] for cell in cells]
+        asked = comparisons(cells)
+        if not asked:
+            return pd.DataFrame()
+        pairs = [(cells.index(first), cells.index(second)) for _, first, second, _ in asked]
+        found = differences(of_sessions, pairs)
+        expected = np.repeat([sign for *_, sign in asked], len(SCORES))
+        sign = np.where(found["p_holm"] < ALPHA, np.sign(found["difference"]), 0)
+        told = np.select([expected == 0, sign == expected, sign == -expected], [sign >= 0, True, False], None)
+        found[f"{variant}_holds"] = [{True: "yes", False: "no", None: "undecided"}[value] for value in told.tolist()]
+        names = {name: f"{variant}_{name}" for name in ("difference", "low", "high")}
+        tables.append(found.rename(columns=names)[[*names.values(), f"{variant}_holds"]])
+    rows = [
+        (name, ", ".join(a), ", ".join(b), score, _published(a, b, score))
+        for name, a, b, _ in asked
+        for score in SCORES
+    ]
+    front = pd.DataFrame(rows, columns=["conclusion", "first", "second", "score", "published"])
+    return pd.concat([front, *tables], axis=1)
+
+
+def comparisons(cells: Sequence[tuple[str, str]]) -> list[tuple[str, tuple[str, str], tuple[str, str], int]]:
+    """Which cells a conclusion compares, of those that were audited.
+
+    Args:
+        cells: (input form, loss).
+
+    Returns:
+        (conclusion, first cell, second cell, sign that the conclusion gives to first less second).
+    """
+    forms, losses = dict.fromkeys(form for form, _ in cells), dict.fromkeys(loss for _, loss in cells)
+    asked = [("C1", ("one_hot", loss), (form, loss), 1) for loss in losses for form in forms if form != "one_hot"]
+    asked += [("C2", (form, "bpr"), (form, other), -1) for form in forms for other in losses if other != "bpr"]
+    asked += [("C3", (form, "bpr_max"), (form, "cross_entropy"), 0) for form in forms]
+    asked += [("C4", ("content_mlp", loss), ("content", loss), 1) for loss in losses]
+    asked += [("C5", (form, loss), ("one_hot", loss), -1) for loss in losses for form in CONTENT]
+    return [one for one in asked if one[1] in cells and one[2] in cells]
+
+
+def recoverable() -> pd.DataFrame:
+    """Table 2 of the paper, and between which values the right MRR@20 lies, given its recall and its upside-down MRR.
+
+    Returns:
+        `published.TABLE_2` with mrr_lowest and mrr_highest; they hold if the table's two columns come from one run.
+    """
+    table = published.TABLE_2
+    ends = [
+        published_metric.recoverable_mrr(recall, mrr, published.K) for recall, mrr in table[list(SCORES)].to_numpy()
+    ]
+    return table.assign(mrr_lowest=[low for low, _ in ends], mrr_highest=[high for _, high in ends])
+
+
+def measured(place: Workspace, prepared: Prepared) -> pd.DataFrame:
+    """What is told of the defects beside the switches.
+
+    Args:
+        place: the study's.
+        prepared: arrays.
+
+    Returns:
+        A row a finding and quantity: finding, quantity, here, published (empty where nothing was).
+    """
+    lanes = runs(place.study)[0].training.batch_size
+    loader, right = published_loader.overrunning(prepared.train, lanes), batches.schedule(prepared.train, lanes)
+    sticky = published_loader.sticky(loader)
+    facts, stuck = published_loader.walked(loader, prepared.train), published_loader.walked(sticky, prepared.train)
+    known = prepared.test.keep(prepared.test.known(prepared.n_items))
+    test = published_loader.overrunning(known, lanes)
+    everything = [prepared.train_and_validation.items, prepared.test.items[prepared.test.items >= 0]]
+    plays = np.bincount(np.concatenate(everything))
+    perfect = published_metric.upside_down_gain(np.ones(1), published.K)[0]
+    best = published.TABLE_2["mrr"].max()
+    in_batch, of_all = (seconds_a_step(place, prepared, negatives) for negatives in (("in_batch",), ("all",)))
+    rows = [
+        ("D1", "MRR@20 of a perfect ranker; the highest of Table 2", perfect, best),
+        ("D3", "share of the pairs whose target is of another session", facts["crossing"], None),
+        ("D3", "share of the pairs that came before", facts["repeated"], None),
+        ("D3", "mini-batches of a pass, over those of the right loader", len(loader) / len(right), None),
+        ("D4", "resets of a state for each session begun", stuck["resets_a_session"], None),
+        ("D7", "time of a step that scores all tracks, over one that scores the batch's", of_all / in_batch, None),
+        ("D10", "share of the test pairs counted", published_loader.first_steps(test).sum() / test.valid.sum(), None),
+        ("D11", "share of the test events removed as unseen", 1 - len(known.items) / len(prepared.test.items), None),
+        ("D13", "share of the tracks played 10 times or fewer", (plays[plays > 0] <= RARE).mean(), 0.79),
+        ("D13", "the same in the progress report's figure 2", None, round(447_000 / 505_195, 2)),
+    ]
+    return pd.DataFrame(rows, columns=["finding", "quantity", "here", "published"])
+
+
+def seconds_a_step(place: Workspace, prepared: Prepared, negatives: tuple[str, ...]) -> float:
+    """Wall time of a training step with BPR, of a model that was compiled before (D7).
+
+    Args:
+        place: the study's; its first audited cell is taken.
+        prepared: arrays.
+        negatives: `("in_batch",)` or `("all",)`.
+    """
+    run = runs(place.study)[0]
+    training = run.training.model_copy(update={"negatives": negatives})
+    model = experiment.build(run.model_copy(update={"loss": "bpr", "training": training}), prepared)
+    fit = {"batch_size": training.batch_size, "steps_per_epoch": PROBE_STEPS, "verbose": 0}
+    model.fit(prepared.train, **fit)
+    model.fit(prepared.train, **fit)
+    return model.fit_seconds / PROBE_STEPS
+
+
+def _order(switch: str) -> int:
+    """As published first, then by the number of the defect, all mended last."""
+    number = re.search(r"\d+", switch)
+    return int(number[0]) if number else 99 * (switch == ALL_MENDED)
+
+
+def _side_by_side(sums: pd.DataFrame, variant: str) -> tuple[list[tuple], SessionSums]:
+    """The cells of a variant and their sums over the same sessions."""
+    part = sums[sums["variant"] == variant]
+    cells = list(part[CELL].drop_duplicates().itertuples(index=False, name=None))
+    of = [own.set_index("session") for _, own in part.groupby(CELL, sort=False)]
+    if any(not own["pairs"].equals(of[0]["pairs"]) for own in of):
+        raise ValueError(f"{variant}: the cells were tested on different pairs")
+    gains = np.stack([own[list(SCORES)].to_numpy(np.float64) for own in of], axis=1)
+    return cells, SessionSums(gains[:, None], of[0]["pairs"].to_numpy(np.float64)[:, None])
+
+
+def _published(first: tuple[str, str], second: tuple[str, str], score: str) -> float:
+    values = published.TABLE_2.set_index(["input_form", "loss"])[score]
+    return values.get(first, np.nan) - values.get(second, np.nan)

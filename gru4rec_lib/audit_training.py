@@ -1,0 +1,175 @@
+"""One cell of the paper's Table 2, trained and scored with a set of the published code's defects in force."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from gru4rec_lib import batches, published, published_loader, published_losses, published_metric
+from gru4rec_lib.backend import keras, tf
+from gru4rec_lib.config import Run
+from gru4rec_lib.experiment import build
+from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.ranking import Ranker
+from gru4rec_lib.sessions import Sessions
+
+LOSSES = {
+    "D5": published_losses.broadcast_bpr_max,
+    "D6": published_losses.bpr_with_the_target,
+    "D12": published_losses.cross_entropy_of_linear_scores,
+}
+TRAINED = {"D3", "D4", "D9", *LOSSES}
+# D3 and D4 are in training and in testing; the part in testing can be mended by itself.
+WALKED = {"D3_testing", "D4_testing"}
+UNPAIRED_FLOATS = 2**24  # scores of so many candidates at a time for D2: 64 MB
+
+
+@dataclass(frozen=True)
+class Walk:
+    """One way through the test sessions, and what a model made of it after each epoch.
+
+    Args:
+        pairs: the mini-batches.
+        hidden: for each epoch float32 [pairs, H], the states to score with.
+        ranks: for each epoch int32 [pairs], ranks of the targets.
+    """
+
+    pairs: batches.Batches
+    hidden: list[np.ndarray]
+    ranks: list[np.ndarray]
+
+
+class Testing(keras.callbacks.Callback):
+    """Walks through the test sessions after every epoch, in all ways that a training is scored by.
+
+    Args:
+        sessions: test sessions on tracks of training.
+        lanes: batch size, in testing as in training.
+        ways: sets of the defects of WALKED.
+        flows_back: the way whose last states training goes on from (D4), or None.
+    """
+
+    def __init__(self, sessions: Sessions, lanes: int, ways: set[frozenset[str]], flows_back: frozenset[str] | None):
+        super().__init__()
+        self.walks = {way: Walk(lay(sessions, lanes, way, "_testing"), [], []) for way in ways}
+        self.flows_back = flows_back
+        self.scorers = []  # (rows, bias) of every epoch
+
+    def on_train_begin(self, logs=None):
+        """Keras' call: one step of the model, compiled once."""
+        self._step = tf.function(self.model.call)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Keras' call: ranks along every walk."""
+        self.scorers.append(self.model.scorer.scoring_rows())
+        ranker = Ranker(*self.scorers[-1])
+        trained = tf.constant(self.model.lane_state)
+        for way, walk in self.walks.items():
+            state = trained if "D4_testing" in way else tf.zeros_like(trained)
+            hidden = np.empty((*walk.pairs.input.shape, self.model.recurrence[-1].units), np.float32)
+            for step in range(len(walk.pairs)):
+                out, state = self._step(walk.pairs.input[step], state, walk.pairs.reset[step])
+                hidden[step] = out
+            walk.hidden.append(hidden[walk.pairs.valid])
+            walk.ranks.append(ranker.ranks(walk.hidden[-1], walk.pairs.target[walk.pairs.valid]))
+            if way == self.flows_back:
+                self.model.lane_state.assign(state)
+
+
+def lay(sessions: Sessions, lanes: int, defects: frozenset[str], part: str = "") -> batches.Batches:
+    """Sessions in lanes, with the loader's defects that are in force.
+
+    Args:
+        sessions: what is laid out.
+        lanes: batch size.
+        defects: in force.
+        part: `_testing` for the test, where D4 resets no lane; empty for training, where it resets too many.
+    """
+    pairs = (published_loader.overrunning if f"D3{part}" in defects else batches.schedule)(sessions, lanes)
+    if f"D4{part}" not in defects:
+        return pairs
+    return published_loader.never(pairs) if part else published_loader.sticky(pairs)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training, and what it is scored by.
+
+    Args:
+        sessions: test sessions on tracks of training.
+        testing: walks of every epoch.
+        validation: float [epochs], Recall@20 on the sessions that were held out.
+    """
+
+    sessions: Sessions
+    testing: Testing
+    validation: np.ndarray
+
+    def score(self, defects: frozenset[str]) -> pd.DataFrame:
+        """What every test session adds to the scores of a variant.
+
+        Args:
+            defects: in force.
+
+        Returns:
+            A row a session: session, pairs, recall and mrr (sums over its pairs).
+        """
+        walk = self.testing.walks[defects & WALKED]
+        first = published_loader.first_steps(walk.pairs) if "D10" in defects else walk.pairs.valid
+        counted = first[walk.pairs.valid]
+        on_test = np.array([(ranks <= published.K)[counted].mean() for ranks in walk.ranks])
+        epoch = published_metric.chosen_epoch(on_test, self.validation, "D8" in defects)
+        ranks = walk.ranks[epoch][counted]
+        if "D2" in defects:
+            targets = walk.pairs.target[walk.pairs.valid][counted]
+            ranks = _unpaired(ranks, walk.hidden[epoch][counted], targets, *self.testing.scorers[epoch])
+        hit = ranks <= published.K
+        gain = published_metric.upside_down_gain(ranks, published.K) if "D1" in defects else hit / ranks
+        heard = walk.pairs.event[walk.pairs.valid][counted] - 1  # the pair is its input's, wherever its target lies
+        pairs = pd.DataFrame({"session": self.sessions.session_of_event[heard], "recall": hit, "mrr": gain})
+        found = pairs.groupby("session", as_index=False).agg(
+            pairs=("recall", "size"), recall=("recall", "sum"), mrr=("mrr", "sum")
+        )
+        return found.astype({"recall": np.float64})
+
+
+def _unpaired(ranks, hidden, targets, rows, bias):
+    """Ranks with D2; it moves hits alone."""
+    found = ranks.copy()
+    hits = np.flatnonzero(ranks <= published.K) if len(rows) > published.K else np.zeros(0, int)
+    size = max(1, UNPAIRED_FLOATS // len(rows))
+    for some in np.split(hits, range(size, len(hits), size)):
+        scores = hidden[some] @ rows.T + bias
+        found[some] = published_metric.unpaired_ranks(scores, targets[some], published.K)
+    return found
+
+
+def train(run: Run, defects: frozenset[str], ways: set[frozenset[str]], prepared: Prepared) -> Trained:
+    """Train one cell with the defects in force that touch its weights.
+
+    Args:
+        run: the cell, of `runs`.
+        defects: those of TRAINED.
+        ways: through the test, see `Testing`.
+        prepared: arrays; with D9 in force those of the study, else of the exchanged logs.
+    """
+    settings = run.training
+    known = prepared.test.keep(prepared.test.known(prepared.n_items))
+    loss = next((LOSSES[name] for name in defects if name in LOSSES), None)
+    flows_back = frozenset(f"{name}_testing" for name in ("D3", "D4") if name in defects) if "D4" in defects else None
+    testing = Testing(known, settings.batch_size, ways, flows_back)
+    history = build(run, prepared, loss).fit(
+        prepared.train,
+        settings.max_epochs,
+        settings.batch_size,
+        prepared.validation,
+        [testing],
+        settings.shuffle,
+        steps_per_epoch=settings.steps_per_epoch,
+        schedule=lambda sessions, lanes, order: lay(
+            sessions if order is None else sessions.take(order), lanes, defects
+        ),
+    )
+    return Trained(known, testing, np.array(history.history["val_recall_at_20"]))

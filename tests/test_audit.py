@@ -1,0 +1,222 @@
+"""The audit: what a variant is, that a walk without defects is the right evaluation, and what the tables say."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gru4rec_lib import audit, audit_tables, audit_training, batches, published_loader
+from gru4rec_lib.backend import keras
+from gru4rec_lib.config import ConfigError, Models, Run, load_study
+from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.published import training
+from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.workspace import ROOT
+
+N = 30
+SMALL = {
+    "hidden_units": 4,
+    "batch_size": 4,
+    "steps_per_epoch": 12,
+    "max_epochs": 2,
+    "learning_rate": 0.05,
+    "jit": False,
+}
+
+
+def some_sessions(count, seed):
+    """Track i is followed by i + 1, the last by the first; 3 to 7 tracks."""
+    random = np.random.default_rng(seed)
+    return Sessions.from_lists(
+        [((first + np.arange(random.integers(3, 8))) % N).tolist() for first in random.integers(0, N, count)]
+    )
+
+
+@pytest.fixture
+def prepared():
+    """In the test one track is unseen in training."""
+    test = some_sessions(25, 3)
+    test = Sessions(np.where(np.arange(len(test.items)) == 10, N, test.items).astype(np.int32), test.offsets)
+    parts = {"train": some_sessions(60, 1), "validation": some_sessions(10, 2), "test": test}
+    items = pd.DataFrame({"item": [f"t_{i}" for i in range(N + 1)], "plays": 1})
+    return Prepared(items=items, n_items=N, test_events=None, counts=None, features=None, **parts)
+
+
+def a_run(loss="bpr_max", **changes):
+    settings = training(loss, SMALL | changes)
+    return Run(study="made", input_form="one_hot", loss=loss, seed=1, tag="audit", training=settings)
+
+
+def test_a_variant_is_the_published_one_without_one_defect():
+    found = audit.variants(a_run("bpr_max"), backwards=False)
+    own = ["D1", "D2", "D3", "D3_testing", "D4", "D4_testing", "D5", "D8", "D10"]
+    assert list(found) == ["as_published", *own, "all_mended"]
+    assert found["as_published"] == set(own)
+    assert found["D3"] == set(own) - {"D3", "D3_testing"}
+    assert found["D4_testing"] == set(own) - {"D4_testing"}
+    assert found["all_mended"] == set()
+
+
+def test_a_loss_has_its_own_defect_and_d9_needs_an_older_log():
+    assert "D6" in audit.variants(a_run("bpr"), backwards=False)
+    all_tracks = audit.variants(a_run("cross_entropy"), backwards=True)
+    assert {"D5", "D6"}.isdisjoint(all_tracks)
+    assert all_tracks["with_D12"] == all_tracks["as_published"] | {"D12"}
+    assert "D9" in all_tracks["as_published"] - all_tracks["D9"]
+    assert "with_D12" not in audit.variants(a_run("cross_entropy", negatives=("sampled",)), backwards=False)
+
+
+def test_without_defects_the_walk_is_the_right_evaluation(prepared):
+    known = prepared.test.keep(prepared.test.known(N))
+    trained = audit_training.train(a_run(), frozenset(), {frozenset()}, prepared)
+    walk, right = trained.testing.walks[frozenset()], trained.testing.model.rank(known, N)
+    pairs, valid = walk.pairs, walk.pairs.valid
+    np.testing.assert_array_equal(walk.ranks[-1][np.argsort(pairs.event[valid])], right)
+    best = walk.ranks[int(trained.validation.argmax())]
+    sums = trained.score(frozenset()).sum()
+    assert sums["pairs"] == len(right) == known.is_target.sum()
+    assert sums["recall"] == (best <= 20).sum()
+    assert sums["mrr"] == pytest.approx((1 / best[best <= 20]).sum())
+
+
+def test_as_published_states_run_through_the_test_and_back_into_training(prepared):
+    """The walk goes on from the training's last state without any reset, and training from the walk's."""
+    published = audit.variants(a_run(), backwards=False)["as_published"]
+    way = published & audit_training.WALKED
+    known = prepared.test.keep(prepared.test.known(N))
+    testing = audit_training.Testing(known, 4, {way}, way)
+    model = audit_training.build(a_run(), prepared)
+    seen = []
+    before = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(model.lane_state.numpy()))
+    model.fit(prepared.train, 1, 4, callbacks=[before, testing], steps_per_epoch=12, shuffle=False, verbose=0)
+    pairs = testing.walks[way].pairs
+    assert not pairs.reset.any()
+    assert pairs.event.tolist() == published_loader.overrunning(known, 4).event.tolist()
+    state = seen[0]
+    for step in range(len(pairs)):
+        _, state = model(pairs.input[step], state)
+    np.testing.assert_allclose(model.lane_state.numpy(), state, atol=1e-6)
+    assert np.abs(model.lane_state.numpy() - seen[0]).max() > 0.01
+
+
+@pytest.mark.parametrize(("defects", "pairs"), [(set(), "right"), ({"D3"}, "overrunning"), ({"D4"}, "sticky")])
+def test_the_loaders_defects_are_laid_one_by_one(prepared, defects, pairs):
+    right = batches.schedule(prepared.train, 4)
+    expected = {
+        "right": right,
+        "overrunning": published_loader.overrunning(prepared.train, 4),
+        "sticky": published_loader.sticky(right),
+    }[pairs]
+    found = audit_training.lay(prepared.train, 4, frozenset(defects))
+    for name in ("event", "reset"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+
+
+def scored(ranks, published=(), validation=(0.1, 0.2)):
+    """Scores of ranks by epoch, for two sessions of two tracks each in one lane, with the defects in force."""
+    sessions = Sessions.from_lists([[0, 1], [2, 3]])
+    walk = audit_training.Walk(batches.schedule(sessions, 1), [np.zeros((2, 1))] * 2, [np.array(r) for r in ranks])
+    way = frozenset(published) & audit_training.WALKED
+    testing = SimpleNamespace(walks={way: walk}, scorers=[(np.zeros((4, 1)), np.zeros(4))] * 2)
+    trained = audit_training.Trained(sessions, testing, np.array(validation))
+    return trained.score(frozenset(published)).to_numpy().tolist()
+
+
+def test_scores_by_hand(monkeypatch):
+    """Two epochs: the test prefers the first, validation the second, whose ranks are 2 and 30."""
+    ranks = [[1, 4], [2, 30]]
+    assert scored(ranks) == [[0, 1, 1, 1 / 2], [1, 1, 0, 0]]
+    assert scored(ranks, {"D8"}) == [[0, 1, 1, 1], [1, 1, 1, 1 / 4]]
+    assert scored(ranks, {"D1"}) == [[0, 1, 1, 1 / 19], [1, 1, 0, 0]]
+    assert scored(ranks, {"D2"}) == scored(ranks), "of four tracks all are among the first 20"
+    monkeypatch.setattr(published_loader.first_steps, "__defaults__", (1,))
+    assert scored(ranks, {"D10"}) == [[0, 1, 1, 1 / 2]]
+
+
+def some_sums(shift):
+    """Sixty sessions of ten targets; each cell hits as many as said, one more where the session's number is odd."""
+    rows = [
+        (form, loss, 1, variant, session, 10, hits + session % 2, (hits + session % 2) / 4)
+        for variant, shifts in shift.items()
+        for (form, loss), hits in shifts.items()
+        for session in range(60)
+    ]
+    return pd.DataFrame(rows, columns=[*audit.CELL, "variant", "session", "pairs", "recall", "mrr"])
+
+
+ONE, RAW = ("one_hot", "bpr_max"), ("content", "bpr_max")
+SUMS = some_sums({"as_published": {ONE: 5, RAW: 3}, "D1": {ONE: 5, RAW: 3}, "all_mended": {ONE: 4, RAW: 4}})
+
+
+def test_audit_csv_is_means_over_pairs_with_their_intervals():
+    table = audit_tables.scores(SUMS, "made")
+    assert list(table.columns) == audit_tables.COLUMNS
+    assert len(table) == 2 * 3 * 2
+    row = table.query("input_form == 'one_hot' and switch == 'as_published' and metric == 'recall'").iloc[0]
+    assert row["value"] == pytest.approx(0.55)
+    # The session's share is 0.5 or 0.6: 1.96 standard errors of 0.05 / sqrt(60).
+    assert (row["low"], row["high"]) == pytest.approx((0.5373, 0.5627), abs=0.002)
+    wide = audit_tables.printed(table, "recall")
+    assert wide.index.tolist() == ["as published", "D1 mended", "all mended"]
+    assert wide.loc["all mended", "content, bpr_max"].startswith("0.450 (0.4")
+
+
+def test_a_conclusion_holds_where_the_difference_is_told_and_not_otherwise():
+    table = audit_tables.conclusions(SUMS)
+    assert table["conclusion"].tolist() == ["C1", "C1", "C5", "C5"]
+    first = table.iloc[0]
+    assert (first["first"], first["second"], first["score"]) == ("one_hot, bpr_max", "content, bpr_max", "recall")
+    assert first["published"] == pytest.approx(0.2132 - 0.1045)
+    assert first["as_published_difference"] == pytest.approx(0.2)
+    assert table["as_published_holds"].tolist() == ["yes"] * 4
+    assert table["all_mended_difference"].tolist() == [0] * 4
+    assert table["all_mended_holds"].tolist() == ["undecided"] * 4
+    assert audit_tables.conclusions(SUMS[SUMS["input_form"] == "content"]).empty
+
+
+def test_c3_holds_unless_bpr_max_is_proved_lower_and_a_sign_turned_round_is_a_no():
+    cells = {("one_hot", "bpr_max"): 4, ("one_hot", "cross_entropy"): 4, ("one_hot", "bpr"): 6}
+    table = audit_tables.conclusions(some_sums({"as_published": cells, "all_mended": cells}))
+    told = table[table["score"] == "recall"].set_index(["conclusion", "second"])["all_mended_holds"]
+    assert told.to_dict() == {
+        ("C2", "one_hot, bpr_max"): "no",
+        ("C2", "one_hot, cross_entropy"): "no",
+        ("C3", "one_hot, cross_entropy"): "yes",
+    }
+
+
+def test_what_is_recovered_of_table_2():
+    table = audit_tables.recoverable().set_index(["input_form", "loss"])
+    row = table.loc[("one_hot", "cross_entropy")]  # a mean of 0.1 over the hits, as a single rank 11 has
+    assert (row["mrr_lowest"], row["mrr_highest"]) == pytest.approx((0.24 / 11, 0.24 * 0.95))
+
+
+def test_what_the_study_changes_of_the_papers_settings():
+    study = load_study("toy", ROOT / "config")
+    table = audit_tables.changes(study).set_index(["loss", "setting"])
+    assert table.loc[("bpr_max", "batch_size")].tolist() == [64, 16]
+    assert ("bpr_max", "dropout_hidden") not in table.index
+
+
+def test_a_study_without_an_audit_is_told(tmp_path):
+    place = SimpleNamespace(study=load_study("polimi", ROOT / "config"), runs=tmp_path)
+    with pytest.raises(ConfigError, match="polimi: audit: the study has none; describe its cells"):
+        audit.run_all(place, None)
+
+
+@pytest.mark.slow
+def test_a_cell_is_audited_once_and_its_trainings_are_kept(prepared, tmp_path, monkeypatch):
+    sums = audit.run_cell(a_run(), prepared, None, tmp_path)
+    assert sums["variant"].unique().tolist() == list(audit.variants(a_run(), backwards=False))
+    by = sums.groupby("variant")[["pairs", "recall", "mrr"]].sum()
+    assert by.loc["as_published", "recall"] == by.loc["D1", "recall"], "D1 leaves recall alone"
+    assert by.loc["as_published", "mrr"] != by.loc["D1", "mrr"]
+    assert by.loc["as_published", "pairs"] > by.loc["D3", "pairs"] == by.loc["all_mended", "pairs"]
+    monkeypatch.setattr(audit_training, "train", lambda *_: pytest.fail("trained twice"))
+    pd.testing.assert_frame_equal(audit.run_cell(a_run(), prepared, None, tmp_path), sums)
+    block = Models(input_form=("one_hot",), loss=("bpr",), settings=SMALL)
+    place = SimpleNamespace(study=SimpleNamespace(name="made", audit=(block,)))
+    measured = audit_tables.measured(place, prepared).set_index("finding")
+    assert measured.loc["D1", "here"] == 0.05
+    assert measured.loc["D11", "here"] == pytest.approx(1 / len(prepared.test.items))
