@@ -61,3 +61,12 @@ def need_runs(place: Workspace) -> None:
     for name in place.study.baselines:
         if not (place.baseline_folder(name) / "ranks.parquet").exists():
             baselines.rank_baseline(name, prepared, place)
+
+
+def need_models(place: Workspace) -> None:
+    """Train the study's runs unless one of them, or of a user's own, is there."""
+    from gru4rec_lib import listen
+
+    need_prepared(place)
+    if listen.finished_runs(place).empty:
+        need_runs(place)

@@ -21,6 +21,7 @@ from gru4rec_lib.audit_figures import AUDIT_FIGURES
 from gru4rec_lib.diagram import model_diagram
 from gru4rec_lib.drawing import QUIET, SMALL, bars, count, legend, looks, named, new_figure, percent, say, tail_axes
 from gru4rec_lib.evidence_figures import EVIDENCE_FIGURES
+from gru4rec_lib.listen_figures import LISTEN_FIGURES
 from gru4rec_lib.twin_figures import TWIN_FIGURES
 
 STYLE = ("default", Path(__file__).with_name("style.mplstyle"))
@@ -76,9 +77,7 @@ def _draw(name: str, text: str, folder: Path) -> Figure:
     frame = pd.read_csv(StringIO(text), keep_default_na=False, na_values=[""])
     folder.mkdir(parents=True, exist_ok=True)
     with plt.style.context(STYLE):
-        figure = FIGURES[name](frame)
-        if "note" in frame:
-            figure.supxlabel(frame["note"].iloc[0], x=0.99, ha="right", fontsize=SMALL, style="italic", color=QUIET)
+        figure = picture(name, frame)
         for kind, metadata in KINDS.items():
             part = folder / f".{name}.{kind}.part"
             figure.savefig(part, format=kind, metadata=metadata)
@@ -86,6 +85,20 @@ def _draw(name: str, text: str, folder: Path) -> Figure:
     part = folder / f".{name}.csv.part"
     part.write_text(text, encoding="utf-8", newline="")
     part.replace(folder / f"{name}.csv")
+    return figure
+
+
+def picture(name: str, frame: pd.DataFrame) -> Figure:
+    """Draw one figure and write nothing, as for a look that is no product of the study.
+
+    Args:
+        name: a key of `FIGURES`.
+        frame: what to draw; its column `note` is set small in a corner.
+    """
+    with plt.style.context(STYLE):
+        figure = FIGURES[name](frame)
+        if "note" in frame:
+            figure.supxlabel(frame["note"].iloc[0], x=0.99, ha="right", fontsize=SMALL, style="italic", color=QUIET)
     return figure
 
 
@@ -263,5 +276,6 @@ FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {
     "table_2": table_2,
     **AUDIT_FIGURES,
     **EVIDENCE_FIGURES,
+    **LISTEN_FIGURES,
     **TWIN_FIGURES,
 }

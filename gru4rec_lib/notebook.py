@@ -7,12 +7,14 @@ import importlib.metadata
 import json
 import platform
 import subprocess
+from typing import Annotated
 
 import pandas as pd
+from pydantic import Field
 
 from gru4rec_lib.config import InputForm, Loss, OutputForm, Run, Strict, Study, check
 from gru4rec_lib.files import replacing
-from gru4rec_lib.strict import Seed
+from gru4rec_lib.strict import Count, Seed
 from gru4rec_lib.workspace import ROOT, Workspace
 
 PACKAGES = ("duckdb", "keras", "matplotlib", "numpy", "pandas", "papermill", "pyarrow", "scikit-learn", "scipy")
@@ -29,6 +31,20 @@ class StudyParameters(Strict):
 
     study: str
     data: str = ""
+
+
+class ListeningParameters(StudyParameters):
+    """Parameters of listening along.
+
+    Args:
+        session: number of a test session; 0 takes one with many tracks known from training.
+        tracks: ids of tracks, in place of a test session.
+        heard: how many tracks the models have heard when they are asked.
+    """
+
+    session: Annotated[int, Field(ge=0)] = 0
+    tracks: tuple[str, ...] = ()
+    heard: Count = 5
 
 
 class TrainingParameters(Strict):
@@ -71,7 +87,7 @@ def parameters(kind: type[Strict], scope: dict) -> Strict:
     papermill only warns of a name that the notebook does not know; here it is an error.
 
     Args:
-        kind: `StudyParameters` or `TrainingParameters`.
+        kind: `StudyParameters`, `ListeningParameters` or `TrainingParameters`.
         scope: the notebook's `globals()`.
 
     Raises:

@@ -95,6 +95,11 @@ def an_audit(forms=FORMS[:2], losses=THREE, value=0.1):
     return pd.DataFrame(rows, columns=["input_form", "loss", "seed", "switch", "metric", "value", "low", "high"])
 
 
+def a_session(models=("content, bpr", "one_hot, cross_entropy"), ranks=(1, 20, 21, np.nan, 4000), by_plays=300):
+    rows = {"position": range(2, 2 + len(ranks)), "rank": ranks, "by_plays": by_plays, "heard": 3}
+    return pd.concat([pd.DataFrame(rows).assign(model=model) for model in models])
+
+
 def trained(table):
     return table[table["input_form"].notna()]
 
@@ -126,6 +131,7 @@ FRAMES = {
     "quality_by_popularity": some_strata(PLAYS),
     "coverage": some_models().assign(coverage=np.linspace(0.6, 0, 14)),
     "validation_and_test": trained(some_models()),
+    "listen_along": a_session(),
     "twin_plays": PLACES,
     "twin_lengths": pd.DataFrame({"length": [10, 11, 20]} | TWO),
     "twin_skips": pd.DataFrame({"position": [1, 2, 3]} | TWO),
@@ -167,6 +173,9 @@ EDGES = [
     ("validation_and_test", trained(some_models(forms=FORMS[:1], losses=THREE[:1]))),
     ("validation_and_test", trained(some_models(forms=INPUT_FORMS, losses=LOSSES))),
     ("validation_and_test", trained(some_models()).assign(**dict.fromkeys(ZEROS, 0.0))),
+    ("listen_along", a_session([f"{form}, cross_entropy" for form in INPUT_FORMS])),
+    ("listen_along", a_session(["shared → hybrid many, cross_entropy, seed 1"], [np.nan], np.nan)),
+    ("listen_along", a_session(ranks=np.geomspace(1, 500_000, 99)).drop(columns="heard")),
     ("calibration", pd.DataFrame(ROWS | {"distance": [0.0, 0.0], "holds": [True, True]})),
     ("content_signal", a_curve([0.5])),
     ("content_signal", a_curve(forms=INPUT_FORMS, losses=THREE[:2], baselines=MORE, seeds=(1, 2))),

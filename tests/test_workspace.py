@@ -183,6 +183,21 @@ def test_what_is_there_is_not_made_again(place, asked, capsys):
     assert steps(asked)[-3:] == ["read", "prepare", "save"]
 
 
+def test_models_are_trained_where_there_is_none(place, asked):
+    here = place(TWIN)
+    demo.need_models(here)
+    assert steps(asked).count("train") == 1
+    asked.clear()
+    folder = here.runs / "gru4rec" / "one_of_a_users_own"
+    folder.mkdir(parents=True)
+    cell = {"input_form": "content", "output_form": "ids", "loss": "bpr", "seed": 1, "tag": "custom"}
+    (folder / "config.json").write_text(json.dumps(cell))
+    (folder / "history.csv").write_text("val_recall_at_20\n0.1\n")
+    (folder / "ranks.parquet").touch()
+    demo.need_models(here)
+    assert "train" not in steps(asked)
+
+
 def test_what_is_missing_at_other_settings_is_made_too(place, asked):
     demo.need_runs(place(TWIN + "content_signal: [0, 0.5]\n"))
     assert [given[0].name for name, given in asked if name == "simulate"] == ["twin@0", "twin"]

@@ -1,0 +1,210 @@
+"""Listen to a session track by track: what each trained model would play next, and where it had what was played."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from html import escape
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from gru4rec_lib.drawing import named
+from gru4rec_lib.listen_figures import HIT
+from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.ranking import popularity_ranks
+from gru4rec_lib.recommender import Recommender
+from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.telling import changes, traits
+from gru4rec_lib.workspace import Workspace
+
+MISS = "\N{EN DASH}"
+LONG = 14  # letters; longer ids are cut for the eye
+PLAYED = "background-color: #009e73; color: white"
+HEARD = "background-color: #cfeee4; color: black"
+CELLS = [
+    {"selector": "td, th", "props": "text-align: left; vertical-align: top"},
+    {"selector": "caption", "props": "text-align: left; padding: 0.5em"},
+    {"selector": "small", "props": "opacity: 0.7"},
+]
+
+
+def finished_runs(place: Workspace) -> pd.DataFrame:
+    """The finished trainings in a study's folder, also those that its grid does not name.
+
+    Returns:
+        One row a run: `name` (for people, such as `content, bpr`), input_form, output_form, loss, seed, tag,
+        validation_recall_at_20, `leads` (the best by it of the runs that differ in loss and seed alone), folder.
+    """
+    told = ["input_form", "output_form", "loss", "seed", "tag"]
+    rows = []
+    for path in sorted((place.runs / "gru4rec").glob("*/ranks.parquet")):  # which a run writes last
+        config = json.loads((path.parent / "config.json").read_text(encoding="utf-8"))
+        best = pd.read_csv(path.parent / "history.csv")["val_recall_at_20"].max()
+        rows.append([*map(config.get, told), best, path.parent])
+    table = pd.DataFrame(rows, columns=[*told, "validation_recall_at_20", "folder"])
+    name = named(table) + ", " + table["loss"]
+    table.insert(0, "name", name.where(~name.duplicated(keep=False), name + ", seed " + table["seed"].astype(str)))
+    best = table.sort_values("validation_recall_at_20", ascending=False, kind="stable")
+    table["leads"] = table.index.isin(best.drop_duplicates(["input_form", "output_form", "tag"]).index)
+    return table
+
+
+class Listener:
+    """Trained models, and a study's tracks and test sessions to listen to with them.
+
+    Args:
+        folders: for each model's name the folder that `Recommender.load` reads, when it is first asked.
+        leading: names of the models to begin with.
+        prepared: the study's arrays.
+    """
+
+    def __init__(self, folders: dict[str, Path], leading: Sequence[str], prepared: Prepared):
+        self.names, self.leading, self.prepared = list(folders), list(leading), prepared
+        self.model = cache(lambda name: Recommender.load(folders[name]))
+        self._index = pd.Index(prepared.items["item"])
+        self._plays = prepared.items["plays"].to_numpy()
+        self._by_plays = popularity_ranks(self._plays)
+
+    @classmethod
+    def of(cls, place: Workspace) -> Listener:
+        """All finished runs of a study."""
+        runs = finished_runs(place)
+        folders = {run.name: run.folder / "model" for run in runs.itertuples(index=False)}
+        return cls(folders, runs.loc[runs["leads"], "name"], Prepared.load(place.prepared))
+
+    def session(self, number: int = 0) -> list[str]:
+        """Track ids of a test session.
+
+        Args:
+            number: 1 is the first; 0 is the one with the most tracks that training has heard.
+
+        Raises:
+            ValueError: there is no such session.
+        """
+        test = self.prepared.test
+        if not 0 <= number <= len(test):
+            raise ValueError(f"there is no test session {number}; say 1 to {len(test):,}, or 0 for a well-known one")
+        if number == 0:
+            number = 1 + np.argmax(test.keep(test.known(self.prepared.n_items)).lengths)
+        rows = slice(*test.offsets[number - 1 : number + 1])
+        return self.prepared.test_events["item"].iloc[rows].astype(str).tolist()
+
+    def places(self, tracks: Sequence[str]) -> np.ndarray:
+        """Int [tracks], the candidate that each one is; -1 is none, which every model skips."""
+        return self._index.get_indexer(pd.Index(tracks, dtype=self._index.dtype))
+
+    def ranks(self, names: Sequence[str], session: Sequence[str]) -> pd.DataFrame:
+        """Where each model had every track of a session among all candidates, before it was played.
+
+        Args:
+            names: of models.
+            session: track ids, the first one played first.
+
+        Returns:
+            One row a model and track from the second on: model, position (2..), rank (missing where the model cannot
+            score the track), by_plays (the rank by plays in training, missing where the track is no candidate). Ranks
+            are those of the protocol `open`.
+        """
+        places = self.places(session)
+        by_plays = np.where(places >= 0, self._by_plays[places], np.nan)[1:]
+        parts = []
+        for name in names:
+            one = self.model(name)
+            ranks = one.model.rank(Sessions.from_lists([places]), len(one.items)).astype(float)
+            ranks[ranks > len(one.items)] = np.nan
+            part = {"model": name, "position": range(2, len(session) + 1), "rank": ranks, "by_plays": by_plays}
+            parts.append(pd.DataFrame(part))
+        return pd.concat(parts, ignore_index=True)
+
+    def next_tracks(self, names: Sequence[str], session: Sequence[str], heard: int, k: int = 10) -> pd.DataFrame:
+        """What each model would play next, and whether that was played.
+
+        Args:
+            names: of models.
+            session: track ids.
+            heard: how many of them the models have heard, 1 to all.
+            k: tracks to name.
+
+        Returns:
+            One row a model and place: model, place (1..k), item, score, source (as `Recommender.recommend` says),
+            played.
+        """
+        played = session[heard] if heard < len(session) else None
+        lists = {name: self.model(name).recommend(session[:heard], min(k, self.prepared.n_items)) for name in names}
+        table = pd.concat(lists, names=["model", "place"]).reset_index()
+        return table.assign(place=table["place"] + 1, played=table["item"] == played)
+
+    def label(self, track: str, score: str = "") -> str:
+        """A track as HTML: its id, cut where it is long, what stands beside it, and below the features that tell it."""
+        place, short = self.places([track])[0], track if len(track) <= LONG else track[: LONG - 4] + "…"
+        known = traits(self.prepared.features, place) if self.prepared.features else ""
+        return _two_lines(f"{short} {score}", known if place >= 0 else "no candidate")
+
+    def lists(self, names: Sequence[str], session: Sequence[str], heard: int, k: int = 10) -> Styler:
+        """The next tracks of each model side by side, the one that was played in colour, its rank below.
+
+        Args:
+            names: of models.
+            session: track ids.
+            heard: how many of them the models have heard, 1 to all.
+            k: tracks to name.
+
+        Returns:
+            A column a model, a row a place. A cell holds the score, which compares within its column alone.
+        """
+        table = self.next_tracks(names, session, heard, k)
+        pairs = zip(table["item"], table["score"], strict=True)
+        table["text"] = [self.label(item, f"{score:.2f}") for item, score in pairs]
+        wide, played = (
+            table.pivot_table(what, "place", "model", aggfunc="first")[list(names)] for what in ("text", "played")
+        )
+        styles, caption = played.replace({True: PLAYED, False: ""}), f"heard: {heard}. The session ends here."
+        if heard < len(session):
+            ranks = self.ranks(names, session[: heard + 1]).query("position == @heard + 1").set_index("model")["rank"]
+            wide.loc["played"] = ranks.map(_rank)
+            caption = f"heard: {heard}. Played next: {self.label(session[heard])}"
+        guessed = table[table["source"] != "model"].drop_duplicates("model").set_index("model")["source"]
+        said = {name: _two_lines(name, guessed.get(name, "")) for name in names}
+        return _styled(wide.rename(columns=said), styles.rename(columns=said)).set_caption(caption)
+
+    def along(self, names: Sequence[str], session: Sequence[str]) -> Styler:
+        """The session as a table: each track, what changed from the one before, and its rank by each model.
+
+        Args:
+            names: of models.
+            session: track ids.
+
+        Returns:
+            Ranks of 20 or better are coloured; `–` is a track that the model cannot score.
+        """
+        places, features = self.places(session), self.prepared.features
+        table = pd.DataFrame({"track": map(self.label, session)}, index=range(1, len(session) + 1))
+        table["plays in training"] = [f"{n:,}" for n in np.where(places >= 0, self._plays[places], 0)]
+        if features:
+            pairs = pairwise(places)
+            table["what changed"] = ["", *(escape(changes(features, *p)) if min(p) >= 0 else "" for p in pairs)]
+        ranks = self.ranks(names, session).pivot_table("rank", "position", "model")
+        ranks = ranks.reindex(table.index[1:], columns=names)
+        styles = (ranks <= HIT).replace({True: HEARD, False: ""})
+        texts = ranks.map(_rank).astype(object).reindex(table.index, fill_value="")  # the first track has no rank
+        return _styled(table.join(texts), styles)
+
+
+def _rank(rank: float) -> str:
+    return MISS if np.isnan(rank) else f"{rank:,.0f}"
+
+
+def _two_lines(first: str, second: str) -> str:
+    return escape(first.strip()) + (f"<br><small>{escape(second)}</small>" if second else "")
+
+
+def _styled(table: pd.DataFrame, styles: pd.DataFrame) -> Styler:
+    """HTML texts, each in the style given for its row and column."""
+    styles = styles.astype(object).reindex(index=table.index, columns=table.columns, fill_value="")
+    table = table.rename_axis(index=None, columns=None)
+    return table.style.set_table_styles(CELLS).apply(lambda _: styles, axis=None)

@@ -1,0 +1,262 @@
+"""Listening along, by hand: one unit whose scores are known, a track without plays, and one that is no candidate."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gru4rec_lib import listen, ranking, telling
+from gru4rec_lib.backend import tf
+from gru4rec_lib.features import Features
+from gru4rec_lib.model import GRU4Rec
+from gru4rec_lib.player import Player
+from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.recommender import Recommender
+from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.workspace import Workspace
+
+FEATURES = Features(
+    np.float32([[0.5, 3], [-1, 3], [0.4, -3], [2, 0]]),
+    {"artist": np.int32([[1], [2], [1], [-1]]), "tags": np.int32([[1, 2], [2, 3], [2, 1], [0, -1]])},
+    {"artist": 3, "tags": 4},
+    {
+        "numeric": ["tempo", "acoustic_vector_0"],
+        "mean": [100, 0],
+        "scale": [10, 1],
+        "artist": ["<b>", "Nico"],
+        "tags": ["folk", "rock", "1967"],
+    },
+)
+PLAYS = [3, 5, 5, 0]
+ITEMS = pd.Series(["a", "b", "c", "a-very-long-name-of-a-track"])
+NEW = ITEMS[3]
+TESTS = [["a", NEW], ["a", "b", "c"], ["?", "b", "a"]]
+MINUS = "\N{MINUS SIGN}"
+NAMES = ["content, bpr", "one_hot, bpr"]
+
+
+def prepared(features=FEATURES):
+    index = pd.Index(ITEMS)
+    test = Sessions.from_lists([index.get_indexer(session) for session in TESTS])
+    events = pd.DataFrame({"item": pd.Categorical(np.concatenate(TESTS))})
+    items = pd.DataFrame({"item": ITEMS, "plays": PLAYS})
+    return Prepared(items, 3, test, test, test, events, features, pd.DataFrame())
+
+
+@pytest.fixture(scope="module")
+def listener(tmp_path_factory):
+    """Scores are [0.25, -0.15, 0.5] behind a, [-0.125, 0.225, -0.25] behind a, b; the other model is as it began."""
+    tf.config.run_functions_eagerly(True)  # as the fixture `eager`, for all tests of this file
+    model = GRU4Rec(3, "one_hot", 1)
+    model.item_input.table.assign([[0, 0, math.atanh(0.5)], [0, 0, math.atanh(-0.5)], [0, 0, 0]])
+    model.recurrence[0].recurrent_kernel.assign([[0, 0, 0]])
+    model.scorer.table.assign([[1], [-1], [2]])
+    model.scorer.bias.assign([0, 0.1, 0])
+    model.scorer.plays.assign(PLAYS[:3])
+    other = GRU4Rec(3, "content", 2, output_form="content", embedding_units=2, features=FEATURES)
+    folders = {name: tmp_path_factory.mktemp("models") / "model" for name in NAMES}
+    for folder, one in zip(folders.values(), (other, model), strict=True):
+        Recommender(one, ITEMS, {}, FEATURES).save(folder)
+    yield listen.Listener(folders, NAMES[1:], prepared())
+    tf.config.run_functions_eagerly(False)
+
+
+def styles(styler):
+    """The style of every cell that has one."""
+    styler._compute()
+    return {place: "; ".join(f"{key}: {value}" for key, value in style) for place, style in styler.ctx.items() if style}
+
+
+def test_ranks_by_hand(listener):
+    table = listener.ranks(NAMES[1:], ["a", "b", "c", NEW, "?"])
+    assert table["position"].tolist() == [2, 3, 4, 5]
+    np.testing.assert_equal(table["rank"].to_numpy(), [3, 3, np.nan, np.nan])
+    np.testing.assert_equal(table["by_plays"].to_numpy(), [2, 2, 4, np.nan])
+    assert listener.ranks(NAMES[1:], ["a"]).empty
+
+
+def test_ranks_are_those_of_the_test(listener):
+    for name in NAMES:
+        table = ranking.rank_table(listener.model(name).model, listener.prepared.test, 3, 4).query("protocol == 'open'")
+        for number in (1, 3):
+            rank = table.loc[table["session"] == number - 1, "rank"].to_numpy()
+            found = listener.ranks([name], listener.session(number))["rank"].fillna(5)
+            assert found.tolist() == rank.tolist()
+
+
+def test_the_next_tracks_by_hand(listener):
+    table = listener.next_tracks(NAMES[1:], ["a", "b", "c"], heard=1)
+    assert table["place"].tolist() == [1, 2, 3]
+    assert table["item"].tolist() == ["c", "a", "b"]
+    assert table["played"].tolist() == [False, False, True]
+    assert not listener.next_tracks(NAMES[1:], ["a", "b"], heard=2)["played"].any()
+
+
+def test_the_lists_have_the_played_track_in_colour_and_its_rank(listener):
+    shown = listener.lists(NAMES[1:], ["a", "b", "c"], heard=1)
+    assert shown.data["one_hot, bpr"].tolist()[0].startswith("c 0.50<br>")
+    assert shown.data.loc["played"].tolist() == ["3"]
+    assert styles(shown) == {(2, 0): listen.PLAYED}
+    assert shown.caption.startswith("heard: 1. Played next: b<br>")
+    end = listener.lists(NAMES, ["a", "b"], heard=2)
+    assert "played" not in end.data.index
+    assert styles(end) == {}
+    assert end.caption == "heard: 2. The session ends here."
+
+
+def test_a_list_from_popularity_says_so(listener):
+    shown = listener.lists(NAMES, [NEW, "a"], heard=1)
+    assert list(shown.data) == ["content, bpr", "one_hot, bpr<br><small>popularity: no known item</small>"]
+
+
+def test_the_table_along_a_session(listener):
+    shown = listener.along(NAMES[1:], ["a", "b", NEW, "?"])
+    assert shown.data["one_hot, bpr"].tolist() == ["", "3", listen.MISS, listen.MISS]
+    assert shown.data["plays in training"].tolist() == ["3", "5", "0", "0"]
+    assert shown.data["what changed"].tolist()[3] == "", "one of the two is no candidate"
+    assert styles(shown) == {(1, 3): listen.HEARD}
+    assert len(listener.along(NAMES, ["a"]).data) == 1
+    bare = listen.Listener({}, [], prepared(None))
+    assert "tempo" not in bare.label("a")
+
+
+def test_what_users_wrote_is_text_and_no_html(listener):
+    assert listener.label("a", "0.5") == "a 0.5<br><small>artist &lt;b&gt; · tags folk, rock · tempo 105</small>"
+    assert listener.label(NEW) == "a-very-lon…<br><small>tempo 120</small>"
+    assert listener.label("<i>") == "&lt;i&gt;<br><small>no candidate</small>"
+    page = listener.along(NAMES[1:], ["b", "a"]).to_html()
+    assert "<b>" not in page
+    assert "artist Nico → &lt;b&gt;" in page
+
+
+def test_a_session_by_its_number(listener):
+    assert listener.session(3) == ["?", "b", "a"]
+    assert listener.session() == ["a", "b", "c"], "three known tracks"
+    for number in (-1, 4):
+        with pytest.raises(ValueError, match=f"there is no test session {number}; say 1 to 3, or 0"):
+            listener.session(number)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (0, 1, "artist <b> → Nico · tags +1967 -folk · tempo 105 → 90"),
+        (0, 2, ""),
+        (1, 0, "artist Nico → <b> · tags +folk -1967 · tempo 90 → 105"),
+        (2, 3, "artist <b> → ? · tags -rock -folk · tempo 104 → 120"),
+        (3, 3, ""),
+    ],
+)
+def test_what_changed(before, after, told):
+    """Order of tags is no change, nor are 0.1 standard deviations, nor is an acoustic vector."""
+    assert telling.changes(FEATURES, before, after) == told.replace("-", MINUS)
+
+
+@given(st.floats(-1e4, 1e4))
+def test_a_number_is_short_and_near(value):
+    features = Features(np.float32([[1]]), fitted={"numeric": ["x"], "mean": [0], "scale": [value]})
+    text = telling.traits(features, 0)
+    assert len(text) <= len("x -0.0055")
+    assert float(text.removeprefix("x ").replace(MINUS, "-")) == pytest.approx(value, rel=0.051, abs=0.005)
+
+
+# A study's runs
+
+
+def write_run(place, name, recall, **config):
+    folder = place.runs / "gru4rec" / name
+    folder.mkdir(parents=True)
+    cell = {"input_form": "content", "output_form": "ids", "loss": "bpr", "seed": 1, "tag": ""} | config
+    (folder / "config.json").write_text(json.dumps(cell))
+    (folder / "history.csv").write_text(f"epoch,val_recall_at_20\n1,{recall}\n2,0.01\n")
+    (folder / "ranks.parquet").touch()
+
+
+def test_the_finished_runs_and_those_that_lead(tmp_path):
+    place = Workspace("toy")
+    place.runs = tmp_path
+    assert listen.finished_runs(place).empty
+    write_run(place, "a", 0.1)
+    write_run(place, "b", 0.3, loss="top1")
+    write_run(place, "c", 0.2, seed=2)
+    write_run(place, "d", 0.05, output_form="hybrid", tag="wide")
+    (tmp_path / "gru4rec" / "half_done").mkdir()
+    found = listen.finished_runs(place)
+    assert found["name"].tolist() == [
+        "content, bpr, seed 1",
+        "content, top1",
+        "content, bpr, seed 2",
+        "content → hybrid wide, bpr",
+    ]
+    assert found["validation_recall_at_20"].tolist() == [0.1, 0.3, 0.2, 0.05]
+    assert found["leads"].tolist() == [False, True, False, True]
+
+
+# The controls
+
+
+@pytest.fixture
+def player(listener, monkeypatch):
+    monkeypatch.setattr(Player, "_picture", lambda self, names, session, heard: f"{names} {session} {heard}".encode())
+    return Player(listener, listener.session(2), heard=1)
+
+
+def test_the_controls_begin_with_the_session(player):
+    assert player.tracks.value == "a\nb\nc"
+    assert (player.heard.value, player.heard.max) == (1, 3)
+    assert player.models.value == ("one_hot, bpr",)
+    assert "heard: 1. Played next: b" in player.lists.value
+    assert bytes(player.picture.value) == b"['one_hot, bpr'] ['a', 'b', 'c'] 1"
+    assert "what changed" in player.along.value
+
+
+def test_hearing_on_moves_the_lists(player):
+    player.heard.value = 2
+    assert "heard: 2. Played next: c" in player.lists.value
+    player.models.value = NAMES
+    assert "content, bpr" in player.lists.value
+
+
+def test_a_track_is_added_and_the_last_removed(player):
+    player.track.value = " a "
+    player.add.click()
+    assert player.session == ["a", "b", "c", "a"]
+    assert (player.heard.value, player.heard.max, player.play.max) == (4, 4, 4)
+    assert "The session ends here" in player.lists.value
+    player.remove.click()
+    player.remove.click()
+    assert player.session == ["a", "b"]
+    assert (player.heard.value, player.heard.max) == (2, 2)
+
+
+def test_a_session_is_typed_or_picked(player):
+    player.tracks.value = "b\n\n  ? \n"
+    assert player.session == ["b", "?"]
+    assert player.tracks.value == "b\n?"
+    assert player.problem.value == "No candidates, and skipped by every model: ?"
+    player.number.value = 1
+    assert player.session == ["a", NEW]
+    assert player.problem.value == ""
+    player.another.click()
+    assert player.session == TESTS[player.number.value - 1]
+
+
+def test_the_picture_is_there_from_two_tracks_on(listener):
+    player = Player(listener, ["a", "?"], heard=1, note="simulated data")
+    assert bytes(player.picture.value).startswith(b"\x89PNG")
+    player.tracks.value = "a"
+    assert bytes(player.picture.value) == b""
+
+
+def test_nothing_to_show_is_told(player):
+    player.tracks.value = ""
+    assert player.problem.value.startswith("Type or pick a track")
+    assert player.lists.layout.display == "none"
+    player.tracks.value = "a\nb"
+    assert player.lists.layout.display is None
+    player.models.value = ()
+    assert player.problem.value.endswith("choose a model.")
