@@ -27,7 +27,7 @@ LONG = 14  # letters; longer ids are cut for the eye
 PLAYED = "background-color: #009e73; color: white"
 HEARD = "background-color: #cfeee4; color: black"
 CELLS = [
-    {"selector": "td, th", "props": "text-align: left; vertical-align: top"},
+    {"selector": "td, th", "props": "text-align: left; vertical-align: top; line-height: 1.4"},
     {"selector": "caption", "props": "text-align: left; padding: 0.5em"},
     {"selector": "small", "props": "opacity: 0.7"},
 ]

@@ -89,8 +89,8 @@ class Player(widgets.VBox):
             part.layout.display = None if session and names else "none"
         if session and names:
             self.lists.value = self.listener.lists(names, session, heard).to_html()
-            self.along.value = self.listener.along(names, session).to_html()
             self.picture.value = self._picture(names, session, heard)
+            self.along.value = self.listener.along(names, session).to_html()
 
     def _picture(self, names: Sequence[str], session: Sequence[str], heard: int) -> bytes:
         """PNG; nothing where no track has one before it."""
