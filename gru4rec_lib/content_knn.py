@@ -5,15 +5,18 @@ Both rank all candidates, in `open` also those unseen in training, and take ever
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy import sparse
-from sklearn.feature_extraction.text import TfidfTransformer
-from sklearn.preprocessing import normalize
 
 from gru4rec_lib.features import Features
 from gru4rec_lib.heard import heard_before, last_heard
 from gru4rec_lib.popular import MostPopular
+from gru4rec_lib.ranking import best, popularity_top
 from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.sparse_scores import sparse_top
+from gru4rec_lib.vectors import unit_vectors
 
 TARGETS, CANDIDATES = 256, 16384  # scored together: targets x candidates floats, whatever the size of the catalogue
 TIE = 1e-6  # float32 products of equal rows differ by less
@@ -56,11 +59,29 @@ class SameArtist:
         """The rank of every chosen target among the first `n_candidates`; one without features or plays is a miss."""
         ranks = self.popular.rank(sessions, n_candidates, chosen, above)
         wanted = sessions.targets(chosen)
-        has_artist = (sessions.items >= 0) & (self.artist[sessions.items] > 0)  # 0 is an artist unseen in training
-        target, last = sessions.items[wanted], last_heard(sessions, has_artist)[wanted]
+        target, last = sessions.items[wanted], self._last_heard(sessions)[wanted]
         by_artist = (target >= 0) & (last >= 0)
         ranks[by_artist] = self._ranks(last[by_artist], target[by_artist], n_candidates, above)
         return ranks
+
+    def top(self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, k: int = 20) -> np.ndarray:
+        """The k best candidates at every chosen target; see `GRU4Rec.top`."""
+        found = self.popular.top(sessions, n_candidates, chosen, k)
+        last = self._last_heard(sessions)[sessions.targets(chosen)]
+        heard, which = np.unique(last[last >= 0], return_inverse=True)
+        by_plays = popularity_top(self.plays, min(n_candidates, len(self.plays)), n_candidates)
+        artist, place = self.artist[by_plays], np.flatnonzero(self.artist[by_plays] > 0)
+        shape = (self.artist.max() + 1, len(by_plays))
+        scores = sparse.csr_array((np.full(len(place), 2.0), (artist[place], place)), shape=shape)[self.artist[heard]]
+        itself = by_plays[scores.indices] == np.repeat(heard, np.diff(scores.indptr))
+        scores.data[itself] = 1  # behind the artist's other tracks, before all others
+        found[last >= 0] = np.append(by_plays, np.int32(-1))[sparse_top(scores, which, len(by_plays), k)]  # -1 stays -1
+        return found
+
+    def _last_heard(self, sessions: Sessions) -> np.ndarray:
+        """For every event, the last track with an artist before it; -1 where there is none."""
+        has_artist = (sessions.items >= 0) & (self.artist[sessions.items] > 0)  # 0 is an artist unseen in training
+        return last_heard(sessions, has_artist)
 
     def _ranks(self, last: np.ndarray, target: np.ndarray, n_candidates: int, above: bool) -> np.ndarray:
         artist, plays, width = self.artist[last].astype(np.int64), self.plays[:n_candidates], self.plays.max() + 1
@@ -103,14 +124,7 @@ class ContentKNN:
             n_items: training tracks.
         """
         self.popular = MostPopular().fit(train, n_items)
-        values = category_counts(self.features)
-        if values.shape[1]:
-            values = sparse.csr_array(TfidfTransformer().fit(values[:n_items]).transform(values))
-        numbers = normalize(self.features.numeric) if self.features.numeric.shape[1] else self.features.numeric
-        length = np.sqrt((numbers**2).sum(axis=1) + values.multiply(values).sum(axis=1))
-        scale = (1 / np.where(length > 0, length, 1)).astype(np.float32)
-        self.numbers = numbers * scale[:, None]
-        self.values = sparse.csr_array(sparse.diags_array(scale) @ values, dtype=np.float32)
+        self.numbers, self.values = unit_vectors(self.features, n_items)
         return self
 
     def rank(
@@ -118,47 +132,54 @@ class ContentKNN:
     ) -> np.ndarray:
         """The rank of every chosen target among the first `n_candidates`; one without features or plays is a miss."""
         ranks = self.popular.rank(sessions, n_candidates, chosen, above)
-        wanted = sessions.targets(chosen)
-        described = np.flatnonzero((self.numbers != 0).any(axis=1) | (np.diff(self.values.indptr) > 0))
-        usable = np.isin(sessions.items, described)
+        wanted, usable = sessions.targets(chosen), self._usable(sessions)
         by_features = wanted & (sessions.items >= 0) & (last_heard(sessions, usable) >= 0)
-        target, found = sessions.items[by_features], np.empty(by_features.sum(), np.int32)
-        query, heard, _ = heard_before(sessions, by_features, usable)
-        shape = (len(target), len(self.numbers))
-        heard = sparse.csr_array((np.ones(len(query), np.float32), (query, heard)), shape=shape)
-        for first in range(0, len(target), TARGETS):
-            block = slice(first, first + TARGETS)
-            found[block] = self._ranks(heard[block], target[block], n_candidates, above)
-        ranks[by_features[wanted]] = found
+        target = sessions.items[wanted]
+        left = np.flatnonzero(by_features[wanted])
+        for profile in self._profiles(sessions, by_features, usable):
+            own, left = np.split(left, [TARGETS])
+            ranks[own] = self._ranks(profile, target[own], n_candidates, above)
         return ranks
 
-    def _ranks(self, heard: sparse.csr_array, target: np.ndarray, n_candidates: int, above: bool) -> np.ndarray:
-        numbers, values = heard @ self.numbers, (heard @ self.values).toarray()
-        length = np.sqrt((numbers**2).sum(axis=1) + (values**2).sum(axis=1))[:, None]
-        scale = 1 / np.where(length > 0, length, 1)
-        numbers, values = numbers * scale, np.ascontiguousarray((values * scale).T)
-        own = (self.numbers[target] * numbers).sum(axis=1) + self.values[target].multiply(values.T).sum(axis=1)
-        ahead = np.where(target < n_candidates, int(above), 1)
+    def top(self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, k: int = 20) -> np.ndarray:
+        """The k best candidates at every chosen target; see `GRU4Rec.top`."""
+        found = self.popular.top(sessions, n_candidates, chosen, k)
+        wanted, usable = sessions.targets(chosen), self._usable(sessions)
+        by_features = wanted & (last_heard(sessions, usable) >= 0)
+        left = np.flatnonzero(by_features[wanted])
+        for profile in self._profiles(sessions, by_features, usable):
+            own, left = np.split(left, [TARGETS])
+            blocks = self._cosines(*profile, n_candidates)
+            found[own] = best(((first, np.rint(cosines.T / TIE)) for first, cosines in blocks), k)
+        return found
+
+    def _usable(self, sessions: Sessions) -> np.ndarray:
+        """Bool [events], whether an event is on a track with features."""
+        described = (self.numbers != 0).any(axis=1) | (np.diff(self.values.indptr) > 0)
+        return np.isin(sessions.items, np.flatnonzero(described))
+
+    def _profiles(self, sessions: Sessions, events: np.ndarray, usable: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
+        """Directions of what was heard before each of the events, TARGETS of them at a time: [n, F], [values, n]."""
+        query, heard, _ = heard_before(sessions, events, usable)
+        shape = (events.sum(), len(self.numbers))
+        all_heard = sparse.csr_array((np.ones(len(query), np.float32), (query, heard)), shape=shape)
+        for first in range(0, len(all_heard.indptr) - 1, TARGETS):
+            part = all_heard[first : first + TARGETS]
+            numbers, values = part @ self.numbers, (part @ self.values).toarray()
+            length = np.sqrt((numbers**2).sum(axis=1) + (values**2).sum(axis=1))[:, None]
+            scale = 1 / np.where(length > 0, length, 1)
+            yield numbers * scale, np.ascontiguousarray((values * scale).T)
+
+    def _cosines(self, numbers: np.ndarray, values: np.ndarray, n_candidates: int) -> Iterator[tuple[int, np.ndarray]]:
+        """First candidate of each block, and float32 [candidates of the block, n]."""
         for first in range(0, n_candidates, CANDIDATES):
             block = slice(first, min(first + CANDIDATES, n_candidates))
-            scores = self.numbers[block] @ numbers.T + self.values[block] @ values
-            ahead += ((scores > own + TIE) if above else (scores >= own - TIE)).sum(axis=0)
+            yield first, self.numbers[block] @ numbers.T + self.values[block] @ values
+
+    def _ranks(self, profile: tuple, target: np.ndarray, n_candidates: int, above: bool) -> np.ndarray:
+        numbers, values = profile
+        own = (self.numbers[target] * numbers).sum(axis=1) + self.values[target].multiply(values.T).sum(axis=1)
+        ahead = np.where(target < n_candidates, int(above), 1)
+        for _, cosines in self._cosines(numbers, values, n_candidates):
+            ahead += ((cosines > own + TIE) if above else (cosines >= own - TIE)).sum(axis=0)
         return ahead
-
-
-def category_counts(features: Features) -> sparse.csr_array:
-    """How often each known value of each categorical feature is given to a candidate.
-
-    Args:
-        features: of the candidates.
-
-    Returns:
-        float32 [candidates, values of all features], one feature behind the other; a value unseen in training (0) and
-        no value (-1) count nothing.
-    """
-    counts = [sparse.csr_array((len(features.numeric), 0), dtype=np.float32)]
-    for name, codes in features.categories.items():
-        row, column = np.nonzero(codes > 0)
-        shape = (len(codes), features.sizes[name])
-        counts.append(sparse.csr_array((np.ones(len(row), np.float32), (row, codes[row, column])), shape=shape))
-    return sparse.hstack(counts, format="csr")

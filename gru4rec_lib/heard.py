@@ -1,9 +1,8 @@
-"""What was heard before each target, for models that look it up; and ranks in sparse rows of scores."""
+"""What was heard before each target, for models that look it up."""
 
 from __future__ import annotations
 
 import numpy as np
-from scipy import sparse
 
 from gru4rec_lib.sessions import Sessions
 
@@ -83,37 +82,3 @@ def place_in_group(groups: np.ndarray) -> np.ndarray:
     """
     first = np.flatnonzero(np.diff(groups, prepend=-1))
     return np.arange(len(groups)) - np.repeat(first, np.diff(first, append=len(groups)))
-
-
-def sparse_ranks(
-    scores: sparse.csr_array, rows: np.ndarray, targets: np.ndarray, n_candidates: int, above: bool = False
-) -> np.ndarray:
-    """Ranks in rows of a sparse score matrix, absent scores being 0.
-
-    Args:
-        scores: float64 [rows, items], no entry below 0.
-        rows: int [n].
-        targets: int [n].
-        n_candidates: ranks are among the first so many items and the target.
-        above: whether a tie counts for the target instead of against it.
-
-    Returns:
-        int32 [n]: 1 + the number of other candidates that score at least as high as the target; with `above`, higher.
-    """
-    if not len(rows):
-        return np.zeros(0, np.int32)  # SciPy's result for no index at all is of another kind
-    scores = scores.tocsr()
-    # Sums of the same numbers in another order differ in their last bits and are meant to tie. Level 0 is score 0.
-    with np.errstate(divide="ignore"):
-        _, level = np.unique(np.r_[-np.inf, np.round(np.log(scores.data), 9)], return_inverse=True)
-    level, width = level[1:], level.max() + 1
-    levels = sparse.csr_array((level, scores.indices, scores.indptr), shape=scores.shape)
-    own = levels[rows, targets]
-    counts = scores.indices < n_candidates
-    row = np.repeat(np.arange(scores.shape[0]), np.diff(scores.indptr))[counts]
-    key, last = np.sort(row * width + level[counts]), np.cumsum(np.bincount(row, minlength=scores.shape[0]))
-    if above:
-        return (last[rows] - np.searchsorted(key, rows * width + own, side="right") + 1).astype(np.int32)
-    at_least = last[rows] - np.searchsorted(key, rows * width + own)
-    counts_itself = targets < n_candidates
-    return np.where(own > 0, at_least, min(n_candidates, scores.shape[1])).astype(np.int32) + 1 - counts_itself

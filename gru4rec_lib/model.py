@@ -183,21 +183,58 @@ class GRU4Rec(Trainer):
             int32 [chosen targets], in the order of `sessions.items`; a miss is n_candidates + 1. Before the first track
             that the input form knows, tracks are ranked by their plays in training.
         """
-        rows, bias = self.scorer.scoring_rows()
-        ranker = ranking.Ranker(rows, bias, n_candidates)
-        plays = np.pad(self.scorer.plays.numpy(), (0, len(rows) - self.n_items))
+        ranker, plays = self._ranker(n_candidates)
         by_plays = ranking.popularity_ranks(plays, above, n_candidates)
         found = np.full(len(sessions.items), n_candidates + 1, np.int32)
         chosen = sessions.targets(chosen)
-        state = self.initial_state(RANK_LANES)
-        heard = tf.zeros(RANK_LANES, tf.bool)
+        for event, hidden, has_heard in self._states(sessions, chosen & sessions.known(len(plays))):
+            target = sessions.items[event]
+            found[event] = by_plays[target]
+            found[event[has_heard]] = ranker.ranks(hidden[has_heard], target[has_heard], above)
+        return found[chosen]
+
+    def top(self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, k: int = 20) -> np.ndarray:
+        """The k best candidates at every target, by the scores that `rank` goes by.
+
+        Args:
+            sessions: over the item index; of the targets it matters only where they are.
+            n_candidates: the candidates are tracks 0..n_candidates-1.
+            chosen: bool [events], the targets; all when None.
+            k: how many, 1 and more.
+
+        Returns:
+            int32 [chosen targets, k], in the order of `sessions.items`: tracks, the best first, of equal ones the lower
+            number, which has more plays; -1 where no more candidates have a score. Before the first track that the
+            input form knows, these are the most played.
+        """
+        ranker, plays = self._ranker(n_candidates)
+        chosen = sessions.targets(chosen)
+        found = np.tile(ranking.popularity_top(plays, k, n_candidates), (chosen.sum(), 1))
+        # All states together, for a stretch may hold few of them.
+        states, has_heard = np.zeros((len(found), self.scorer.units), np.float32), np.zeros(len(found), bool)
+        row = np.cumsum(chosen) - 1  # of each chosen event
+        for event, hidden, heard in self._states(sessions, chosen):
+            states[row[event]], has_heard[row[event]] = hidden, heard
+        found[has_heard] = ranker.top(states[has_heard], k)
+        return found
+
+    def _ranker(self, n_candidates: int):
+        """What ranks by a state, and plays by which to rank without: int [tracks that have a score]."""
+        rows, bias = self.scorer.scoring_rows()
+        plays = np.pad(self.scorer.plays.numpy(), (0, len(rows) - self.n_items))
+        return ranking.Ranker(rows, bias, n_candidates), plays
+
+    def _states(self, sessions: Sessions, events: np.ndarray):
+        """For stretches of the sessions, those of the events (bool [events]) that are targets there.
+
+        Yields:
+            int64 [n] events, float32 [n, H] hidden states before them, and bool [n], whether anything known was heard.
+        """
+        state, heard = self.initial_state(RANK_LANES), tf.zeros(RANK_LANES, tf.bool)
         for part in batches.schedule(sessions, RANK_LANES).chunks(RANK_STEPS):
             hidden, has_heard, state, heard = self._walk(part.input, part.reset, state, heard)
-            scored = part.valid & chosen[part.event] & (part.target >= 0) & (part.target < len(rows))
-            by_state, by_popularity = scored & has_heard.numpy(), scored & ~has_heard.numpy()
-            found[part.event[by_state]] = ranker.ranks(hidden.numpy()[by_state], part.target[by_state], above)
-            found[part.event[by_popularity]] = by_plays[part.target[by_popularity]]
-        return found[chosen]
+            asked = part.valid & events[part.event]
+            yield part.event[asked], hidden.numpy()[asked], has_heard.numpy()[asked]
 
     @tf.function
     def _walk(self, inputs, resets, state, heard):

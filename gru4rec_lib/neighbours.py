@@ -15,18 +15,21 @@ score 0 and so share the last rank. Before the first known track, tracks are ran
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy import sparse
 
-from gru4rec_lib.heard import heard_before, last_heard, place_in_group, ranges, sparse_ranks
+from gru4rec_lib.heard import heard_before, place_in_group, ranges
 from gru4rec_lib.popular import MostPopular
 from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.sparse_scores import SparseScores
 
 TARGETS = 64  # looked up together, so that memory does not grow with the test
 DAY = 24 * 3600
 
 
-class SKNN:
+class SKNN(SparseScores):
     """Session kNN: u = 1, w = 1 / sqrt(tracks of n), the cosine; v = x = 1.
 
     Args:
@@ -65,9 +68,8 @@ class SKNN:
         ends = np.arange(len(train)) if self.ends is None else np.asarray(self.ends)
         newest_first = np.argsort(ends, kind="stable")[::-1]
         train = train.take(newest_first)
-        session = train.session_of_event
-        place = np.arange(len(session)) - train.offsets[session] + 1
-        pair, last = _last_of_each(session * n_items + train.items)
+        place = train.position_of_event
+        pair, last = _last_of_each(train.session_of_event * n_items + train.items)
         session, item = np.divmod(pair, n_items)
         self.heard = sparse.csr_array((place[last], (session, item)), shape=(len(train), n_items))
         self.heard_by = self.heard.tocsc()  # in each column the most recent sessions come first
@@ -75,23 +77,15 @@ class SKNN:
         self.weight = self.session_weight(np.maximum(np.diff(self.heard.indptr), 1), age)
         return self
 
-    def rank(
-        self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, above: bool = False
-    ) -> np.ndarray:
-        """The rank of every chosen target; a target unseen in training is a miss."""
-        ranks = self.popular.rank(sessions, n_candidates, chosen, above)
-        wanted, known = sessions.targets(chosen), sessions.known(self.popular.n_items)
-        scored = wanted & known & (last_heard(sessions, known) >= 0)
-        target, found = sessions.items[scored], np.empty(scored.sum(), np.int32)
-        query, item, back = heard_before(sessions, scored, known)
-        length = np.bincount(query, minlength=len(target))
-        for first in range(0, len(target), TARGETS):
-            last = min(first + TARGETS, len(target))
+    def score_rows(self, sessions: Sessions, events: np.ndarray) -> Iterator[tuple[sparse.csr_array, np.ndarray]]:
+        """What the neighbours of each session so far hold."""
+        query, item, back = heard_before(sessions, events, sessions.known(self.popular.n_items))
+        length = np.bincount(query)  # of each session so far, one event or more
+        for first in range(0, len(length), TARGETS):
+            last = min(first + TARGETS, len(length))
             part = slice(*np.searchsorted(query, [first, last]))
             scores = self._scores(query[part] - first, item[part], back[part], length[first:last])
-            found[first:last] = sparse_ranks(scores, np.arange(last - first), target[first:last], n_candidates, above)
-        ranks[scored[wanted]] = found
-        return ranks
+            yield scores, np.arange(last - first)
 
     def _scores(self, query: np.ndarray, item: np.ndarray, back: np.ndarray, length: np.ndarray) -> sparse.csr_array:
         query, session, similarity, place = self._neighbours(query, item, back, length)

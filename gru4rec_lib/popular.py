@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import sparse
 
 from gru4rec_lib.heard import heard_before
-from gru4rec_lib.ranking import popularity_ranks
+from gru4rec_lib.ranking import popularity_ranks, popularity_top
 from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.sparse_scores import sparse_top
 
 
 class MostPopular:
@@ -32,6 +34,10 @@ class MostPopular:
         ranks = np.full(len(target), n_candidates + 1, np.int32)
         ranks[scored] = popularity_ranks(self.plays, above, n_candidates)[target[scored]]
         return ranks
+
+    def top(self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, k: int = 20) -> np.ndarray:
+        """The k best candidates at every chosen target; see `GRU4Rec.top`."""
+        return np.tile(popularity_top(self.plays, k, n_candidates), (sessions.targets(chosen).sum(), 1))
 
 
 class Random(MostPopular):
@@ -75,11 +81,9 @@ class SessionPopular:
         """The rank of every chosen target; a target unseen in training is a miss."""
         ranks = self.popular.rank(sessions, n_candidates, chosen, above)
         wanted, known = sessions.targets(chosen), sessions.known(self.popular.n_items)
-        scored, plays, width = wanted & known, self.popular.plays, self.popular.n_items
+        scored, plays = wanted & known, self.popular.plays
         target = sessions.items[scored]
-        query, heard, _ = heard_before(sessions, scored, known)
-        pair, times = np.unique(query * width + heard, return_counts=True)
-        query, heard = np.divmod(pair, width)
+        query, heard, times = self._heard(sessions, scored)
         own = np.zeros(len(target), np.int64)
         own[query[heard == target[query]]] = times[heard == target[query]]
         counts = (heard < n_candidates) | (heard == target[query])
@@ -91,3 +95,19 @@ class SessionPopular:
         unheard = ranks[scored[wanted]] - np.bincount(query[by_plays], minlength=len(target))
         ranks[scored[wanted]] = ahead + np.where(own > 0, above, unheard)
         return ranks
+
+    def top(self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, k: int = 20) -> np.ndarray:
+        """The k best candidates at every chosen target; see `GRU4Rec.top`."""
+        wanted, n_items = sessions.targets(chosen), self.popular.n_items
+        query, heard, times = self._heard(sessions, wanted)
+        by_plays = popularity_top(self.popular.plays, min(n_candidates, n_items), n_candidates)
+        scores = sparse.csr_array((times, (query, heard)), shape=(wanted.sum(), n_items))[:, by_plays]
+        found = sparse_top(scores, np.arange(wanted.sum()), len(by_plays), k)
+        return np.append(by_plays, np.int32(-1))[found]  # -1 stays -1
+
+    def _heard(self, sessions: Sessions, events: np.ndarray) -> tuple[np.ndarray, ...]:
+        """For each known track heard before one of the events: number of the event, track, how often it was heard."""
+        width = self.popular.n_items
+        query, heard, _ = heard_before(sessions, events, sessions.known(width))
+        pair, times = np.unique(query * width + heard, return_counts=True)
+        return *np.divmod(pair, width), times

@@ -9,6 +9,7 @@ leaves behind.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
@@ -81,8 +82,7 @@ class Ranker:
         Raises:
             ValueError: a state is not finite.
         """
-        if not np.isfinite(states).all():
-            raise ValueError("the model's states are not finite; it cannot rank (its weights or the features are not)")
+        _check(states)
         found = np.empty(len(targets), np.int32)
         for first in range(0, len(targets), STATES):
             piece = slice(first, first + STATES)
@@ -93,6 +93,59 @@ class Ranker:
             ranks = _ranks(tf.constant(state), tf.constant(target), self._weights, self._bias, self.n_candidates, above)
             found[piece] = ranks.numpy()[:n]
         return found
+
+    def top(self, states: np.ndarray, k: int) -> np.ndarray:
+        """The best candidates.
+
+        Args:
+            states: float32 [n, H]; memory does not grow with the items.
+            k: how many, 1 and more.
+
+        Returns:
+            int32 [n, k], see `best`.
+
+        Raises:
+            ValueError: a state is not finite.
+        """
+        _check(states)
+        found = [best(self._blocks(states[first : first + STATES]), k) for first in range(0, len(states), STATES)]
+        return np.concatenate([np.empty((0, k), np.int32), *found])
+
+    def _blocks(self, states: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """Scores of at most STATES states, block by block."""
+        n = len(states)
+        states = tf.constant(np.pad(states, ((0, STATES - n), (0, 0))))
+        for first in range(0, self.n_candidates, BLOCK):
+            block = slice(first, first + BLOCK)
+            yield first, _scores(states, self._weights[block], self._bias[block])[:n, : self.n_candidates - first]
+
+
+def _check(states: np.ndarray) -> None:
+    if not np.isfinite(states).all():
+        raise ValueError("the model's states are not finite; it cannot rank (its weights or the features are not)")
+
+
+def best(blocks: Iterator[tuple[int, np.ndarray]], k: int) -> np.ndarray:
+    """The best items, from scores that come block by block.
+
+    Args:
+        blocks: one or more, by rising items: number of the first item and float32 [n, items of the block].
+        k: how many, 1 and more.
+
+    Returns:
+        int32 [n, k], the best first, of equal ones the lower number; -1 where there are fewer items.
+
+    >>> best([(0, np.float32([[1, 3, 2]])), (3, np.float32([[3, 0]]))], k=2).tolist()
+    [[1, 3]]
+    """
+    scores, items = [], []
+    for first, block in blocks:
+        score, place = tf.math.top_k(block, min(k, block.shape[1]))  # equal ones from left to right
+        scores.append(score)
+        items.append(first + place)
+    scores, items = tf.concat(scores, axis=1), tf.concat(items, axis=1)
+    found = tf.gather(items, tf.math.top_k(scores, min(k, scores.shape[1])).indices, batch_dims=1)
+    return np.pad(found, ((0, 0), (0, k - found.shape[1])), constant_values=-1)
 
 
 def popularity_ranks(plays: np.ndarray, above: bool = False, n_candidates: int | None = None) -> np.ndarray:
@@ -115,6 +168,24 @@ def popularity_ranks(plays: np.ndarray, above: bool = False, n_candidates: int |
     ahead = len(ordered) - np.searchsorted(ordered, plays, side="right" if above else "left")
     counts_itself = (np.arange(len(plays)) < len(ordered)) & (not above)
     return (ahead + 1 - counts_itself).astype(np.int32)
+
+
+def popularity_top(plays: np.ndarray, k: int, n_candidates: int | None = None) -> np.ndarray:
+    """The most played tracks.
+
+    Args:
+        plays: int [items].
+        k: how many.
+        n_candidates: they are among the first so many tracks; among all when None.
+
+    Returns:
+        int32 [k], the most played first, of equal ones the lower number; -1 where there are fewer candidates.
+
+    >>> popularity_top(np.array([2, 1, 5, 2]), k=5).tolist()
+    [2, 0, 3, 1, -1]
+    """
+    order = np.argsort(-plays[:n_candidates], kind="stable")[:k]
+    return np.pad(order, (0, k - len(order)), constant_values=-1).astype(np.int32)
 
 
 # What a rank is where others tie with the target, from a function of `above`.
@@ -153,7 +224,7 @@ def rank_table(
     """
     # `known`: events on tracks unseen in training are removed, then pairs formed.
     seen = test.known(n_items)
-    position = np.arange(len(test.items)) - test.offsets[test.session_of_event] + 1
+    position = test.position_of_event
     protocols = [("known", seen, n_items), ("open", np.ones_like(seen), n_candidates)]
     if popular is not None:
         protocols.append(("popular", seen, min(popular, n_items)))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy import sparse
 
-from gru4rec_lib.heard import last_heard, place_in_group, sparse_ranks
+from gru4rec_lib.heard import last_heard, place_in_group
 from gru4rec_lib.popular import MostPopular
 from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.sparse_scores import SparseScores
 
 ITEMS = 2048  # whose pairs are counted together, for all pairs at once would not fit into memory
 
 
-class SequentialRules:
+class SequentialRules(SparseScores):
     """Rules "b was heard after a", weighted by 1 / distance (Ludewig & Jannach, arXiv 1803.09587, section 3.1).
 
     The score of a track is its weight after the last known track. Tracks without a rule all score 0 and so share the
@@ -32,7 +35,6 @@ class SequentialRules:
             train: training sessions, items 0..n_items-1.
             n_items: training tracks.
         """
-        self.n_items = n_items
         self.popular = MostPopular().fit(train, n_items)
         session = train.session_of_event
         rules = sparse.csr_array((n_items, n_items), dtype=np.float64)
@@ -44,14 +46,12 @@ class SequentialRules:
         self.rules = rules
         return self
 
-    def rank(
-        self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, above: bool = False
-    ) -> np.ndarray:
-        """The rank of every chosen target by the rules of the last known track before it."""
-        return ranks_after_last(self.rules, self.popular, sessions, n_candidates, chosen, above)
+    def score_rows(self, sessions: Sessions, events: np.ndarray) -> Iterator[tuple[sparse.csr_array, np.ndarray]]:
+        """The rules of the last known track before each event."""
+        yield self.rules, last_heard(sessions, sessions.known(self.popular.n_items))[events]
 
 
-class ItemKNN:
+class ItemKNN(SparseScores):
     """Tracks by how often they share a session with the track heard last (item-to-item; arXiv 1511.06939, section 4.1).
 
     The similarity of j to i is the plays of i in sessions that hold j, divided by
@@ -74,7 +74,6 @@ class ItemKNN:
             train: training sessions, items 0..n_items-1.
             n_items: training tracks.
         """
-        self.n_items = n_items
         self.popular = MostPopular().fit(train, n_items)
         shape = (len(train), n_items)
         plays = sparse.coo_array(
@@ -95,37 +94,6 @@ class ItemKNN:
         self.similarity = sparse.vstack(parts, format="csr")
         return self
 
-    def rank(
-        self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, above: bool = False
-    ) -> np.ndarray:
-        """The rank of every chosen target by its similarity to the last known track before it."""
-        return ranks_after_last(self.similarity, self.popular, sessions, n_candidates, chosen, above)
-
-
-def ranks_after_last(
-    scores: sparse.csr_array,
-    popular: MostPopular,
-    sessions: Sessions,
-    n_candidates: int,
-    chosen: np.ndarray | None,
-    above: bool,
-) -> np.ndarray:
-    """The rank of every chosen target by the scores that belong to the last known track before it.
-
-    Args:
-        scores: float64 [items, items], a row for each track heard last.
-        popular: ranks targets that have no known track before them.
-        sessions: over the item index.
-        n_candidates: see `rank`.
-        chosen: bool [events], which targets; all when None.
-        above: see `rank`.
-
-    Returns:
-        int32 [chosen targets].
-    """
-    ranks = popular.rank(sessions, n_candidates, chosen, above)
-    wanted, known = sessions.targets(chosen), sessions.known(popular.n_items)
-    target, last = sessions.items[wanted], last_heard(sessions, known)[wanted]
-    scored = (last >= 0) & known[wanted]
-    ranks[scored] = sparse_ranks(scores, last[scored], target[scored], n_candidates, above)
-    return ranks
+    def score_rows(self, sessions: Sessions, events: np.ndarray) -> Iterator[tuple[sparse.csr_array, np.ndarray]]:
+        """Similarities to the last known track before each event."""
+        yield self.similarity, last_heard(sessions, sessions.known(self.popular.n_items))[events]

@@ -53,6 +53,11 @@ class Sessions:
         return np.repeat(np.arange(len(self)), self.lengths)
 
     @property
+    def position_of_event(self) -> np.ndarray:
+        """int64 [events], the place of each event in its session, 1 for the first."""
+        return np.arange(len(self.items)) - self.offsets[self.session_of_event] + 1
+
+    @property
     def is_target(self) -> np.ndarray:
         """Bool [events], whether an event has one before it in its session: what is to be predicted."""
         target = np.ones(len(self.items), bool)

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from gru4rec_lib.sessions import Sessions
+
 
 def states(model, items):
     """The state to score with after each item of one session, [len(items), H], one step at a time."""
@@ -28,3 +30,23 @@ def published_loader(sessions, lanes):
                 return
             place[lane], end[lane] = offsets[taken : taken + 2]
             taken += 1
+
+
+def ranks_of_all(model, heard, n_candidates):
+    """After each of the lists `heard`, every candidate takes its turn as target of `rank`.
+
+    Returns:
+        int [lists, candidates]; equal ones share a rank, and what has no score comes behind n_candidates.
+    """
+    turns = Sessions.from_lists([[*tracks, target] for tracks in heard for target in range(n_candidates)])
+    last = np.isin(np.arange(len(turns.items)), turns.offsets[1:] - 1)
+    return model.rank(turns, n_candidates, last, above=True).reshape(len(heard), n_candidates)
+
+
+def top_by_rank(model, heard, n_candidates, k):
+    """What `top` has to give after each of the lists `heard`."""
+    expected = []
+    for own in ranks_of_all(model, heard, n_candidates).tolist():
+        scored = [track for track in range(n_candidates) if own[track] <= n_candidates]
+        expected.append((sorted(scored, key=own.__getitem__) + [-1] * k)[:k])
+    return expected

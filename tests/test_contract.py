@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from helpers import states
+from helpers import states, top_by_rank
 
 from gru4rec_lib import epoch, ranking, training
 from gru4rec_lib import model as model_module
@@ -266,6 +266,16 @@ def test_popularity_answers_until_something_known_is_heard(case, model):
     assert first == 5, "the fifth by plays"
     assert then == rank_of(model, states(model, [1])[0], 4)
     assert cold == (rank_of(model, states(model, [COLD])[0], 2) if case.hears_cold else 3), "two have 7 plays: a tie"
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.input_form == "shared"], ids=str)
+def test_lists_hold_the_tracks_of_the_lowest_ranks(model, monkeypatch):
+    monkeypatch.setattr(model_module, "RANK_LANES", 40)
+    lists = [[0, 3, 5], [3], [], [8, -1, 4], [COLD, 2]]
+    heard = [items[:place] for items in lists for place in range(1, len(items))]
+    for n_candidates, k in ((CANDIDATES, CANDIDATES), (N - 1, 3)):
+        found = model.top(Sessions.from_lists(lists), n_candidates, k=k)
+        assert found.tolist() == top_by_rank(model, heard, n_candidates, k)
 
 
 # Training

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gru4rec_lib.popular import MostPopular
-from gru4rec_lib.ranking import BLOCK, STATES, Ranker, popularity_ranks, rank_table
+from gru4rec_lib.ranking import BLOCK, STATES, Ranker, popularity_ranks, popularity_top, rank_table
 from gru4rec_lib.sessions import Sessions
 
 
@@ -101,6 +101,18 @@ def test_no_target_has_no_rank():
     assert Ranker(weights, bias).ranks(np.zeros((0, 4), np.float32), np.zeros(0, np.int32)).tolist() == []
 
 
+@pytest.mark.parametrize(("n_items", "n", "n_candidates"), [(5, 3, None), (2 * BLOCK + 7, STATES + 1, BLOCK + 9)])
+def test_the_best_are_those_of_a_stable_sort(n_items, n, n_candidates):
+    """Whole numbers tie often, and of equal ones the lower number comes first, across blocks too."""
+    states, weights, bias, _ = example(n_items, n)
+    scores = (states @ weights.T + bias)[:, :n_candidates]
+    expected = np.pad(np.argsort(-scores, kind="stable"), ((0, 0), (0, 20)), constant_values=-1)[:, :20]
+    found = Ranker(weights, bias, n_candidates).top(states, 20)
+    assert found.dtype == np.int32
+    np.testing.assert_array_equal(found, expected)
+    assert Ranker(weights, bias).top(states[:0], 3).shape == (0, 3)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_numbers_that_are_not_finite_are_an_error(bad):
     states, weights, bias, targets = example(5, 2)
@@ -112,6 +124,8 @@ def test_numbers_that_are_not_finite_are_an_error(bad):
         Ranker(weights, spoilt_bias)
     with pytest.raises(ValueError, match="states are not finite"):
         Ranker(weights, bias).ranks(spoilt_states, targets)
+    with pytest.raises(ValueError, match="states are not finite"):
+        Ranker(weights, bias).top(spoilt_states, 1)
 
 
 @given(st.lists(st.integers(0, 5), max_size=12))
@@ -122,6 +136,15 @@ def test_popularity_ranks_count_all_with_as_many_plays(plays):
     assert popularity_ranks(np.array(plays, int), above=True).tolist() == [
         1 + sum(other > own for other in plays) for own in plays
     ]
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=12), st.integers(1, 14), st.none() | st.integers(1, 14))
+def test_the_most_popular_have_the_lowest_ranks(plays, k, n_candidates):
+    plays = np.array(plays)
+    ranks = popularity_ranks(plays[:n_candidates], above=True)
+    expected = [*np.argsort(ranks, kind="stable"), *[-1] * k][:k]
+    found = popularity_top(plays, k, n_candidates)
+    assert (found.dtype, found.tolist()) == (np.int32, expected)
 
 
 # Three training tracks (0, 1, 2); 3 and 4 are candidates that training never saw, -1 is no candidate.

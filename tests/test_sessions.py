@@ -21,6 +21,7 @@ def test_by_hand():
     assert (sessions.items.dtype, sessions.offsets.dtype) == (np.int32, np.int64)
     assert sessions.lengths.tolist() == [2, 0, 3, 1]
     assert sessions.session_of_event.tolist() == [0, 0, 2, 2, 2, 3]
+    assert sessions.position_of_event.tolist() == [1, 2, 1, 2, 3, 1]
     assert sessions.is_target.tolist() == [False, True, False, True, True, False]
     assert sessions[2].tolist() == [1, 1, 2]
     assert len(sessions) == 4

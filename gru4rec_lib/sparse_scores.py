@@ -1,0 +1,128 @@
+"""Ranks and lists in sparse rows of scores, for models that score few tracks and give all others 0."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+import numpy as np
+from scipy import sparse
+
+from gru4rec_lib.heard import last_heard, place_in_group
+from gru4rec_lib.sessions import Sessions
+
+
+class SparseScores(ABC):
+    """What such models share: they differ in `fit`, which also sets `popular`, and in `score_rows`.
+
+    Before the first known track, tracks are ranked by `popular`, a `MostPopular`.
+    """
+
+    @abstractmethod
+    def score_rows(self, sessions: Sessions, events: np.ndarray) -> Iterator[tuple[sparse.csr_array, np.ndarray]]:
+        """Scores of all tracks for what is heard next, in as many pieces as fit into memory.
+
+        Args:
+            sessions: over the item index.
+            events: bool [events], at each of which a known track was heard before.
+
+        Yields:
+            float64 [rows, items] and int [n], the row of each of the next n of these events.
+        """
+
+    def rank(
+        self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, above: bool = False
+    ) -> np.ndarray:
+        """The rank of every chosen target; a target unseen in training is a miss."""
+        ranks = self.popular.rank(sessions, n_candidates, chosen, above)
+        wanted, known = sessions.targets(chosen), sessions.known(self.popular.n_items)
+        target = sessions.items[wanted]
+        scored = wanted & known & (last_heard(sessions, known) >= 0)
+        left = np.flatnonzero(scored[wanted])
+        for scores, rows in self.score_rows(sessions, scored):
+            own, left = np.split(left, [len(rows)])
+            ranks[own] = sparse_ranks(scores, rows, target[own], n_candidates, above)
+        return ranks
+
+    def top(self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, k: int = 20) -> np.ndarray:
+        """The k best candidates at every chosen target; see `GRU4Rec.top`."""
+        found = self.popular.top(sessions, n_candidates, chosen, k)
+        wanted, known = sessions.targets(chosen), sessions.known(self.popular.n_items)
+        scored = wanted & (last_heard(sessions, known) >= 0)
+        left = np.flatnonzero(scored[wanted])
+        for scores, rows in self.score_rows(sessions, scored):
+            own, left = np.split(left, [len(rows)])
+            found[own] = sparse_top(scores, rows, n_candidates, k)
+        return found
+
+
+def sparse_ranks(
+    scores: sparse.csr_array, rows: np.ndarray, targets: np.ndarray, n_candidates: int, above: bool = False
+) -> np.ndarray:
+    """Ranks in rows of a sparse score matrix, absent scores being 0.
+
+    Args:
+        scores: float64 [rows, items], no entry below 0.
+        rows: int [n].
+        targets: int [n].
+        n_candidates: ranks are among the first so many items and the target.
+        above: whether a tie counts for the target instead of against it.
+
+    Returns:
+        int32 [n]: 1 + the number of other candidates that score at least as high as the target; with `above`, higher.
+    """
+    if not len(rows):
+        return np.zeros(0, np.int32)  # SciPy's result for no index at all is of another kind
+    levels = _levels(scores)
+    own, width = levels[rows, targets], levels.data.max(initial=0) + 1
+    row, _, level = _entries(levels, n_candidates)
+    key, last = np.sort(row * width + level), np.cumsum(np.bincount(row, minlength=scores.shape[0]))
+    if above:
+        return (last[rows] - np.searchsorted(key, rows * width + own, side="right") + 1).astype(np.int32)
+    at_least = last[rows] - np.searchsorted(key, rows * width + own)
+    counts_itself = targets < n_candidates
+    return np.where(own > 0, at_least, min(n_candidates, scores.shape[1])).astype(np.int32) + 1 - counts_itself
+
+
+def sparse_top(scores: sparse.csr_array, rows: np.ndarray, n_candidates: int, k: int) -> np.ndarray:
+    """The best items of rows of a sparse score matrix, absent scores being 0.
+
+    Args:
+        scores: float64 [rows, items], no entry below 0.
+        rows: int [n].
+        n_candidates: the candidates are the first so many items.
+        k: how many, 1 and more.
+
+    Returns:
+        int32 [n, k], the best first, of equal ones the lower number; -1 where there are fewer candidates.
+    """
+    distinct, which = np.unique(rows, return_inverse=True)
+    levels = _levels(scores.tocsr()[distinct])
+    row, item, level = _entries(levels, n_candidates)
+    # A list that the scores do not fill goes on with the first items that have none: enough are among the first k.
+    other_row, other_item = np.nonzero(levels[:, : min(k, n_candidates)].toarray() == 0)
+    row, item = np.r_[row, other_row], np.r_[item, other_item]
+    order = np.lexsort((item, -np.r_[level, np.zeros_like(other_row)], row))
+    place = place_in_group(row[order])
+    listed = place < k
+    found = np.full((len(distinct), k), -1, np.int32)
+    found[row[order][listed], place[listed]] = item[order][listed]
+    return found[which]
+
+
+def _levels(scores: sparse.csr_array) -> sparse.csr_array:
+    """Scores as whole numbers that rise with them, 0 for 0.
+
+    Sums of the same numbers in another order differ in their last bits and are meant to tie.
+    """
+    scores = scores.tocsr()
+    with np.errstate(divide="ignore"):
+        _, level = np.unique(np.r_[-np.inf, np.round(np.log(scores.data), 9)], return_inverse=True)
+    return sparse.csr_array((level[1:], scores.indices, scores.indptr), shape=scores.shape)
+
+
+def _entries(levels: sparse.csr_array, n_candidates: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row, item and level of each candidate that has a score."""
+    row = np.repeat(np.arange(levels.shape[0]), np.diff(levels.indptr))
+    counts = (levels.indices < n_candidates) & (levels.data > 0)
+    return row[counts], levels.indices[counts], levels.data[counts]

@@ -1,0 +1,48 @@
+"""A track's features as one vector, for cosines between tracks."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.preprocessing import normalize
+
+from gru4rec_lib.features import Features
+
+
+def unit_vectors(features: Features, n_items: int) -> tuple[np.ndarray, sparse.csr_array]:
+    """Features as vectors of length 1: standardised numbers, scaled to length 1, beside categories weighted by tf-idf.
+
+    Args:
+        features: of the candidates.
+        n_items: training tracks, which the weights of the categories are counted in.
+
+    Returns:
+        The two parts of the vectors, float32 [candidates, F] and float32 [candidates, values of all categories]; a
+        track without features has length 0.
+    """
+    values = category_counts(features)
+    if values.shape[1]:
+        values = sparse.csr_array(TfidfTransformer().fit(values[:n_items]).transform(values))
+    numbers = normalize(features.numeric) if features.numeric.shape[1] else features.numeric
+    length = np.sqrt((numbers**2).sum(axis=1) + values.multiply(values).sum(axis=1))
+    scale = (1 / np.where(length > 0, length, 1)).astype(np.float32)
+    return numbers * scale[:, None], sparse.csr_array(sparse.diags_array(scale) @ values, dtype=np.float32)
+
+
+def category_counts(features: Features) -> sparse.csr_array:
+    """How often each known value of each categorical feature is given to a candidate.
+
+    Args:
+        features: of the candidates.
+
+    Returns:
+        float32 [candidates, values of all features], one feature behind the other; a value unseen in training (0) and
+        no value (-1) count nothing.
+    """
+    counts = [sparse.csr_array((len(features.numeric), 0), dtype=np.float32)]
+    for name, codes in features.categories.items():
+        row, column = np.nonzero(codes > 0)
+        shape = (len(codes), features.sizes[name])
+        counts.append(sparse.csr_array((np.ones(len(row), np.float32), (row, codes[row, column])), shape=shape))
+    return sparse.hstack(counts, format="csr")
