@@ -73,9 +73,14 @@ EVIDENCE = [
     "differences",
     "quality_by_position",
     "quality_by_popularity",
-    "coverage",
+    *(["coverage"] if study.evaluation.lists else []),
     "validation_and_test",
 ]
+ranked_baselines = expand(
+    f"{RUNS}/baselines/{{name}}/{{file}}",
+    name=study.baselines,
+    file=["ranks.parquet", "lists.parquet"],
+)
 
 
 rule all:
@@ -169,6 +174,7 @@ rule train:
     output:
         f"{RUNS}/gru4rec/{{run}}/03_train_gru4rec.ipynb",
         f"{RUNS}/gru4rec/{{run}}/ranks.parquet",
+        f"{RUNS}/gru4rec/{{run}}/lists.parquet",
         f"{RUNS}/gru4rec/{{run}}/history.csv",
         f"{RUNS}/gru4rec/{{run}}/config.json",
         f"{RUNS}/gru4rec/{{run}}/model/model.keras",
@@ -190,7 +196,7 @@ rule baselines:
         f"{PREPARED}/prepared.json",
     output:
         f"{RUNS}/04_baselines.ipynb",
-        expand(f"{RUNS}/baselines/{{name}}/ranks.parquet", name=study.baselines),
+        ranked_baselines,
     log:
         f"{RUNS}/logs/04_baselines.log",
     params:
@@ -209,9 +215,9 @@ rule results:
         expand(
             f"{RUNS}/gru4rec/{{run}}/{{file}}",
             run=cells,
-            file=["ranks.parquet", "history.csv"],
+            file=["ranks.parquet", "lists.parquet", "history.csv"],
         ),
-        expand(f"{RUNS}/baselines/{{name}}/ranks.parquet", name=study.baselines),
+        ranked_baselines,
         [
             here(at.run_folder(run) / "ranks.parquet")
             for at in OTHERS.values()

@@ -1,7 +1,8 @@
 """Models without training by gradients, ranked by the same rule as GRU4Rec.
 
-Each has `fit(train, n_items)`, which takes the training sessions and returns the model, and
-`rank(sessions, n_candidates, chosen, above)`, which returns int32 [chosen targets] as `GRU4Rec.rank` does.
+Each has `fit(train, n_items)`, which takes the training sessions and returns the model, and two methods with the
+arguments and results of GRU4Rec's: `rank(sessions, n_candidates, chosen, above)`, which returns int32 [chosen targets],
+and `top(sessions, n_candidates, chosen, k)`, which returns the best tracks, int32 [chosen targets, k].
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ BASELINES = {
 
 
 def rank_baseline(name: str, prepared: Prepared, place: Workspace) -> pd.DataFrame:
-    """Fit one baseline on all training sessions, rank the test targets, write its ranks.parquet.
+    """Fit one baseline on all training sessions, rank the test targets, write its ranks and lists.
 
     Args:
         name: of BASELINES.
@@ -46,7 +47,7 @@ def rank_baseline(name: str, prepared: Prepared, place: Workspace) -> pd.DataFra
     """
     model = BASELINES[name](prepared).fit(prepared.train_and_validation, prepared.n_items)
     ranks = evaluation.rank(model, prepared, place.study)
-    evaluation.save_ranks(place.baseline_folder(name), ranks)
+    evaluation.save(place.baseline_folder(name), ranks, evaluation.lists(model, prepared, place.study))
     return scores(ranks).assign(model=name)
 
 

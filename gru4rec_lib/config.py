@@ -96,12 +96,14 @@ class Evaluation(Strict):
         ties: what equal scores do to a rank, see `ranking.rank_table`.
         popular: rank each target among so many most played tracks too, as the study's proposal had it (protocol
             `popular`); null leaves that out.
+        lists: write down what is recommended at a random choice of so many targets of `known`; null leaves that out.
     """
 
     cutoff: Literal[20] = 20
     ties: Literal["conservative", "standard", "median"] = "conservative"
     max_test_events: Count | None = None
     popular: Count | None = None
+    lists: Count | None = 1000
 
 
 class Run(Strict):

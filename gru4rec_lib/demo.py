@@ -53,13 +53,14 @@ def need_runs(place: Workspace) -> None:
     prepared = prepare.Prepared.load(place.prepared)
     for run in place.study.runs:
         folder = place.run_folder(run)
-        if not (folder / "ranks.parquet").exists():
-            print(f"no ranks in {folder}: training", flush=True)
+        if not evaluation.is_saved(folder):
+            print(f"no ranks and lists in {folder}: training", flush=True)
             trained = experiment.train(run, prepared, folder=place.run_folder(run))
             ranks = evaluation.rank(trained.model, prepared, place.study)
-            experiment.save(folder, run, trained, ranks, prepared)
+            lists = evaluation.lists(trained.model, prepared, place.study)
+            experiment.save(folder, run, trained, ranks, lists, prepared)
     for name in place.study.baselines:
-        if not (place.baseline_folder(name) / "ranks.parquet").exists():
+        if not evaluation.is_saved(place.baseline_folder(name)):
             baselines.rank_baseline(name, prepared, place)
 
 

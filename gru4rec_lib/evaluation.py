@@ -1,4 +1,4 @@
-"""The test, opened once: ranks of the test targets, from any model, to the file that everything else is made from."""
+"""The test, opened once: ranks and lists of any model, to the files that everything else is made from."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from gru4rec_lib.files import replacing
 from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.ranking import rank_table
 
+FILES = ("lists.parquet", "ranks.parquet")  # in the order in which they are written
+
 
 def rank(model, prepared: Prepared, study: Study) -> pd.DataFrame:
     """Rank the test targets under each protocol: what every table and figure comes from.
@@ -20,25 +22,77 @@ def rank(model, prepared: Prepared, study: Study) -> pd.DataFrame:
         model: a trained GRU4Rec or a fitted baseline.
         prepared: arrays.
         study: says how many targets to rank, chosen at random with the split's seed.
+
+    Returns:
+        See `ranking.rank_table`.
     """
-    chosen, wanted = None, study.evaluation.max_test_events
-    targets = np.flatnonzero(prepared.test.is_target)
-    if wanted and wanted < len(targets):
-        chosen = np.zeros(len(prepared.test.items), bool)
-        chosen[np.random.default_rng([study.split.seed, 2]).choice(targets, wanted, replace=False)] = True
     return rank_table(
         model,
         prepared.test,
         prepared.n_items,
         prepared.n_candidates,
-        chosen,
+        _ranked(prepared, study),
         study.evaluation.ties,
         study.evaluation.popular,
     )
 
 
-def save_ranks(folder: Path, ranks: pd.DataFrame) -> None:
-    """Write ranks.parquet."""
+def lists(model, prepared: Prepared, study: Study) -> pd.DataFrame:
+    """What a model recommends at some of the targets that `rank` ranks under `known`, the same for every model.
+
+    Args:
+        model: has `top(sessions, n_candidates, chosen, k) -> int32 [chosen targets, k]`, see `GRU4Rec.top`.
+        prepared: arrays.
+        study: says how many targets, chosen at random with the split's seed, and how long a list is (its cutoff).
+
+    Returns:
+        One row a recommended track: session (number in the test set) and position (1.. in the test session) of the
+        target, place (1 is best), item (item index). A list is shorter where there are fewer training tracks; no rows
+        where the study leaves lists out.
+    """
+    test, k = prepared.test, study.evaluation.cutoff
+    seen = test.known(prepared.n_items)
+    ranked = _ranked(prepared, study)
+    known = test.keep(seen)
+    targets = np.flatnonzero(known.targets(None if ranked is None else ranked[seen]))
+    wanted = np.zeros(len(known.items), bool)
+    n = min(study.evaluation.lists or 0, len(targets))
+    wanted[np.random.default_rng([study.split.seed, 3]).choice(targets, n, replace=False)] = True
+    # The model need not walk through the other sessions.
+    session = known.session_of_event[wanted]
+    held = np.isin(known.session_of_event, session)
+    part = known.take(np.unique(session))
+    items = model.top(part, prepared.n_items, wanted[held], k)
+    rows = {"session": session, "position": test.position_of_event[seen][wanted]}
+    table = pd.DataFrame({name: np.repeat(values, k) for name, values in rows.items()}, dtype=np.int32)
+    table = table.assign(place=np.tile(np.arange(1, k + 1, dtype=np.int32), n), item=items.ravel())
+    return table[table["item"] >= 0].reset_index(drop=True)
+
+
+def save(folder: Path, ranks: pd.DataFrame, lists: pd.DataFrame) -> None:
+    """Write FILES.
+
+    Args:
+        folder: of a run or a baseline.
+        ranks: of `rank`.
+        lists: of `lists`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / "ranks.parquet") as path:
-        ranks.to_parquet(path, index=False)
+    for name, table in zip(FILES, (lists, ranks), strict=True):
+        with replacing(folder / name) as path:
+            table.to_parquet(path, index=False)
+
+
+def is_saved(folder: Path) -> bool:
+    """Whether a folder holds what `save` writes."""
+    return all((folder / name).exists() for name in FILES)
+
+
+def _ranked(prepared: Prepared, study: Study) -> np.ndarray | None:
+    """Bool [test events], the targets that are ranked; None for all."""
+    wanted, targets = study.evaluation.max_test_events, np.flatnonzero(prepared.test.is_target)
+    if wanted is None or wanted >= len(targets):
+        return None
+    chosen = np.zeros(len(prepared.test.items), bool)
+    chosen[np.random.default_rng([study.split.seed, 2]).choice(targets, wanted, replace=False)] = True
+    return chosen

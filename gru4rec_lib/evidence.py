@@ -9,9 +9,11 @@ import pandas as pd
 from gru4rec_lib.config import PROTOCOLS
 from gru4rec_lib.drawing import named
 from gru4rec_lib.prepare import Prepared
-from gru4rec_lib.ranked import CELL, against, best_baseline, by_stratum, reach, read
+from gru4rec_lib.ranked import CELL, against, best_baseline, by_stratum, read, read_lists
+from gru4rec_lib.recommended import MEASURES, measures
 from gru4rec_lib.report import histories, with_interval
 from gru4rec_lib.strata import of_targets
+from gru4rec_lib.vectors import unit_vectors
 from gru4rec_lib.workspace import Workspace
 
 VALIDATION = ["validation_recall_at_20", "validation_mrr_at_20"]
@@ -61,12 +63,22 @@ def validation_and_test(place: Workspace, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def coverage(place: Workspace, prepared: Prepared) -> pd.DataFrame:
-    """How many of the tracks that were heard each model finds, and how popular those are, protocol `known`.
+    """What every model recommends, at the same test targets of the protocol `known`.
 
     Returns:
-        See `ranked.reach`.
+        A row a model: CELL, seeds, recall_at_20 (of all targets), and means over its seeds of `recommended.MEASURES`.
+        No row where the study writes no lists (`evaluation.lists`).
     """
-    return reach(read(place, "known").over_seeds(), prepared.items["plays"].to_numpy()[: prepared.n_items])
+    ranked = read(place, "known")
+    over_seeds, lists = ranked.over_seeds(), read_lists(place, ranked.targets)
+    if not len(lists[0]):
+        return pd.DataFrame(columns=[*CELL, "seeds", "recall_at_20", *MEASURES])
+    plays = prepared.items["plays"].to_numpy()
+    vectors = None if prepared.features is None else unit_vectors(prepared.features, prepared.n_items)
+    each = pd.DataFrame([measures(own, prepared.n_items, plays, vectors) for own in lists])
+    cells = pd.concat([ranked.models, each], axis=1).groupby(CELL, sort=False)
+    table = over_seeds.models.assign(recall_at_20=over_seeds.sums().scores[0, :, 0])
+    return table.merge(cells[MEASURES].mean().astype({"n_lists": int, "n_items": int}).reset_index(), on=CELL)
 
 
 def fewer_candidates(place: Workspace) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from gru4rec_lib.drawing import QUIET, SMALL, few_numbers, legend, looks, looks_of_models, named, new_figure, say
+from gru4rec_lib.drawing import QUIET, SMALL, count, few_numbers, legend, looks, looks_of_models, named, new_figure, say
 from gru4rec_lib.statistics import ALPHA
 
 OUTSIDE = {"fontsize": SMALL, "va": "center", "xytext": (2, 0), "textcoords": "offset points"}
@@ -121,18 +121,21 @@ def validation_and_test(frame: pd.DataFrame) -> Figure:
 
 
 def coverage(frame: pd.DataFrame) -> Figure:
-    """Show how many of the distinct tracks that were heard a model finds, against its Recall@20.
+    """Show how much of the catalogue a model recommends at all, against its Recall@20.
 
     Args:
-        frame: of `evidence.coverage`: model, input_form, output_form, tag, recall_at_20, coverage (0 to 1).
+        frame: of `evidence.coverage`: model, input_form, output_form, tag, recall_at_20, catalogue_coverage (0 to 1),
+            n_lists, n_items.
     """
     frame = frame.assign(name=named(frame))
     models = {name: look | {"linestyle": ""} for name, look in looks_of_models(frame).items()}
     figure, ax = new_figure(6.2 + 0.16 * len(models))
     for name, look in models.items():
         rows = frame[frame["name"] == name]
-        ax.plot(rows["recall_at_20"], rows["coverage"], **look, clip_on=False)
-    ax.set(xlim=(0, None), ylim=(0, None), xlabel="Recall@20", ylabel="share of the distinct targets found")
+        ax.plot(rows["recall_at_20"], rows["catalogue_coverage"], **look, clip_on=False)
+    n_lists, n_items = frame.loc[0, ["n_lists", "n_items"]]
+    ylabel = f"share of the {count(n_items, 'track')}\nshown by {count(n_lists, 'list')} of 20"
+    ax.set(xlim=(0, None), ylim=(0, None), xlabel="Recall@20", ylabel=ylabel)
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 4, 5, 10]))
     ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")

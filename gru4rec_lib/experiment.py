@@ -13,11 +13,10 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib import memory, model_folder
+from gru4rec_lib import evaluation, memory, model_folder
 from gru4rec_lib.backend import device
 from gru4rec_lib.checkpoint import EarlyStopping, read_into, write
 from gru4rec_lib.config import Run
-from gru4rec_lib.evaluation import save_ranks
 from gru4rec_lib.files import replacing
 from gru4rec_lib.metrics import scores
 from gru4rec_lib.model import GRU4Rec
@@ -148,7 +147,9 @@ def _train(run, prepared, validation, callbacks, checkpoints, resumes):
     return Trained(model, table, best_epoch, seconds / 60)
 
 
-def save(folder: Path, run: Run, trained: Trained, ranks: pd.DataFrame, prepared: Prepared) -> pd.DataFrame:
+def save(
+    folder: Path, run: Run, trained: Trained, ranks: pd.DataFrame, lists: pd.DataFrame, prepared: Prepared
+) -> pd.DataFrame:
     """Write a run's folder; ranks.parquet, which the study waits for, comes last, and checkpoints go.
 
     `Recommender.load` reads its folder `model`.
@@ -158,6 +159,7 @@ def save(folder: Path, run: Run, trained: Trained, ranks: pd.DataFrame, prepared
         run: the cell.
         trained: what `train` gave.
         ranks: of the test targets.
+        lists: what is recommended at some of them.
         prepared: tells the items' ids and how their features were made.
 
     Returns:
@@ -171,7 +173,7 @@ def save(folder: Path, run: Run, trained: Trained, ranks: pd.DataFrame, prepared
     record["device"] = device()
     with replacing(folder / "config.json") as path:
         path.write_text(json.dumps(record, indent=1), encoding="utf-8")
-    save_ranks(folder, ranks)
+    evaluation.save(folder, ranks, lists)
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     return scores(ranks)
 

@@ -37,9 +37,11 @@ def parts(place: Workspace) -> list[str]:
     """What the study has beyond what every study has; the paper speaks of these and expects their files.
 
     Returns:
-        Of `twin` (calibrated simulated data), `skips`, `curve` (over content_signal), `audit`.
+        Of `twin` (calibrated simulated data), `skips`, `curve` (over content_signal), `lists` (of recommendations),
+        `audit`.
     """
     has = {"twin": place.simulates, "skips": place.study.data.layout == "mssd", "curve": bool(place.curve)}
+    has["lists"] = place.study.evaluation.lists is not None
     has["audit"] = bool(place.study.audit)
     return [name for name, there in has.items() if there]
 

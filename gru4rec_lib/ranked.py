@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -67,18 +68,49 @@ def read(place: Workspace, part: str) -> Ranked:
         FileNotFoundError: a run has not been made; the message names its file.
         ValueError: a run has ranked other targets than the others.
     """
-    folders = {(name, "", "", "", "", ""): place.baseline_folder(name) for name in place.study.baselines}
-    for run in place.study.runs:
-        folders["gru4rec", run.input_form, run.output_form, run.loss, run.tag, run.seed] = place.run_folder(run)
     targets, ranks = None, []
-    for folder in folders.values():
+    for folder in _folders(place).values():
         table = PARTS[part](pd.read_parquet(folder / "ranks.parquet")).reset_index(drop=True)
         targets = table[TARGET] if targets is None else targets
         if not targets.equals(table[TARGET]):
             raise ValueError(f"{folder} has ranked other test targets than the rest of the study; delete it, run again")
         ranks.append(table[["rank"]].to_numpy())
-    models = pd.DataFrame(list(folders), columns=[*CELL, "seed"])
+    models = pd.DataFrame(list(_folders(place)), columns=[*CELL, "seed"])
     return Ranked(models, targets, ranks, place.study.evaluation.cutoff)
+
+
+def read_lists(place: Workspace, targets: pd.DataFrame) -> list[pd.DataFrame]:
+    """What every run and baseline of the study recommends, in the order of `read`.
+
+    Args:
+        place: the study's.
+        targets: of `read`, protocol `known`: session, position, target.
+
+    Returns:
+        For each its lists.parquet with the column `target`; without rows where the study writes no lists.
+
+    Raises:
+        FileNotFoundError: a run has not been made; the message names its file.
+        ValueError: a run has lists at other targets than the others.
+    """
+    at, found, first = ["session", "position"], [], None
+    for folder in _folders(place).values():
+        lists = pd.read_parquet(folder / "lists.parquet")
+        first = lists if first is None else first
+        found.append(lists.merge(targets[[*at, "target"]], on=at))
+        if not lists[at].equals(first[at]) or len(found[-1]) < len(lists):
+            raise ValueError(
+                f"{folder} has lists at other test targets than the rest of the study; delete it, run again"
+            )
+    return found
+
+
+def _folders(place: Workspace) -> dict[tuple, Path]:
+    """For each model, told by CELL and seed, its folder."""
+    folders = {(name, "", "", "", "", ""): place.baseline_folder(name) for name in place.study.baselines}
+    for run in place.study.runs:
+        folders["gru4rec", run.input_form, run.output_form, run.loss, run.tag, run.seed] = place.run_folder(run)
+    return folders
 
 
 def scored(ranked: Ranked) -> pd.DataFrame:
@@ -164,31 +196,6 @@ def by_stratum(ranked: Ranked, strata: pd.DataFrame) -> pd.DataFrame:
                 table[f"{score}_{what}"] = values.ravel()
         parts.append(table)
     return pd.concat(parts, ignore_index=True)
-
-
-def reach(ranked: Ranked, plays: np.ndarray) -> pd.DataFrame:
-    """How much of the catalogue a model finds, and how popular what it finds is.
-
-    Args:
-        ranked: the ranks, of the protocol `known`.
-        plays: int [training tracks], 1 and more.
-
-    Returns:
-        A row a model, means over its seeds: the columns of `ranked.models`, recall_at_<k>, n_tracks (distinct targets),
-        coverage (the share of them that are found at least once, 0 to 1), popularity_of_hits (geometric mean of the
-        plays of the targets found, over that of all targets; 1 is no bias, and empty where nothing is found).
-    """
-    target = ranked.targets["target"].to_numpy()
-    tracks, track = np.unique(target, return_inverse=True)
-    log_plays = np.log(plays[target])
-    rows = []
-    for own in ranked.ranks:
-        hits = own <= ranked.k
-        found = [len(np.unique(track[seed])) / len(tracks) for seed in hits.T]
-        bias = [np.exp(log_plays[seed].mean() - log_plays.mean()) if seed.any() else np.nan for seed in hits.T]
-        rows.append((hits.mean(), len(tracks), np.mean(found), np.mean(bias)))
-    columns = [f"recall_at_{ranked.k}", "n_tracks", "coverage", "popularity_of_hits"]
-    return pd.concat([ranked.models, pd.DataFrame(rows, columns=columns)], axis=1)
 
 
 def _between_seeds(ranked: Ranked) -> np.ndarray:

@@ -71,11 +71,11 @@ class Workspace:
         return self.runs / "records" / f"{notebook}.json"
 
     def run_folder(self, run: Run) -> Path:
-        """The folder of one training: model/, ranks.parquet, history.csv, config.json."""
+        """The folder of one training: model/, ranks.parquet, lists.parquet, history.csv, config.json."""
         return self.runs / "gru4rec" / run.name
 
     def baseline_folder(self, name: str) -> Path:
-        """The folder of one baseline: ranks.parquet."""
+        """The folder of one baseline: ranks.parquet, lists.parquet."""
         return self.runs / "baselines" / name
 
     @property

@@ -238,7 +238,8 @@ def train_and_save(folder, refit):
     finally:
         checkpoint.Checkpoint.__init__ = often
     ranks = pd.DataFrame({"protocol": "known", "rank": trained.model.rank(test, N), "n_candidates": N})
-    experiment.save(folder, the_run(refit), trained, ranks, data)
+    lists = pd.DataFrame({"item": trained.model.top(test, N).ravel()})
+    experiment.save(folder, the_run(refit), trained, ranks, lists, data)
     np.savez(folder / "weights.npz", *trained.model.get_weights())
 
 
@@ -270,7 +271,7 @@ def outcome(folder):
     history = pd.read_csv(folder / "history.csv").drop(columns="seconds").to_csv()
     record = json.loads((folder / "config.json").read_text())
     assert sorted(p.name for p in folder.iterdir()) == sorted(
-        ["config.json", "history.csv", "model", "ranks.parquet", "weights.npz"]
+        ["config.json", "history.csv", "lists.parquet", "model", "ranks.parquet", "weights.npz"]
     ), "checkpoints are gone"
     arrays = {name: value.tobytes() for name, value in np.load(folder / "weights.npz").items()}
     return history, record["best_epoch"], (folder / "ranks.parquet").read_bytes(), arrays

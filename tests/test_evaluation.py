@@ -1,4 +1,4 @@
-"""The test is ranked alike for every model, and ranks.parquet is what is left of it."""
+"""The test is ranked alike for every model, and ranks and lists are what is left of it."""
 
 import numpy as np
 import pandas as pd
@@ -7,6 +7,7 @@ import pytest
 from gru4rec_lib import evaluation
 from gru4rec_lib.baselines import MostPopular, rank_baselines
 from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.rules import SequentialRules
 from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.workspace import Workspace
 
@@ -15,7 +16,7 @@ title: hand-made
 data: {layout: mssd, name: twin}
 split: {how: by_session, test_fraction: 0.2, seed: 4}
 models: [{input_form: [embedding], loss: [bpr]}]
-evaluation: {max_test_events: LIMIT}
+evaluation: {max_test_events: LIMIT, lists: LISTS}
 """
 TRAIN, VALIDATION = [[0, 1, 0], [0, 1, 2]], [[0, 2, 1, 1]]  # plays 4, 4, 2
 TEST = [[0, 1, 3, 2], [4, 0, 0], [-1, 1], [2, 0, 1, 2, 0]]
@@ -40,9 +41,10 @@ def test_the_studys_rule_for_ties_is_the_one_used(place):
 def place(tmp_path):
     """The study's folders; its limit can be set."""
 
-    def place(limit="null"):
+    def place(limit="null", lists=1000):
         (tmp_path / "config").mkdir(exist_ok=True)
-        (tmp_path / "config" / "made.yaml").write_text(STUDY.replace("LIMIT", str(limit)))
+        text = STUDY.replace("LIMIT", str(limit)).replace("LISTS", str(lists))
+        (tmp_path / "config" / "made.yaml").write_text(text)
         return Workspace("made", root=tmp_path)
 
     return place
@@ -107,7 +109,9 @@ def test_a_baseline_learns_from_all_training_sessions_and_leaves_its_ranks(place
     path = here.baseline_folder("most_popular") / "ranks.parquet"
     model = MostPopular().fit(prepared().train_and_validation, 3)
     assert pd.read_parquet(path).equals(evaluation.rank(model, prepared(), here.study))
-    assert [p.name for p in path.parent.iterdir()] == ["ranks.parquet"]
+    lists = evaluation.lists(model, prepared(), here.study)
+    assert pd.read_parquet(path.with_name("lists.parquet")).equals(lists)
+    assert sorted(p.name for p in path.parent.iterdir()) == ["lists.parquet", "ranks.parquet"]
     # Targets on the known side: ranks 2, 3, 2, 2, 2, 3, 2; by hand (5 / 2 + 2 / 3) / 7.
     assert table["mrr_at_20"].iloc[0] == pytest.approx((5 / 2 + 2 / 3) / 7)
 
@@ -115,5 +119,47 @@ def test_a_baseline_learns_from_all_training_sessions_and_leaves_its_ranks(place
 def test_the_same_ranks_are_the_same_bytes(place, tmp_path):
     ranks = evaluation.rank(Worst(), prepared(), place().study)
     for name in ("one", "two"):
-        evaluation.save_ranks(tmp_path / name, ranks)
-    assert (tmp_path / "one" / "ranks.parquet").read_bytes() == (tmp_path / "two" / "ranks.parquet").read_bytes()
+        assert not evaluation.is_saved(tmp_path / name)
+        evaluation.save(tmp_path / name, ranks, ranks.head(2))
+        assert evaluation.is_saved(tmp_path / name)
+    for file in evaluation.FILES:
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_lists_are_what_is_recommended_at_the_targets_of_known(place):
+    model = MostPopular().fit(prepared().train_and_validation, 3)
+    lists = evaluation.lists(model, prepared(), place().study)
+    ranks = evaluation.rank(model, prepared(), place().study)
+    known = ranks.loc[ranks["protocol"] == "known", ["session", "position"]]
+    # Three training tracks, so that a list has three places.
+    assert lists[["session", "position"]].to_numpy().tolist() == np.repeat(known.to_numpy(), 3, axis=0).tolist()
+    assert lists["place"].tolist() == [1, 2, 3] * 7
+    assert lists["item"].tolist() == [0, 1, 2] * 7
+    assert (lists.dtypes == np.int32).all()
+
+
+@pytest.mark.parametrize(("limit", "n"), [("null", 3), (6, 2), (6, 1)])
+def test_lists_of_a_random_choice_are_those_of_all_and_their_targets_are_ranked(place, limit, n):
+    study = place(limit, n).study
+    model = SequentialRules().fit(prepared().train_and_validation, 3)
+    lists, whole = (evaluation.lists(model, prepared(), one) for one in (study, place().study))
+    assert len(lists.drop_duplicates(["session", "position"])) == n
+    assert len(lists.merge(whole)) == len(lists)
+    ranks = evaluation.rank(model, prepared(), study)
+    assert len(lists.merge(ranks[ranks["protocol"] == "known"], on=["session", "position"])) == len(lists)
+
+
+def test_the_choice_of_lists_follows_the_splits_seed(place):
+    model, chosen = MostPopular().fit(prepared().train, 3), set()
+    for seed in (4, 5, 6, 7):
+        study = place(lists=2).study
+        study = study.model_copy(update={"split": study.split.model_copy(update={"seed": seed})})
+        lists = evaluation.lists(model, prepared(), study)
+        chosen.add(tuple(map(tuple, lists[["session", "position"]].to_numpy().tolist())))
+        assert lists.equals(evaluation.lists(model, prepared(), study))
+    assert len(chosen) > 1
+
+
+def test_a_study_can_leave_lists_out(place):
+    lists = evaluation.lists(MostPopular().fit(prepared().train, 3), prepared(), place(lists="null").study)
+    assert (len(lists), [*lists]) == (0, ["session", "position", "place", "item"])

@@ -1,9 +1,13 @@
 """What the text claims, from the files of a small study by hand."""
 
+from dataclasses import replace
+
+import numpy as np
 import pandas as pd
 import pytest
 
 from gru4rec_lib import evidence, report
+from gru4rec_lib.features import Features
 from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.workspace import Workspace
@@ -29,6 +33,9 @@ RANKS = {
     "embedding-top1-seed2": [HIT, MISS, MISS, MISS, MISS],
     "embedding-to_content-bpr-seed1": [HIT, MISS, MISS, MISS, HIT],
 }
+# At the targets 0 and 2, two tracks each.
+SAME = [0, 1, 0, 1]
+LISTS = {"markov": [0, 2, 3, 4], "embedding-bpr-seed1": [0, 1, 2, 3], "embedding-bpr-seed2": [2, 4, 4, 2]}
 VALIDATION = {"embedding-top1-seed1": (0.9, 0.2), "embedding-top1-seed2": (0.5, 0.3)}
 
 
@@ -49,6 +56,13 @@ def place(tmp_path):
         popular = known.assign(protocol="popular", n_candidates=9, rank=known["rank"].where(known["position"] > 2, 2))
         parts = [known, table.assign(protocol="open", n_candidates=60), popular]
         pd.concat(parts).to_parquet(folder / "ranks.parquet")
+        lists = {
+            "session": [0, 0, 1, 1],
+            "position": [2, 2, 3, 3],
+            "place": [1, 2, 1, 2],
+            "item": LISTS.get(name, SAME),
+        }
+        pd.DataFrame(lists).to_parquet(folder / "lists.parquet")
         recall, mrr = VALIDATION.get(name, (0.4, 0.1))
         history = {"epoch": [1, 2, 3], "loss": 1.0, "val_recall_at_20": [0.1, recall, 0.3], "seconds": 1.0}
         pd.DataFrame(history | {"val_mrr_at_20": [0.7, mrr, 0.8]}).to_csv(folder / "history.csv")
@@ -121,10 +135,46 @@ def test_strata_of_both_protocols(place, prepared):
     assert heard[["stratum", "n_targets", "recall_at_20"]].to_numpy().tolist() == [["1", 2, 0.5], ["2", 2, 1.0]]
 
 
-def test_coverage_is_of_the_known_protocol(place, prepared):
+def test_what_is_recommended_by_hand(place, prepared):
     table = evidence.coverage(place, prepared)
-    assert table["n_tracks"].unique().tolist() == [3]  # 0, 1 and 2
-    assert table["coverage"].tolist() == pytest.approx([0, 1, 2 / 3, (1 + 2 / 3) / 2, 1 / 3, 1 / 3])
+    assert (table[["n_lists", "n_items"]] == [2, 5]).all(axis=None)
+    assert table["seeds"].tolist() == [1, 1, 1, 2, 2, 1]
+    assert table["recall_at_20"].tolist() == pytest.approx([0, 3 / 4, 2 / 4, 7 / 8, 1 / 4, 1 / 4])
+    assert table["catalogue_coverage"].tolist() == pytest.approx([2 / 5, 4 / 5, 2 / 5, (4 + 2) / 2 / 5, 2 / 5, 2 / 5])
+    # Plays 30, 5, 5, 1, 1 of the tracks; the targets have 30 and 5, in the mean 17.5.
+    mean = np.array([17.5, (30 + 5 + 1 + 1) / 4, 17.5, ((30 + 5 + 5 + 1) / 4 + 3) / 2, 17.5, 17.5])
+    assert table["popularity_lift"].tolist() == pytest.approx((mean / 17.5 - 1).tolist())
+    assert table["intra_list_diversity"].isna().all(), "there are no features"
+
+
+def test_features_tell_how_varied_lists_are(place, prepared):
+    numbers = np.array([[1, 0], [0, 2], [3, 0], [-1, 0], [0, 0], [0, 0]], np.float32)
+    table = evidence.coverage(place, replace(prepared, features=Features(numbers)))
+    # Of markov's lists one has two tracks alike, the other one track without features.
+    alike = {"most_popular": 1, "markov": 0, "item_knn": 1}
+    assert table["intra_list_diversity"].iloc[:3].tolist() == pytest.approx([*alike.values()])
+
+
+def test_a_study_without_lists_has_no_rows(place, prepared):
+    for file in place.runs.rglob("lists.parquet"):
+        pd.read_parquet(file).head(0).to_parquet(file)
+    table = evidence.coverage(place, prepared)
+    assert table.empty
+    assert "catalogue_coverage" in table
+
+
+@pytest.mark.parametrize("position", [2, 9])
+def test_lists_at_other_targets_are_an_error(place, prepared, position):
+    files = (
+        place.runs.rglob("lists.parquet")
+        if position == 9
+        else [place.run_folder(place.study.runs[0]) / "lists.parquet"]
+    )
+    for file in files:
+        lists = pd.read_parquet(file)
+        lists.assign(position=lists["position"].replace(3, position)).to_parquet(file)
+    with pytest.raises(ValueError, match="lists at other test targets than the rest of the study"):
+        evidence.coverage(place, prepared)
 
 
 def test_the_leading_models_are_chosen_by_validation(place, prepared, monkeypatch):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gru4rec_lib import epoch, experiment
+from gru4rec_lib import epoch, evaluation, experiment
 from gru4rec_lib import model as model_module
 from gru4rec_lib.backend import device, keras
 from gru4rec_lib.config import Run, Training
@@ -147,13 +147,15 @@ RANKS = pd.DataFrame(
     | {"target": [1, 2, 1], "rank": [1, 40, 4], "n_candidates": [N, N, N + 2]}
 )
 
+LISTS = pd.DataFrame({"session": [0, 0], "position": [2, 2], "place": [1, 2], "item": [4, 1]})
+
 
 @pytest.fixture
 def trained():
     run, data = a_run(), prepared(grammar(2, 1), grammar(1, 2))
     model = experiment.build(run, data)
     history = pd.DataFrame({"epoch": [1, 2], "loss": [3.5, 2.25], "val_recall_at_20": [0.25, 0.5]})
-    return run, experiment.Trained(model, history, best_epoch=2, minutes=1.234), RANKS, data
+    return run, experiment.Trained(model, history, best_epoch=2, minutes=1.234), RANKS, LISTS, data
 
 
 def test_save_writes_what_the_study_reads(trained, tmp_path):
@@ -161,8 +163,9 @@ def test_save_writes_what_the_study_reads(trained, tmp_path):
     scores = experiment.save(tmp_path / "run", *trained)
     files = {str(p.relative_to(tmp_path / "run")) for p in (tmp_path / "run").rglob("*") if p.is_file()}
     model = {f"model/{name}" for name in ("model.keras", "items.parquet", "config.json")}
-    assert files == model | {"history.csv", "config.json", "ranks.parquet"}
+    assert files == model | {"history.csv", "config.json", "ranks.parquet", "lists.parquet"}
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "run/ranks.parquet"), RANKS)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "run/lists.parquet"), LISTS)
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "run/history.csv"), result.history)
     record = json.loads((tmp_path / "run/config.json").read_text())
     assert (record.pop("best_epoch"), record.pop("minutes")) == (2, 1.23)
@@ -195,11 +198,9 @@ def test_an_interrupted_save_leaves_no_half_file_and_no_ranks(trained, tmp_path,
     assert not list(tmp_path.rglob("*"))
 
 
-def test_ranks_come_last(trained, tmp_path, monkeypatch):
-    """The study takes ranks.parquet for a sign that the run is done."""
+def test_ranks_and_lists_come_last(trained, tmp_path, monkeypatch):
+    """They are taken for a sign that the run is done."""
     there = []
-    monkeypatch.setattr(
-        experiment, "save_ranks", lambda folder, ranks: there.extend(p.name for p in folder.rglob("*.*"))
-    )
+    monkeypatch.setattr(evaluation, "save", lambda folder, *_: there.extend(p.name for p in folder.rglob("*.*")))
     experiment.save(tmp_path, *trained)
     assert set(there) == {"model.keras", "items.parquet", "history.csv", "config.json"}

@@ -111,6 +111,7 @@ SIZES = {"part": ["train", "validation", "test"], "sessions": [164_430, 18_270, 
 SPLIT = pd.DataFrame(SIZES | {"events": [2_700_123, 300_456, 3_032_111], "items": [360_400, 98_123, 360_200]})
 RARE = pd.DataFrame({"plays": ["10 or fewer", "more than 10"], "tracks": [447_000, 1], "share": [0.88, 0.0001]})
 MORE = ("item_knn", "markov", "sknn", "v_sknn", "stan", "content_knn", "session_popular", "most_popular", "random")
+SHOWN = {"n_lists": 1000, "n_items": 360_400}
 TWO = {"real": [0.1, 0.2, 0.7], "twin": [0.11, 0.2, 0.69]}
 PLACES = pd.DataFrame(
     {"side": ["real"] * 3 + ["twin"] * 2, "rank": [1, 40, 50_000, 1, 48_000], "plays": [9, 2, 1, 7, 1]}
@@ -129,7 +130,7 @@ FRAMES = {
     "differences": some_differences(),
     "quality_by_position": some_strata(HEARD),
     "quality_by_popularity": some_strata(PLAYS),
-    "coverage": some_models().assign(coverage=np.linspace(0.6, 0, 14)),
+    "coverage": some_models().assign(catalogue_coverage=np.linspace(0.6, 0, 14), **SHOWN),
     "validation_and_test": trained(some_models()),
     "listen_along": a_session(),
     "twin_plays": PLACES,
@@ -168,8 +169,8 @@ EDGES = [
     ("quality_by_position", some_strata(["1"])),
     ("quality_by_position", some_strata([1, 2, 3], forms=INPUT_FORMS, baselines=MORE[:3])),
     ("quality_by_popularity", some_strata(PLAYS, forms=())),
-    ("coverage", some_models(INPUT_FORMS, LOSSES, MORE).assign(coverage=0.2)),
-    ("coverage", some_models(forms=()).assign(coverage=[0.0, 0.001], recall_at_20=0.0)),
+    ("coverage", some_models(INPUT_FORMS, LOSSES, MORE).assign(catalogue_coverage=0.2, **SHOWN)),
+    ("coverage", some_models(forms=()).assign(catalogue_coverage=[0.0, 0.001], recall_at_20=0.0, **SHOWN)),
     ("validation_and_test", trained(some_models(forms=FORMS[:1], losses=THREE[:1]))),
     ("validation_and_test", trained(some_models(forms=INPUT_FORMS, losses=LOSSES))),
     ("validation_and_test", trained(some_models()).assign(**dict.fromkeys(ZEROS, 0.0))),

@@ -105,22 +105,3 @@ def test_parts_of_the_targets():
     row = table.iloc[2]
     assert row["recall_low"] < row["recall_at_20"] < row["recall_high"] == 1
     assert row["mrr_low"] < row["mrr_at_20"] == 39 / 80 < row["mrr_high"]
-
-
-def test_what_is_found_of_the_catalogue_and_how_popular_it_is():
-    study = a_study(seeds=(2, 3)).over_seeds()
-    place = study.targets["position"] - 2
-    # The first target of each session is a hit of its own, the second one of two hits, the third always the same.
-    target = np.select([place == 0, place == 1], [np.arange(120) // 3, 40 + np.arange(120) // 3 % 2], 42)
-    study = Ranked(study.models, study.targets.assign(target=target), study.ranks)
-    plays = np.r_[[1] * 40, [100] * 2, 10_000]
-    table = ranked.reach(study, plays)
-    assert table["n_tracks"].tolist() == [43] * 4
-    # Geometric mean plays of all targets: 1, 100 and 10,000 as often: 100.
-    assert table["coverage"].tolist() == pytest.approx([40 / 43, 42 / 43, 41 / 43, (40 + 42) / 2 / 43])
-    assert table["popularity_of_hits"].iloc[:2].tolist() == pytest.approx([1 / 100, 10 / 100])
-    assert table["popularity_of_hits"].iloc[3] == pytest.approx((1 / 100 + 10 / 100) / 2)
-    assert table["recall_at_20"].tolist() == pytest.approx([1 / 3, 2 / 3, 79 / 120, 1 / 2])
-    nothing = Ranked(study.models, study.targets.assign(target=target), [own + 20 for own in study.ranks])
-    assert ranked.reach(nothing, plays)["popularity_of_hits"].isna().all()
-    assert ranked.reach(nothing, plays)["coverage"].tolist() == [0] * 4

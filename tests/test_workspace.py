@@ -145,6 +145,7 @@ def asked(monkeypatch):
     call(experiment, "train", Trained())
     call(experiment, "save")
     call(evaluation, "rank")
+    call(evaluation, "lists")
     call(baselines, "rank_baseline")
     return calls
 
@@ -157,22 +158,26 @@ def test_a_notebook_makes_what_it_does_not_find_and_says_so(place, asked, capsys
     here = place(TWIN)
     demo.need_runs(here)
     baselines = ["rank_baseline"] * 2
-    assert steps(asked) == ["simulate", "read", "prepare", "save", "load", "train", "rank", "save", *baselines]
+    assert steps(asked) == ["simulate", "read", "prepare", "save", "load", "train", "rank", "lists", "save", *baselines]
     assert asked[3] == ("save", (here.prepared,))
     assert [line.split(" in ")[0] for line in capsys.readouterr().out.splitlines()] == [
         "no raw files",
         "no arrays",
-        "no ranks",
+        "no ranks and lists",
     ]
 
 
 def test_what_is_there_is_not_made_again(place, asked, capsys):
-    here = place(TWIN, "data/prepared/made/prepared.json", "runs/made/baselines/most_popular/ranks.parquet")
+    baseline = [f"runs/made/baselines/most_popular/{name}" for name in evaluation.FILES]
+    here = place(
+        TWIN, "data/prepared/made/prepared.json", *baseline, "runs/made/baselines/sequential_rules/ranks.parquet"
+    )
     settings = prepare.settings(here.study)
     (here.prepared / "prepared.json").write_text(json.dumps({"settings": settings}))
-    ranks = here.run_folder(here.study.runs[0]) / "ranks.parquet"
-    ranks.parent.mkdir(parents=True)
-    ranks.touch()
+    folder = here.run_folder(here.study.runs[0])
+    folder.mkdir(parents=True)
+    for name in evaluation.FILES:
+        (folder / name).touch()
     demo.need_runs(here)
     assert [(name, given[0]) for name, given in asked if name != "load"] == [("rank_baseline", "sequential_rules")]
     assert capsys.readouterr().out == ""

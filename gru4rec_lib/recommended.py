@@ -1,0 +1,96 @@
+"""Beyond recall: what lists of recommendations show of the catalogue, how popular it is, and how varied a list is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+MEASURES = ["n_lists", "n_items", "catalogue_coverage", "popularity_lift", "intra_list_diversity"]
+
+
+def catalogue_coverage(items: np.ndarray, n_items: int) -> float:
+    """The share of the catalogue that is recommended at all (Ge et al., RecSys 2010).
+
+    It grows with the number of lists: only models with equally many can be compared, and n lists of k tracks cannot
+    show more than n * k / n_items.
+
+    Args:
+        items: int [n], the tracks of all lists.
+        n_items: tracks that could be recommended.
+
+    Returns:
+        0 to 1.
+
+    >>> catalogue_coverage(np.array([3, 1, 3]), n_items=8)
+    0.25
+    """
+    return len(np.unique(items)) / n_items
+
+
+def popularity_lift(items: np.ndarray, targets: np.ndarray, plays: np.ndarray) -> float:
+    """How much more popular the recommended tracks are than those that were heard.
+
+    This is the change of the group average popularity of Abdollahpouri et al. (arXiv 1907.13286), for all listeners as
+    one group, and with the targets in the place of a listener's profile.
+
+    Args:
+        items: int [n], the tracks of all lists.
+        targets: int [lists], what was heard where these were recommended.
+        plays: int [tracks], in training; above 0 for a target.
+
+    Returns:
+        Mean plays of the items over mean plays of the targets, less 1: 0 is no bias, 1 twice as popular; -1 and more.
+
+    >>> popularity_lift(np.array([0, 0, 1]), np.array([1, 2]), plays=np.array([7, 4, 2]))
+    1.0
+    """
+    return float(plays[items].mean() / plays[targets].mean() - 1)
+
+
+def intra_list_diversity(which: np.ndarray, items: np.ndarray, numbers: np.ndarray, values: sparse.csr_array) -> float:
+    """How little the tracks of a list have in common: 1 - cosine, the mean over its pairs, then over the lists.
+
+    It is 1 less the mean intra-list similarity of Ziegler et al. (WWW 2005). Tracks without features form no pair.
+
+    Args:
+        which: int [n], 0 and more, the list of each item.
+        items: int [n], the tracks of all lists.
+        numbers: float [tracks, F], a part of the vectors of all tracks, of length 1 or 0; see `vectors.unit_vectors`.
+        values: float [tracks, V], the other part.
+
+    Returns:
+        0 (all alike) to 2; NaN where no list has a pair.
+    """
+    shape = (which.max(initial=-1) + 1, len(numbers))
+    holds = sparse.csr_array((np.ones(len(items)), (which, items)), shape=shape)
+    length = (numbers**2).sum(axis=1) + values.multiply(values).sum(axis=1)
+    # The cosines of all ordered pairs of a list, and of its tracks with themselves, add up to the length of its sum.
+    total = ((holds @ numbers) ** 2).sum(axis=1) + (holds @ values).power(2).sum(axis=1) - holds @ length
+    size = holds @ (length > 0)
+    pairs = size * (size - 1)
+    return float(np.mean(1 - total[pairs > 0] / pairs[pairs > 0])) if pairs.any() else float("nan")
+
+
+def measures(lists: pd.DataFrame, n_items: int, plays: np.ndarray, vectors: tuple | None) -> dict[str, float]:
+    """All of them, for the lists of one model.
+
+    Args:
+        lists: a lists.parquet (columns session, position, item), and the `target` beside it.
+        n_items: training tracks.
+        plays: int [tracks], in training.
+        vectors: of `vectors.unit_vectors`; None where there are no features.
+
+    Returns:
+        MEASURES, among them the number of lists; intra_list_diversity is NaN without features.
+    """
+    item, which = lists["item"].to_numpy(), lists.groupby(["session", "position"]).ngroup().to_numpy()
+    targets = lists.drop_duplicates(["session", "position"])["target"].to_numpy()
+    found = (
+        len(targets),
+        n_items,
+        catalogue_coverage(item, n_items),
+        popularity_lift(item, targets, plays),
+        intra_list_diversity(which, item, *vectors) if vectors else float("nan"),
+    )
+    return dict(zip(MEASURES, found, strict=True))
