@@ -15,7 +15,8 @@ from gru4rec_lib.sessions import Sessions
 class SparseScores(ABC):
     """What such models share: they differ in `fit`, which also sets `popular`, and in `score_rows`.
 
-    Before the first known track, tracks are ranked by `popular`, a `MostPopular`.
+    Before the first known track, tracks are ranked by `popular`, a `MostPopular`. Scores of 0 tie, so that a list which
+    the others do not fill goes on with the most played.
     """
 
     @abstractmethod
