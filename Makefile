@@ -7,9 +7,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-inp
 PARALLEL := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 # To recipes through the environment: a folder's name may hold spaces and quotes.
-export STUDY DATA
+export STUDY DATA SPACE TRIALS
 
-.PHONY: help reproduce figures test test-fast lab lint format .venv clean-venv
+.PHONY: help reproduce figures search test test-fast lab lint format .venv clean-venv
 
 help: ## What can be made here
 	@sed -n '/^[a-z.-]*:.*## /{s/:.*## /              /; s/^\(.\{12\}\) */make \1/; p;}' Makefile
@@ -20,6 +20,10 @@ reproduce: .venv/.installed ## Run a study from raw files to its tables and figu
 
 figures: .venv/.installed ## Draw a study's figures again from their CSV: SVG, PDF, PNG [STUDY=twin_mini]
 	@$(BIN)/python -m gru4rec_lib figures --study "$$STUDY"
+
+search: .venv/.installed ## Search settings for a study's cells on validation [STUDY=twin_mini SPACE=default TRIALS=20]
+	@exec $(BIN)/python -m gru4rec_lib search --study "$$STUDY" $${DATA:+--data "$$DATA"} \
+	    $${SPACE:+--space "$$SPACE"} $${TRIALS:+--trials "$$TRIALS"} $(ARGS)
 
 test: .venv/.installed ## Run all tests
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)

@@ -17,7 +17,7 @@ def main(argv: list[str] | None = None) -> int:
         argv: the words behind the program's name; those of the process when None.
 
     Returns:
-        The exit code: 0, or 2 for wrong arguments.
+        The exit code: 0; 2 for wrong arguments; 130 after Ctrl-C.
     """
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["reproduce"]:
@@ -39,6 +39,13 @@ def main(argv: list[str] | None = None) -> int:
     _name_the_study(command)
     command = commands.add_parser("figures", help="draw figures/<study>/ again from its CSV: SVG, PDF and PNG")
     command.add_argument("--study", default="twin_mini")
+    command = commands.add_parser("search", help="search settings for each cell of a study, on its validation part")
+    _name_the_study(command)
+    command.add_argument("--space", default="default", help="a file of config/spaces/ without its ending (%(default)s)")
+    command.add_argument("--trials", type=int, default=20, help="for each cell (%(default)s)")
+    command.add_argument("--seed", type=int, default=1, help="of the choices and of the trainings (%(default)s)")
+    command.add_argument("--cells", nargs="+", default=(), help="such as one_hot-bpr; all of the grid where not given")
+    command.add_argument("--jobs", type=int, default=2, help="processes, of one thread each (%(default)s)")
     words = parser.parse_args(argv)
     try:
         if words.command == "simulate":
@@ -55,6 +62,12 @@ def main(argv: list[str] | None = None) -> int:
             from gru4rec_lib import figures
 
             figures.redraw(Workspace(words.study).published_figures)
+        elif words.command == "search":
+            from gru4rec_lib import reproduce, search
+
+            place = Workspace(words.study, words.data, searched=False)
+            with reproduce.only_run(place.runs / ".lock"):
+                search.search(place, words.space, words.trials, words.seed, tuple(words.cells), words.jobs)
         else:
             from gru4rec_lib import report
 
@@ -62,6 +75,9 @@ def main(argv: list[str] | None = None) -> int:
     except (ConfigError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        return 130  # as a shell says it
     return 0
 
 

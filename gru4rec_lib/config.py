@@ -10,13 +10,13 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import Field, model_validator
 
 from gru4rec_lib import published
 from gru4rec_lib.datasets import EventData, ItemTable, MssdData, Signal, Split, Twin
+from gru4rec_lib.searched import Searched, cell_name, load_searched
 from gru4rec_lib.settings import Training
-from gru4rec_lib.strict import ConfigError, Count, Name, Seed, Some, Strict, check
+from gru4rec_lib.strict import ConfigError, Count, Name, Seed, Some, Strict, check, read_mapping
 
 # Whoever uses settings imports them from here; they are in four files for their length only.
 __all__ = [
@@ -134,8 +134,8 @@ class Run(Strict):
     @property
     def name(self) -> str:
         """The run's folder name, such as `embedding-cross_entropy-seed1` or `shared-to_content-bpr-seed2`."""
-        output = "" if self.output_form == "ids" else f"to_{self.output_form}"
-        return "-".join(filter(None, (self.input_form, output, self.loss, self.tag, f"seed{self.seed}")))
+        cell = cell_name(self.input_form, self.output_form, self.loss)
+        return "-".join(filter(None, (cell, self.tag, f"seed{self.seed}")))
 
 
 class Study(Strict):
@@ -147,6 +147,7 @@ class Study(Strict):
         data: what is read.
         split: training, validation and test.
         training: settings of every cell; `losses`: changes for one loss, the same for each of its cells.
+        searched: settings that a search chose for each cell; in the file, the path of config/settings/<study>.yaml.
         models: the grid.
         baselines: models without training.
         evaluation: how ranks become numbers.
@@ -162,6 +163,7 @@ class Study(Strict):
     split: Split
     training: Training = Training()
     losses: dict[Loss, dict] = Field(default_factory=dict)
+    searched: Searched | None = None
     models: Annotated[tuple[Models, ...], Some]
     baselines: Annotated[tuple[Baseline, ...], Some] = ("most_popular", "sequential_rules")
     evaluation: Evaluation = Evaluation()
@@ -194,15 +196,16 @@ class Study(Strict):
             seed: of the training.
             tag: of a block of `models`, whose settings the run takes; empty for none.
             output_form: of OUTPUT_FORMS.
-            changes: settings that go before all others: study, then loss, then block, then these.
+            changes: settings that go before all others: study, then loss, searched, block, then these.
 
         Raises:
-            ConfigError: no block has the tag, or a setting is unknown or wrong.
+            ConfigError: no block has the tag, the cell was not searched, or a setting is unknown or wrong.
         """
         blocks = {block.tag: block.settings for block in self.models}
         if tag and tag not in blocks:
             raise ConfigError(f"{self.name}: tag: no block of `models` has the tag {tag!r}")
-        settings = self.training.model_dump() | self.losses.get(loss, {}) | blocks.get(tag, {}) | changes
+        found = self.searched.of(cell_name(input_form, output_form, loss)) if self.searched else {}
+        settings = self.training.model_dump() | self.losses.get(loss, {}) | found | blocks.get(tag, {}) | changes
         cell = {"input_form": input_form, "output_form": output_form, "loss": loss, "seed": seed, "tag": tag}
         place = f"{self.name}: settings of {input_form}, {loss}"
         return check(Run, {"study": self.name, **cell, "training": check(Training, settings, place)}, place)
@@ -261,13 +264,14 @@ class Study(Strict):
         return self
 
 
-def load_study(name: str, folder: Path) -> Study:
+def load_study(name: str, folder: Path, searched: bool = True) -> Study:
     """Read and check one study.
 
     Args:
         name: such as `twin_mini`; or the path of a .yaml file anywhere. `@<setting>` behind it means the study at that
             one of its settings of content_signal.
         folder: where the studies are, `config/`.
+        searched: false leaves out what a search chose, for the search itself.
 
     Returns:
         The study.
@@ -277,17 +281,13 @@ def load_study(name: str, folder: Path) -> Study:
     """
     name, setting = re.fullmatch(r"(.*?)(?:@([\d.e-]+))?", name).groups()
     path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
-        raise ConfigError(f"{path}: there is no such study; known are {known}")
-    try:
-        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(fields, dict):
-        raise ConfigError(f"{path}: a study is a mapping of fields; see config/toy.yaml")
+    known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
+    missing = f"there is no such study; known are {known}"
+    fields = read_mapping(path, missing, "a study is a mapping of fields; see config/toy.yaml")
     if "name" in fields:
         raise ConfigError(f"{path}: name: a study has its file's name; delete the field")
+    if "searched" in fields:
+        fields["searched"] = load_searched(path.parent / str(fields["searched"])) if searched else None
     study = check(Study, {"name": path.stem} | fields, path)
     if setting is None:
         return study

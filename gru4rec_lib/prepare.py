@@ -90,11 +90,13 @@ class Prepared:
             path.write_text(json.dumps(record, indent=1), encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path) -> Prepared:
-        """Read what `save` wrote, arrays memory-mapped."""
+    def load(cls, folder: Path, test: bool = True) -> Prepared:
+        """Read what `save` wrote, arrays memory-mapped; without the test sessions (None) where `test` is false."""
         record = json.loads((folder / "prepared.json").read_text(encoding="utf-8"))
-        parts = {name: Sessions.load(folder, name) for name in ("train", "validation", "test")}
-        frames = {name: pd.read_parquet(folder / f"{name}.parquet") for name in ("items", "test_events", "counts")}
+        parts = {name: Sessions.load(folder, name) for name in ("train", "validation")}
+        parts["test"] = Sessions.load(folder, "test") if test else None
+        frames = {name: pd.read_parquet(folder / f"{name}.parquet") for name in ("items", "counts")}
+        frames["test_events"] = pd.read_parquet(folder / "test_events.parquet") if test else None
         features = Features.load(folder) if record["has_features"] else None
         ends = np.load(folder / "ends.npy", mmap_mode="r") if "ends.npy" in record["sha256"] else None
         return cls(n_items=record["n_items"], features=features, ends=ends, **parts, **frames)

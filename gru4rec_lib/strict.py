@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -53,6 +54,28 @@ def check(kind: type[Strict], fields: dict, place: str | Path):
     except ValidationError as error:
         lines = [(_field(e["loc"]), line) for e in error.errors() for line in _say(e).splitlines()]
         raise ConfigError("\n".join(": ".join(filter(None, (str(place), *line))) for line in lines)) from None
+
+
+def read_mapping(path: Path, missing: str, otherwise: str) -> dict:
+    """The fields of a YAML file, not checked yet.
+
+    Args:
+        path: the file.
+        missing: said where there is no such file.
+        otherwise: said where it is no mapping of fields.
+
+    Raises:
+        ConfigError: one of those, or the file is not YAML.
+    """
+    if not path.is_file():
+        raise ConfigError(f"{path}: {missing}")
+    try:
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(fields, dict):
+        raise ConfigError(f"{path}: {otherwise}")
+    return fields
 
 
 def _field(loc: tuple) -> str:

@@ -17,15 +17,16 @@ class Workspace:
         study: its name, or the path of its .yaml file; `@<setting>` behind it as for `load_study`.
         data: the folder of its raw files; data/raw/<data set> when empty.
         root: the project's folder.
+        searched: false leaves out the settings that a search chose, for the search itself.
 
     Raises:
         ConfigError: the study is unknown or wrong.
     """
 
-    def __init__(self, study: str, data: str | Path = "", root: Path = ROOT):
+    def __init__(self, study: str, data: str | Path = "", root: Path = ROOT, searched: bool = True):
         self.root = root
         self._given = study
-        self.study: Study = load_study(study, root / "config")
+        self.study: Study = load_study(study, root / "config", searched)
         name = self.study.data.name
         self.raw = Path(data).expanduser().resolve() if data else root / "data" / "raw" / name
         self.prepared = root / "data" / "prepared" / self.study.name

@@ -1,0 +1,87 @@
+"""What a search chose: the files config/settings/*.yaml, from which a study takes the settings of its cells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from pydantic import Field
+
+from gru4rec_lib.files import replacing
+from gru4rec_lib.strict import ConfigError, Count, Seed, Strict, check, read_mapping
+
+
+class Found(Strict):
+    """The settings that a search chose for one cell, and how.
+
+    Args:
+        settings: of `Training`; they go before the study's and the loss's.
+        monitor: the validation score that was compared.
+        value: the best trial's, 0 to 1; `epoch`: the one it came from, 1 for the first.
+        trials: how many were made; `pruned`: how many of them ended early, being worse than half.
+        space, seed: of the search; `commit`: the project's, when the best trial was made.
+    """
+
+    settings: dict
+    monitor: str
+    value: float
+    epoch: Count
+    trials: Count
+    pruned: int = Field(ge=0)
+    space: str
+    seed: Seed
+    commit: str
+
+
+class Searched(Strict):
+    """The settings that a search chose, read from `config/settings/<study>.yaml`.
+
+    Args:
+        study: the one that was searched.
+        cells: by the cell's name, see `cell_name`.
+    """
+
+    study: str
+    cells: dict[str, Found]
+
+    def of(self, cell: str) -> dict:
+        """The settings of a cell.
+
+        Raises:
+            ConfigError: there are none.
+        """
+        if cell not in self.cells:
+            by, known = f"`make search STUDY={self.study}`", ", ".join(self.cells)
+            raise ConfigError(f"searched: no settings of `{cell}`, only of {known}; {by} finds them for its grid")
+        return self.cells[cell].settings
+
+
+def cell_name(input_form: str, output_form: str, loss: str) -> str:
+    """A cell's name, such as `embedding-cross_entropy` or `shared-to_content-bpr`."""
+    return "-".join(filter(None, (input_form, "" if output_form == "ids" else f"to_{output_form}", loss)))
+
+
+def load_searched(path: Path) -> Searched:
+    """Read and check what a search found.
+
+    Raises:
+        ConfigError: there is no such file, or a field is unknown, missing or wrong.
+    """
+    by = f"`make search STUDY={path.stem}` writes it"
+    return check(Searched, read_mapping(path, f"there is no such file; {by}", f"is no mapping of fields; {by}"), path)
+
+
+def save_searched(path: Path, study: str, cells: dict[str, Found]) -> None:
+    """Write what a search found; what the file says of other cells stays.
+
+    Args:
+        path: config/settings/<study>.yaml.
+        study: the one that was searched.
+        cells: by name.
+    """
+    before = load_searched(path).cells if path.exists() else {}
+    searched = Searched(study=study, cells=before | cells)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial, partial.open("w", encoding="utf-8") as file:
+        file.write(f"# Written by `make search STUDY={study}`: chosen on the validation part; the test was not read.\n")
+        yaml.safe_dump(searched.model_dump(mode="json"), file, sort_keys=False)

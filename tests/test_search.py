@@ -1,0 +1,255 @@
+"""A search tries as many settings for each cell, goes on where it was killed, and never sees the test."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pandas as pd
+import pytest
+import yaml
+from optuna.trial import TrialState
+
+from gru4rec_lib import experiment, prepare, search
+from gru4rec_lib.backend import keras
+from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.pruning import Pruning
+from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.strict import ConfigError
+from gru4rec_lib.workspace import Workspace
+
+CONFIG = Path(__file__).resolve().parents[1] / "config"
+SPACE = """
+max_epochs: 3
+settings: {learning_rate: {low: 0.01, high: 1, log: true}, batch_size: [16, 32]}
+losses: {bpr: {samples: [64, 128]}}
+"""
+
+
+@pytest.fixture
+def make(tmp_path):
+    """A project with the toy study, two cells of it, and a small space; arrays are said to be there."""
+
+    def make(name="project"):
+        root = tmp_path / name
+        (root / "config" / "spaces").mkdir(parents=True)
+        toy = yaml.safe_load((CONFIG / "toy.yaml").read_text())
+        toy["models"] = [{"input_form": ["one_hot"], "loss": ["bpr", "cross_entropy"], "seed": [1, 2]}]
+        (root / "config" / "toy.yaml").write_text(yaml.safe_dump(toy))
+        (root / "config" / "spaces" / "default.yaml").write_text(SPACE)
+        place = Workspace("toy", root=root, searched=False)
+        place.prepared.mkdir(parents=True)
+        record = {"settings": prepare.settings(place.study), "sha256": {"train_items.npy": "f" * 64}}
+        (place.prepared / "prepared.json").write_text(json.dumps(record))
+        return place
+
+    return make
+
+
+class Trainings:
+    """In place of real ones: best where the rate is 0.1; `killed` at that many, as by kill -9."""
+
+    def __init__(self, killed=None):
+        self.runs, self.killed = [], killed
+
+    def __call__(self, run, place, trial):
+        if len(self.runs) == self.killed:
+            self.killed = None
+            raise SystemExit
+        self.runs.append(run)
+        score = 1 / (1 + abs(np.log10(run.training.learning_rate) + 1))
+        trial.report(score / 2, 0)
+        return [score / 2, score], "complete"
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    def fake(*scripted):
+        made = Trainings(*scripted)
+        monkeypatch.setattr(search, "train", made)
+        return made
+
+    return fake
+
+
+def tried(trainings):
+    return [(run.loss, run.training.learning_rate, run.training.batch_size) for run in trainings.runs]
+
+
+def test_each_cell_gets_its_trials_from_the_studys_own_settings_on_and_the_best_is_kept(make, trainings, capsys):
+    place, made = make(), trainings()
+    path = search.search(place, trials=4, jobs=1)
+    assert path == place.root / "config" / "settings" / "toy.yaml"
+    losses = [run.loss for run in made.runs]
+    assert losses == ["bpr"] * 4 + ["cross_entropy"] * 4
+    assert tried(made)[0] == ("bpr", 0.05, 16)  # toy's own
+    assert {(run.training.refit, run.training.max_epochs, run.seed) for run in made.runs} == {(False, 3, 1)}
+    assert {run.training.samples for run in made.runs if run.loss == "cross_entropy"} == {64}
+    cell = yaml.safe_load(path.read_text())["cells"]["one_hot-cross_entropy"]
+    best = min(made.runs[4:], key=lambda run: abs(np.log10(run.training.learning_rate) + 1)).training
+    assert cell["settings"] == {"learning_rate": best.learning_rate, "batch_size": best.batch_size}
+    facts = {"monitor": "val_recall_at_20", "epoch": 2, "trials": 4, "pruned": 0, "space": "default", "seed": 1}
+    assert facts.items() <= cell.items()
+    assert cell["value"] == round(1 / (1 + abs(np.log10(best.learning_rate) + 1)), 4)
+    assert cell["commit"] == search.commit()
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 8 + 1
+    assert lines[0].startswith("one_hot-bpr 1/4  0.7686 complete, best 0.7686  2 epochs ")
+    assert lines[0].endswith("learning_rate=0.05 batch_size=16 samples=64")
+
+
+def test_the_study_takes_what_was_found(make, trainings):
+    place = make()
+    trainings()
+    search.search(place, trials=3, jobs=1)
+    with (place.root / "config" / "toy.yaml").open("a") as file:
+        file.write("searched: settings/toy.yaml\n")
+    found = Workspace("toy", root=place.root).study
+    best = found.searched.of("one_hot-bpr")
+    for seed in (1, 2):
+        assert found.run("one_hot", "bpr", seed).training.model_dump().items() >= best.items()
+    assert found.run("one_hot", "bpr", 1, learning_rate=0.7).training.learning_rate == 0.7
+    assert found.run("one_hot", "bpr", 1).training.max_epochs == 2  # the study's, not the search's
+    again = trainings()
+    search.search(Workspace("toy", root=place.root, searched=False), trials=3, jobs=1)
+    assert again.runs == []  # what was found does not make it another search
+
+
+def test_the_same_seed_tries_the_same_and_another_one_others(make, trainings):
+    once = trainings()
+    search.search(make("a"), trials=3, jobs=1)
+    again = trainings()
+    search.search(make("b"), trials=3, jobs=1)
+    other = trainings()
+    search.search(make("c"), trials=3, seed=2, jobs=1)
+    assert tried(once) == tried(again)
+    assert tried(once)[:1] == tried(other)[:1]
+    assert tried(once)[1:3] != tried(other)[1:3]
+
+
+@pytest.mark.parametrize("killed", [0, 2])
+def test_a_killed_search_goes_on_and_ends_as_if_it_had_not_been(make, trainings, killed):
+    whole = trainings()
+    search.search(make("whole"), trials=3, jobs=1)
+    place, parts = make("parts"), trainings(killed)
+    with pytest.raises(SystemExit):
+        search.search(place, trials=3, jobs=1)
+    assert len(parts.runs) == killed
+    path = search.search(place, trials=3, jobs=1)
+    assert tried(parts) == tried(whole)
+    assert path.read_text() == (place.root.parent / "whole" / "config" / "settings" / "toy.yaml").read_text()
+    search.search(place, trials=3, jobs=1)
+    assert len(parts.runs) == 6
+    search.search(place, trials=4, cells=("one_hot-bpr",), jobs=1)
+    assert [run.loss for run in parts.runs[6:]] == ["bpr"]
+    cells = yaml.safe_load(path.read_text())["cells"]
+    assert {name: cell["trials"] for name, cell in cells.items()} == {"one_hot-bpr": 4, "one_hot-cross_entropy": 3}
+
+
+def test_other_data_or_another_space_is_another_search(make, trainings):
+    place, made = make(), trainings()
+    search.search(place, trials=1, cells=("one_hot-bpr",), jobs=1)
+    record = json.loads((place.prepared / "prepared.json").read_text())
+    (place.prepared / "prepared.json").write_text(json.dumps(record | {"sha256": {}}))
+    search.search(place, trials=1, cells=("one_hot-bpr",), jobs=1)
+    assert len(made.runs) == 2
+    space = place.root / "config" / "spaces" / "default.yaml"
+    space.write_text(space.read_text().replace("[16, 32]", "[16]"))
+    search.search(place, trials=1, cells=("one_hot-bpr",), jobs=1)
+    assert len(made.runs) == 3
+
+
+def test_diverged_trials_count_and_are_never_chosen(make, monkeypatch):
+    ends = iter(["diverged", "complete", "diverged"])
+    monkeypatch.setattr(search, "train", lambda *_: ([0.5] if (end := next(ends)) == "complete" else [], end))
+    place = make()
+    cells = yaml.safe_load(search.search(place, trials=3, cells=("one_hot-bpr",), jobs=1).read_text())["cells"]
+    assert (cells["one_hot-bpr"]["value"], cells["one_hot-bpr"]["pruned"]) == (0.5, 2)
+    monkeypatch.setattr(search, "train", lambda *_: ([], "diverged"))
+    with pytest.raises(ValueError, match=r"^one_hot-cross_entropy: no trial ended well; lower the learning rates"):
+        search.search(place, trials=1, cells=("one_hot-cross_entropy",), jobs=1)
+
+
+def test_an_unknown_cell_or_space_is_one_sentence(make):
+    with pytest.raises(ConfigError, match=r"^toy: the grid has no cell shared-bpr; it has one_hot-bpr, one_hot-cross"):
+        search.search(make(), cells=("shared-bpr",))
+    with pytest.raises(ConfigError, match=r"wide\.yaml: there is no such space; known are default$"):
+        search.search(make("other"), "wide")
+
+
+class Trial:
+    """Optuna's, as far as a training sees it: hopeless from the second epoch on."""
+
+    def __init__(self):
+        self.told = []
+
+    def report(self, value, step):
+        self.told.append((step, value))
+
+    def should_prune(self):
+        return len(self.told) == 2
+
+
+def prepared_in(folder, monkeypatch):
+    """Arrays on disk whose test part cannot be read."""
+    sessions = Sessions.from_lists([[0, 1, 2], [1, 2, 3], [2, 3, 0]] * 4)
+    items = pd.DataFrame({"item": list("abcd"), "plays": 9})
+    events = pd.DataFrame({"session": ["s"]})
+    Prepared(items, 4, sessions, sessions, sessions, events, None, events).save(folder, {})
+    for path in [*folder.glob("test_*")]:
+        path.unlink()
+    assert {path.stem for path in folder.iterdir()} >= {"train_items", "validation_items", "prepared"}
+
+
+def test_a_trial_trains_on_training_alone_and_ends_early_where_it_is_hopeless(make, monkeypatch):
+    place = make()
+    shutil.rmtree(place.prepared)
+    prepared_in(place.prepared, monkeypatch)
+    seen = []
+
+    def fit(self, sessions, epochs, validation_data=None, callbacks=(), **options):
+        seen.append((len(sessions), epochs))
+        self.stop_training = False
+        history = keras.callbacks.History()
+        self.history = history
+        for callback in callbacks:
+            callback.set_model(self)
+        for epoch, score in enumerate([0.2, 0.4, 0.6]):
+            for callback in callbacks:
+                callback.on_epoch_end(epoch, {"val_recall_at_20": score})
+            history.history.setdefault("val_recall_at_20", []).append(score)
+            if self.stop_training:
+                break
+        return history
+
+    monkeypatch.setattr(experiment.GRU4Rec, "fit", fit)
+    trial = Trial()
+    run = place.study.run("one_hot", "bpr", 1, refit=False, max_epochs=3)
+    assert search.train(run, place, trial) == ([0.2, 0.4], "pruned")
+    assert trial.told == [(0, 0.2), (1, 0.4)]
+    assert seen == [(12, 3)]
+
+    def diverges(self, *_, **__):
+        raise FloatingPointError
+
+    monkeypatch.setattr(experiment.GRU4Rec, "fit", diverges)
+    assert search.train(run, place, Trial()) == ([], "diverged")
+
+
+def test_the_median_ends_a_trial_that_is_worse_than_half_from_the_second_epoch_on():
+    study = optuna.create_study(direction="maximize", pruner=optuna.pruners.MedianPruner(2, n_warmup_steps=1))
+    for score in (0.4, 0.6):
+        trial = study.ask()
+        trial.report(score, 0)
+        trial.report(score, 1)
+        study.tell(trial, score)
+    callback = Pruning(study.ask(), "val")
+    callback.set_model(keras.Sequential())
+    callback.model.stop_training = False
+    callback.on_epoch_end(0, {"val": 0.1})
+    assert not callback.pruned
+    callback.on_epoch_end(1, {"val": 0.49})
+    assert callback.pruned
+    assert callback.model.stop_training
+    assert study.trials[-1].state == TrialState.RUNNING
