@@ -6,10 +6,6 @@ lie beside `_file` (the number of the file) and `_bad` (its bad cells); `rowid` 
 
 from __future__ import annotations
 
-import csv
-import gzip
-import itertools
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,9 +13,18 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-
-class DataError(ValueError):
-    """The raw files are wrong; each line of the message names file, line, column, problem and remedy."""
+from gru4rec_lib.sources import (
+    NOT_UTF_8,
+    OPEN_QUOTE,
+    DataError,
+    Source,
+    exactly,
+    literal,
+    open_source,
+    reason,
+    record_lines,
+    shown,
+)
 
 
 class Kind(NamedTuple):
@@ -36,27 +41,6 @@ class Kind(NamedTuple):
     remedy: str
     optional: bool = False
     is_text: bool = False
-
-
-class Source(NamedTuple):
-    """A file.
-
-    Args:
-        path: where it is.
-        name: what messages call it.
-        delimiter: between cells; empty for Parquet.
-        header: names of its columns, in order.
-    """
-
-    path: Path
-    name: str
-    delimiter: str
-    header: tuple[str, ...]
-
-
-def literal(text: object) -> str:
-    """`text` as a string of SQL."""
-    return "'" + str(text).replace("'", "''") + "'"
 
 
 def quoted(name: str) -> str:
@@ -79,15 +63,19 @@ HOUR = Kind(f"CASE WHEN {_WHOLE} BETWEEN 0 AND 23 THEN CAST({_WHOLE} AS TINYINT)
 FLAG = Kind("TRY_CAST({x} AS BOOLEAN)", "write true or false")
 # First the form that a spreadsheet makes of the official one: as years, %Y would take its days.
 DATE = Kind("CAST(try_strptime({x}, ['%d-%m-%y', '%Y-%m-%d']) AS DATE)", "write a date such as 2018-07-15")
-TIME = Kind(f"coalesce({_FINITE}, epoch(TRY_CAST({{x}} AS TIMESTAMPTZ)))", "write unix seconds or an ISO date and time")
-NUMBER = Kind(_FINITE, "write a finite number or leave the cell empty", optional=True)
+# No later than the year 9999: what is later was meant as milliseconds.
+_SECONDS = f"coalesce({_FINITE}, epoch(TRY_CAST({{x}} AS TIMESTAMPTZ)))"
+_TIME = f"CASE WHEN abs({_SECONDS}) < 253402300800 THEN {_SECONDS} END"
+TIME = Kind(_TIME, "write unix seconds or an ISO date and time")
+# Features are float32 where they are used.
+_FEATURE = "CASE WHEN isfinite(TRY_CAST({x} AS FLOAT)) THEN TRY_CAST({x} AS DOUBLE) END"
+NUMBER = Kind(_FEATURE, "write a finite number below 3e38, or leave the cell empty", optional=True)
 
-_DELIMITERS = {".csv": ",", ".tsv": "\t", ".parquet": ""}
 # Rows of a wrong length are bad rows; after any other fault of the text nothing behind it can be trusted.
 _RAGGED = {"MISSING COLUMNS": "fewer", "TOO MANY COLUMNS": "more"}
 _FAULTS = {
-    "INVALID ENCODING": "is not UTF-8; save the file as UTF-8",
-    "UNQUOTED VALUE": "a quotation mark opens and does not close as it should; close it, or double those inside a text",
+    "INVALID ENCODING": NOT_UTF_8,
+    "UNQUOTED VALUE": OPEN_QUOTE,
     "LINE SIZE OVER MAXIMUM": "is longer than 2 MB; look for a quotation mark that does not close",
 }
 
@@ -114,7 +102,7 @@ def load(
     for path in files:
         name = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
         try:
-            sources.append(_open(con, path, name, {wanted for wanted, _ in columns.values()}))
+            sources.append(open_source(con, path, name, {wanted for wanted, _ in columns.values()}))
         except DataError as error:
             wrong.append(str(error))
     if wrong:
@@ -123,8 +111,7 @@ def load(
     try:
         con.execute(f"CREATE TABLE {table} AS {query}")
     except duckdb.Error as error:
-        names = ", ".join(source.name for source in sources)
-        raise DataError(f"{names}: cannot be read: {str(error).splitlines()[0]}; copy the file again") from error
+        raise DataError(_broken(con, sources, columns, error)) from error
     filled = {i for (i,) in con.execute(f"SELECT DISTINCT _file FROM {table}").fetchall()}
     for name, line, fault in _rejected(con, sources):
         if fault not in _RAGGED:
@@ -176,50 +163,17 @@ def check(
     return found
 
 
-def _open(con: duckdb.DuckDBPyConnection, path: Path, name: str, wanted: set[str]) -> Source:
-    plain = path.with_suffix("") if path.suffix == ".gz" else path
-    if plain.suffix not in _DELIMITERS:
-        raise DataError(f"{name}: is no kind of file that is read here; give .csv[.gz], .tsv[.gz] or .parquet")
-    if path.is_dir():
-        raise DataError(f"{name}: is a folder, not a file; put the file itself in its place")
-    if not path.exists():
-        raise DataError(f"{name}: there is no such file; put it there or correct the name")
-    if path.stat().st_size == 0:
-        raise DataError(f"{name}: is empty (0 bytes); copy it again")
-    delimiter = _DELIMITERS[plain.suffix]
-    try:
-        if not delimiter:
-            header = tuple(con.read_parquet(str(path)).columns)
-        else:
-            if path.suffix == ".gz":
-                _check_gzip(path, name)
-            with _unpacked(path)(path, "rb") as lines:
-                header = tuple(next(csv.reader([lines.readline().decode("utf-8-sig")], delimiter=delimiter), ()))
-    except UnicodeDecodeError:
-        raise DataError(f"{name}, line 1: {_FAULTS['INVALID ENCODING']}") from None
-    except (OSError, duckdb.Error) as error:
-        raise DataError(f"{name}: cannot be read: {str(error).splitlines()[0]}; copy it again") from None
-    missing = sorted(wanted - set(header))
-    doubled = sorted(column for column in wanted if header.count(column) > 1)
-    there = ", ".join(header)
-    told = [f"{name}, line 1, column `{m}`: is missing (there: {there}); add it or name it so" for m in missing]
-    told += [f"{name}, line 1, column `{d}`: is there twice; rename one of them" for d in doubled]
-    if told:
-        raise DataError("\n".join(told))
-    return Source(path, name, delimiter, header)
-
-
-def _check_gzip(path: Path, name: str) -> None:
-    """DuckDB may wait for ever on a damaged file; unpacking once costs a sixth of reading."""
-    lines = 1
-    try:
-        with gzip.open(path) as unpacked:
-            while block := unpacked.read1(1 << 20):
-                lines += block.count(b"\n")
-    except EOFError:
-        raise DataError(f"{name}, line {lines}: the .gz file ends too early; copy it again") from None
-    except (gzip.BadGzipFile, zlib.error):
-        raise DataError(f"{name}, line {lines}: the .gz file is damaged or no .gz file; copy it again") from None
+def _broken(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict, error: duckdb.Error) -> str:
+    """The first file that cannot be read alone, and why."""
+    for source in sources:
+        try:
+            con.execute(f"CREATE OR REPLACE TEMP TABLE alone AS {_select(0, source, columns)}")
+        except duckdb.Error as own:
+            if "state machine" in str(own):
+                told = "its lines end in more than one way (LF, CRLF or CR); give all of them the same end"
+                return f"{source.name}: {told}"
+            return f"{source.name}: cannot be read: {reason(own)}; copy it again"
+    return f"{', '.join(source.name for source in sources)}: cannot be read: {reason(error)}; copy them again"
 
 
 def _select(number: int, source: Source, columns: dict[str, tuple[str, Kind]]) -> str:
@@ -227,12 +181,12 @@ def _select(number: int, source: Source, columns: dict[str, tuple[str, Kind]]) -
         # Columns are known by number: two names that differ in case only are the same to SQL.
         types = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(source.header)))
         table = (
-            f"read_csv({literal(source.path)}, columns = {{{types}}}, auto_detect = false, header = true, "
+            f"read_csv({exactly(source.path)}, columns = {{{types}}}, auto_detect = false, header = true, "
             f"delim = {literal(source.delimiter)}, quote = '\"', escape = '\"', store_rejects = true)"
         )
         cells = {wanted: f"c{source.header.index(wanted)}" for wanted, _ in columns.values()}
     else:
-        table = f"read_parquet({literal(source.path)})"
+        table = f"read_parquet({exactly(source.path)})"
         cells = {wanted: f"CAST({quoted(wanted)} AS VARCHAR)" for wanted, _ in columns.values()}
     inner, bad = [], []
     for i, (name, (wanted, kind)) in enumerate(columns.items()):
@@ -270,8 +224,9 @@ def _located(con: duckdb.DuckDBPyConnection, table: str, sources: list[Source], 
     for number, rows in found[found["row"].notna()].groupby("file"):
         records = rows["row"].to_numpy(np.int64) - first[number]
         is_text = sources[int(number)].delimiter
-        found.loc[rows.index, "line"] = _record_lines(sources[int(number)])[records] if is_text else records + 1
+        found.loc[rows.index, "line"] = record_lines(sources[int(number)])[records] if is_text else records + 1
     found["line"] = found["line"].astype(np.int64)
+    found["problem"] = found["problem"].map(shown)  # a cell may hold lines of its own, or megabytes
     found = found.sort_values(["file", "line"], kind="stable", ignore_index=True)
     found["file"] = np.array([source.name for source in sources], dtype=object)[found["file"].to_numpy(np.int64)]
     if on_bad_rows == "error" and len(found):
@@ -279,19 +234,6 @@ def _located(con: duckdb.DuckDBPyConnection, table: str, sources: list[Source], 
             f"{p.file}, line {p.line}{f', column `{p.column}`' if p.column else ''}: {p.problem}; {p.remedy}"
             for p in found.head(10).itertuples()
         ]
-        raise DataError("\n".join([*told, f"{len(found):,} problems in all; `on_bad_rows: drop` leaves such rows out"]))
+        in_all = "1 problem" if len(found) == 1 else f"{len(found):,} problems"
+        raise DataError("\n".join([*told, f"{in_all} in all; `on_bad_rows: drop` leaves such rows out"]))
     return found[["file", "line", "column", "problem", "remedy"]]
-
-
-def _record_lines(source: Source) -> np.ndarray:
-    """The line on which each row of a text file begins that is as long as the header."""
-    csv.field_size_limit(2**31 - 1)  # Python's own limit is lower than DuckDB's
-    with _unpacked(source.path)(source.path, "rt", encoding="utf-8-sig", errors="replace", newline="") as lines:
-        rows = csv.reader(lines, delimiter=source.delimiter)
-        ends = itertools.chain((0,), (rows.line_num for _ in itertools.count()))
-        begins = (end + 1 for end, row in zip(ends, rows, strict=False) if len(row) == len(source.header))
-        return np.fromiter(itertools.islice(begins, 1, None), np.int64)
-
-
-def _unpacked(path: Path):
-    return gzip.open if path.suffix == ".gz" else open

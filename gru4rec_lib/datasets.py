@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from gru4rec_lib.strict import Fraction, Name, Seed, Some, Strict
 
 Signal = Annotated[float, Field(ge=0, le=1)]
 SIMULATED = "simulated.json"  # lies beside simulated raw files, and tells what they were made with
+
+
+def _is_a_day(date: str) -> str:
+    try:
+        datetime.strptime(date, "%Y%m%d")
+    except ValueError:
+        raise ValueError("is no day of the calendar; write YYYYMMDD") from None
+    return date
 
 
 class Twin(Strict):
@@ -22,9 +31,9 @@ class Twin(Strict):
         content_signal: how much the next track depends on how it sounds, 0 (not at all) to 1 (strongly).
     """
 
-    sessions: int = Field(ge=10)
+    sessions: int = Field(ge=10, le=200_000_000)
     seed: Seed = 1
-    log_dates: tuple[Annotated[str, Field(pattern=r"^\d{8}$")], ...] = ("20180715",)
+    log_dates: tuple[Annotated[str, Field(pattern=r"^\d{8}$"), AfterValidator(_is_a_day)], ...] = ("20180715",)
     content_signal: Signal = 0.5
 
 
@@ -53,9 +62,13 @@ class ItemTable(Strict):
         if not columns:
             raise ValueError("name a column in `numeric`, `categorical` or `multivalued`, or leave out `item_table`")
         names = [*columns, *(set(self.multivalued) & set(self.categorical))]
-        twice = next((name for name in names if names.count(name) > 1), None)
+        lower = [name.lower() for name in names]  # to SQL, `Tempo` and `tempo` are one
+        twice = next((name for name in names if lower.count(name.lower()) > 1), None)
         if twice:
             raise ValueError(f"`{twice}` is named twice among the features; a column is of one kind")
+        taken = next((name for name in names if name.lower() in ("item", "_file", "_bad")), None)
+        if taken:
+            raise ValueError(f"a feature cannot be called `{taken}`, a name of the reader's own; rename the column")
         return self
 
 
@@ -106,6 +119,8 @@ class EventData(Strict):
     def _has_an_order(self):
         if (self.time is None) == (self.position is None):
             raise ValueError("name exactly one of `time` and `position`: it orders a session's events")
+        if len({self.session, self.item, self.time or self.position}) < 3:
+            raise ValueError("`session`, `item` and `time` or `position` should be three different columns")
         return self
 
 

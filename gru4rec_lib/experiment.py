@@ -100,7 +100,7 @@ def train(run: Run, prepared: Prepared, callbacks=(), folder: Path | None = None
         FloatingPointError: the loss is no longer finite; nothing is left in the folder.
         ValueError: the validation part has nothing to predict.
     """
-    validation = _trainable(prepared.validation, prepared.train, prepared.n_items)
+    validation = prepared.learnable_validation
     if not validation.is_target.any():
         raise ValueError("no validation session holds two tracks known from training: raise `validation_fraction`")
     print(f"{run.name} on {device()}: {prepared.n_items:,} tracks, {len(prepared.train):,} sessions", flush=True)
@@ -176,9 +176,3 @@ def save(
     evaluation.save(folder, ranks, lists)
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     return scores(ranks)
-
-
-def _trainable(validation, train, n_items):
-    """The validation sessions without tracks that the sessions trained on do not hold: nothing can learn those."""
-    plays = np.bincount(train.items, minlength=n_items)
-    return validation.keep(plays[validation.items] > 0)

@@ -63,6 +63,11 @@ class Prepared:
         offsets = np.concatenate([self.train.offsets, len(self.train.items) + self.validation.offsets[1:]])
         return Sessions(items, offsets)
 
+    @property
+    def learnable_validation(self) -> Sessions:
+        """The validation sessions without tracks that `train` does not hold: nothing can learn those."""
+        return self.validation.keep(np.bincount(self.train.items, minlength=self.n_items)[self.validation.items] > 0)
+
     def save(self, folder: Path, made_with: dict) -> None:
         """Write plain .npy, .parquet and .json files; prepared.json, with a checksum of each, comes last.
 
@@ -132,6 +137,8 @@ def prepare(tables: Tables, split: Split, folder: Path) -> Prepared:
         raise DataError(f"the split `{split.how}` leaves no {side}; change `split` in the study's config")
 
     plays = item_index(training["item"])
+    if len(plays) < 2:
+        raise DataError("the training sessions hold one item alone, so there is nothing to choose from; bring others")
     items, features = plays, None
     if tables.items is not None:
         others = tables.items["item"][~tables.items["item"].isin(plays["item"])].sort_values()
@@ -159,11 +166,10 @@ def prepare(tables: Tables, split: Split, folder: Path) -> Prepared:
     seen = test.known(len(plays))
     log.add("test, protocol known: tracks unseen in training removed", test_events[seen])
     result = Prepared(items, len(plays), train, validation, test, test_events, features, log.table, ends)
-    for name, part in (("train", train), ("validation", validation), ("test", test)):
-        if not part.is_target.any():
-            raise DataError(
-                f"the split `{split.how}` leaves no pair of events in `{name}`; give it more sessions there"
-            )
+    for name in ("train", "validation", "test"):
+        if not getattr(result, name).is_target.any():
+            left = f"the split `{split.how}` leaves no pair of events in `{name}`"
+            raise DataError(f"{left}; give it more sessions there")
     return result
 
 

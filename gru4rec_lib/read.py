@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib import cells
-from gru4rec_lib.cells import DataError
 from gru4rec_lib.config import EventData, ItemTable, MssdData
+from gru4rec_lib.sources import DataError, Source, literal
 
 # The log's 17 columns beside session, position, length and track, in the official order.
 LOG_COLUMNS = (
@@ -29,6 +29,14 @@ TRACK_FEATURES = (
     *("mechanism", "organism", "speechiness", "tempo", "time_signature", "valence"),
     *(f"acoustic_vector_{i}" for i in range(8)),
 )
+# `mode` is kept among the items, and is a feature of none.
+TRACKS = ItemTable(file="tf_*", item="track_id", numeric=TRACK_FEATURES, categorical=("mode",))
+LOG = {
+    "session": ("session_id", cells.ID),
+    "item": ("track_id_clean", cells.ID),
+    "position": ("session_position", cells.WHOLE),
+    "session_length": ("session_length", cells.WHOLE),
+} | {name: (name, kind) for name, kind in LOG_COLUMNS.items()}
 
 # One problem a session, at its first wrong row. A session that lies complete and in order has the same rowid - position
 # on every row, so that only the others are looked at closely. Rows of unknown session do not part a session.
@@ -115,8 +123,22 @@ def read(data: MssdData | EventData, folder: Path) -> Tables:
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such folder; name the one that holds the files of `{data.name}`")
+    return _tables(data, folder, *(_mssd if isinstance(data, MssdData) else _generic)(data, folder))
+
+
+def read_log(path: Path) -> Tables:
+    """Read and check one log in MSSD layout alone; as `read`."""
+    return _tables(MssdData(layout="mssd", name="log"), path.parent, [path], LOG, None, [])
+
+
+def read_track_features(path: Path) -> pd.DataFrame:
+    """Read and check one file of track features in MSSD layout alone; `items` of `Tables`."""
+    with duckdb.connect() as con:
+        return _items(con, TRACKS, path.parent, [path], "error")[0]
+
+
+def _tables(data: MssdData | EventData, folder: Path, files: list[Path], columns: dict, table, table_files) -> Tables:
     is_mssd = isinstance(data, MssdData)
-    files, columns, table, table_files = (_mssd if is_mssd else _generic)(data, folder)
     with duckdb.connect() as con:
         con.execute("SET TimeZone = 'UTC'")
         sources = cells.load(con, "log", folder, files, columns)
@@ -148,15 +170,7 @@ def _mssd(data: MssdData, folder: Path):
     if not logs:
         names = f"{' or '.join(data.logs)}, and tf_*.csv or tf_*.csv.gz"
         raise DataError(f"{folder}: no log file in it or below; put {names} there: see data/README.md")
-    columns = {
-        "session": ("session_id", cells.ID),
-        "item": ("track_id_clean", cells.ID),
-        "position": ("session_position", cells.WHOLE),
-        "session_length": ("session_length", cells.WHOLE),
-    } | {name: (name, kind) for name, kind in LOG_COLUMNS.items()}
-    # `mode` is kept among the items, and is a feature of none.
-    table = ItemTable(file="tf_*", item="track_id", numeric=TRACK_FEATURES, categorical=("mode",)) if tracks else None
-    return logs, columns, table, tracks
+    return logs, LOG, TRACKS if tracks else None, tracks
 
 
 def _generic(data: EventData, folder: Path):
@@ -168,7 +182,7 @@ def _generic(data: EventData, folder: Path):
 
 
 def _find(folder: Path, pattern: str) -> list[Path]:
-    if (folder / pattern).exists():
+    if (folder / pattern).exists() or (folder / pattern).is_symlink():  # a link to nothing is told as such
         return [folder / pattern]
     found = [] if Path(pattern).is_absolute() else sorted(folder.glob(pattern))
     if not found:
@@ -177,7 +191,7 @@ def _find(folder: Path, pattern: str) -> list[Path]:
     return found
 
 
-def _events(con: duckdb.DuckDBPyConnection, sources: list[cells.Source], columns: dict, exact_repeats: str):
+def _events(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict, exact_repeats: str):
     """The rows of `log` that are not bad, in order, and the counts of each step."""
     read_rows = "SELECT count(*) + (SELECT count(*) FROM log_bad WHERE row IS NULL) AS events"
     counts = [("read", *con.execute(f"{read_rows}, count(DISTINCT session), count(DISTINCT item) FROM log").fetchone())]
@@ -228,7 +242,7 @@ def _items(con: duckdb.DuckDBPyConnection, table: ItemTable, folder: Path, files
     texts = dict.fromkeys((*table.categorical, *(name for names in table.multivalued.values() for name in names)))
     columns |= {name: (name, cells.text(*table.missing)) for name in texts}
     sources = cells.load(con, "items", folder, files, columns)
-    repeated = _REPEATED_ITEMS.format(column=cells.literal(table.item))
+    repeated = _REPEATED_ITEMS.format(column=literal(table.item))
     problems = cells.check(con, "items", sources, on_bad_rows, (repeated,))
     names = ", ".join(map(cells.quoted, columns))
     items = con.sql(f"SELECT {names} FROM items ANTI JOIN items_bad ON items.rowid = items_bad.row ORDER BY rowid").df()

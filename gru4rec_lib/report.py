@@ -137,7 +137,13 @@ def publish(place: Workspace) -> None:
     """Copy tables, paper, manifest and figures to reports/<study> and figures/<study>, executed notebooks as HTML.
 
     runs/<study>/published.json, written last, tells that it was done. Nothing of the graph reads the copies.
+
+    Raises:
+        FileNotFoundError: the study was not run.
     """
+    if not place.tables.is_dir():
+        told = f"there is nothing to publish yet; `make reproduce STUDY={place.study.name}` comes first"
+        raise FileNotFoundError(f"{place.tables}: {told}")
     with replacing_folder(place.published_figures) as figures, replacing_folder(place.published_reports) as reports:
         for source, kinds, folder in ((place.tables, TABLES, reports), (place.figures, FIGURES, figures)):
             # A name with a dot in front is a file half written by a run that was killed.

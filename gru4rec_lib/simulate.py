@@ -78,6 +78,7 @@ import pyarrow.csv
 
 from gru4rec_lib.catalogue import FACTS, Catalogue, build, features
 from gru4rec_lib.datasets import SIMULATED
+from gru4rec_lib.files import replacing
 from gru4rec_lib.listeners import CONTEXTS, ENDS, ROWS, SKIPS, STARTS, behave, pick, share, spread, wander
 
 # Assumptions; see the table above.
@@ -240,8 +241,7 @@ def _ids(n: int, rng: np.random.Generator, prefix: str) -> np.ndarray:
 def _write(path: Path, blocks: Iterable[pd.DataFrame]) -> None:
     """Write a CSV file, gzipped where its name says so, a block at a time; it appears under its name when complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as raw, contextlib.ExitStack() as stack:
+    with replacing(path) as part, part.open("wb") as raw, contextlib.ExitStack() as stack:
         out = raw
         if path.suffix == ".gz":  # no name and no time in the header: the same seed, the same bytes
             out = stack.enter_context(gzip.GzipFile("", "wb", compresslevel=4, fileobj=raw, mtime=0))
@@ -250,4 +250,3 @@ def _write(path: Path, blocks: Iterable[pd.DataFrame]) -> None:
                 out.write((",".join(block.columns) + "\n").encode())
             options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="none")
             pyarrow.csv.write_csv(pa.Table.from_pandas(block, preserve_index=False), out, options)
-    part.replace(path)

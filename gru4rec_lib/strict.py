@@ -12,7 +12,7 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(strict=True, ge=0, le=1)]  # true and false are no numbers here
 Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
 # Names become folders, and words of a command line.
 Name = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
 
@@ -38,6 +38,18 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class _EachOnce(yaml.SafeLoader):
+    """YAML in which a field that is given twice is an error, not silently the last of the two."""
+
+    def construct_mapping(self, node, deep=False):
+        merge = "tag:yaml.org,2002:merge"
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value if key.tag != merge]
+        twice = next((key for n, key in enumerate(keys) if key in keys[:n]), None)
+        if twice is not None:
+            raise yaml.YAMLError(f"line {node.start_mark.line + 1}: `{twice}` is given twice; keep one")
+        return super().construct_mapping(node, deep)
+
+
 def check(kind: type[Strict], fields: dict, place: str | Path):
     """Build `kind` from fields, or say in one sentence a problem what is wrong and where.
 
@@ -50,7 +62,7 @@ def check(kind: type[Strict], fields: dict, place: str | Path):
         ConfigError: with every problem, one a line.
     """
     try:
-        return kind(**fields)
+        return kind.model_validate(fields)
     except ValidationError as error:
         lines = [(_field(e["loc"]), line) for e in error.errors() for line in _say(e).splitlines()]
         raise ConfigError("\n".join(": ".join(filter(None, (str(place), *line))) for line in lines)) from None
@@ -65,14 +77,15 @@ def read_mapping(path: Path, missing: str, otherwise: str) -> dict:
         otherwise: said where it is no mapping of fields.
 
     Raises:
-        ConfigError: one of those, or the file is not YAML.
+        ConfigError: one of those, or the file cannot be read, is not YAML, or gives a field twice.
     """
     if not path.is_file():
         raise ConfigError(f"{path}: {missing}")
     try:
-        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+        fields = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_EachOnce)
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, a month 13
+        kind = "cannot be read" if isinstance(error, OSError) else "not YAML"
+        raise ConfigError(f"{path}: {kind}: {' '.join(str(error).split())}") from None
     if not isinstance(fields, dict):
         raise ConfigError(f"{path}: {otherwise}")
     return fields
@@ -94,6 +107,7 @@ def _say(error: dict) -> str:
 _SAID = {
     "extra_forbidden": "no such field; check its spelling or delete it",
     "missing": "is missing",
+    "invalid_key": "a field's name should be a text; put it in quotation marks or delete it",
     "tuple_type": "should be a list, in brackets",
     "dict_type": "should be a mapping of fields",
     "model_type": "should be a mapping of fields",

@@ -156,7 +156,7 @@ def test_a_session_in_two_files_is_in_two_places(tmp_path):
     write_log(tmp_path / "log_2.csv", GOOD[1].replace("a,", "c,"))
     first, total = failure(mssd(), tmp_path)
     assert first.startswith("log_2.csv, line 2, column `session_id`: session `c` is in two places;")
-    assert total.startswith("1 problems in all;")
+    assert total.startswith("1 problem in all;")
 
 
 def test_up_to_ten_problems_are_listed(tmp_path):
