@@ -17,7 +17,7 @@ def main(argv: list[str] | None = None) -> int:
         argv: the words behind the program's name; those of the process when None.
 
     Returns:
-        The exit code: 0; 2 for wrong arguments; 130 after Ctrl-C.
+        The exit code: 0; 2 for wrong arguments and files; 130 after Ctrl-C.
     """
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["reproduce"]:
@@ -46,6 +46,14 @@ def main(argv: list[str] | None = None) -> int:
     command.add_argument("--seed", type=int, default=1, help="of the choices and of the trainings (%(default)s)")
     command.add_argument("--cells", nargs="+", default=(), help="such as one_hot-bpr; all of the grid where not given")
     command.add_argument("--jobs", type=int, default=2, help="processes, of one thread each (%(default)s)")
+    command = commands.add_parser("check", help="tell what is wrong with a file or a study, before anything runs")
+    command.add_argument("path", type=Path, help="a table of events, a log, track features, or a study's .yaml")
+    command.add_argument("--session", metavar="COLUMN", help="of an event table, where its name is not a common one")
+    command.add_argument("--item", metavar="COLUMN", help="as --session")
+    order = command.add_mutually_exclusive_group()
+    order.add_argument("--time", metavar="COLUMN", help="as --session: unix seconds or ISO dates")
+    order.add_argument("--position", metavar="COLUMN", help="in place of --time: places in the session")
+    command.add_argument("--data", default="", help="the folder of a study's raw files; data/raw/<data set>")
     words = parser.parse_args(argv)
     try:
         if words.command == "simulate":
@@ -68,12 +76,17 @@ def main(argv: list[str] | None = None) -> int:
             place = Workspace(words.study, words.data, searched=False)
             with reproduce.only_run(place.runs / ".lock"):
                 search.search(place, words.space, words.trials, words.seed, tuple(words.cells), words.jobs)
+        elif words.command == "check":
+            from gru4rec_lib.check import COMMON, check_path
+
+            for line in check_path(words.path, words.data, **{name: getattr(words, name) for name in COMMON}):
+                print(line, flush=True)
         else:
             from gru4rec_lib import report
 
             report.publish(Workspace(words.study, words.data))
-    except (ConfigError, OSError, ValueError) as error:
-        print(error, file=sys.stderr)
+    except (ConfigError, OSError, ValueError, MemoryError) as error:
+        print(_told(error), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
@@ -84,6 +97,15 @@ def main(argv: list[str] | None = None) -> int:
 def _name_the_study(command: argparse.ArgumentParser) -> None:
     command.add_argument("--study", required=True)
     command.add_argument("--data", default="", help="the folder of its raw files; data/raw/<data set> where not given")
+
+
+def _told(error: Exception) -> str:
+    """The error as a sentence; the system's own begin with a number and may not name the file."""
+    if isinstance(error, MemoryError):
+        return f"the memory of this machine is too small ({error})"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'writing'}: {error.strerror}; mend that and give the command again"
+    return str(error)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def main(argv: list[str], root: Path = ROOT) -> int:
         root: the project's folder, with Snakefile, config/ and profiles/.
 
     Returns:
-        The exit code: Snakemake's; 2 for a wrong study or folder; 130 after Ctrl-C.
+        The exit code: Snakemake's; 2 for a wrong study, folder or data; 130 after Ctrl-C.
     """
     words = _parse(argv)
     try:
@@ -44,6 +44,9 @@ def main(argv: list[str], root: Path = ROOT) -> int:
     tied.tie()
     try:
         with only_run(place.runs / ".lock") as lock:
+            code = _check(place, words.study, root)
+            if code:
+                return code
             settings = [f"study={words.study}", *([f"data={place.raw}"] if words.data else [])]
             return _run(place, settings, words.snakemake, lock)
     except KeyboardInterrupt:
@@ -94,6 +97,20 @@ def _place(words: argparse.Namespace, root: Path) -> Workspace:
             "with make or --data folder; data/README.md tells what belongs there."
         )
     return place
+
+
+def _check(place: Workspace, study: str, root: Path) -> int:
+    """Check raw files that a user brought, before the first run and where they changed since; 0 when all is well.
+
+    In a process of its own: what reading takes of the memory is free when training begins.
+    """
+    made = place.prepared / "prepared.json"
+    unread = not made.exists() or any(path.stat().st_mtime > made.stat().st_mtime for path in place.raw_files())
+    if place.simulates or not unread:
+        return 0
+    path = study if study.endswith((".yaml", ".yml")) else root / "config" / f"{study}.yaml"
+    command = [sys.executable, "-m", "gru4rec_lib", "check", str(path), "--data", str(place.raw)]
+    return subprocess.run([sys.executable, "-m", "gru4rec_lib.tied", *command], check=False).returncode
 
 
 def _run(place: Workspace, settings: list[str], extra: list[str], lock: TextIO) -> int:

@@ -62,6 +62,8 @@ def root(tmp_path, monkeypatch):
         shutil.copytree(ROOT / name, tmp_path / name)
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / "data of mine").mkdir()
+    (tmp_path / "data/prepared/mini").mkdir(parents=True)
+    (tmp_path / "data/prepared/mini/prepared.json").touch()  # the folder's files were read already
     (tmp_path / ".venv").mkdir()
     for entry in Path(sys.prefix).iterdir():
         if entry.name != ".installed":

@@ -1,0 +1,148 @@
+"""What is wrong with files of one's own, told before anything runs: a log, track features, an event table, a study."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from gru4rec_lib import read
+from gru4rec_lib.config import FORMS_WITH_CONTENT, EventData, Study, check
+from gru4rec_lib.prepare import prepare
+from gru4rec_lib.read import Tables
+from gru4rec_lib.sources import DataError, open_source, shown
+from gru4rec_lib.workspace import Workspace
+
+# Names that columns go by, in small letters without underscores.
+COMMON = {
+    "session": ("sessionid", "session"),
+    "item": ("itemid", "item", "trackid", "track"),
+    "time": ("time", "timestamp"),
+    "position": ("position", "pos"),
+}
+
+
+def check_path(path: Path, data: str = "", **columns: str | None) -> Iterator[str]:
+    """Read and check a file, or a study with its data.
+
+    Args:
+        path: a study (.yaml), or a table (.csv, .tsv, each also with .gz, or .parquet). A table is a log or track
+            features in MSSD layout where it has most of their columns and none is named, else a table of events.
+        data: the folder of a study's raw files; data/raw/<data set> where not given.
+        columns: `session`, `item`, and `time` or `position` of an event table; those not named are found by COMMON.
+
+    Yields:
+        Lines: what was found, and a `warning: ` for each thing that is allowed and may surprise.
+
+    Raises:
+        ConfigError, DataError: it is wrong; one problem a line.
+    """
+    if path.suffix in (".yaml", ".yml"):
+        yield from _study(Workspace(str(path), data))
+        return
+    named = {name: column for name, column in columns.items() if column}
+    with duckdb.connect() as con:
+        header = open_source(con, path, path.name or str(path), set(named.values())).header
+    layouts = {"log": [name for name, _ in read.LOG.values()], "tracks": [read.TRACKS.item, *read.TRACK_FEATURES]}
+    of_most = [kind for kind, known in layouts.items() if len({*known} & {*header}) > len(known) / 2 and not named]
+    if of_most == ["log"]:
+        yield f"{path.name}: a log in MSSD layout"
+        yield from _events(read.read_log(path))
+    elif of_most == ["tracks"]:
+        yield f"{path.name}: track features in MSSD layout"
+        yield from _features(read.read_track_features(path), read.TRACK_FEATURES)
+    else:
+        yield from _event_table(path, header, named)
+
+
+def _event_table(path: Path, header: tuple[str, ...], named: dict[str, str]) -> Iterator[str]:
+    orders = [name for name in ("time", "position") if name in named]
+    orders = orders or [name for name in ("time", "position") if _known(header, name)] or ["time"]
+    roles = ("session", "item", orders[0])
+    roles = {role: named.get(role) or _column(path.name, header, role) for role in roles}
+    fields = {"layout": "events", "name": "mine", "events": [path.name], **roles}
+    yield f"{path.name}: a table of events"
+    yield from _events(read.read(check(EventData, fields, path.name), path.parent))
+    told = ", ".join(f"{role}: {column}" for role, column in roles.items())
+    yield f"in a study: data: {{layout: events, name: mine, events: [{path.name}], {told}}}"
+
+
+def _known(header: tuple[str, ...], role: str) -> list[str]:
+    return [column for column in header if column.lower().replace("_", "") in COMMON[role]]
+
+
+def _column(file: str, header: tuple[str, ...], role: str) -> str:
+    found = _known(header, role)
+    if len({*found}) > 1:
+        several = " and ".join(f"`{column}`" for column in found)
+        raise DataError(f"{file}, line 1: {several} may each be the {role}; name the right one by --{role}")
+    if not found:
+        flags = "--time or --position" if role == "time" else f"--{role}"
+        there = shown(", ".join(header))
+        raise DataError(f"{file}, line 1: no column is known as the {role} (there: {there}); name it by {flags}")
+    return found[0]
+
+
+def _study(place: Workspace) -> Iterator[str]:
+    study = place.study
+    yield f"{study.title}: models to train: {len(study.runs)}, baselines: {len(study.baselines)}"
+    if place.simulates:
+        yield "the study writes its own data: there is nothing else to check"
+        return
+    tables = read.read(study.data, place.raw)
+    yield from _events(tables)
+    if tables.items is not None:
+        numeric = [*tables.numeric, *tables.categorical]
+        yield from _features(tables.items, numeric, tables.events["item"].cat.categories)
+    elif _wants_content(study):
+        raise DataError(f"{place.raw}: holds no track features (tf_*.csv), but models or baselines need them")
+    prepared = prepare(tables, study.split, place.raw)
+    if not prepared.learnable_validation.is_target.any():
+        raise DataError("no validation session holds two tracks of training; raise `validation_fraction` in `split`")
+    if not prepared.test.keep(prepared.test.known(prepared.n_items)).is_target.any():
+        yield "warning: no test session holds two tracks of training; protocol `known` has no target"
+
+
+def _wants_content(study: Study) -> bool:
+    forms = {form for run in study.runs for form in (run.input_form, run.output_form)}
+    return bool(forms & FORMS_WITH_CONTENT) or "content_knn" in study.baselines
+
+
+def _events(tables: Tables) -> Iterator[str]:
+    events = tables.events
+    lengths, n_items = events.groupby("session", observed=True).size(), events["item"].nunique()
+    if (lengths < 2).all():
+        raise DataError("no session has two events, so there is nothing to learn; is this the column of sessions?")
+    if n_items < 2:
+        raise DataError("there is one item alone, so there is nothing to choose from; is this the column of items?")
+    times = ""
+    if "time" in events:
+        first, last = (np.datetime64(int(t), "s") for t in (events["time"].min(), events["time"].max()))
+        times = f", from {first} to {last} (UTC)"
+    yield f"{len(events):,} events, {len(lengths):,} sessions, {n_items:,} items{times}"
+    if len(tables.problems):
+        yield f"warning: rows dropped as bad: {len(tables.problems):,}"
+    if alone := (lengths < 2).sum():
+        yield f"warning: sessions of one event: {alone:,}; there is nothing to predict in them, and they are left out"
+    for step in tables.counts["step"]:
+        if step.startswith("exact repeats kept") and "(0)" not in step:
+            yield f"warning: {step}; `exact_repeats: drop` in the study leaves them out"
+
+
+def _features(items: pd.DataFrame, columns: list[str] | tuple[str, ...], heard: pd.Index | None = None):
+    yield f"features of {len(items):,} items"
+    distinct = items[list(columns)].nunique()
+    if useless := list(distinct[distinct < 2].index):
+        yield f"warning: without use, because no two items differ: {', '.join(useless)}"
+    if heard is None:
+        return
+    without, never = (~heard.isin(items["item"])).sum(), (~items["item"].isin(heard)).sum()
+    if without == len(heard):
+        yield "warning: no item of the sessions has features; are ids written alike in both files?"
+    elif without:
+        yield f"warning: items without features: {without:,}; they count as average"
+    if never:
+        yield f"items with features that no session holds: {never:,}"

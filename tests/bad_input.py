@@ -1,0 +1,675 @@
+"""What a user may bring or say by mistake, and the sentence that answers; `test_bad_input.py` tries each.
+
+`python tests/bad_input.py` writes the cases to reports/bad_input.csv; a test fails while that table is stale.
+"""
+
+import gzip
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+import yaml
+from test_read import LOG_HEADER, TRACK_HEADER, log_rows
+
+TABLE_FILE = Path(__file__).resolve().parents[1] / "reports" / "bad_input.csv"
+
+
+class Case(NamedTuple):
+    """One mistake.
+
+    Args:
+        name: what is wrong.
+        files: name and content of each file of the folder in which the command is given; a function makes its own.
+        command: the words behind `gru4rec`.
+        code: the exit code.
+        told: all that stands in stderr, or after exit 0 some of the lines printed; `…` stands for any text.
+        rights: false takes the right to read and write from the case.
+    """
+
+    name: str
+    files: dict[str, str | bytes | Callable[[Path], None]]
+    command: str
+    code: int
+    told: str
+    rights: bool = True
+
+
+def lines(*rows):
+    return "\n".join(rows) + "\n"
+
+
+def events(*rows, header="session_id,item_id,time"):
+    return lines(header, *rows)
+
+
+def study(**changes):
+    return yaml.safe_dump({**STUDY, **changes})
+
+
+def data(**changes):
+    return {**STUDY["data"], **changes}
+
+
+def log(*rows):
+    return lines(",".join(LOG_HEADER), *rows)
+
+
+def tracks(*rows):
+    return lines(",".join(TRACK_HEADER), *rows)
+
+
+def track(name, first="0.5", others="0.5"):
+    return f"{name},{first}," + f"{others}," * 14 + "major" + f",{others}" * 13
+
+
+def one(told):
+    """The one bad row of a table, and the way around it."""
+    return f"{told}\n1 problem in all; `on_bad_rows: drop` leaves such rows out"
+
+
+def parquet(**columns):
+    return lambda path: pd.DataFrame(columns).to_parquet(path)
+
+
+def no_rights(path):
+    path.write_text(GOOD)
+    path.chmod(0)
+
+
+def locked_folder(path):
+    path.mkdir()
+    path.chmod(0o555)
+
+
+def full_disk(path):
+    """What is written for `path` goes to a full device."""
+    path.parent.mkdir(parents=True)
+    path.with_name(f".{os.getpid()}.{path.name}").symlink_to("/dev/full")
+
+
+ROWS = ("1,a,10", "1,b,20", "2,a,5", "2,b,6")
+GOOD = events(*ROWS)
+PACKED = gzip.compress(events(*(f"{n // 5},{n % 7},{n}" for n in range(20_000))).encode(), mtime=0)
+MANY = events(*(f"{n // 4},i{n % 5},{n}" for n in range(80)))
+ITEMS = lines("item_id,artist,length", *(f"i{n},x{n % 2},{n}" for n in range(5)))
+TABLE = {"file": "items.csv", "item": "item_id", "numeric": ["length"], "categorical": ["artist"]}
+STUDY = {
+    "title": "mine",
+    "data": {
+        **{"layout": "events", "name": "mine", "events": ["e.csv"]},
+        **{"session": "session_id", "item": "item_id", "time": "time"},
+    },
+    "split": {"how": "by_time", "test_fraction": 0.2},
+    "models": [{"input_form": ["shared"], "loss": ["cross_entropy"]}],
+}
+WITH_ITEMS = study(data=data(item_table=TABLE))
+MSSD = study(data={"layout": "mssd", "name": "mine"}, split={"how": "by_session", "test_fraction": 0.2})
+SESSIONS = [row for n in range(20) for row in log_rows(f"s{n}", ["x", "y", "z"])]
+
+
+def table(name, content, told, code=2, words=""):
+    """A case of one file that is checked."""
+    file = "e.csv" if isinstance(content, str) else content[0]
+    return Case(name, {file: content if isinstance(content, str) else content[1]}, f"check {file}{words}", code, told)
+
+
+def config(name, told, code=2, text=None, **changes):
+    """A case of one study that is checked, with good events beside it."""
+    return Case(
+        name, {"s.yaml": study(**changes) if text is None else text, "e.csv": MANY}, "check s.yaml --data .", code, told
+    )
+
+
+def with_items(name, items, told, code=2, events=MANY, text=WITH_ITEMS):
+    files = {"s.yaml": text, "e.csv": events, "items.csv": items}
+    return Case(name, files, "check s.yaml --data .", code, told)
+
+
+CASES = [
+    # The table's columns
+    table(
+        "a column missing",
+        lines("session_id,time", "1,10"),
+        "e.csv, line 1: no column is known as the item (there: session_id, time); name it by --item",
+    ),
+    table(
+        "a column renamed",
+        events(*ROWS, header="session_id,song,time"),
+        "e.csv, line 1: no column is known as the item (there: session_id, song, time); name it by --item",
+    ),
+    table("a column renamed, and named", events(*ROWS, header="session_id,song,time"), "4 events", 0, " --item song"),
+    table(
+        "a column named that is not there",
+        GOOD,
+        "e.csv, line 1, column `song`: is missing (there: session_id, item_id, time); add it or name it so",
+        2,
+        " --item song",
+    ),
+    table(
+        "a column twice",
+        events("1,a,10,3", header="session_id,item_id,time,time"),
+        "e.csv, line 1, column `time`: is there twice; rename one of them",
+    ),
+    table(
+        "two columns that may be the item",
+        events("1,a,10,b", header="session_id,item_id,time,track_id"),
+        "e.csv, line 1: `item_id` and `track_id` may each be the item; name the right one by --item",
+    ),
+    table(
+        "columns more than are read", events("1,a,5,x", "1,b,6,x", header="session_id,item_id,time,note"), "2 events", 0
+    ),
+    table(
+        "one column for two uses",
+        GOOD,
+        "e.csv: `session`, `item` and `time` or `position` should be three different columns",
+        2,
+        " --session item_id --item item_id",
+    ),
+    table(
+        "no time and no position",
+        events("1,a", header="session_id,item_id"),
+        "e.csv, line 1: no column is known as the time (there: session_id, item_id); name it by --time or --position",
+    ),
+    table(
+        "semicolons between cells",
+        GOOD.replace(",", ";"),
+        "e.csv, line 1: cells are parted by `;`; part them by commas in a .csv, tabs in a .tsv",
+    ),
+    table(
+        "no header",
+        lines(*ROWS),
+        "e.csv, line 1: no column is known as the session (there: 1, a, 10); name it by --session",
+    ),
+    table("a blank first line", "\n" + GOOD, "e.csv, line 1: is blank; begin the file with the names of its columns"),
+    # Cells
+    table(
+        "text as time",
+        events("1,a,soon", "1,b,20"),
+        one("e.csv, line 2, column `time`: cannot read `soon`; write unix seconds or an ISO date and time"),
+    ),
+    table(
+        "time in milliseconds",
+        events("1,a,1531612800000"),
+        one("e.csv, line 2, column `time`: cannot read `1531612800000`; write unix seconds or an ISO date and time"),
+    ),
+    table(
+        "a huge time",
+        events("1,a,1e300"),
+        one("e.csv, line 2, column `time`: cannot read `1e300`; write unix seconds or an ISO date and time"),
+    ),
+    table(
+        "NaN as time",
+        events("1,a,NaN"),
+        one("e.csv, line 2, column `time`: cannot read `NaN`; write unix seconds or an ISO date and time"),
+    ),
+    table(
+        "a date of another order",
+        events("1,a,15/07/2018"),
+        one("e.csv, line 2, column `time`: cannot read `15/07/2018`; write unix seconds or an ISO date and time"),
+    ),
+    table(
+        "a huge position",
+        events("1,a,99999999999", header="session_id,item_id,position"),
+        one("e.csv, line 2, column `position`: cannot read `99999999999`; write a whole number"),
+    ),
+    table(
+        "a fraction as position",
+        events("1,a,1.5", header="session_id,item_id,position"),
+        one("e.csv, line 2, column `position`: cannot read `1.5`; write a whole number"),
+    ),
+    table(
+        "an empty session",
+        events(",a,10", "1,b,20"),
+        one("e.csv, line 2, column `session_id`: is empty; give every row an id"),
+    ),
+    table(
+        "an empty item",
+        events("1,  ,10", "1,b,20"),
+        one("e.csv, line 2, column `item_id`: is empty; give every row an id"),
+    ),
+    table(
+        "too few cells",
+        events("1,a,10", "1,b"),
+        one("e.csv, line 3: has fewer cells than the header's 3; mend or delete the line"),
+    ),
+    table(
+        "too many cells",
+        events("1,a,10", "1,b,20,30"),
+        one("e.csv, line 3: has more cells than the header's 3; mend or delete the line"),
+    ),
+    table(
+        "more than ten bad rows",
+        events(*(f"1,a,x{n}" for n in range(12))),
+        "e.csv, line 2, column `time`: cannot read `x0`; write unix seconds or an ISO date and "
+        "time\n…\n12 problems in all; `on_bad_rows: drop` leaves such rows out",
+    ),
+    table(
+        "a bad cell of many lines",
+        events('1,a,"x\ny\tz"', "1,b,20"),
+        one("e.csv, line 2, column `time`: cannot read `x\\ny\\tz`; write unix seconds or an ISO date and time"),
+    ),
+    table(
+        "a bad cell of a megabyte",
+        events(f"1,a,{'x' * 1_000_000}", "1,b,20"),
+        one("e.csv, line 2, column `time`: cannot read `xxx…; write unix seconds or an ISO date and time"),
+    ),
+    # Sessions and items
+    table(
+        "every session of one event",
+        events("1,a,10", "2,b,20"),
+        "no session has two events, so there is nothing to learn; is this the column of sessions?",
+    ),
+    table(
+        "some sessions of one event",
+        events(*ROWS, "3,a,7"),
+        "warning: sessions of one event: 1; there is nothing to predict in them, and they are left out",
+        0,
+    ),
+    table(
+        "one item only",
+        events("1,a,10", "1,a,20"),
+        "there is one item alone, so there is nothing to choose from; is this the column of items?",
+    ),
+    table(
+        "exact repeats",
+        events(*ROWS, "1,a,10", "1,a,10"),
+        "warning: exact repeats kept (2); `exact_repeats: drop` in the study leaves them out",
+        0,
+    ),
+    # The file's text
+    table("CRLF", GOOD.replace("\n", "\r\n"), "4 events", 0),
+    table("CR alone", GOOD.replace("\n", "\r"), "4 events", 0),
+    table(
+        "line ends mixed",
+        GOOD.replace("\n", "\r\n", 2),
+        "e.csv: its lines end in more than one way (LF, CRLF or CR); give all of them the same end",
+    ),
+    table("no end of the last line", GOOD.rstrip(), "4 events", 0),
+    table("a byte order mark", "\ufeff" + GOOD, "4 events", 0),
+    table("UTF-16", ("e.csv", GOOD.encode("utf-16")), "e.csv, line 1: is not UTF-8; save the file as UTF-8"),
+    table(
+        "UTF-16 without a mark",
+        ("e.csv", GOOD.encode("utf-16-le")),
+        "e.csv, line 1: is not UTF-8; save the file as UTF-8",
+    ),
+    table(
+        "Latin-1",
+        ("e.csv", events("1,café,10", "1,b,20").encode("latin-1")),
+        "e.csv, line 2: is not UTF-8; save the file as UTF-8",
+    ),
+    table(
+        "Latin-1 in the header",
+        ("e.csv", events("1,b,20,0", header="session_id,item_id,time,café").encode("latin-1")),
+        "e.csv, line 1: is not UTF-8; save the file as UTF-8",
+    ),
+    table("quoted cells with commas", events('1,"a, b",10', '1,"say ""b""",20'), "2 events", 0),
+    table("quoted cells with line ends", events('1,"a\nb",10', "1,c,20"), "2 events", 0),
+    table(
+        "a quotation mark that does not close",
+        events('1,"a,10', "1,b,20"),
+        "e.csv, line 2: a quotation mark opens and does not close as it should; close it, or double "
+        "those inside a text",
+    ),
+    table(
+        "a quotation mark in the header that does not close",
+        'session_id,"item_id,time\n' + "1,a,10\n" * 90,
+        "e.csv, line 1: no column is known as the item (there: session_id, item_id,time\\n1,a,10…); name it by --item",
+    ),
+    # The file itself
+    table("an empty file", "", "e.csv: is empty (0 bytes); copy it again"),
+    table("a header alone", events(), "e.csv: has a header but no rows; replace it by the whole file or take it away"),
+    table(
+        "no such file", ("other.csv", GOOD), "e.csv: there is no such file; put it there or correct the name"
+    )._replace(command="check e.csv"),
+    table(
+        "a link to nothing",
+        ("e.csv", lambda path: path.symlink_to("nowhere")),
+        "e.csv: there is no such file; put it there or correct the name",
+    ),
+    table(
+        "a folder in place of a file",
+        ("e.csv", Path.mkdir),
+        "e.csv: is a folder, not a file; put the file itself in its place",
+    ),
+    table(
+        "no right to read",
+        ("e.csv", no_rights),
+        "e.csv: cannot be read: Permission denied; mend that, or copy it again",
+    )._replace(rights=False),
+    table(
+        "another kind of file",
+        ("e.xlsx", b"PK"),
+        "e.xlsx: is no kind of file that is read here; give .csv[.gz], .tsv[.gz] or .parquet",
+    ),
+    table(
+        "a workbook named .csv",
+        ("e.csv", b"PK\x03\x04" + bytes(100)),
+        "e.csv: is a .zip file or a workbook by its first bytes; save the table as CSV",
+    ),
+    table(
+        "a packed file named .csv",
+        ("e.csv", PACKED),
+        "e.csv: is a .gz file by its first bytes; let its name end in .gz",
+    ),
+    table(
+        "a plain file named .gz",
+        ("e.csv.gz", GOOD.encode()),
+        "e.csv.gz, line 1: the .gz file is damaged or no .gz file; copy it again",
+    ),
+    table(
+        "a packed file cut short",
+        ("e.csv.gz", PACKED[:-3]),
+        "e.csv.gz, line 20002: the .gz file ends too early; copy it again",
+    ),
+    table(
+        "a packed file damaged",
+        ("e.csv.gz", PACKED[:900] + b"\0\1\2\3" + PACKED[904:]),
+        "e.csv.gz, line 1: the .gz file is damaged or no .gz file; copy it again",
+    ),
+    table("an empty packed file", ("e.csv.gz", gzip.compress(b"")), "e.csv.gz: is empty when unpacked; copy it again"),
+    table(
+        "packed files one behind the other",
+        ("e.csv.gz", gzip.compress(GOOD.encode()) + gzip.compress(b"3,a,1\n")),
+        "5 events",
+        0,
+    ),
+    table(
+        "a packed file with something behind it",
+        ("e.csv.gz", gzip.compress(GOOD.encode()) + b"more"),
+        "e.csv.gz, line 6: the .gz file is damaged or no .gz file; copy it again",
+    ),
+    table(
+        "a Parquet file cut short",
+        ("e.parquet", b"PAR1" + bytes(50)),
+        "e.parquet: cannot be read: …; mend that, or copy it again",
+    ),
+    table(
+        "lists in a Parquet file",
+        ("e.parquet", parquet(session_id=["1"], item_id=[["a"]], time=[1])),
+        "e.parquet, column `item_id`: holds a list in each cell; write one value a cell",
+    ),
+    table(
+        "gaps in a Parquet file",
+        ("e.parquet", parquet(session_id=["1", "1"], item_id=["a", None], time=[1, 2])),
+        one("e.parquet, line 2, column `item_id`: is empty; give every row an id"),
+    ),
+    # Logs and track features in the layout of Spotify's data set
+    table(
+        "a log with a column missing",
+        log(*SESSIONS).replace("hour_of_day", "hour"),
+        "e.csv, line 1, column `hour_of_day`: is missing (there: session_id, session_position…); add it or name it so",
+    ),
+    table(
+        "a log that ends within a session",
+        log(*SESSIONS[:-1]),
+        one(
+            "e.csv, line 59, column `session_length`: is 3 but the session has 2 rows; bring back the "
+            "missing rows or correct the length"
+        ),
+    ),
+    table(
+        "a session in two places of a log",
+        log(*SESSIONS[:2], *SESSIONS[3:6], SESSIONS[2]),
+        one(
+            "e.csv, line 7, column `session_id`: session `s0` is in two places; keep the rows of a session "
+            "together in one file, and have every session once"
+        ),
+    ),
+    table(
+        "an hour that is none",
+        log(*SESSIONS).replace(",16,", ",25,", 1),
+        one("e.csv, line 2, column `hour_of_day`: cannot read `25`; write 0 to 23"),
+    ),
+    table(
+        "track features with a column missing",
+        tracks(track("x")).replace("tempo", "speed"),
+        "e.csv, line 1, column `tempo`: is missing (there: track_id, duration, release_year…); add it or name it so",
+    ),
+    table(
+        "a track twice",
+        tracks(track("x"), track("x")),
+        one("e.csv, line 3, column `track_id`: item `x` has a row already; keep one row an item"),
+    ),
+    table(
+        "text among track features",
+        tracks(track("x", "loud"), track("y")),
+        one(
+            "e.csv, line 2, column `duration`: cannot read `loud`; write a finite number below 3e38, or "
+            "leave the cell empty"
+        ),
+    ),
+    table(
+        "NaN among track features",
+        tracks(track("x", "nan"), track("y")),
+        one(
+            "e.csv, line 2, column `duration`: cannot read `nan`; write a finite number below 3e38, or "
+            "leave the cell empty"
+        ),
+    ),
+    table(
+        "track features that do not vary",
+        tracks(track("x"), track("y", "0.7")),
+        "warning: without use, because no two items differ: release_year, us_popularity_estimate, ",
+        0,
+    ),
+    Case(
+        "tracks without features",
+        {"s.yaml": MSSD, "log_1.csv": log(*SESSIONS), "tf_1.csv": tracks(track("x", "1", "3"), track("y"))},
+        "check s.yaml --data .",
+        0,
+        "warning: items without features: 1; they count as average",
+    ),
+    Case(
+        "no track features for a model with content",
+        {
+            "s.yaml": study(
+                data={"layout": "mssd", "name": "mine"},
+                split={"how": "by_session", "test_fraction": 0.2},
+                models=[{"input_form": ["content"], "loss": ["bpr"]}],
+            ),
+            "log_1.csv": log(*SESSIONS),
+        },
+        "check s.yaml --data .",
+        2,
+        "…: holds no track features (tf_*.csv), but models or baselines need them",
+    ),
+    Case(
+        "no log",
+        {"s.yaml": MSSD, "tf_1.csv": tracks(track("x"))},
+        "check s.yaml --data .",
+        2,
+        "…: no log file in it or below; put log_*.csv or log_*.csv.gz, and tf_*.csv or tf_*.csv.gz "
+        "there: see data/README.md",
+    ),
+    # A table of items
+    with_items(
+        "features without items in the sessions", ITEMS + "q,x,9\n", "items with features that no session holds: 1", 0
+    ),
+    with_items(
+        "items without features",
+        ITEMS.replace("i0,x0,0\n", "warning: items without features: 1; they count as average"),
+        "",
+        0,
+    ),
+    with_items(
+        "ids written otherwise in the item table",
+        ITEMS.replace("\ni", "\n"),
+        "warning: no item of the sessions has features; are ids written alike in both files?",
+        0,
+    ),
+    with_items(
+        "a huge feature",
+        ITEMS + "q,x,1e300\n",
+        one(
+            "items.csv, line 7, column `length`: cannot read `1e300`; write a finite number below 3e38, or "
+            "leave the cell empty"
+        ),
+    ),
+    with_items(
+        "an infinite feature",
+        ITEMS + "q,x,inf\n",
+        one(
+            "items.csv, line 7, column `length`: cannot read `inf`; write a finite number below 3e38, or "
+            "leave the cell empty"
+        ),
+    ),
+    with_items(
+        "an item twice",
+        ITEMS + "i0,x,1\n",
+        one("items.csv, line 7, column `item_id`: item `i0` has a row already; keep one row an item"),
+    ),
+    with_items(
+        "the item table's id column missing",
+        ITEMS.replace("item_id", "id"),
+        "items.csv, line 1, column `item_id`: is missing (there: id, artist, length); add it or name it so",
+    ),
+    with_items(
+        "the item table missing",
+        lambda path: None,
+        "…: no file `items.csv` (there: e.csv, s.yaml); put it there or correct the study's config",
+    ),
+    # Studies
+    config("an unknown field", "s.yaml: colour: no such field; check its spelling or delete it", colour=1),
+    config(
+        "a wrong type",
+        "s.yaml: split.test_fraction: Input should be a valid number, unable to parse string as a "
+        "number (given: 'some')",
+        split={"how": "by_time", "test_fraction": "some"},
+    ),
+    config(
+        "an impossible combination",
+        "s.yaml: a form with content needs features; describe them in `data.item_table`",
+        models=[{"input_form": ["content"], "loss": ["bpr"]}],
+    ),
+    config(
+        "a field twice", "s.yaml: not YAML: line 1: `title` is given twice; keep one", text=study() + "title: again\n"
+    ),
+    config(
+        "a field whose name is a number",
+        "s.yaml: 1: a field's name should be a text; put it in quotation marks or delete it (given: 1)",
+        text=study() + "1: one\n",
+    ),
+    config("a day that is none", "s.yaml: not YAML: month must be in 1..12", text="title: 2018-13-01\n"),
+    config(
+        "no YAML",
+        "s.yaml: not YAML: while parsing a flow node expected the node content, but found '<stream end>' …",
+        text="title: [\n",
+    ),
+    config(
+        "an object of Python in YAML",
+        "s.yaml: not YAML: could not determine a constructor for the tag "
+        "'tag:yaml.org,2002:python/object/apply:os.system' …",
+        text="title: !!python/object/apply:os.system [ls]\n",
+    ),
+    config("a study that is empty", "s.yaml: a study is a mapping of fields; see config/toy.yaml", text=""),
+    config(
+        "the same column as session and item",
+        "s.yaml: data: `session`, `item` and `time` or `position` should be three different columns",
+        data=data(item="session_id"),
+    ),
+    config(
+        "a huge seed",
+        "s.yaml: models.0.seed.0: Input should be less than 2147483648 (given: 100000000000000000000)",
+        models=[{"input_form": ["shared"], "loss": ["bpr"], "seed": [10**20]}],
+    ),
+    config(
+        "a test part of nothing",
+        "the split `by_time` leaves no test session; change `split` in the study's config",
+        split={"how": "by_time", "test_fraction": 0.01},
+    ),
+    config(
+        "a list of test sessions missing",
+        "test.csv: the split's list of test sessions is missing; put it into the data folder",
+        split={"how": "listed", "test": "test.csv"},
+    ),
+    config(
+        "a data file missing",
+        "…: no file `f.csv` (there: e.csv, s.yaml); put it there or correct the study's config",
+        data=data(events=["f.csv"]),
+    ),
+    config(
+        "two features that differ in capitals alone",
+        "s.yaml: data.item_table: `Artist` is named twice among the features; a column is of one kind",
+        data=data(item_table={**TABLE, "numeric": ["Artist"]}),
+    ),
+    Case("a study missing", {}, "check s.yaml", 2, "s.yaml: there is no such study; known are …"),
+    Case(
+        "a data folder missing",
+        {"s.yaml": study()},
+        "check s.yaml --data nowhere",
+        2,
+        "nowhere: there is no such folder; name the one that holds the files of `mine`",
+    ),
+    Case(
+        "a data folder missing, at once",
+        {"s.yaml": study()},
+        "reproduce --study s.yaml --data nowhere",
+        2,
+        "…nowhere: there is no such folder. Say where the raw files of s are, by DATA=folder with make "
+        "or --data folder; data/README.md tells what belongs there.",
+    ),
+    Case(
+        "a data folder that is a file",
+        {"s.yaml": study(), "e.csv": MANY},
+        "check s.yaml --data e.csv",
+        2,
+        "e.csv: there is no such folder; name the one that holds the files of `mine`",
+    ),
+    # Commands that write
+    Case(
+        "no right to write",
+        {"out": locked_folder},
+        "simulate --sessions 10 --out out",
+        2,
+        "out/training_set: Permission denied; mend that and give the command again",
+        rights=False,
+    ),
+    Case(
+        "a disk that is full",
+        {"out/training_set/log_0_20180715_000000000000.csv.gz": full_disk},
+        "simulate --sessions 10 --out out",
+        2,
+        "out/training_set/log_0_20180715_000000000000.csv.gz: No space left on device; mend that and "
+        "give the command again",
+    ),
+    Case(
+        "a file in place of the folder to write to",
+        {"out": "x"},
+        "simulate --sessions 10 --out out",
+        2,
+        "out/training_set: Not a directory; mend that and give the command again",
+    ),
+    Case(
+        "a day that is none of the calendar",
+        {},
+        "simulate --sessions 10 --dates 20181332 --out out",
+        2,
+        "simulate: log_dates.0: is no day of the calendar; write YYYYMMDD (given: '20181332')",
+    ),
+    Case(
+        "sessions beyond any memory",
+        {},
+        "simulate --sessions 1000000000000 --out out",
+        2,
+        "simulate: sessions: Input should be less than or equal to 200000000 (given: 1000000000000)",
+    ),
+    Case(
+        "publishing what was not made",
+        {"s.yaml": study()},
+        "publish --study s.yaml",
+        2,
+        "…runs/s/tables: there is nothing to publish yet; `make reproduce STUDY=s` comes first",
+    ),
+]
+
+
+def as_table():
+    """The cases as a table; a message of several lines is on one."""
+    rows = [(case.name, f"gru4rec {case.command}", case.code, case.told.replace("\n", " / ")) for case in CASES]
+    return pd.DataFrame(rows, columns=["case", "command", "exit_code", "message"])
+
+
+if __name__ == "__main__":
+    as_table().to_csv(TABLE_FILE, index=False)

@@ -1,0 +1,108 @@
+"""`check` knows a file by its header; what it says of bad ones stands in bad_input.py, and is tried there."""
+
+import re
+from pathlib import Path
+
+import pytest
+from bad_input import ITEMS, MANY, TABLE, data, log, study, track, tracks
+from test_read import log_rows
+
+from gru4rec_lib.__main__ import main
+
+ROOT = Path(__file__).resolve().parents[1]
+ROWS = ["1,a,10", "1,b,20", "2,a,5", "2,b,6"]
+NAMED = ["--session", "a", "--item", "b", "--time", "c"]
+FOUR = "4 events, 2 sessions, 2 items"
+
+
+@pytest.fixture
+def check(tmp_path, monkeypatch, capsys):
+    """Check a file with this content: what is printed, after exit 0."""
+    monkeypatch.chdir(tmp_path)
+
+    def check(content, *words, name="e.csv"):
+        (tmp_path / name).write_text(content)
+        assert main(["check", name, *words]) == 0
+        said = capsys.readouterr()
+        assert said.err == ""
+        return said.out.splitlines()
+
+    return check
+
+
+@pytest.mark.parametrize(
+    ("header", "roles"),
+    [
+        ("SessionId,ItemId,Time", "session: SessionId, item: ItemId, time: Time"),
+        ("session_id,item_id,time", "session: session_id, item: item_id, time: time"),
+        ("session_id,track_id,timestamp", "session: session_id, item: track_id, time: timestamp"),
+        ("session,item,position", "session: session, item: item, position: position"),
+    ],
+)
+def test_the_common_names_need_no_words_and_go_into_a_study(check, header, roles):
+    first, found, line = check("\n".join([header, *ROWS]))
+    assert first == "e.csv: a table of events"
+    assert found.startswith(FOUR)
+    assert line == f"in a study: data: {{layout: events, name: mine, events: [e.csv], {roles}}}"
+
+
+def test_words_go_before_names(check):
+    lines = check("\n".join(["a,b,c,session_id,time", *(f"{row},x,0" for row in ROWS)]), *NAMED)
+    assert lines[1] == f"{FOUR}, from 1970-01-01T00:00:05 to 1970-01-01T00:00:20 (UTC)"
+    assert "session: a, item: b, time: c" in lines[-1]
+
+
+def test_time_goes_before_position_and_not_with_it(check, capsys):
+    table = "\n".join(["session,item,time,position", "1,a,5,2", "1,b,6,1"])
+    assert "time: time" in check(table)[-1]
+    assert "position: position" in check(table, "--position", "position")[-1]
+    with pytest.raises(SystemExit):
+        main(["check", "e.csv", "--time", "time", "--position", "position"])
+    assert "not allowed with" in capsys.readouterr().err
+
+
+SESSIONS = [*log_rows("a", ["x", "y"]), *log_rows("b", ["y", "z", "y"])]
+
+
+def test_a_log_and_track_features_are_known_by_most_of_their_columns(check):
+    assert check(log(*SESSIONS)) == ["e.csv: a log in MSSD layout", "5 events, 2 sessions, 3 items"]
+    features = tracks(track("x"), track("y", "1", "2"))
+    assert check(features) == ["e.csv: track features in MSSD layout", "features of 2 items"]
+    words = ["--session", "session_id", "--item", "track_id_clean", "--position", "session_position"]
+    assert check(log(*SESSIONS), *words)[0] == "e.csv: a table of events"
+
+
+def test_a_study_is_checked_with_its_data_and_split(check, tmp_path):
+    (tmp_path / "e.csv").write_text(MANY + "1,i0,soon\n")
+    (tmp_path / "items.csv").write_text(ITEMS)
+    text = study(data=data(item_table=TABLE, on_bad_rows="drop"))
+    lines = check(text, "--data", ".", name="s.yaml")
+    assert lines[0] == "mine: models to train: 1, baselines: 2"
+    assert lines[1].startswith("80 events, 20 sessions, 5 items, from ")
+    assert lines[2:4] == ["warning: rows dropped as bad: 1", "features of 5 items"]
+    assert "test sessions: 4 sessions, 16 events, 5 items" in lines
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["e.csv", "items.csv", "s.yaml"]
+
+
+def test_sessions_without_a_track_in_common_are_told(check, tmp_path, capsys):
+    apart = "\n".join(["session_id,item_id,time", *(f"{n // 2},i{n},{n}" for n in range(40))])
+    (tmp_path / "e.csv").write_text(apart)
+    (tmp_path / "s.yaml").write_text(study())
+    assert main(["check", "s.yaml", "--data", "."]) == 2
+    assert capsys.readouterr().err.startswith("no validation session holds two tracks of training; raise")
+    (tmp_path / "e.csv").write_text(MANY + "".join(f"t{n // 2},j{n},{1000 + n}\n" for n in range(20)))
+    lines = check(study(split={"how": "by_time", "test_fraction": 0.3}), "--data", ".", name="s.yaml")
+    assert "warning: no test session holds two tracks of training; protocol `known` has no target" in lines
+
+
+def test_a_study_that_writes_its_data_needs_none(capsys):
+    assert main(["check", str(ROOT / "config" / "toy.yaml")]) == 0
+    assert capsys.readouterr().out.splitlines()[1] == "the study writes its own data: there is nothing else to check"
+
+
+def test_the_study_of_the_readme_is_one(check, tmp_path):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = re.search(r"```yaml\n(.*?)```", readme, re.DOTALL).group(1)
+    assert len(text.splitlines()) == 10
+    (tmp_path / "plays.csv").write_text(MANY.replace("session_id,item_id", "session,item"))
+    assert check(text, "--data", ".", name="my_study.yaml")[0].startswith("my sessions: ")
