@@ -9,7 +9,7 @@ NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 # To recipes through the environment: a folder's name may hold spaces and quotes.
 export STUDY DATA SPACE TRIALS
 
-.PHONY: help reproduce figures search test test-fast lab lint format .venv clean-venv
+.PHONY: help reproduce figures search bench test test-fast lab lint format .venv clean-venv
 
 help: ## What can be made here
 	@sed -n '/^[a-z.-]*:.*## /{s/:.*## /              /; s/^\(.\{12\}\) */make \1/; p;}' Makefile
@@ -24,6 +24,9 @@ figures: .venv/.installed ## Draw a study's figures again from their CSV: SVG, P
 search: .venv/.installed ## Search settings for a study's cells on validation [STUDY=twin_mini SPACE=default TRIALS=20]
 	@exec $(BIN)/python -m gru4rec_lib search --study "$$STUDY" $${DATA:+--data "$$DATA"} \
 	    $${SPACE:+--space "$$SPACE"} $${TRIALS:+--trials "$$TRIALS"} $(ARGS)
+
+bench: .venv/.installed ## Measure speed and memory, in 10 minutes of two cores [FULL=1: all of it]
+	@exec $(BIN)/python -m gru4rec_lib bench $(if $(FULL),--size full) $(ARGS)
 
 test: .venv/.installed ## Run all tests
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)

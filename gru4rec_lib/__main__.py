@@ -54,6 +54,8 @@ def main(argv: list[str] | None = None) -> int:
     order.add_argument("--time", metavar="COLUMN", help="as --session: unix seconds or ISO dates")
     order.add_argument("--position", metavar="COLUMN", help="in place of --time: places in the session")
     command.add_argument("--data", default="", help="the folder of a study's raw files; data/raw/<data set>")
+    command = commands.add_parser("bench", help="measure speed and memory; writes reports/bench/ and figures/bench/")
+    command.add_argument("--size", choices=["toy", "tenth", "full"], default="tenth", help="of the data (%(default)s)")
     words = parser.parse_args(argv)
     try:
         if words.command == "simulate":
@@ -81,6 +83,10 @@ def main(argv: list[str] | None = None) -> int:
 
             for line in check_path(words.path, words.data, **{name: getattr(words, name) for name in COMMON}):
                 print(line, flush=True)
+        elif words.command == "bench":
+            from gru4rec_lib import bench
+
+            bench.bench(words.size)
         else:
             from gru4rec_lib import report
 

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from gru4rec_lib.audit_figures import AUDIT_FIGURES
+from gru4rec_lib.bench_figure import bench
 from gru4rec_lib.diagram import model_diagram
 from gru4rec_lib.drawing import QUIET, SMALL, bars, count, legend, looks, named, new_figure, percent, say, tail_axes
 from gru4rec_lib.evidence_figures import EVIDENCE_FIGURES
@@ -266,6 +267,7 @@ def table_2(frame: pd.DataFrame) -> Figure:
 
 
 FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {
+    "bench": bench,
     "model_diagram": model_diagram,
     "plays_per_track": plays_per_track,
     "long_tail": long_tail,

@@ -47,6 +47,15 @@ def a_curve(settings=(0.0, 0.1, 0.25, 0.5, 1.0), **parts):
     return table.assign(recall_at_20=table["recall_at_20"] + 0.1 * table["content_signal"])
 
 
+def a_bench():
+    rows = {
+        f"train_{what}_b{n}_{loss}": n for n in (64, 512) for loss in THREE for what in ("events_per_s", "roofline")
+    }
+    rows |= {"step_share_matrix_products": 0.7, "step_share_row_updates": 0.3, "rank_roofline": 0.7, "prepare_s": 9.1}
+    rows |= {"train_us_per_event_50k": 20.5, "train_us_per_event_3700k": 25.5, "growth_50k_to_3700k": 1.2}
+    return pd.DataFrame({"measure": rows.keys(), "value": rows.values(), "unit": "ratio"})
+
+
 def a_long_tail(tracks):
     counts = pd.Series((2000 / (np.arange(tracks) + 1)).astype(int) + 1).value_counts().sort_index(ascending=False)
     return pd.DataFrame({"plays": counts.index, "tracks": counts.to_numpy(), "rank": counts.cumsum().to_numpy()})
@@ -118,6 +127,7 @@ PLACES = pd.DataFrame(
 )
 ROWS = {"quantity": ["session length", "rules, median confidence (real: of any length)"], "tolerance": [0.02, 1.0]}
 FRAMES = {
+    "bench": a_bench(),
     "model_diagram": explore.model_diagram(Training(dropout_hidden=0.1), "28 standardised features"),
     "plays_per_track": RARE,
     "long_tail": a_long_tail(50_000),

@@ -1,0 +1,67 @@
+"""How fast and how large: `python -m gru4rec_lib bench`, which `make bench` calls.
+
+Data is simulated, nothing is read that another command made. What is compared is compared in one run, in turns.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from gru4rec_lib import bench_data, bench_models, figures, measure, notebook
+from gru4rec_lib.backend import device
+from gru4rec_lib.bench_data import Size
+from gru4rec_lib.files import replacing_folder
+from gru4rec_lib.workspace import ROOT
+
+TRACKS = 505_195  # of Dataset03
+BATCHES = ((64, "cross_entropy"), (512, "cross_entropy"), (512, "bpr_max"), (64, "bpr_max"))
+GROWN = (50_000, TRACKS, 3_700_000)  # up to Spotify's whole catalogue
+SIZES = {
+    "toy": Size(sessions=100, tracks=1_000, seconds=0, ranked=20, recommended=3, grown=(1_000, 2_000), turns=1),
+    "tenth": Size(18_272, TRACKS, seconds=60, ranked=8_192, recommended=50, grown=GROWN, turns=5),
+    "full": Size(182_724, TRACKS, seconds=300, ranked=32_000, recommended=500, grown=GROWN, turns=15),
+}
+
+
+def bench(size: str = "tenth", root: Path = ROOT) -> pd.DataFrame:
+    """Measure everything; write reports/bench/ and figures/bench/.
+
+    Args:
+        size: a key of SIZES: `tenth` of a log takes at most ten minutes of two cores, `full` what it needs, `toy` shows
+            that it works.
+        root: the folder that gets them.
+
+    Returns:
+        measure, value, unit.
+    """
+    found, began = {}, time.perf_counter()
+    with tempfile.TemporaryDirectory() as passing:
+        for part in _parts(SIZES[size], Path(passing)):
+            rows = measure.apart(part)
+            for name, (value, unit) in rows.items():
+                print(f"{time.perf_counter() - began:4.0f} s  {name} {value:,.4g} {unit}", flush=True)
+            found |= rows
+    found["bench_minutes"] = ((time.perf_counter() - began) / 60, "min")
+    table = pd.DataFrame([(name, *row) for name, row in found.items()], columns=["measure", "value", "unit"])
+    with replacing_folder(root / "reports" / "bench") as folder:
+        table.to_csv(folder / "bench.csv", index=False, float_format="%.5g")
+        facts = {"size": size, "device": device(), "commit": notebook.commit(), "versions": notebook.versions()}
+        (folder / "manifest.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    figures.draw("bench", table, root / "figures" / "bench")
+    return table
+
+
+def _parts(size: Size, folder: Path):
+    yield partial(bench_data.simulated, size, folder)
+    yield partial(bench_data.prepared, folder)
+    for lanes, loss in BATCHES:
+        yield partial(bench_models.trained, size, folder, loss, lanes)
+    yield partial(bench_models.used, size, folder)
+    for n_items in size.grown:
+        yield partial(bench_models.grown, size, n_items)

@@ -1,0 +1,97 @@
+"""What the bench reads: simulated files and sessions, and what preparing them costs.
+
+No Keras here: its memory would count.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gru4rec_lib import catalogue, measure, prepare, read, simulate
+from gru4rec_lib.config import load_study
+from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.workspace import ROOT
+
+STUDY = "twin_dataset03"
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured.
+
+    Args:
+        sessions: of each of the two log files that are prepared.
+        tracks: in the catalogue that is trained, ranked and recommended from.
+        seconds: of training before ranking.
+        ranked: targets.
+        recommended: sessions.
+        grown: numbers of tracks over which growth is measured, rising.
+        turns: how often what is compared takes turns.
+    """
+
+    sessions: int
+    tracks: int
+    seconds: float
+    ranked: int
+    recommended: int
+    grown: tuple[int, ...]
+    turns: int
+
+
+def simulated(size: Size, folder: Path) -> dict:
+    """Write raw files in Spotify's layout, and sessions of a whole catalogue as arrays; see `listened`."""
+    study = load_study(STUDY, ROOT / "config")
+    twin = study.data.simulate.model_copy(update={"sessions": size.sessions})
+    seconds = measure.seconds(lambda: simulate.simulate(folder / "raw", **twin.model_dump()))
+    for name, sessions in zip(("train", "test"), listened(size), strict=True):
+        sessions.save(folder, name)
+    return {"simulate_s": (seconds, "s")}
+
+
+def listened(size: Size) -> tuple[Sessions, Sessions]:
+    """Simulated sessions in which every track of the catalogue is heard, and others after them.
+
+    Fewer sessions would leave most rows of a table as they were drawn at the start, and ranking among such rows tells
+    nothing of ranking among trained ones.
+
+    Returns:
+        Sessions to train on, items 0..tracks-1 by falling plays; sessions to test on, of the same items.
+    """
+    random = np.random.default_rng(1)
+    tracks = catalogue.build(size.tracks, random)
+    plays, parts = np.zeros(len(tracks), np.int64), []
+    while not parts or np.count_nonzero(plays) < size.tracks:
+        parts.append(_sessions(tracks, size.sessions, random))
+        plays += np.bincount(parts[-1].items, minlength=len(plays))
+    place = np.full(len(plays), -1, np.int32)
+    place[np.argsort(-plays, kind="stable")[: size.tracks]] = np.arange(size.tracks)
+    offsets = np.concatenate([[0], np.cumsum(np.concatenate([part.lengths for part in parts]))])
+    found = []
+    for part in (Sessions(np.concatenate([p.items for p in parts]), offsets), _sessions(tracks, size.sessions, random)):
+        known = Sessions(place[part.items], part.offsets)
+        found.append(known.keep(known.items >= 0))
+    return tuple(found)
+
+
+def _sessions(tracks, n, random) -> Sessions:
+    rows = simulate.listen(tracks, n, random, lengths="full")
+    return Sessions(rows["track_id_clean"].to_numpy(), np.append(0, np.cumsum(np.bincount(rows["session"]))))
+
+
+def prepared(folder: Path) -> dict:
+    """From raw files to arrays, checks included."""
+    study = load_study(STUDY, ROOT / "config")
+    began = time.perf_counter()
+    made = prepare.prepare(read.read(study.data, folder / "raw"), study.split, folder / "raw")
+    made.save(folder / "prepared", prepare.settings(study))
+    seconds = time.perf_counter() - began
+    events = len(made.train.items) + len(made.validation.items) + len(made.test.items)
+    return {
+        "prepare_events": (events, "events"),
+        "prepare_s": (seconds, "s"),
+        "prepare_peak_gb": (measure.peak_bytes() / 1e9, "GB"),
+    }

@@ -1,0 +1,184 @@
+"""What the bench measures of models; each function runs in a process of its own.
+
+They return {measure: (value, unit)}.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+
+from gru4rec_lib import experiment, measure, memory
+from gru4rec_lib.backend import keras, tf
+from gru4rec_lib.bench_data import Size
+from gru4rec_lib.config import Run, Training
+from gru4rec_lib.epoch import TRAIN_STEPS
+from gru4rec_lib.recommender import Recommender
+from gru4rec_lib.sessions import Sessions
+
+HIDDEN, EMBEDDING, SAMPLES = 100, 64, 2048
+LOSSES = {
+    "cross_entropy": {"learning_rate": 0.1, "logq": 1.0},
+    "bpr_max": {"learning_rate": 0.05, "score_activation": "elu"},
+}
+K = 20  # tracks recommended
+
+
+def trained(size: Size, folder: Path, loss: str, lanes: int) -> dict:
+    """Events a second in `fit`, beside the matrix products of a step by NumPy's library."""
+    model, sessions = _built(size.tracks, loss, lanes), Sessions.load(folder, "train")
+    turns = _Turns(measure.products(_products(lanes)))
+    model.fit(sessions, 1, lanes, callbacks=[turns], steps_per_epoch=(size.turns + 1) * TRAIN_STEPS, verbose=0)
+    step, products = np.median(turns.seconds[1:], axis=0) / TRAIN_STEPS
+    ratio = np.median(turns.seconds[1:, 1] / turns.seconds[1:, 0])
+    rows = {
+        f"train_events_per_s_b{lanes}_{loss}": (lanes / step, "events/s"),
+        f"train_roofline_b{lanes}_{loss}": (ratio, "ratio"),
+        f"train_products_gflops_b{lanes}_{loss}": (_flop(lanes) / products / 1e9, "GFLOP/s"),
+    }
+    if (loss, lanes) == ("cross_entropy", 512):
+        with tempfile.TemporaryDirectory() as profile:
+            tf.profiler.experimental.start(profile)
+            model.fit(sessions, 1, lanes, steps_per_epoch=TRAIN_STEPS, verbose=0)
+            tf.profiler.experimental.stop()
+            spent = measure.costs(Path(profile))
+        # A thread waits within an operation for its like; shares of the whole are what a profile tells.
+        whole = sum(spent.values())
+        rows |= {f"step_share_{name.replace(' ', '_')}": (ms / whole, "share") for name, ms in spent.most_common()}
+    return rows
+
+
+def _products(lanes: int) -> list[tuple[int, int, int]]:
+    """Input kernel, recurrent kernel, scores: (m, k, n) of the products in a step."""
+    return [(lanes, EMBEDDING, 3 * HIDDEN), (lanes, HIDDEN, 3 * HIDDEN), (lanes, HIDDEN, SAMPLES)]
+
+
+def _flop(lanes: int) -> int:
+    return sum(3 * 2 * m * k * n for m, k, n in _products(lanes))
+
+
+class _Turns(keras.callbacks.Callback):
+    """After each stretch of steps the same number of times something else; seconds of both, [stretches, 2]."""
+
+    def __init__(self, other):
+        super().__init__()
+        self._other, self._found = other, []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._began = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        stretch = time.perf_counter() - self._began
+        self._found.append((stretch, measure.seconds(lambda: [self._other() for _ in range(TRAIN_STEPS)])))
+        self._began = time.perf_counter()
+
+    @property
+    def seconds(self):
+        return np.array(self._found)
+
+
+class _Until(keras.callbacks.Callback):
+    """Ends a training after so many seconds, the compilation left out."""
+
+    def __init__(self, seconds):
+        super().__init__()
+        self._seconds, self._began = seconds, None
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._began = self._began or time.perf_counter()
+        self.model.stop_training = time.perf_counter() - self._began >= self._seconds
+
+
+def used(size: Size, folder: Path) -> dict:
+    """Ranking and recommending with a model that was trained for a while."""
+    model = _built(size.tracks, "cross_entropy", 512)
+    train, test = (Sessions.load(folder, name) for name in ("train", "test"))
+    model.fit(train, 100, 512, callbacks=[_Until(size.seconds)], verbose=0)
+    events = int(model.optimizer.iterations) * 512
+    chosen = np.zeros(len(test.items), bool)
+    chosen[np.flatnonzero(test.is_target)[: size.ranked]] = True
+    test = test.take(np.arange(test.session_of_event[chosen].max() + 1))
+    chosen = chosen[: len(test.items)]
+    rows, bias = model.scorer.scoring_rows()
+    states = np.random.default_rng(0).normal(size=(int(chosen.sum()), HIDDEN)).astype(np.float32)
+    times = measure.in_turns(size.turns, lambda: model.rank(test, size.tracks, chosen), measure.scoring(states, rows))
+    found = {
+        "trained_events": (events, "events"),
+        "recall_at_20": (float((model.rank(test, size.tracks, chosen) <= 20).mean()), "share"),
+        "rank_events_per_s": (len(states) / np.median(times[:, 0]), "events/s"),
+        "rank_roofline": (np.median(times[:, 1] / times[:, 0]), "ratio"),
+        "rank_products_gflops": (2 * len(states) * rows.size / np.median(times[:, 1]) / 1e9, "GFLOP/s"),
+    }
+    recommender = Recommender(model, pd.Series([f"t{n}" for n in range(size.tracks)]), {})
+    sessions = [[f"t{n}" for n in items] for items in test.take(test.lengths > 1) if len(items)][: size.recommended]
+    brute_force = partial(_all_scored, rows, bias, states[0])
+    times = [measure.in_turns(1, partial(recommender.recommend, session, K), brute_force)[0] for session in sessions]
+    times = np.array(times)
+    found["recommend_ms"] = (1e3 * np.median(times[:, 0]), "ms")
+    found["recommend_ratio"] = (np.median(times[:, 0] / times[:, 1]), "ratio")
+    return found
+
+
+def _all_scored(rows, bias, state):
+    """The best K by a product with every row, a state at hand."""
+    score = rows @ state + bias
+    best = np.argpartition(score, -K)[-K:]
+    return best[np.argsort(-score[best])]
+
+
+def grown(size: Size, n_items: int) -> dict:
+    """Time of an event and memory with a catalogue of n_items tracks, beside the smallest catalogue."""
+    run, lanes, random = _run("cross_entropy", 512), 512, np.random.default_rng(0)
+
+    def sessions(tracks):
+        # Plays fall as rank ** -2/3, as flat as those of a day.
+        return Sessions((tracks * random.random(200_000) ** 3).astype(np.int32), np.arange(0, 200_001, 10))
+
+    many, none = sessions(n_items), Sessions.from_lists([])
+    prepared = SimpleNamespace(n_items=n_items, features=None, train=many, validation=none)
+    estimate = memory.peak(experiment.memory_estimate(run, prepared))
+    model = experiment.build(run, prepared)
+    fit = {"epochs": 1, "batch_size": lanes, "steps_per_epoch": 2 * TRAIN_STEPS, "verbose": 0}
+    model.fit(many, **fit)
+    model.rank(many.take(np.arange(100)), n_items)
+    peak = measure.peak_bytes()
+    least = size.grown[0]
+    found = {
+        f"memory_peak_gb_{_thousands(n_items)}": (peak / 1e9, "GB"),
+        f"memory_estimate_ratio_{_thousands(n_items)}": (estimate / peak, "ratio"),
+    }
+    few, small = sessions(least), _built(least, "cross_entropy", lanes)
+    small.fit(few, **fit)
+    times = [(_stretch(model, many, fit), _stretch(small, few, fit)) for _ in range(size.turns)]
+    times = np.array(times)
+    found[f"train_us_per_event_{_thousands(n_items)}"] = (1e6 * np.median(times[:, 0]) / TRAIN_STEPS / lanes, "us")
+    if n_items > least:
+        name = f"growth_{_thousands(least)}_to_{_thousands(n_items)}"
+        found[name] = (np.median(times[:, 0] / times[:, 1]), "ratio")
+    return found
+
+
+def _stretch(model, sessions, fit) -> float:
+    """Seconds of the second stretch of steps of a fit; the first one waits for its data."""
+    turns = _Turns(lambda: None)
+    model.fit(sessions, callbacks=[turns], **fit)
+    return turns.seconds[1, 0]
+
+
+def _thousands(n: int) -> str:
+    return f"{n // 1000}k"
+
+
+def _run(loss: str, lanes: int) -> Run:
+    options = {"hidden_units": HIDDEN, "embedding_units": EMBEDDING, "samples": SAMPLES, "batch_size": lanes}
+    return Run(study="bench", input_form="embedding", loss=loss, seed=1, training=Training(**options, **LOSSES[loss]))
+
+
+def _built(n_items: int, loss: str, lanes: int):
+    return experiment.build(_run(loss, lanes), SimpleNamespace(n_items=n_items, features=None))
