@@ -120,10 +120,10 @@ def run_all(place: Workspace, prepared: Prepared) -> pd.DataFrame:
 
 
 def exchanged(place: Workspace) -> Prepared | None:
-    """The arrays with training and test log exchanged, where the study tests on a log file of its own (D9)."""
-    if place.study.split.how != "by_file":
-        return None
+    """The arrays with training and test log exchanged where the study tests on an older log (D9), else None."""
     logs = [path.name for path in place.raw_files() if path.name.startswith("log_")]
+    if not published_loader.tests_on_the_past(place.study.split, logs):
+        return None
     split = published_loader.the_other_way_round(place.study.split, logs)
     return prepare.prepare(read.read(place.study.data, place.raw), split, place.raw)
 

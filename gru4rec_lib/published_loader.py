@@ -6,6 +6,7 @@ Written anew from what the code does; the right schedule is in `batches.py`, wit
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from fnmatch import fnmatch
@@ -105,6 +106,21 @@ def first_steps(batches: Batches, steps: int = TEST_STEPS) -> np.ndarray:
         Bool [steps of the pass, lanes].
     """
     return batches.valid & (np.arange(len(batches)) < steps)[:, None]
+
+
+def tests_on_the_past(split: Split, files: Sequence[str]) -> bool:
+    """D9: whether the logs of the test are all older than those of training, by the dates in their names.
+
+    Args:
+        split: any; only one by file can.
+        files: names of the log files, such as log_0_20180715_000000000000.csv.gz.
+    """
+    if split.how != "by_file":
+        return False
+    dates = {name: found[1] for name in files if (found := re.search(r"_(\d{8})_", name))}
+    test = [date for name, date in dates.items() if fnmatch(name, split.test)]
+    training = [date for name, date in dates.items() if not fnmatch(name, split.test)]
+    return bool(test and training) and max(test) < min(training)
 
 
 def the_other_way_round(split: Split, files: Sequence[str]) -> Split:
