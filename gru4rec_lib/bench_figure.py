@@ -17,28 +17,33 @@ def bench(frame: pd.DataFrame) -> Figure:
         frame: `measure`, `value`, `unit` of `bench.bench`.
     """
     values = frame.set_index("measure")["value"]
-    figure, speed, share, ratio, growth = new_figure(9.5, rows=4)
-    found = _part(values, r"train_events_per_s_b(\d+)_(\w+)")
-    names = [f"{say(loss)} {lanes}" for lanes, loss in found]
-    bars(speed, names, list(found.values()), [f"{value:,.0f}" for value in found.values()])
+    speeds = _part(values, r"train_events_per_s_b(\d+)_(\w+)")
+    shares = _part(values, r"step_share_(\w+)")
+    ratios = _part(values, r"train_roofline_b(\d+)_(\w+)") | {("ranking",): values["rank_roofline"]}
+    costs = _part(values, r"train_us_per_event_(\d+)k")
+    heights = [len(speeds) + 1.5, len(shares) + 1.5, len(ratios) + 1.5, 6]
+    figure, speed, share, ratio, growth = new_figure(
+        0.45 * sum(heights), rows=4, gridspec_kw={"height_ratios": heights}
+    )
+    bars(speed, _cells(speeds), list(speeds.values()), [f"{value:,.0f}" for value in speeds.values()])
     speed.set_title("events a second, by loss and batch size")
-    found = _part(values, r"step_share_(\w+)")
-    bars(share, [name.replace("_", " ") for (name,) in found], list(found.values()), map(percent, found.values()))
+    bars(share, [name.replace("_", " ") for (name,) in shares], list(shares.values()), map(percent, shares.values()))
     share.set_title("time of a step of cross-entropy 512")
-    found = _part(values, r"train_roofline_b(\d+)_(\w+)")
-    names = [f"{say(loss)} {lanes}" for lanes, loss in found] + ["ranking"]
-    found = [*found.values(), values["rank_roofline"]]
-    bars(ratio, names, found, [f"{value:.2f}" for value in found])
+    bars(ratio, _cells(ratios), list(ratios.values()), [f"{value:.2f}" for value in ratios.values()])
     ratio.axvline(1, color="0.4", linewidth=0.7, linestyle="--", marker="")
     ratio.set_title("speed as part of plain matrix products'")
-    found = _part(values, r"train_us_per_event_(\d+)k")
-    tracks = [1000 * int(size) for (size,) in found]
-    growth.plot(tracks, list(found.values()))
-    growth.set(xscale="log", ylim=(0, 1.3 * max(found.values())), xlabel="tracks", ylabel="µs an event")
+    tracks = [1000 * int(size) for (size,) in costs]
+    growth.plot(tracks, list(costs.values()))
+    growth.set(xscale="log", ylim=(0, 1.3 * max(costs.values())), xlabel="tracks", ylabel="µs an event")
     growth.set_xticks(tracks, [f"{n:,}" for n in tracks], minor=False)
     growth.minorticks_off()
     growth.set_title("cost of an event of cross-entropy 512")
     return figure
+
+
+def _cells(found: dict[tuple[str, ...], float]) -> list[str]:
+    """Names of bars: loss and batch size, or what stands there alone."""
+    return [" ".join(say(part) for part in reversed(key)) for key in found]
 
 
 def _part(values: pd.Series, pattern: str) -> dict[tuple[str, ...], float]:

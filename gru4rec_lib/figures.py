@@ -267,7 +267,6 @@ def table_2(frame: pd.DataFrame) -> Figure:
 
 
 FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {
-    "bench": bench,
     "model_diagram": model_diagram,
     "plays_per_track": plays_per_track,
     "long_tail": long_tail,
@@ -280,4 +279,5 @@ FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {
     **EVIDENCE_FIGURES,
     **LISTEN_FIGURES,
     **TWIN_FIGURES,
+    "bench": bench,
 }

@@ -30,7 +30,7 @@ def make(place: Workspace) -> None:
     """
     with replacing(place.runs / report.MANIFEST) as path:
         path.write_text(json.dumps(report.manifest(place), indent=1) + "\n", encoding="utf-8")
-    compile(place.root, place.runs, parts(place))
+    fill(place.root, place.runs, parts(place))
 
 
 def parts(place: Workspace) -> list[str]:
@@ -46,7 +46,7 @@ def parts(place: Workspace) -> list[str]:
     return [name for name, there in has.items() if there]
 
 
-def compile(root: Path, run: Path, parts: Sequence[str]) -> None:
+def fill(root: Path, run: Path, parts: Sequence[str]) -> None:
     """Fill reports/paper.typ; write paper.pdf and paper.html beside the folders it is filled from.
 
     The same inputs give the same bytes. No font but typst's own is used, and nothing is asked of any host.

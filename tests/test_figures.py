@@ -127,7 +127,6 @@ PLACES = pd.DataFrame(
 )
 ROWS = {"quantity": ["session length", "rules, median confidence (real: of any length)"], "tolerance": [0.02, 1.0]}
 FRAMES = {
-    "bench": a_bench(),
     "model_diagram": explore.model_diagram(Training(dropout_hidden=0.1), "28 standardised features"),
     "plays_per_track": RARE,
     "long_tail": a_long_tail(50_000),
@@ -149,6 +148,7 @@ FRAMES = {
     "twin_features": pd.DataFrame({"feature": ["duration", "acoustic_vector_0", "mode"]} | TWO),
     "calibration": pd.DataFrame(ROWS | {"distance": [0.05, 0.3], "holds": [False, True]}),
     "content_signal": a_curve(),
+    "bench": a_bench(),
 }
 DEEP = Training(hidden_units=(100, 50), mlp_units=(128, 64, 32))
 # What is unlike the frames above: tiny, huge, many, one, equal.

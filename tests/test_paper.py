@@ -135,7 +135,7 @@ def run(made, tmp_path):
 
 
 def filled(run, parts=EVERY_PART):
-    paper.compile(run.parents[1], run, parts)
+    paper.fill(run.parents[1], run, parts)
     page = (run / "paper.html").read_text(encoding="utf-8")
     return page, " ".join(re.sub(r"<[^>]+>", "", page.partition("</style>")[2]).split())
 
@@ -216,7 +216,7 @@ def test_no_table_and_no_figure_can_be_missing(run):
     for path in [*run.glob("*/*.csv"), *run.glob("figures/*.pdf"), run / report.MANIFEST]:
         hidden = path.rename(path.with_suffix(".hidden"))
         with pytest.raises(ValueError, match="the paper is filled from this file") as told:
-            paper.compile(run.parents[1], run, EVERY_PART)
+            paper.fill(run.parents[1], run, EVERY_PART)
         assert str(path) in str(told.value)
         assert "\n" not in str(told.value)
         hidden.rename(path)
@@ -240,7 +240,7 @@ def test_a_table_that_does_not_fit_is_told_with_its_place(run):
     path = run / "tables" / "table_2_over_seeds.csv"
     path.write_text(path.read_text().replace("recall_low", "recall_lowest"))
     with pytest.raises(ValueError, match=r'(?s)paper\.typ: .*"recall_low"'):
-        paper.compile(run.parents[1], run, EVERY_PART)
+        paper.fill(run.parents[1], run, EVERY_PART)
 
 
 def test_the_parts_of_a_study_are_those_of_its_config(tmp_path):
