@@ -50,6 +50,18 @@ NOTEBOOK = (
 TO_LOG = "> {log} 2>&1"
 
 
+# What a step asks of a cluster, in MB and minutes: room enough for Dataset03 (README, Clusters). One machine pays no
+# heed to it.
+def room(mb):
+    """More for a step that is tried again."""
+    return lambda wildcards, attempt: mb * attempt
+
+
+# A cluster's node does not have the process that this names.
+if workflow.remote_exec:
+    os.environ.pop("GRU4REC_PARENT", None)
+
+
 def notebook(name):
     """A notebook, and the library files that it reads."""
     path = f"notebooks/{name}.ipynb"
@@ -100,6 +112,9 @@ if SIMULATES:
             RAW,
         log:
             f"{RUNS}/logs/simulate.log",
+        resources:
+            mem_mb=room(8000),
+            runtime=240,
         params:
             sessions=study.data.simulate.sessions,
             seed=study.data.simulate.seed,
@@ -122,6 +137,9 @@ if SIMULATES:
             drawn(*TWIN),
         log:
             f"{RUNS}/logs/00_the_twin.log",
+        resources:
+            mem_mb=room(12000),
+            runtime=60,
         params:
             data=study.data.model_dump_json(),
         message:
@@ -140,6 +158,9 @@ rule explore:
         drawn(*EXPLORED),
     log:
         f"{RUNS}/logs/01_explore_sessions.log",
+    resources:
+        mem_mb=room(12000),
+        runtime=60,
     params:
         data=study.data.model_dump_json(),
     message:
@@ -158,6 +179,9 @@ rule preprocess:
         f"{RUNS}/tables/counts.csv",
     log:
         f"{RUNS}/logs/02_preprocess.log",
+    resources:
+        mem_mb=room(16000),
+        runtime=120,
     params:
         data=study.data.model_dump_json(),
         split=study.split.model_dump_json(),
@@ -180,6 +204,9 @@ rule train:
         f"{RUNS}/gru4rec/{{run}}/model/model.keras",
     log:
         f"{RUNS}/logs/03_train_gru4rec-{{run}}.log",
+    resources:
+        mem_mb=room(6000),
+        runtime=720,
     params:
         cell=lambda wildcards: words("-p ", cells[wildcards.run].cell),
         settings=lambda wildcards: cells[wildcards.run].model_dump_json(),
@@ -199,6 +226,9 @@ rule baselines:
         ranked_baselines,
     log:
         f"{RUNS}/logs/04_baselines.log",
+    resources:
+        mem_mb=room(16000),
+        runtime=240,
     params:
         baselines=list(study.baselines),
         evaluation=study.evaluation.model_dump_json(),
@@ -237,6 +267,9 @@ rule results:
         else [],
     log:
         f"{RUNS}/logs/05_results.log",
+    resources:
+        mem_mb=room(16000),
+        runtime=120,
     params:
         settings=study.training.model_dump_json(),
     message:
@@ -261,6 +294,9 @@ if study.audit:
             drawn("audit"),
         log:
             f"{RUNS}/logs/06_audit_of_the_paper.log",
+        resources:
+            mem_mb=room(16000),
+            runtime=720,
         params:
             audit=[block.model_dump_json() for block in study.audit],
         message:
@@ -285,6 +321,9 @@ rule paper:
         [f"{RUNS}/{name}" for name in ("manifest.json", "paper.pdf", "paper.html")],
     log:
         f"{RUNS}/logs/paper.log",
+    resources:
+        mem_mb=room(4000),
+        runtime=30,
     params:
         study=study.model_dump_json(),
     message:
@@ -302,6 +341,9 @@ rule publish:
         f"{RUNS}/published.json",
     log:
         f"{RUNS}/logs/publish.log",
+    resources:
+        mem_mb=room(4000),
+        runtime=30,
     params:
         study=study.model_dump_json(),
     message:
