@@ -36,13 +36,17 @@ def _count_ahead(states, target_score, target, rows, bias, first, n_candidates, 
     return tf.reduce_sum(tf.cast(ahead, tf.int32), axis=1)
 
 
-@tf.function
-def _ranks(states, target, weights, bias, n_candidates, above):
+@tf.function(jit_compile=True)
+def _target_scores(states, rows, bias):
     # Targets are scored by a product of the same shape as all others: equal rows get equal bits, and so they tie.
-    own = tf.tile(target, [BLOCK // STATES])
-    target_score = tf.linalg.diag_part(_scores(states, tf.gather(weights, own), tf.gather(bias, own))[:, :STATES])
+    times = BLOCK // STATES
+    return tf.linalg.diag_part(_scores(states, tf.tile(rows, [times, 1]), tf.tile(bias, [times]))[:, :STATES])
+
+
+@tf.function
+def _ranks(states, target_score, target, weights, bias, reach, n_candidates, above):
     ranks = tf.ones_like(target)
-    for first in tf.range(0, n_candidates, BLOCK):
+    for first in tf.range(0, reach * BLOCK, BLOCK):
         block = slice(first, first + BLOCK)
         ranks += _count_ahead(states, target_score, target, weights[block], bias[block], first, n_candidates, above)
     return ranks
@@ -50,6 +54,9 @@ def _ranks(states, target, weights, bias, n_candidates, above):
 
 class Ranker:
     """Ranks targets by `state @ weights.T + bias`.
+
+    A score is at most |state| |row| + bias (Cauchy and Schwarz). Candidates lie by falling norm, so that most targets
+    need the first few blocks alone: behind them, no candidate reaches their score. The ranks are those of brute force.
 
     Args:
         weights: float32 [items, H].
@@ -64,9 +71,16 @@ class Ranker:
         if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
             raise ValueError("the model has weights that are not finite; it cannot rank (lower the learning rate)")
         self.n_candidates = len(weights) if n_candidates is None else min(n_candidates, len(weights))
-        fill = -len(weights) % BLOCK
-        self._weights = tf.constant(np.pad(weights, ((0, fill), (0, 0))))
-        self._bias = tf.constant(np.pad(bias, (0, fill)))
+        self._items = weights, bias
+        norm = _norm(weights[: self.n_candidates])
+        order = np.argsort(-norm, kind="stable")
+        self._place = np.full(len(weights), -1, np.int32)
+        self._place[order] = np.arange(len(order))
+        filled = np.pad(order, (0, -len(order) % BLOCK))  # whatever follows the candidates is not counted
+        self._weights, self._bias = tf.constant(weights[filled]), tf.constant(bias[filled])
+        first = np.arange(0, len(order), BLOCK)
+        self._longest = norm[order[first]]  # of each block, as the next
+        self._most = np.maximum.reduceat(bias[order].astype(np.float64), first)
 
     def ranks(self, states: np.ndarray, targets: np.ndarray, above: bool = False) -> np.ndarray:
         """Ranks among the candidates.
@@ -83,15 +97,17 @@ class Ranker:
             ValueError: a state is not finite.
         """
         _check(states)
-        found = np.empty(len(targets), np.int32)
-        for first in range(0, len(targets), STATES):
-            piece = slice(first, first + STATES)
-            n = len(targets[piece])
-            state = np.zeros((STATES, states.shape[1]), np.float32)
-            target = np.zeros(STATES, np.int32)
-            state[:n], target[:n] = states[piece], targets[piece]
-            ranks = _ranks(tf.constant(state), tf.constant(target), self._weights, self._bias, self.n_candidates, above)
-            found[piece] = ranks.numpy()[:n]
+        n = len(targets)
+        found, score, reach = np.empty(n, np.int32), np.empty(n, np.float32), np.empty(n, np.int32)
+        for piece in _pieces(np.arange(n)):
+            rows, bias = (part[targets[piece]] for part in self._items)
+            score[piece] = _target_scores(*map(_filled, (states[piece], rows, bias))).numpy()[: len(piece)]
+            reach[piece] = self._reach(states[piece], score[piece])
+        for piece in _pieces(np.argsort(reach, kind="stable")):
+            given = map(_filled, (states[piece], score[piece], self._place[targets[piece]]))
+            blocks = reach[piece].max(initial=0)
+            ranks = _ranks(*given, self._weights, self._bias, tf.constant(blocks), self.n_candidates, above)
+            found[piece] = ranks.numpy()[: len(piece)]
         return found
 
     def top(self, states: np.ndarray, k: int) -> np.ndarray:
@@ -116,13 +132,36 @@ class Ranker:
         n = len(states)
         states = tf.constant(np.pad(states, ((0, STATES - n), (0, 0))))
         for first in range(0, self.n_candidates, BLOCK):
-            block = slice(first, first + BLOCK)
-            yield first, _scores(states, self._weights[block], self._bias[block])[:n, : self.n_candidates - first]
+            rows, bias = (_filled(part[first : first + BLOCK], BLOCK) for part in self._items)  # by number, for ties
+            yield first, _scores(states, rows, bias)[:n, : self.n_candidates - first]
+
+    def _reach(self, states, target_score):
+        """How many blocks, from the first on, may hold a candidate that is ahead: int [n]."""
+        product, width = _norm(states)[:, None] * self._longest, states.shape[1]
+        # Four times what rounding can add to a score, in whatever order it is summed.
+        kind = np.finfo(np.float32)
+        rounding = (width + 2) * (2 * kind.eps * (product + np.abs(self._items[1]).max(initial=0)) + kind.tiny)
+        may = product + self._most + rounding >= target_score[:, None]
+        return np.max(may * np.arange(1, may.shape[1] + 1), axis=1, initial=0)
 
 
 def _check(states: np.ndarray) -> None:
     if not np.isfinite(states).all():
         raise ValueError("the model's states are not finite; it cannot rank (its weights or the features are not)")
+
+
+def _norm(rows):
+    """Float64 [n], the length of each row."""
+    return np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+
+
+def _pieces(lanes):
+    return np.split(lanes, range(STATES, len(lanes), STATES))
+
+
+def _filled(lanes, n=STATES):
+    """A constant of n lanes; those that are missing repeat others."""
+    return tf.constant(np.resize(lanes, (n, *lanes.shape[1:])))
 
 
 def best(blocks: Iterator[tuple[int, np.ndarray]], k: int) -> np.ndarray:

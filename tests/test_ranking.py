@@ -77,6 +77,38 @@ def test_equal_rows_tie_to_the_last_bit_and_a_tie_counts_against_the_target(widt
     assert (Ranker(weights, bias).ranks(states, targets, above=True) == 1).all()
 
 
+def trained_like(n_items, n):
+    """Rows whose norms are spread as training spreads them, and targets that score high to low."""
+    states, weights, bias, targets = example(n_items, n, width=100, whole=False)
+    weights *= (np.arange(n_items)[::-1, None] / n_items) ** 6
+    weights[targets[: n // 2]] += states[: n // 2] * np.linspace(0, 0.5, n // 2, dtype=np.float32)[:, None]
+    return states, weights, bias / 10, targets
+
+
+@pytest.mark.parametrize("n_candidates", [None, BLOCK + 1, 0])
+@pytest.mark.parametrize("above", [False, True])
+def test_blocks_that_cannot_hold_a_candidate_ahead_are_left_out_and_no_rank_changes(n_candidates, above):
+    states, weights, bias, targets = trained_like(5 * BLOCK + 9, STATES + 88)
+    ranker = Ranker(weights, bias, n_candidates)
+    found = ranker.ranks(states, targets, above)
+    if n_candidates is None:
+        reach = ranker._reach(states, np.einsum("ij,ij->i", states, weights[targets]) + bias[targets])
+        assert reach.min() < 2
+        assert reach.max() == 6
+    ranker._longest[:] = 1e9  # now every block may hold one
+    np.testing.assert_array_equal(found, ranker.ranks(states, targets, above))
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1e-3, 1.0, 1e15])
+def test_scores_that_reach_their_bound_count(scale):
+    """A state that is its target's row many times over scores just what the bound says, and so do all copies."""
+    states, weights, bias, targets = example(2 * BLOCK, STATES, width=33, whole=False)
+    weights[:], bias[:] = weights[0] * np.float32(scale), 0
+    states[:] = weights[0] * np.linspace(0.1, 7, STATES, dtype=np.float32)[:, None]
+    assert (Ranker(weights, bias).ranks(states, targets) == 2 * BLOCK).all()
+    assert (Ranker(weights, bias).ranks(states, targets, above=True) == 1).all()
+
+
 def test_the_target_is_left_out_by_its_index():
     # Scores 2, 3, 3, -1 for the state (1): the target never counts against itself.
     ranker = Ranker(np.array([[2], [3], [3], [-1]], np.float32), np.zeros(4, np.float32))
