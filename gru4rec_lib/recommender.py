@@ -15,6 +15,7 @@ from gru4rec_lib.config import Run, Training
 from gru4rec_lib.features import Features
 from gru4rec_lib.frame import index_features, index_sessions
 from gru4rec_lib.model import GRU4Rec
+from gru4rec_lib.shortlist import Shortlist
 from gru4rec_lib.strict import check
 
 NOT_HERE = {"max_epochs": "say `epochs`", "patience": "no session is held out", "refit": "no session is held out"}
@@ -36,13 +37,14 @@ class Recommender:
     def __init__(self, model: GRU4Rec, items: pd.Series, config: dict, features: Features | None = None):
         self.model, self.items, self.config, self.features = model, items, config, features
         self._index = pd.Index(items)
-        self._rows, self._bias = model.scorer.scoring_rows()
-        if not (np.isfinite(self._rows).all() and np.isfinite(self._bias).all()):
+        rows, bias = model.scorer.scoring_rows()
+        if not (np.isfinite(rows).all() and np.isfinite(bias).all()):
             raise ValueError("the model has weights that are not finite; train it again with a lower learning rate")
-        self._ids = self._index[: len(self._bias)]  # those that have a score
+        self._shortlist = Shortlist(rows, bias)
+        self._ids = self._index[: len(bias)]  # those that have a score
         self._plays = np.pad(model.scorer.plays.numpy(), (0, len(self._ids) - model.n_items))
         self._hidden = tf.function(self._walk, input_signature=[tf.TensorSpec([None], tf.int32)])
-        self._score(np.zeros(1, np.int32))  # so that the first session waits for no trace
+        self._hidden(np.zeros(1, np.int32))  # so that the first session waits for no trace
 
     @classmethod
     def fit(
@@ -134,15 +136,18 @@ class Recommender:
             raise ValueError(f"k is {k}; it can be 1 to {len(self._ids)}, the items that have a score")
         places = self._places(session)
         heard = places[(places >= 0) & (places < self.model.item_input.n_inputs)].astype(np.int32)
+        left_out = np.unique(places[(places >= 0) & (places < len(self._ids))]) if exclude_heard else []
+        wanted = min(k + len(left_out), len(self._ids))
         if len(heard):
-            score, source = self._score(heard), "model"
+            best, score = self._shortlist.best(self._hidden(heard).numpy(), wanted)
+            source = "model"
         else:
-            why = "no known item" if len(places) else "empty session"
-            score, source = self._plays.astype(np.float32), f"popularity: {why}"
-        if exclude_heard:
-            score[places[(places >= 0) & (places < len(score))]] = -np.inf
-        best = _best(score, k)
-        return pd.DataFrame({"item": self._ids[best], "score": score[best], "source": source})
+            best = np.argsort(-self._plays, kind="stable")[:wanted]
+            score = self._plays[best].astype(np.float32)
+            source = f"popularity: {'no known item' if len(places) else 'empty session'}"
+        kept = ~np.isin(best, left_out)
+        best, score = best[kept][:k], score[kept][:k]
+        return pd.DataFrame({"item": self._ids[best], "score": score, "source": source})
 
     def _places(self, session) -> np.ndarray:
         """Item index of each event, -1 where there is none."""
@@ -155,21 +160,10 @@ class Recommender:
                 raise TypeError(f"item {given!r} is no {told}, but the model's ids are, such as {example[0]!r}")
         return self._index.get_indexer(pd.Index(session, dtype=self._index.dtype))
 
-    def _score(self, heard: np.ndarray) -> np.ndarray:
-        """Float32 [items that have a score], after the items `heard`, int32 [n], n above 0."""
-        return self._rows @ self._hidden(heard).numpy() + self._bias
-
     def _walk(self, ids):
         """Int32 [n] -> float32 [H], the hidden state behind the last of them; one trace for every length."""
         state = tf.foldl(lambda state, item: self.model.call(item[None], state)[1], ids, self.model.initial_state(1))
         return self.model.hidden(state)[0]
-
-
-def _best(score: np.ndarray, k: int) -> np.ndarray:
-    """Indices of the k highest scores, the highest first, ties by index; -inf is never among them."""
-    least = max(np.partition(score, -k)[-k], np.finfo(score.dtype).min)
-    found = np.flatnonzero(score >= least)
-    return found[np.argsort(-score[found], kind="stable")][:k]
 
 
 def _kind(ids: pd.Index):

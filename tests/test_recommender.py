@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gru4rec_lib import model_folder, recommender
+from gru4rec_lib import model_folder
 from gru4rec_lib.config import ConfigError
 from gru4rec_lib.features import Features
 from gru4rec_lib.frame import index_features, index_sessions
@@ -135,13 +135,6 @@ def test_tracks_never_heard_in_training_are_recommended_and_heard_where_the_form
 def test_a_form_without_content_does_not_know_a_track_of_the_item_table_alone(by_hand):
     one = Recommender(by_hand.model, pd.Series(["a", "b", "c", "new"]), {})
     assert one.recommend(["new"], k=1)["source"].iloc[0].startswith("popularity")
-
-
-@given(st.lists(st.sampled_from([-1.0, 0.0, 0.5, 2.0, -np.inf]), min_size=1, max_size=9), st.data())
-def test_the_best_are_those_of_a_full_sort(scores, data):
-    k = data.draw(st.integers(1, len(scores)))
-    full = [i for i in sorted(range(len(scores)), key=lambda i: (-scores[i], i)) if scores[i] > -np.inf]
-    assert recommender._best(np.float32(scores), k).tolist() == full[:k]
 
 
 def test_the_states_are_those_that_are_ranked_with(by_hand):

@@ -1,0 +1,61 @@
+"""The shortlist finds what a full sort finds, ties and last bits included, and reads few rows for it."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gru4rec_lib.shortlist import Shortlist
+
+
+def full_sort(rows, bias, state, k):
+    scores = (rows * state).sum(axis=1) + bias
+    best = np.argsort(-scores, kind="stable")[:k]
+    return best.tolist(), scores[best].tolist()
+
+
+def best(rows, bias, state, k):
+    found, scores = Shortlist(rows, bias).best(state, k)
+    return found.tolist(), scores.tolist()
+
+
+def example(n, width, seed=0):
+    random = np.random.default_rng([seed, n, width])
+    rows = random.normal(size=(n, width)) * random.random((n, 1)) ** 4 * np.arange(1, width + 1) ** -1.0
+    return rows.astype(np.float32), random.normal(size=n).astype(np.float32) / 5, random
+
+
+@given(st.integers(1, 300), st.integers(1, 20), st.data())
+def test_whole_numbers_tie_and_are_sorted_by_index(n, width, data):
+    random = np.random.default_rng(data.draw(st.integers(0, 99)))
+    rows, bias, state = (random.integers(-1, 2, shape).astype(np.float32) for shape in ((n, width), n, width))
+    k = data.draw(st.integers(1, n))
+    assert best(rows, bias, state, k) == full_sort(rows, bias, state, k)
+
+
+@pytest.mark.parametrize("k", [1, 20, 79, 5000])
+def test_real_numbers_are_those_of_a_full_sort_to_the_last_bit(k):
+    rows, bias, random = example(5000, 40)
+    rows[[17, 4000]] = rows[4999]  # equal rows, wherever they stand
+    bias[[17, 4000]] = bias[4999]
+    for state in random.normal(size=(20, 40)).astype(np.float32):
+        assert best(rows, bias, state, k) == full_sort(rows, bias, state, k)
+
+
+@pytest.mark.parametrize("scale", [1e-15, 1.0, 1e15])
+def test_scores_that_reach_their_bound(scale):
+    """All rows are one row, many times over: each score is its bound, but for rounding."""
+    rows = np.tile(np.random.default_rng(0).normal(size=33), (200, 1)) * np.linspace(0.9, 1, 200)[:, None] * scale
+    rows = rows.astype(np.float32)
+    for state in (rows[0], -rows[3]):
+        assert best(rows, np.zeros(200, np.float32), state, 20) == full_sort(rows, 0, state, 20)
+
+
+def test_few_rows_are_scored(monkeypatch):
+    rows, bias, random = example(20_000, 100)
+    shortlist, scored = Shortlist(rows, bias), []
+    plain = shortlist._scores
+    monkeypatch.setattr(shortlist, "_scores", lambda items, state: scored.append(len(items)) or plain(items, state))
+    shortlist.best(random.normal(size=100).astype(np.float32), 20)
+    assert 20 <= scored[0] < 100
+    assert scored[1] < 5000
