@@ -14,7 +14,7 @@ export STUDY DATA SPACE TRIALS
 help: ## What can be made here
 	@sed -n '/^[a-z.-]*:.*## /{s/:.*## /              /; s/^\(.\{12\}\) */make \1/; p;}' Makefile
 
-reproduce: .venv/.installed ## Run a study from raw files to its tables and figures [STUDY=twin_mini DATA=folder]
+reproduce: .venv/.installed $(if $(GPU),.venv/.gpu) ## Run a study, from raw files to figures [STUDY=twin_mini DATA=folder GPU=1]
 	@export GRU4REC_PARENT=$$PPID; \
 	exec $(BIN)/python -m gru4rec_lib reproduce --study "$$STUDY" $${DATA:+--data "$$DATA"} -- $(ARGS)
 
@@ -54,6 +54,12 @@ format: .venv/.installed ## Put style right, and strip the notebooks
 
 clean-venv: ## Delete the installed packages
 	@rm -rf .venv
+
+# What TensorFlow needs on an NVIDIA GPU. Nobody has measured this project on one yet.
+.venv/.gpu: requirements-gpu.lock .venv/.installed
+	@echo "Installing requirements-gpu.lock into .venv; it is several GB."
+	@$(PIP) --require-hashes -r $<
+	@touch $@
 
 # The stamp is written last, so that an interrupted install counts for nothing. A new lock means a new environment; a
 # new pyproject.toml only the project again. One install at a time: Python locks the file that this shell holds open, and
