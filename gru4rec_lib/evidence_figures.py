@@ -47,7 +47,7 @@ def differences(frame: pd.DataFrame) -> Figure:
         few_numbers(ax.xaxis)
         ax.tick_params(axis="y", length=0)
         ax.set_title(title)
-        ax.set_xlabel(f"difference from\n{say(frame['reference'].iloc[0])}")
+        ax.set_xlabel(f"model minus\n{say(frame['reference'].iloc[0])}")
     axes[0].set_yticks(range(len(order)), [say(name) for name in order], fontsize=6.5)
     axes[0].set_ylim(len(order) - 0.4, -0.6)
     if losses:

@@ -175,6 +175,7 @@ EDGES = [
     ("audit", an_audit(FORMS[:1], THREE[:1], value=0.0)),
     ("differences", some_differences(forms=INPUT_FORMS, losses=LOSSES, baselines=MORE)),
     ("differences", some_differences(forms=(), baselines=("markov",))),
+    ("differences", some_differences(forms=("shared",)).assign(tag="many", reference="sequential_rules")),
     ("differences", some_differences([0.0, 0.0, 0.0], forms=FORMS[:1], losses=THREE[:1])),
     ("quality_by_position", some_strata(["1"])),
     ("quality_by_position", some_strata([1, 2, 3], forms=INPUT_FORMS, baselines=MORE[:3])),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from gru4rec_lib import explore, prepare, read, report, simulate
+from gru4rec_lib import explore, figures, prepare, read, report, simulate
 from gru4rec_lib.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -108,7 +108,7 @@ def test_every_figure_is_drawn_again_from_its_csv_to_the_same_bytes(finished):
     for path in folder.iterdir():
         if path.suffix != ".csv":
             path.unlink()
-    run(finished, sys.executable, "-m", "gru4rec_lib", "figures", "--study", "toy")
+    figures.redraw(folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
@@ -117,11 +117,11 @@ def test_every_figure_is_drawn_again_from_its_csv_to_the_same_bytes(finished):
 @pytest.mark.xdist_group("finished")
 def test_a_second_run_does_nothing_and_a_change_reruns_what_depends_on_it(finished):
     assert planned(finished) == set()
-    figures = finished / "gru4rec_lib" / "figures.py"
-    text = figures.read_text()
-    figures.write_text(text + "\n# another comment\n")
+    drawing = finished / "gru4rec_lib" / "figures.py"
+    text = drawing.read_text()
+    drawing.write_text(text + "\n# another comment\n")
     assert planned(finished) == DRAWS | {"paper", "publish"}
-    figures.write_text(text)
+    drawing.write_text(text)
     assert planned(finished) == set()
     config = finished / "config" / "toy.yaml"
     text = config.read_text()
