@@ -13,6 +13,7 @@ import nbformat
 import pytest
 
 from gru4rec_lib import reproduce
+from gru4rec_lib.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[1]
 SNAKEFILE = """
@@ -245,3 +246,13 @@ def test_a_wrong_word_is_one_sentence(root, capsys, argv, sentence):
     said = capsys.readouterr().err
     assert sentence in said
     assert said.count("\n") == 1
+
+
+def test_files_that_a_user_brings_are_checked_before_anything_runs(root, capfd):
+    (root / "data/prepared/mini/prepared.json").unlink()
+    place = Workspace("mini", root / "data of mine", root)
+    (root / "data of mine/e.tsv").write_text("s\ti\tt\n1\ta\tsoon\n")
+    assert reproduce._check(place, "mini", root) == 2
+    assert capfd.readouterr().err.startswith("e.tsv, line 2, column `t`: cannot read `soon`;")
+    (root / "data/prepared/mini/prepared.json").touch()
+    assert reproduce._check(place, "mini", root) == 0
