@@ -18,12 +18,11 @@ ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("Snakefile", "pyproject.toml", "config", "gru4rec_lib", "notebooks", "profiles")
 PARTS += ("reports/paper.typ", "reports/reading.typ", "reports/references.bib")
 GRID = "{input_form: [one_hot, embedding, content, content_mlp], loss: [cross_entropy, bpr, bpr_max]}"
-AUDIT = "input_form: [one_hot, content]"
 DRAWS = {"00_the_twin", "01_explore_sessions", "05_results", "06_audit_of_the_paper"}
 
 
 def copy_of_the_project(folder):
-    """What the graph needs, without anything that was computed; of the toy study's grid and audit two cells each."""
+    """What the graph needs, without anything that was computed; of the toy study's grid two cells."""
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
@@ -34,9 +33,7 @@ def copy_of_the_project(folder):
             shutil.copyfile(source, folder / part)
     toy = folder / "config" / "toy.yaml"
     assert GRID in toy.read_text()
-    assert AUDIT in toy.read_text()
-    text = toy.read_text().replace(GRID, "{input_form: [embedding, content], loss: [bpr]}")
-    toy.write_text(text.replace(AUDIT, "input_form: [one_hot]"))
+    toy.write_text(toy.read_text().replace(GRID, "{input_form: [embedding, content], loss: [bpr]}"))
     return folder
 
 
