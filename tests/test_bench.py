@@ -43,7 +43,7 @@ def test_the_bench_runs_and_writes_its_columns(monkeypatch, tmp_path, capsys):
     assert (table["value"] >= 0).all()
     assert json.loads((tmp_path / "reports" / "bench" / "manifest.json").read_text())["size"] == "toy"
     names = [path.name for path in (tmp_path / "figures" / "bench").iterdir()]
-    assert sorted(names) == ["bench.csv", "bench.pdf", "bench.svg"]
+    assert sorted(names) == ["bench.csv", "bench.pdf", "bench.png", "bench.svg"]
     assert "prepare_s" in capsys.readouterr().out
 
 
