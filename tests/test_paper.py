@@ -79,7 +79,7 @@ def tables():
             n_popular=100, place=[1, 2, 3, 4, 5], place_popular=[1, 2, 4, 3, 5], recall_popular=0.9
         ),
         "audit": pd.DataFrame(AUDIT, columns=["input_form", "switch", "value"]).assign(
-            loss="bpr", seed=1, metric="mrr_at_20", low=0.24, high=0.26
+            loss="bpr", seed=1, metric="mrr", low=0.24, high=0.26
         ),
         "audit_conclusions": pd.DataFrame(
             {"conclusion": ["C1", "C1"], "first": "one_hot, bpr", "second": "content, bpr", "score": ["recall", "mrr"]}
