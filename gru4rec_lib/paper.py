@@ -64,7 +64,8 @@ def fill(root: Path, run: Path, parts: Sequence[str]) -> None:
     for kind in FORMATS:
         compiler = typst.Compiler(root / SOURCE, root, ignore_system_fonts=True, sys_inputs=given | {"format": kind})
         try:
-            made, warnings = compiler.compile_with_warnings(format=kind)
+            # Typst 0.15 fails on tags of some wide tables that float ("internal error: parent group").
+            made, warnings = compiler.compile_with_warnings(format=kind, pdf_tags=False)
         except typst.TypstError as error:
             raise ValueError(_sentence(error)) from None
         said = [warning.message for warning in warnings if UNFINISHED not in warning.message]
