@@ -18,7 +18,8 @@ reproduce: .venv/.installed $(if $(GPU),.venv/.gpu) ## Run a study, from raw fil
 	@export GRU4REC_PARENT=$$PPID; \
 	exec $(BIN)/python -m gru4rec_lib reproduce --study "$$STUDY" $${DATA:+--data "$$DATA"} -- $(ARGS)
 
-figures: .venv/.installed ## Draw a study's figures again from their CSV: SVG, PDF, PNG [STUDY=twin_mini]
+figures: STUDY := $(if $(filter file,$(origin STUDY)),paper,$(STUDY))
+figures: .venv/.installed ## Draw a study's figures again from their CSV: SVG, PDF, PNG [STUDY=paper]
 	@$(BIN)/python -m gru4rec_lib figures --study "$$STUDY"
 
 search: .venv/.installed ## Search settings for a study's cells on validation [STUDY=twin_mini SPACE=default TRIALS=20]

@@ -1,0 +1,38 @@
+"""The numbers of the README are those of the committed tables."""
+
+import itertools
+import re
+from pathlib import Path
+
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CELL = re.compile(r"(\d\.\d{3}) \((\d\.\d{3}) to (\d\.\d{3})\) / (\d\.\d{3})")
+SHOWN = ["recall_at_20", "recall_low", "recall_high", "mrr_at_20"]
+
+
+def table_behind(text):
+    """Header and rows of the first table behind a text, cell by cell."""
+    lines = README[README.index(text) :].splitlines()
+    lines = lines[next(n for n, line in enumerate(lines) if line.startswith("|")) :]
+    header, _, *rows = itertools.takewhile(lambda line: line.startswith("|"), lines)
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in (header, *rows)]
+
+
+def test_the_first_table_is_that_of_the_study_paper():
+    published = pd.read_csv(ROOT / "reports" / "paper" / "table_2_over_seeds.csv", keep_default_na=False)
+    published = published[published["protocol"] == "known"]
+    (_, *losses), *rows = table_behind("study `paper`")
+    shown = []
+    for name, *cells in rows:
+        for loss, cell in zip(losses, cells, strict=True):
+            if cell:
+                own = (published["input_form"].eq(name) & published["loss"].eq(loss)) | published["model"].eq(name)
+                (place,) = published.index[own]
+                said = [float(number) for number in CELL.fullmatch(cell).groups()]
+                assert said == [round(score, 3) for score in published.loc[place, SHOWN]], (name, loss)
+                shown.append(place)
+    is_trained = published["model"] == "gru4rec"
+    best = published.loc[~is_trained, ["recall_at_20", "mrr_at_20"]].idxmax()
+    assert {*published.index[is_trained], *best} <= {*shown}
