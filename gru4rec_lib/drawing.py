@@ -142,7 +142,7 @@ def named(table: pd.DataFrame) -> pd.Series:
         Such as `one_hot`, `content → hybrid`, `one_hot wide`, `most_popular`.
     """
     form, output, tag, model = (
-        table[column].fillna("").astype(str) if column in table else pd.Series("", table.index)
+        table[column].astype(object).fillna("").astype(str) if column in table else pd.Series("", table.index)
         for column in ("input_form", "output_form", "tag", "model")
     )
     form = form + (" → " + output).where((output != "") & (output != "ids"), "") + (" " + tag).where(tag != "", "")
