@@ -7,7 +7,6 @@ sessions; the validation part is held out of all of them, so that selection (D8)
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,8 @@ import pandas as pd
 
 from gru4rec_lib import audit_training, prepare, published, published_loader, read
 from gru4rec_lib.audit_training import TRAINED, WALKED
+from gru4rec_lib.checkpoint import checksum, checksum_of_code
 from gru4rec_lib.config import ConfigError, Run, Study
-from gru4rec_lib.dependencies import library_files
 from gru4rec_lib.files import replacing
 from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.workspace import Workspace
@@ -130,10 +129,9 @@ def exchanged(place: Workspace) -> Prepared | None:
 
 def _fingerprint(run: Run, prepared: Prepared) -> str:
     """Of all that a training's scores follow from: settings, data, the library's code."""
-    found = hashlib.sha256(run.model_dump_json().encode())
-    for part in (prepared.train, prepared.validation, prepared.test):
-        found.update(np.ascontiguousarray(part.items))
-        found.update(np.ascontiguousarray(part.offsets))
-    for path in [Path(__file__), *library_files(Path(__file__))]:
-        found.update(path.read_bytes())
-    return found.hexdigest()[:12]
+    sessions = (prepared.train, prepared.validation, prepared.test)
+    arrays = [array for part in sessions for array in (part.items, part.offsets)]
+    if prepared.features is not None:
+        arrays += [prepared.features.numeric, *prepared.features.categories.values()]
+    code = checksum_of_code(Path(__file__))
+    return checksum(run.model_dump_json().encode(), *arrays, code.encode())[:12]

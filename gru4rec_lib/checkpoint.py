@@ -75,15 +75,13 @@ def made_with(model, settings: dict, sessions, validation) -> dict:
     Returns:
         Plain JSON: settings by name, checksums of the data and of the library's code.
     """
-    source = Path(inspect.getfile(type(model)))
-    code = [path.read_bytes() for path in (source, *library_files(source))]
     record = model.get_config() | settings | {"keras": keras.__version__, "tensorflow": tf.__version__}
     del record["name"]  # Keras counts the models of a process in it
     record |= {
-        "sessions": _checksum(sessions.items, sessions.offsets),
-        "validation": None if validation is None else _checksum(validation.items, validation.offsets),
-        "features": _checksum(*(np.asarray(weight) for weight in model.non_trainable_variables)),
-        "the library's code": _checksum(*code),
+        "sessions": checksum(sessions.items, sessions.offsets),
+        "validation": None if validation is None else checksum(validation.items, validation.offsets),
+        "features": checksum(*(np.asarray(weight) for weight in model.non_trainable_variables)),
+        "the library's code": checksum_of_code(Path(inspect.getfile(type(model)))),
     }
     return json.loads(json.dumps(record, default=_named))
 
@@ -93,7 +91,13 @@ def _named(value) -> str:
     return f"{value.__module__}.{value.__qualname__}" if callable(value) else str(value)
 
 
-def _checksum(*parts) -> str:
+def checksum_of_code(module: Path) -> str:
+    """SHA-256 of a module of the library and of all library files that it reads."""
+    return checksum(*(path.read_bytes() for path in (module, *library_files(module))))
+
+
+def checksum(*parts: np.ndarray | bytes) -> str:
+    """SHA-256 of arrays and bytes, which no other cut between the parts gives."""
     found = hashlib.sha256()
     for part in parts:
         data = memoryview(np.ascontiguousarray(part)) if isinstance(part, np.ndarray) else part
