@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from gru4rec_lib.drawing import legend, looks, new_figure, say
+from gru4rec_lib.drawing import SCORES, few_numbers, legend, looks, new_figure, say
 
-TITLES = {"recall": "Recall@20", "mrr": "MRR@20"}
 NAMES = {"as_published": "as published", "all_mended": "all mended", "with_D12": "D12 added"}
 
 
@@ -34,7 +32,7 @@ def audit(frame: pd.DataFrame) -> Figure:
         gridspec_kw={"height_ratios": heights},
     )
     for pair, loss, own in zip(np.reshape(axes, (-1, 2)), losses, switches, strict=True):
-        for ax, metric in zip(pair, TITLES, strict=True):
+        for ax, metric in zip(pair, SCORES, strict=True):
             rows = frame[(frame["loss"] == loss) & (frame["metric"] == metric)]
             for number, (form, look) in enumerate(forms.items()):
                 cell = rows[rows["input_form"] == form].set_index("switch")
@@ -47,15 +45,14 @@ def audit(frame: pd.DataFrame) -> Figure:
                 ax.hlines(place, cell.loc[own, "low"], cell.loc[own, "high"], color=look["color"], linewidth=0.6)
                 ax.plot(value, place, **look | {"linestyle": "", "markersize": 2.6})
             ax.set_xlim(0, 1.04 * frame.loc[frame["metric"] == metric, "high"].max() or 1)
-            ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
-            ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}".removeprefix("0") or "0")
+            few_numbers(ax.xaxis)
             ax.tick_params(axis="y", length=0)
             ax.set_yticks(range(len(own)), [said(switch) for switch in own] if ax is pair[0] else [], fontsize=6)
             ax.set_ylim(len(own) - 0.4, -0.6)
         pair[0].set_title(say(loss), fontweight="bold", loc="left")
         for ax in pair:
             ax.label_outer()
-    for ax, title in zip(axes[-2:], TITLES.values(), strict=True):
+    for ax, title in zip(axes[-2:], SCORES.values(), strict=True):
         ax.set_xlabel(title)
     legend(figure, {form: look | {"linestyle": ""} for form, look in forms.items()}, columns=3)
     return figure

@@ -18,6 +18,7 @@ from gru4rec_lib.config import INPUT_FORMS, LOSSES
 WIDTH = 8.5  # cm
 SMALL = 6  # pt
 QUIET = "0.4"  # the grey of what explains
+SCORES = {"recall": "Recall@20", "mrr": "MRR@20"}
 # Baselines are black: no input form is.
 BASELINES = [
     {"color": "black", "marker": marker, "linestyle": line, "linewidth": 0.8}

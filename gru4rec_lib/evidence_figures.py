@@ -6,11 +6,22 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from gru4rec_lib.drawing import QUIET, SMALL, count, few_numbers, legend, looks, looks_of_models, named, new_figure, say
+from gru4rec_lib.drawing import (
+    QUIET,
+    SCORES,
+    SMALL,
+    count,
+    few_numbers,
+    legend,
+    looks,
+    looks_of_models,
+    named,
+    new_figure,
+    say,
+)
 from gru4rec_lib.statistics import ALPHA
 
 OUTSIDE = {"fontsize": SMALL, "va": "center", "xytext": (2, 0), "textcoords": "offset points"}
-NAMES = {"recall": "Recall@20", "mrr": "MRR@20"}
 
 
 def differences(frame: pd.DataFrame) -> Figure:
@@ -27,7 +38,7 @@ def differences(frame: pd.DataFrame) -> Figure:
     order = frame[frame["score"] == "recall"].sort_values("difference", ascending=False)["name"].tolist()
     losses = {loss: look | {"linestyle": ""} for loss, look in looks(frame["loss"]).items() if loss}
     figure, *axes = new_figure(2.4 + 0.33 * len(order), columns=2, sharey=True)
-    for ax, (score, title) in zip(axes, NAMES.items(), strict=True):
+    for ax, (score, title) in zip(axes, SCORES.items(), strict=True):
         rows = frame[frame["score"] == score]
         # One model that failed must not press all others together: beyond the edge there is a number.
         edge = -3 * rows["difference"].abs().median()
@@ -80,7 +91,7 @@ def _by_stratum(frame: pd.DataFrame, what: str) -> Figure:
     names = [stratum.replace(" to ", "-\n").replace(" or more", "+") for stratum in strata]
     lines = looks_of_models(frame)
     figure, *axes = new_figure(8.6, rows=2, sharex=True)
-    for ax, (score, title) in zip(axes, NAMES.items(), strict=True):
+    for ax, (score, title) in zip(axes, SCORES.items(), strict=True):
         for name, look in lines.items():
             rows = frame[frame["name"] == name]
             place = [strata.index(stratum) for stratum in rows["stratum"]]
@@ -105,7 +116,7 @@ def validation_and_test(frame: pd.DataFrame) -> Figure:
     frame = frame.assign(name=named(frame))
     forms = {name: look | {"linestyle": ""} for name, look in looks(frame["name"]).items()}
     figure, *axes = new_figure(4.9 + 0.2 * len(forms), columns=2)
-    for ax, (score, title) in zip(axes, NAMES.items(), strict=True):
+    for ax, (score, title) in zip(axes, SCORES.items(), strict=True):
         most = 1.08 * frame[[f"{score}_high", f"validation_{score}_at_20"]].to_numpy().max() or 1
         ax.plot([0, most], [0, most], color=QUIET, linewidth=0.6, linestyle="--", marker="", zorder=0)
         for name, look in forms.items():

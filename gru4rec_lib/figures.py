@@ -20,7 +20,20 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from gru4rec_lib.audit_figures import AUDIT_FIGURES
 from gru4rec_lib.bench_figure import bench
 from gru4rec_lib.diagram import model_diagram
-from gru4rec_lib.drawing import QUIET, SMALL, bars, count, legend, looks, named, new_figure, percent, say, tail_axes
+from gru4rec_lib.drawing import (
+    QUIET,
+    SCORES,
+    SMALL,
+    bars,
+    count,
+    legend,
+    looks,
+    named,
+    new_figure,
+    percent,
+    say,
+    tail_axes,
+)
 from gru4rec_lib.evidence_figures import EVIDENCE_FIGURES
 from gru4rec_lib.listen_figures import LISTEN_FIGURES
 from gru4rec_lib.twin_figures import TWIN_FIGURES
@@ -246,7 +259,8 @@ def table_2(frame: pd.DataFrame) -> Figure:
     size = 0.25 + 0.17 * len(losses)  # of a form's row, cm
     below = len(forms) + 0.4 / size * np.arange(len(others))
     figure, *axes = new_figure(2.4 + size * len(forms) + 0.4 * len(others), columns=2, sharey=True)
-    for ax, column, name in zip(axes, ("recall_at_20", "mrr_at_20"), ("Recall@20", "MRR@20"), strict=True):
+    for ax, (score, name) in zip(axes, SCORES.items(), strict=True):
+        column = f"{score}_at_20"
         ax.vlines(others[column], -0.5, below, color="0.65", linewidth=0.7, linestyle="--", zorder=1)
         ax.plot(others[column], below, color="0.35", marker="d", linestyle="")
         for (form, loss), runs in trained.groupby(["input_form", "loss"])[column]:

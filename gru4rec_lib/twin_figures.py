@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
-from gru4rec_lib.drawing import few_numbers, legend, looks_of_models, named, new_figure, tail_axes
+from gru4rec_lib.drawing import SCORES, few_numbers, legend, looks_of_models, named, new_figure, tail_axes
 
 PERCENT = PercentFormatter(1, decimals=0, symbol=" %")
 
@@ -113,7 +113,8 @@ def content_signal(frame: pd.DataFrame) -> Figure:
     frame = frame.assign(name=named(frame) + ((" " + frame["loss"]).fillna("") if several else ""))
     models = looks_of_models(frame)
     figure, *axes = new_figure(7.4 + 0.2 * len(models), rows=2, sharex=True)
-    for ax, column, name in zip(axes, ("recall_at_20", "mrr_at_20"), ("Recall@20", "MRR@20"), strict=True):
+    for ax, (score, name) in zip(axes, SCORES.items(), strict=True):
+        column = f"{score}_at_20"
         for model, look in models.items():
             means = frame[frame["name"] == model].groupby("content_signal")[column].mean()
             ax.plot(means.index, means, **look)
