@@ -11,6 +11,7 @@ import pandas as pd
 
 from gru4rec_lib import evaluation
 from gru4rec_lib.content_knn import ContentKNN, SameArtist
+from gru4rec_lib.factors import BPRMF
 from gru4rec_lib.metrics import scores
 from gru4rec_lib.neighbours import SKNN, STAN, VSKNN
 from gru4rec_lib.popular import MostPopular, Random, SessionPopular
@@ -24,6 +25,7 @@ BASELINES = {
     "most_popular": lambda prepared: MostPopular(),
     "session_popular": lambda prepared: SessionPopular(),
     "item_knn": lambda prepared: ItemKNN(),
+    "bpr_mf": lambda prepared: BPRMF(),
     "markov": lambda prepared: SequentialRules(steps=1),
     "sequential_rules": lambda prepared: SequentialRules(),
     "sknn": lambda prepared: SKNN(prepared.ends),

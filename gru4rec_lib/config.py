@@ -54,6 +54,7 @@ BASELINES = (
     "most_popular",
     "session_popular",
     "item_knn",
+    "bpr_mf",
     "markov",
     "sequential_rules",
     "sknn",
