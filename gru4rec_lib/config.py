@@ -77,7 +77,8 @@ class Models(Strict):
     Args:
         input_form, output_form, loss, seed: what is crossed.
         tag: tells runs apart whose settings differ; part of the run's name.
-        settings: changes to the study's training settings for this block.
+        settings: changes to the study's training settings for this block; in the file also the path of a file of them,
+            such as official/rsc15.yaml.
     """
 
     input_form: Annotated[tuple[InputForm, ...], Some]
@@ -289,6 +290,10 @@ def load_study(name: str, folder: Path, searched: bool = True) -> Study:
         raise ConfigError(f"{path}: name: a study has its file's name; delete the field")
     if "searched" in fields:
         fields["searched"] = load_searched(path.parent / str(fields["searched"])) if searched else None
+    for block in fields["models"] if isinstance(fields.get("models"), list) else ():
+        if isinstance(block, dict) and isinstance(block.get("settings"), str):
+            settings = path.parent / block["settings"]
+            block["settings"] = read_mapping(settings, "there is no such file", "is no mapping of fields of `training`")
     study = check(Study, {"name": path.stem} | fields, path)
     if setting is None:
         return study

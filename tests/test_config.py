@@ -1,6 +1,7 @@
 """A study is checked before anything runs, and a fault is one sentence that names the file and the field."""
 
 import copy
+import shutil
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,30 @@ def load(tmp_path):
         return config.load_study("made", tmp_path)
 
     return load
+
+
+@pytest.mark.parametrize("path", sorted((FOLDER / "official").glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_block_takes_its_settings_from_a_file(load, tmp_path, path):
+    shutil.copy(path, tmp_path / "best.yaml")
+    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    loss = "bpr_max" if "bpr_max_regularization" in settings else "cross_entropy"
+    assert f"loss `{loss}`" in path.read_text(encoding="utf-8")
+    block = {"input_form": ["shared"], "loss": [loss], "settings": "best.yaml"}
+    (run,) = load({"models": [block]}).runs
+    assert run.training.hidden_units == (settings["hidden_units"],)
+    assert run == load({"models": [block | {"settings": settings}]}).runs[0]
+
+
+def test_a_file_of_settings_that_is_wrong_is_named(load, tmp_path):
+    block = {"input_form": ["shared"], "loss": ["bpr"], "settings": "best.yaml"}
+    with pytest.raises(config.ConfigError, match=r"best\.yaml: there is no such file"):
+        load({"models": [block]})
+    (tmp_path / "best.yaml").write_text("- a\n")
+    with pytest.raises(config.ConfigError, match=r"best\.yaml: is no mapping of fields of `training`"):
+        load({"models": [block]})
+    (tmp_path / "best.yaml").write_text("hidden_unit: 5\n")
+    with pytest.raises(config.ConfigError, match="hidden_unit: no such field"):
+        load({"models": [block]})
 
 
 DELETE = object()
