@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,15 @@ class Features:
             "numeric": self.numeric.shape[1],
             "categories": {name: [self.sizes[name], ids.shape[1]] for name, ids in self.categories.items()},
         }
+
+    def take(self, index: np.ndarray) -> Features:
+        """The same for some candidates, or for all in another order.
+
+        Args:
+            index: int [n], their numbers.
+        """
+        categories = {name: ids[index] for name, ids in self.categories.items()}
+        return replace(self, numeric=self.numeric[index], categories=categories)
 
     def save(self, folder: Path) -> None:
         """Write features.json and one .npy a feature group."""

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib import experiment, model_folder
+from gru4rec_lib import experiment, growth, model_folder
 from gru4rec_lib.backend import tf
 from gru4rec_lib.config import Run, Training
 from gru4rec_lib.features import Features
 from gru4rec_lib.frame import index_features, index_sessions
+from gru4rec_lib.metrics import scores
 from gru4rec_lib.model import GRU4Rec
+from gru4rec_lib.ranking import rank_table
+from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.shortlist import Shortlist
 from gru4rec_lib.strict import check
 
+NETWORK = {"cell", "hidden_units", "hidden_activation", "embedding_units", "mlp_units"}
 NOT_HERE = {"max_epochs": "say `epochs`", "patience": "no session is held out", "refit": "no session is held out"}
 
 
@@ -84,19 +89,85 @@ class Recommender:
             ValueError: a column is missing or has gaps, ids are of the wrong kind, no session has two events, or a
                 setting is unknown or wrong.
         """
-        for name in NOT_HERE.keys() & settings.keys():
-            raise ValueError(f"Recommender.fit: {name}: {NOT_HERE[name]}; leave it out")
-        training = check(Training, settings | {"max_epochs": epochs}, "Recommender.fit")
         cell = {"input_form": input_form, "output_form": output_form, "loss": loss, "seed": seed}
-        run = check(Run, {"study": "", **cell, "training": training}, "Recommender.fit")
+        run = _run("Recommender.fit", cell, epochs, settings)
         items, sessions = index_sessions(events, session, item, time)
         n_items, fitted = len(items), None
         if features is not None:
             items, fitted = index_features(features, item, items)
         model = experiment.build(run, SimpleNamespace(n_items=n_items, features=fitted))
-        fit = {name: getattr(training, name) for name in ("batch_size", "shuffle", "steps_per_epoch")}
-        model.fit(sessions, epochs, verbose=verbose, **fit)
-        return cls(model, items, run.model_dump(mode="json", exclude={"study", "tag"}), fitted)
+        _fit(model, sessions, run, verbose)
+        return cls(model, items, _record(run), fitted)
+
+    def update(
+        self,
+        events: pd.DataFrame,
+        session: str = "session",
+        item: str = "item",
+        time: str = "time",
+        *,
+        epochs: int = 1,
+        seed: int = 1,
+        verbose: int = 1,
+        **settings,
+    ) -> Recommender:
+        """Go on training, on further sessions alone; items that are new there become candidates.
+
+        Args:
+            events: one row an event, as for `fit`. Where the model uses features, they are on items that it has.
+            session: column of the session.
+            item: column of the item id, of the model's kind.
+            time: column to sort by; events of equal time stay in their order.
+            epochs: passes over these sessions. The optimiser begins anew; negatives are drawn by plays in old and new.
+            seed: of all that is random, the first weights of new items too.
+            verbose: 1 prints one line an epoch, 0 nothing.
+            **settings: changes to those that the model was trained with, such as `learning_rate`.
+
+        Returns:
+            The updated recommender; this one stays as it is.
+
+        Raises:
+            ValueError: as for `fit`; an item has no features in a model that uses them; or a setting is one of the
+                network's, which a trained model keeps.
+        """
+        for name in NETWORK & settings.keys():
+            raise ValueError(f"Recommender.update: {name}: a trained model keeps it; leave it out")
+        cell = {name: self.config[name] for name in ("input_form", "output_form", "loss")} | {"seed": seed}
+        run = _run("Recommender.update", cell, epochs, settings, self.config["training"])
+        heard, sessions = index_sessions(events, session, item, time)
+        items, n_items = growth.grown_items(self.model, self.items, heard)
+        index = self._index.get_indexer(items)
+        spec = self.model.get_config()["features"]
+        model = growth.grow(
+            self.model, index, n_items, lambda n: experiment.build(run, SimpleNamespace(n_items=n, features=spec))
+        )
+        sessions = replace(sessions, items=pd.Index(items).get_indexer(heard).astype(np.int32)[sessions.items])
+        _fit(model, sessions, run, verbose, plays_before=model.scorer.plays.numpy())
+        return Recommender(model, items, _record(run), self.features and self.features.take(index))
+
+    def evaluate(
+        self, events: pd.DataFrame, session: str = "session", item: str = "item", time: str = "time", k: int = 20
+    ) -> pd.DataFrame:
+        """Recall@k and MRR@k of every event behind another in its session, ranked among all items.
+
+        Args:
+            events: of test sessions, one row an event; call it for as many tables as there are.
+            session: column of the session.
+            item: column of the item id, of the model's kind.
+            time: column to sort by; events of equal time stay in their order.
+            k: cutoff, 1 and more.
+
+        Returns:
+            A row for each protocol, `known` (events on items unknown to training are removed) and `open` (they are
+            misses, or ranked where the model has their features); columns of `metrics.scores`.
+
+        Raises:
+            ValueError: a column is missing or has gaps, ids are of the wrong kind, or no session has two events.
+        """
+        heard, sessions = index_sessions(events, session, item, time)
+        growth.check_kind(self.items, heard)
+        test = replace(sessions, items=self._index.get_indexer(heard).astype(np.int32)[sessions.items])
+        return scores(rank_table(self.model, test, self.model.n_items, len(self.items)), k)
 
     @classmethod
     def load(cls, folder: str | Path) -> Recommender:
@@ -164,6 +235,23 @@ class Recommender:
         """Int32 [n] -> float32 [H], the hidden state behind the last of them; one trace for every length."""
         state = tf.foldl(lambda state, item: self.model.call(item[None], state)[1], ids, self.model.initial_state(1))
         return self.model.hidden(state)[0]
+
+
+def _run(place: str, cell: dict, epochs: int, settings: dict, before: dict | None = None) -> Run:
+    """The checked settings of a training, from those of one before and changes to them."""
+    for name in NOT_HERE.keys() & settings.keys():
+        raise ValueError(f"{place}: {name}: {NOT_HERE[name]}; leave it out")
+    training = check(Training, (before or {}) | settings | {"max_epochs": epochs}, place)
+    return check(Run, {"study": "", **cell, "training": training}, place)
+
+
+def _fit(model: GRU4Rec, sessions: Sessions, run: Run, verbose: int, **more) -> None:
+    settings = {name: getattr(run.training, name) for name in ("batch_size", "shuffle", "steps_per_epoch")}
+    model.fit(sessions, run.training.max_epochs, verbose=verbose, **settings, **more)
+
+
+def _record(run: Run) -> dict:
+    return run.model_dump(mode="json", exclude={"study", "tag"})
 
 
 def _kind(ids: pd.Index):

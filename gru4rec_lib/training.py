@@ -98,6 +98,7 @@ class Trainer(keras.Model):
         schedule: Callable = batches.schedule,
         checkpoint: Path | None = None,
         checkpoint_seconds: float = 60.0,
+        plays_before: np.ndarray | int = 0,
     ):
         """Train on sessions with session-parallel mini-batches.
 
@@ -117,6 +118,7 @@ class Trainer(keras.Model):
                 a fit of the same settings, data and code, training goes on from it, and ends in the same weights and
                 history as without an interruption. What callbacks remember themselves is not in it.
             checkpoint_seconds: of training between two of them within an epoch.
+            plays_before: int [n_items], plays in earlier sessions, which count as those in `sessions` do.
 
         Returns:
             keras.callbacks.History; `step` counts mini-batches, `passes` passes over the sessions.
@@ -127,6 +129,7 @@ class Trainer(keras.Model):
         plays = np.bincount(sessions.items, minlength=self.n_items)
         if len(plays) > self.n_items:
             raise ValueError(f"sessions hold item {len(plays) - 1}, but the model has {self.n_items} items")
+        plays = plays + plays_before
         self.scorer.plays.assign(plays)
         lanes = batch_size if self._in_batch else 0
         self._prepare(

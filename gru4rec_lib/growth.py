@@ -1,0 +1,76 @@
+"""A trained model that goes on learning: its weights in a model with room for items that are new."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from gru4rec_lib.model import GRU4Rec
+
+
+def grown_items(model: GRU4Rec, items: pd.Series, heard: pd.Series) -> tuple[pd.Series, int]:
+    """The item index of a model that has heard further sessions.
+
+    Args:
+        model: trained.
+        items: ids of its candidates in index order.
+        heard: ids in the further sessions, each once.
+
+    Returns:
+        (ids of its candidates: those of training in their order, then those of `heard` that are new to it, then the
+        others; how many of them are those of training now).
+
+    Raises:
+        ValueError: ids are of another kind; or the model uses features, and an item has none.
+    """
+    check_kind(items, heard)
+    without = heard[~heard.isin(items)]
+    if model.features is not None and len(without):
+        first = without.iloc[0]
+        raise ValueError(f"events: the model uses features, and has none of item {first!r}; fit a new one with them")
+    trained, others = items.iloc[: model.n_items], items.iloc[model.n_items :]
+    trained = pd.concat([trained, heard[~heard.isin(trained)]], ignore_index=True)
+    return pd.concat([trained, others[~others.isin(trained)]], ignore_index=True), len(trained)
+
+
+def check_kind(items: pd.Series, heard: pd.Series) -> None:
+    """Compare the kinds of ids.
+
+    Args:
+        items: ids of a model.
+        heard: ids in events.
+
+    Raises:
+        ValueError: text on one side, whole numbers on the other.
+    """
+    if pd.api.types.is_integer_dtype(items) != pd.api.types.is_integer_dtype(heard):
+        raise ValueError(f"events: item ids are of another kind than the model's, such as {items.iloc[0]!r}")
+
+
+def grow(model: GRU4Rec, index: np.ndarray, n_items: int, build: Callable[[int], GRU4Rec]) -> GRU4Rec:
+    """A model with the weights of another; rows of items that are new to training keep their first weights.
+
+    Args:
+        model: trained; it is left as it was.
+        index: int [candidates of the new model], the number that each has in the old one, -1 for none.
+        n_items: training items of the new one, the first of the index.
+        build: from n_items to a compiled model that differs from `model` in their number alone.
+    """
+    found = build(n_items)
+    layers = (found.scorer, found.item_input)
+    of_items = {id(getattr(layer, name, None)) for layer in layers for name in ("table", "bias", "plays")}
+    of_candidates = {id(variable) for variable in (found.features.weights if found.features else ())}
+    first = index[:n_items]
+    trained = (first >= 0) & (first < model.n_items)
+    for old, new in zip(model.weights, found.weights, strict=True):
+        value = old.numpy()
+        if id(new) in of_candidates:
+            value = value[index]
+        elif id(new) in of_items:
+            begun = new.numpy()
+            begun[trained] = value[first[trained]]
+            value = begun
+        new.assign(value)
+    return found

@@ -1,0 +1,102 @@
+"""Training that goes on with new items, and tests of further tables: by hand, for every form, and what cannot be."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gru4rec_lib.config import INPUT_FORMS, OUTPUT_FORMS
+from gru4rec_lib.model import GRU4Rec
+from gru4rec_lib.recommender import Recommender
+
+QUICK = {"hidden_units": 4, "embedding_units": 3, "batch_size": 2, "samples": 4, "jit": False, "verbose": 0}
+OLD = pd.DataFrame({"session": [1, 1, 1, 2, 2], "item": [*"bab", *"bc"], "time": range(5)})
+NEW = pd.DataFrame({"session": [1, 1, 1, 2, 2], "item": [*"ede", *"ae"], "time": range(5)})
+FEATURES = pd.DataFrame({"item": [*"abcdef"], "tempo": [1.0, 2, 4, 8, 16, 32], "artist": [*"xyxyxy"]})
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    """Training that counts plays and leaves the weights as they are."""
+
+    def fit(self, sessions, epochs, plays_before=0, **options):
+        self.scorer.plays.assign(np.bincount(sessions.items, minlength=self.n_items) + plays_before)
+
+    monkeypatch.setattr(GRU4Rec, "fit", fit)
+
+
+@pytest.mark.parametrize(("input_form", "output_form"), [*itertools.product(INPUT_FORMS, OUTPUT_FORMS)])
+def test_what_was_learned_stays_for_every_form(no_training, tmp_path, input_form, output_form):
+    forms = {"input_form": input_form, "output_form": output_form}
+    before = Recommender.fit(OLD, features=FEATURES, epochs=1, **forms, **QUICK)
+    after = before.update(NEW, verbose=0)
+    assert before.items.tolist() == [*"bacdef"]
+    assert after.items.tolist() == [*"bacedf"], "e has two plays, d one, and f none yet"
+    assert (before.model.n_items, after.model.n_items) == (3, 5)
+    assert after.model.scorer.plays.numpy().tolist() == [3, 1 + 1, 1, 3, 1]
+    for session in (["b"], ["a", "c"], ["c", "b", "a"]):
+        old, new = (one.recommend(session, k=len(one._ids)).set_index("item")["score"] for one in (before, after))
+        kept = old.index.intersection([*"bacf"])  # e and d may have a row of their own now
+        np.testing.assert_array_equal(new[kept], old[kept])
+    after.save(tmp_path / "model")
+    pd.testing.assert_frame_equal(
+        Recommender.load(tmp_path / "model").recommend(["e"], k=5), after.recommend(["e"], k=5)
+    )
+
+
+def test_new_items_are_learned_and_take_the_place_of_old_ones():
+    sessions = pd.DataFrame(
+        [(number, item) for number, text in enumerate(["abc", "bca"] * 40) for item in text],
+        columns=["session", "item"],
+    ).assign(time=0)
+    settings = QUICK | {"hidden_units": 16, "batch_size": 8}
+    first = Recommender.fit(sessions, epochs=8, learning_rate=0.3, **settings)
+    assert first.recommend(["a"], k=1)["item"].item() == "b"
+    later = sessions.assign(item=sessions["item"].map({"a": "a", "b": "d", "c": "e"}))  # after a comes d now
+    second = first.update(later, epochs=8, verbose=0)
+    assert second.recommend(["a"], k=1)["item"].item() == "d"
+    assert second.recommend(["d"], k=1)["item"].item() == "e"
+    assert first.recommend(["a"], k=1)["item"].item() == "b", "the first is as it was"
+    assert second.config["training"] == first.config["training"]
+
+
+def test_the_same_update_gives_the_same_weights():
+    first = Recommender.fit(OLD, epochs=1, **QUICK)
+    one, again, other = (first.update(NEW, epochs=2, seed=seed, verbose=0) for seed in (1, 1, 2))
+    assert one.recommend(["d"], k=5).equals(again.recommend(["d"], k=5))
+    assert not one.recommend(["d"], k=5).equals(other.recommend(["d"], k=5))
+
+
+@pytest.mark.parametrize(
+    ("events", "settings", "sentence"),
+    [
+        (NEW.replace("e", "g"), {}, "none of item 'g'; fit a new one"),
+        (NEW.assign(item=7), {}, "another kind than the model's, such as 'b'"),
+        (NEW, {"hidden_units": 5}, "hidden_units: a trained model keeps it"),
+        (NEW, {"learning_rat": 5}, "learning_rat: no such field"),
+        (NEW, {"patience": 5}, "patience: no session is held out"),
+        (NEW.head(1), {}, "nothing to learn from"),
+        (NEW.drop(columns="time"), {}, "no column 'time'"),
+    ],
+)
+def test_an_update_that_cannot_be_is_told(events, settings, sentence):
+    model = Recommender.fit(OLD, features=FEATURES, input_form="content", epochs=1, **QUICK)
+    with pytest.raises(ValueError, match=sentence):
+        model.update(events, **settings)
+
+
+def test_a_table_is_evaluated_among_all_items():
+    # One unit that stays 0: scores are the biases, in the order c, a, b; `d` is unknown, and alone has no target.
+    model = GRU4Rec(3, "one_hot", 1)
+    model.set_weights([np.zeros_like(weight) for weight in model.get_weights()])
+    model.scorer.bias.assign([1, 0, 2])
+    recommender = Recommender(model, pd.Series(["a", "b", "c"]), {})
+    table = pd.DataFrame({"session": [1, 1, 1, 1, 2], "item": ["a", "c", "d", "b", "a"], "time": range(5)})
+    found = recommender.evaluate(table, k=2).set_index("protocol")
+    assert found["n_targets"].to_dict() == {"known": 2, "open": 3}
+    assert found["recall_at_2"].to_dict() == pytest.approx({"known": 1 / 2, "open": 1 / 3})
+    assert found["mrr_at_2"].to_dict() == pytest.approx({"known": 1 / 2, "open": 1 / 3})
+    assert recommender.evaluate(table, k=3)["recall_at_3"].tolist() == pytest.approx([1, 2 / 3])
+    with pytest.raises(ValueError, match="another kind"):
+        recommender.evaluate(table.assign(item=1))
