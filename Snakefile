@@ -294,6 +294,8 @@ if study.audit:
             drawn("audit"),
         log:
             f"{RUNS}/logs/06_audit_of_the_paper.log",
+        # The longest single job: begun last, it would run alone at the end.
+        priority: 1
         resources:
             mem_mb=room(16000),
             runtime=720,
