@@ -9,7 +9,7 @@ NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 # To recipes through the environment: a folder's name may hold spaces and quotes.
 export STUDY DATA SPACE TRIALS
 
-.PHONY: help reproduce figures search bench test test-fast lab lint format .venv clean-venv
+.PHONY: help reproduce figures search bench test test-fast test-long lab lint format .venv clean-venv
 
 help: ## What can be made here
 	@sed -n '/^[a-z.-]*:.*## /{s/:.*## /              /; s/^\(.\{12\}\) */make \1/; p;}' Makefile
@@ -34,6 +34,9 @@ test: .venv/.installed ## Run all tests
 
 test-fast: .venv/.installed ## Run the tests that train nothing and run no notebooks
 	@$(BIN)/python -m pytest $(PARALLEL) -m "not slow" $(ARGS)
+
+test-long: .venv/.installed ## Run what takes long: kills, two runs at once, a study twice, an executor's jobs
+	@$(BIN)/python -m pytest -m long $(ARGS)
 
 lab: .venv/.installed ## Open the notebooks in JupyterLab
 	@exec $(BIN)/python -m jupyterlab --ServerApp.ip=localhost --ServerApp.root_dir="$(CURDIR)/notebooks" \
