@@ -35,6 +35,8 @@ class SameArtist:
         ValueError: no feature has one value an item.
     """
 
+    beyond_training = True
+
     def __init__(self, features: Features | None):
         groups = features.categories.values() if features else ()
         artist = next((codes[:, 0] for codes in groups if codes.shape[1] == 1), None)
@@ -110,6 +112,8 @@ class ContentKNN:
     Raises:
         ValueError: there are none.
     """
+
+    beyond_training = True
 
     def __init__(self, features: Features | None):
         if features is None:

@@ -25,6 +25,8 @@ class BPRMF:
         seed: of first weights and samples.
     """
 
+    beyond_training = False
+
     def __init__(
         self,
         factors: int = 100,

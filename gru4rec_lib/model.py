@@ -218,6 +218,11 @@ class GRU4Rec(Trainer):
         found[has_heard] = ranker.top(states[has_heard], k)
         return found
 
+    @property
+    def beyond_training(self) -> bool:
+        """Whether tracks unseen in training can be heard or scored, by their features."""
+        return max(self.item_input.n_inputs, self.scorer.n_scored) > self.n_items
+
     def _ranker(self, n_candidates: int):
         """What ranks by a state, and plays by which to rank without: int [tracks that have a score]."""
         rows, bias = self.scorer.scoring_rows()

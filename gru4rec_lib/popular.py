@@ -14,6 +14,8 @@ from gru4rec_lib.sparse_scores import sparse_top
 class MostPopular:
     """The same list for everyone: tracks by plays in the training sessions."""
 
+    beyond_training = False
+
     def fit(self, train: Sessions, n_items: int) -> MostPopular:
         """Count plays.
 
@@ -64,6 +66,8 @@ class Random(MostPopular):
 
 class SessionPopular:
     """Tracks by plays in the session so far, equal ones by plays in training (S-POP; arXiv 1511.06939, section 4.1)."""
+
+    beyond_training = False
 
     def fit(self, train: Sessions, n_items: int) -> SessionPopular:
         """Count plays.

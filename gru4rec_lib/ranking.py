@@ -248,7 +248,8 @@ def rank_table(
 
     Args:
         model: has `rank(sessions, n_candidates, chosen, above) -> int32 [chosen targets]`, in the order of the events,
-            among tracks 0..n_candidates-1 and the target; whatever it cannot score gets n_candidates + 1.
+            among tracks 0..n_candidates-1 and the target; whatever it cannot score gets n_candidates + 1. And
+            `beyond_training`, whether it can hear or score tracks that training never saw.
         test: test sessions over the item index; n_items.. are candidates unseen in training, -1 is no candidate.
         n_items: training tracks, the candidates of `known`.
         n_candidates: candidates of `open`.
@@ -271,7 +272,15 @@ def rank_table(
     for protocol, keep, candidates in protocols:
         part = test.keep(keep)
         wanted = part.targets(None if chosen is None else chosen[keep])
-        rank = partial(model.rank, part, candidates, wanted)
+        rank = np.zeros(len(wanted), np.float64 if ties == "median" else np.int32)
+        again = wanted
+        if protocol == "open" and not model.beyond_training:
+            # Such a model neither hears nor scores what training never saw: the targets of `known` have their rank.
+            rank[in_known], again = known_ranks, wanted & ~in_known
+        rank[again] = TIES[ties](partial(model.rank, part, candidates, again))
+        if protocol == "known":
+            in_known, known_ranks = np.zeros_like(seen), rank[wanted]
+            in_known[np.flatnonzero(seen)[wanted]] = True
         tables.append(
             pd.DataFrame(
                 {
@@ -279,7 +288,7 @@ def rank_table(
                     "session": part.session_of_event[wanted].astype(np.int32),
                     "position": position[keep][wanted].astype(np.int32),
                     "target": part.items[wanted],
-                    "rank": TIES[ties](rank),
+                    "rank": rank[wanted],
                     "n_candidates": np.int32(candidates),
                 }
             )

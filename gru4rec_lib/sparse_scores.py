@@ -19,6 +19,8 @@ class SparseScores(ABC):
     the others do not fill goes on with the most played.
     """
 
+    beyond_training = False
+
     @abstractmethod
     def score_rows(self, sessions: Sessions, events: np.ndarray) -> Iterator[tuple[sparse.csr_array, np.ndarray]]:
         """Scores of all tracks for what is heard next, in as many pieces as fit into memory.

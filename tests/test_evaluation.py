@@ -25,6 +25,8 @@ TEST = [[0, 1, 3, 2], [4, 0, 0], [-1, 1], [2, 0, 1, 2, 0]]
 class Worst:
     """Ranks every target last."""
 
+    beyond_training = False
+
     def rank(self, sessions, n_candidates, chosen=None):
         return np.full(sessions.targets(chosen).sum(), n_candidates, np.int32)
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.popular import MostPopular
 from gru4rec_lib.ranking import BLOCK, STATES, Ranker, popularity_ranks, popularity_top, rank_table
 from gru4rec_lib.sessions import Sessions
@@ -186,8 +187,8 @@ TEST = Sessions.from_lists([[0, 4, 1, -1, 2], [3, 0], [1], [], [2, 2]])
 class Counting:
     """Ranks targets 1, 2, 3, ... in the order of the events, and notes what it was asked."""
 
-    def __init__(self):
-        self.asked = []
+    def __init__(self, beyond_training=True):
+        self.asked, self.beyond_training = [], beyond_training
 
     def rank(self, sessions, n_candidates, chosen):
         self.asked.append(([items.tolist() for items in sessions], n_candidates))
@@ -217,6 +218,26 @@ def test_rank_table_by_hand():
         ([[0, 1, 2], [0], [1], [], [2, 2]], 3),
         ([[0, 4, 1, -1, 2], [3, 0], [1], [], [2, 2]], 5),
     ]
+
+
+def test_open_keeps_the_ranks_of_known_where_a_model_knows_training_alone():
+    table = rank_table(Counting(beyond_training=False), TEST, n_items=3, n_candidates=5)
+    # 0 -> 1, 1 -> 2 and 2 -> 2 are pairs of `known`; the others are asked anew: 4, -1, and 0, with nothing known before.
+    assert table["rank"].tolist() == [1, 2, 3, *(1, 1, 3, 2, 5, 3)]
+    chosen = np.zeros(len(TEST.items), bool)
+    chosen[[2, 5, 6, 9]] = True
+    some = rank_table(Counting(beyond_training=False), TEST, n_items=3, n_candidates=5, chosen=chosen)
+    assert some["rank"].tolist() == [1, 3, *(1, 5, 3)]
+
+
+@pytest.mark.parametrize("ties", ["conservative", "median"])
+def test_those_ranks_are_the_ones_that_asking_would_give(monkeypatch, ties):
+    model = GRU4Rec(3, "embedding", 4, seed=5)
+    model.scorer.plays.assign([2, 3, 1])
+    assert not model.beyond_training
+    short = rank_table(model, TEST, 3, 5, ties=ties)
+    monkeypatch.setattr(GRU4Rec, "beyond_training", True)
+    pd.testing.assert_frame_equal(rank_table(model, TEST, 3, 5, ties=ties), short)
 
 
 def test_popular_ranks_the_targets_of_known_among_fewer():
