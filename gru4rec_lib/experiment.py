@@ -68,7 +68,7 @@ def build(run: Run, prepared: Prepared, loss: Callable | None = None) -> GRU4Rec
     )
     passed_on = (
         "optimizer learning_rate momentum negatives samples sample_alpha logq score_activation elu_alpha "
-        "bpr_max_regularization label_smoothing clip_norm l2 jit"
+        "bpr_max_regularization label_smoothing clip_norm l2 mixed_precision jit"
     )
     model.compile(loss=loss or run.loss, **{name: getattr(settings, name) for name in passed_on.split()})
     return model

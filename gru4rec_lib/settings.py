@@ -43,6 +43,8 @@ class Training(Strict):
         refit: train again on training + validation for the best number of epochs, so that the test sees a model of
             all training sessions.
         shuffle: new order of the sessions every epoch; false keeps the order of the data.
+        mixed_precision: multiply states and scoring rows in bfloat16, for devices that are fast at it; all else is
+            float32.
         jit: compile the dense part of a step with XLA.
     """
 
@@ -74,6 +76,7 @@ class Training(Strict):
     patience: Count = 2
     refit: bool = True
     shuffle: bool = True
+    mixed_precision: bool = False
     jit: bool = True
 
     @model_validator(mode="after")

@@ -44,6 +44,7 @@ class Trainer(keras.Model):
         label_smoothing: float = 0.0,
         clip_norm: float | None = None,
         l2: float = 0.0,
+        mixed_precision: bool = False,
         jit: bool = True,
     ):
         """Choose how to train.
@@ -64,6 +65,8 @@ class Trainer(keras.Model):
             label_smoothing: of cross_entropy, 0 to below 1.
             clip_norm: the greatest norm of all gradients of a step together, above 0; None leaves them as they are.
             l2: weight of half the squared norm of the step's rows and of the dense weights, 0 or more.
+            mixed_precision: multiply states and scoring rows in bfloat16, by far the largest product of a step; weights,
+                sums of gradients and losses stay float32.
             jit: compile the dense part of a step with XLA.
         """
         self._compiled = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
@@ -79,6 +82,7 @@ class Trainer(keras.Model):
         self._all, self._in_batch = "all" in negatives, "in_batch" in negatives
         self._samples = samples if "sampled" in negatives else 0
         self._alpha, self._logq, self._l2, self._clip_norm = sample_alpha, logq, l2, clip_norm
+        self._product = tf.bfloat16 if mixed_precision else tf.float32
         self._gradients = tf.function(self._dense_part, jit_compile=jit)
 
     def get_compile_config(self):
@@ -266,8 +270,9 @@ class Trainer(keras.Model):
             # The bias is the weight of a constant 1. Its gradient then comes with the rows', from a product of a shape
             # that XLA computes in half the time of `scores gradient.T @ hidden`.
             weights = tf.concat([tf.transpose(table[first:]), bias[None, first:]], axis=0)
-            scores = tf.matmul(tf.concat([hidden, tf.ones([lanes, 1])], axis=1), weights)
-            scores = self._activation(scores) - log_count[first:]
+            states = tf.concat([hidden, tf.ones([lanes, 1])], axis=1)
+            scores = tf.matmul(tf.cast(states, self._product), tf.cast(weights, self._product))
+            scores = self._activation(tf.cast(scores, tf.float32)) - log_count[first:]
             if self._all:
                 target_score = tf.gather(scores, target, batch_dims=1)
                 present = tf.ones_like(candidates, tf.bool)

@@ -131,7 +131,7 @@ def test_every_setting_reaches_the_model(monkeypatch):
     changed |= {"samples": 9, "sample_alpha": 0.6, "logq": 0.3, "score_activation": "elu", "elu_alpha": 1.0}
     changed |= {"l2": 0.01, "bpr_max_regularization": 0.4, "optimizer": "adam", "learning_rate": 0.02, "momentum": 0.7}
     changed |= {"negatives": ("sampled", "in_batch"), "hidden_activation": "relu", "dropout_state": True}
-    changed |= {"label_smoothing": 0.1, "clip_norm": 2.0}
+    changed |= {"label_smoothing": 0.1, "clip_norm": 2.0, "mixed_precision": True}
     run = a_run(**changed)
     told |= experiment.build(run, prepared(grammar(2, 1), grammar(1, 2))).get_config()
     wanted = run.training.model_dump() | {"loss": "cross_entropy", "seed": 1, "n_items": N}

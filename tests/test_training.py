@@ -226,3 +226,14 @@ def test_xla_changes_nothing_but_last_bits(loss):
     settings = {"loss": loss, "negatives": ("in_batch", "sampled"), "logq": 1.0, "l2": 0.01, "sizes": DROPOUT}
     histories = [made(jit=jit, **settings).fit(SESSIONS, 3, 3, verbose=0).history["loss"] for jit in (True, False)]
     np.testing.assert_allclose(*histories, rtol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["cross_entropy", "bpr_max"])
+def test_mixed_precision_is_near_and_keeps_float32_weights(loss):
+    settings = {"loss": loss, "negatives": ("in_batch", "sampled"), "logq": 1.0, "sizes": DROPOUT}
+    models = [made(mixed_precision=mixed, **settings) for mixed in (True, False)]
+    histories = [model.fit(SESSIONS, 3, 3, verbose=0).history["loss"] for model in models]
+    np.testing.assert_allclose(*histories, rtol=0.01)
+    assert histories[0] != histories[1]
+    assert {weight.dtype for weight in models[0].trainable_variables} == {"float32"}
