@@ -268,7 +268,7 @@ def rank_table(
     protocols = [("known", seen, n_items), ("open", np.ones_like(seen), n_candidates)]
     if popular is not None:
         protocols.append(("popular", seen, min(popular, n_items)))
-    tables = []
+    tables, in_known, known_ranks = [], np.zeros_like(seen), None
     for protocol, keep, candidates in protocols:
         part = test.keep(keep)
         wanted = part.targets(None if chosen is None else chosen[keep])
@@ -279,7 +279,7 @@ def rank_table(
             rank[in_known], again = known_ranks, wanted & ~in_known
         rank[again] = TIES[ties](partial(model.rank, part, candidates, again))
         if protocol == "known":
-            in_known, known_ranks = np.zeros_like(seen), rank[wanted]
+            known_ranks = rank[wanted]
             in_known[np.flatnonzero(seen)[wanted]] = True
         tables.append(
             pd.DataFrame(

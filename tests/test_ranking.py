@@ -222,7 +222,7 @@ def test_rank_table_by_hand():
 
 def test_open_keeps_the_ranks_of_known_where_a_model_knows_training_alone():
     table = rank_table(Counting(beyond_training=False), TEST, n_items=3, n_candidates=5)
-    # 0 -> 1, 1 -> 2 and 2 -> 2 are pairs of `known`; the others are asked anew: 4, -1, and 0, with nothing known before.
+    # 0 -> 1, 1 -> 2 and 2 -> 2 are pairs of `known`; asked anew are 4, -1, and 0, which has nothing known before it.
     assert table["rank"].tolist() == [1, 2, 3, *(1, 1, 3, 2, 5, 3)]
     chosen = np.zeros(len(TEST.items), bool)
     chosen[[2, 5, 6, 9]] = True
