@@ -65,7 +65,7 @@ class Trainer(keras.Model):
             label_smoothing: of cross_entropy, 0 to below 1.
             clip_norm: the greatest norm of all gradients of a step together, above 0; None leaves them as they are.
             l2: weight of half the squared norm of the step's rows and of the dense weights, 0 or more.
-            mixed_precision: multiply states and scoring rows in bfloat16, by far the largest product of a step; all else
+            mixed_precision: multiply states and scoring rows in bfloat16, the largest product of a step; all else
                 is float32.
             jit: compile the dense part of a step with XLA.
         """
