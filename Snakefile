@@ -9,6 +9,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from gru4rec_lib import shards
 from gru4rec_lib.dependencies import library_files
 from gru4rec_lib.workspace import Workspace
 
@@ -169,10 +170,81 @@ rule explore:
         NOTEBOOK + " {input[0]} {output[0]} " + GIVEN + f" {TO_LOG}"
 
 
+if place.shards:
+    LOGS = {name: here(path) for name, path in shards.logs(place).items()}
+    BY_LOG = f"{PREPARED}/shards"
+    SHARD = (
+        f"exec {sys.executable} -m gru4rec_lib.tied {sys.executable} -m gru4rec_lib shard"
+        f" {PUBLISHED} --step"
+    )
+    SHARD_CODE = [
+        "gru4rec_lib/shards.py",
+        *map(here, library_files(Path("gru4rec_lib/shards.py"))),
+    ]
+
+    rule shard_read:
+        input:
+            SHARD_CODE,
+            lambda wildcards: LOGS[wildcards.log],
+        output:
+            directory(f"{BY_LOG}/{{log}}/read"),
+        log:
+            f"{RUNS}/logs/shard_read-{{log}}.log",
+        resources:
+            mem_mb=room(8000),
+            runtime=60,
+        params:
+            data=study.data.model_dump_json(),
+        message:
+            "read {wildcards.log}"
+        shell:
+            SHARD + f" read --log {{wildcards.log}} {TO_LOG}"
+
+    rule shard_index:
+        input:
+            SHARD_CODE,
+            expand(f"{BY_LOG}/{{log}}/read", log=LOGS),
+            [path for path in RAW if path not in LOGS.values()],
+        output:
+            directory(f"{BY_LOG}/all/index"),
+        log:
+            f"{RUNS}/logs/shard_index.log",
+        resources:
+            mem_mb=room(24000),
+            runtime=240,
+        params:
+            split=study.split.model_dump_json(),
+        message:
+            f"index the tracks of {len(LOGS)} logs"
+        shell:
+            SHARD + f" index {TO_LOG}"
+
+    rule shard_encode:
+        input:
+            SHARD_CODE,
+            f"{BY_LOG}/{{log}}/read",
+            f"{BY_LOG}/all/index",
+        output:
+            directory(f"{BY_LOG}/{{log}}/encode"),
+        log:
+            f"{RUNS}/logs/shard_encode-{{log}}.log",
+        resources:
+            mem_mb=room(8000),
+            runtime=60,
+        message:
+            "encode {wildcards.log}"
+        shell:
+            SHARD + f" encode --log {{wildcards.log}} {TO_LOG}"
+
+
 rule preprocess:
     input:
         notebook("02_preprocess"),
-        RAW,
+        (
+            expand(f"{BY_LOG}/{{log}}/{{step}}", log=LOGS, step=["read", "encode"])
+            if place.shards
+            else RAW
+        ),
     output:
         f"{RUNS}/02_preprocess.ipynb",
         f"{PREPARED}/prepared.json",

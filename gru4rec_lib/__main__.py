@@ -33,6 +33,10 @@ def main(argv: list[str] | None = None) -> int:
     command.add_argument("--dates", nargs="+", default=["20180715"], help="one log file each, YYYYMMDD (%(default)s)")
     command.add_argument("--content-signal", type=float, default=0.5, help="0 to 1; see simulate.py (%(default)s)")
     command.add_argument("--out", type=Path, required=True, help="the folder to write to")
+    command = commands.add_parser("shard", help="prepare one log of a study with `data.shards`, a step at a time")
+    _name_the_study(command)
+    command.add_argument("--step", choices=["read", "index", "encode"], required=True)
+    command.add_argument("--log", default="", help="the log file's name without its endings; not for `index`")
     command = commands.add_parser("paper", help="fill reports/paper.typ from a study's tables and figures")
     _name_the_study(command)
     command = commands.add_parser("publish", help="copy a study's tables and figures to reports/ and figures/")
@@ -64,6 +68,10 @@ def main(argv: list[str] | None = None) -> int:
             given = {"sessions": words.sessions, "seed": words.seed, "log_dates": words.dates}
             twin = check(Twin, given | {"content_signal": words.content_signal}, "simulate")
             simulate.simulate(words.out, **twin.model_dump())
+        elif words.command == "shard":
+            from gru4rec_lib import shards
+
+            shards.run(Workspace(words.study, words.data), words.step, words.log)
         elif words.command == "paper":
             from gru4rec_lib import paper
 

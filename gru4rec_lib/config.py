@@ -229,6 +229,8 @@ class Study(Strict):
         events = isinstance(self.data, EventData)
         if self.split.how == "by_time" and not (events and self.data.time):
             raise ValueError("split `by_time` needs events with a `time` column; split by session or by file")
+        if not events and self.data.shards and self.split.how != "by_file":
+            raise ValueError("with `data.shards` a log is for training or for the test as a whole: split `by_file`")
         forms = {form for m in self.models for form in (*m.input_form, *m.output_form)}
         if events and not self.data.item_table and forms & FORMS_WITH_CONTENT:
             raise ValueError("a form with content needs features; describe them in `data.item_table`")

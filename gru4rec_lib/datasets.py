@@ -81,6 +81,7 @@ class MssdData(Strict):
         on_bad_rows: `error` stops at the first kind of problem, `drop` leaves such rows out and counts them.
         simulate: given where the study writes its own data.
         published: the row of the paper's Table 1 to show beside the counts (full, dataset03, mini).
+        shards: prepare each log by itself (`shards.py`), for logs that are too many for the memory together.
     """
 
     layout: Literal["mssd"]
@@ -89,6 +90,13 @@ class MssdData(Strict):
     on_bad_rows: Literal["error", "drop"] = "error"
     simulate: Twin | None = None
     published: Literal["full", "dataset03", "mini"] | None = None
+    shards: bool = False
+
+    @model_validator(mode="after")
+    def _shards_are_brought(self):
+        if self.shards and self.simulate:
+            raise ValueError("`shards` is for logs that are brought; leave it out where the study simulates its own")
+        return self
 
 
 class EventData(Strict):

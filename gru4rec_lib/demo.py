@@ -30,7 +30,7 @@ def need_raw(place: Workspace) -> None:
 
 def need_prepared(place: Workspace) -> None:
     """Prepare the study's arrays unless they are there, made with the study's data and split as they stand."""
-    from gru4rec_lib import prepare, read
+    from gru4rec_lib import prepare, shards
 
     record = place.prepared / "prepared.json"
     settings = prepare.settings(place.study)
@@ -38,8 +38,7 @@ def need_prepared(place: Workspace) -> None:
         return
     need_raw(place)
     print(f"no arrays in {place.prepared} that follow config/{place.study.name}.yaml: preparing them", flush=True)
-    tables = read.read(place.study.data, place.raw)
-    prepare.prepare(tables, place.study.split, place.raw).save(place.prepared, settings)
+    shards.of_study(place).save(place.prepared, settings)
 
 
 def need_runs(place: Workspace) -> None:

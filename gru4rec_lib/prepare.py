@@ -5,7 +5,6 @@ Nothing of the test sessions reaches the index, the popularity or the features' 
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import json
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from gru4rec_lib.features import Features
 from gru4rec_lib.files import replacing
 from gru4rec_lib.read import DataError, Tables
 from gru4rec_lib.sessions import Sessions, item_index
+from gru4rec_lib.split import test_sessions, validation_sessions
 
 
 @dataclass(frozen=True)
@@ -122,9 +122,9 @@ def prepare(tables: Tables, split: Split, folder: Path) -> Prepared:
         DataError: a side of the split is empty, or a file of sessions is missing or names unknown ones.
     """
     events = tables.events
-    code, starts = _sessions(events)
-    is_test = _test_sessions(events, starts, split, folder)
-    log = _Counts(tables.counts)
+    code, starts = sessions_of(events)
+    is_test = test_sessions(events, starts, split, folder)
+    log = Counts(tables.counts)
     log.add("training sessions", events[~is_test[code]])
     log.add("test sessions", events[is_test[code]])
 
@@ -139,38 +139,67 @@ def prepare(tables: Tables, split: Split, folder: Path) -> Prepared:
     plays = item_index(training["item"])
     if len(plays) < 2:
         raise DataError("the training sessions hold one item alone, so there is nothing to choose from; bring others")
-    items, features = plays, None
-    if tables.items is not None:
-        others = tables.items["item"][~tables.items["item"].isin(plays["item"])].sort_values()
-        items = pd.concat([plays, pd.DataFrame({"item": others, "plays": 0})], ignore_index=True)
-        features = fit_features(tables, items["item"], len(plays))
-
-    index = pd.Index(items["item"])
-    item_of_code = index.get_indexer(events["item"].cat.categories.astype(str))
-    event_items = item_of_code[events["item"].cat.codes].astype(np.int32)
-    everything = Sessions(event_items, np.append(starts, len(events)).astype(np.int64))
+    items, features = candidates(plays, tables)
+    everything = encode(events, starts, items)
 
     order, times = np.flatnonzero(in_training), events["time"].to_numpy(np.float64) if "time" in events else None
     if times is not None:
         order = order[np.argsort(times[starts[order]], kind="stable")]
-    held_out = _validation_sessions(len(order), split)
+    held_out = validation_sessions(len(order), split)
     ends = None if times is None else times[(starts + lengths - 1)[np.r_[order[~held_out], order[held_out]]]]
     train, validation = everything.take(order[~held_out]), everything.take(order[held_out])
-    test_sessions = np.flatnonzero(is_test & (lengths > 1))
-    test = everything.take(test_sessions)
-    test_events = events[np.isin(code, test_sessions)].reset_index(drop=True)
+    in_test = is_test & (lengths > 1)
+    test, test_events = everything.take(in_test), events[in_test[code]].reset_index(drop=True)
 
     log.add_sessions("train", train)
     log.add_sessions("validation", validation)
     log.add("test: sessions of one event dropped", test_events)
     seen = test.known(len(plays))
     log.add("test, protocol known: tracks unseen in training removed", test_events[seen])
-    result = Prepared(items, len(plays), train, validation, test, test_events, features, log.table, ends)
+    return checked(Prepared(items, len(plays), train, validation, test, test_events, features, log.table, ends), split)
+
+
+def candidates(plays: pd.DataFrame, tables: Tables) -> tuple[pd.DataFrame, Features | None]:
+    """The item index and the features.
+
+    Args:
+        plays: of the training tracks, `sessions.item_index`.
+        tables: of its item table, if it has one; its other tracks are candidates, too, behind those of training, by id.
+
+    Returns:
+        One row a candidate: item, plays; and the features, None where there is no item table.
+    """
+    if tables.items is None:
+        return plays, None
+    others = tables.items["item"][~tables.items["item"].isin(plays["item"])].sort_values()
+    items = pd.concat([plays, pd.DataFrame({"item": others, "plays": 0})], ignore_index=True)
+    return items, fit_features(tables, items["item"], len(plays))
+
+
+def encode(events: pd.DataFrame, starts: np.ndarray, items: pd.DataFrame) -> Sessions:
+    """All sessions over the item index; -1 is a track that is no candidate.
+
+    Args:
+        events: of `read.Tables`.
+        starts: int [sessions], the first row of each.
+        items: one row a candidate, in index order.
+    """
+    item_of_code = pd.Index(items["item"]).get_indexer(events["item"].cat.categories.astype(str))
+    event_items = item_of_code[events["item"].cat.codes].astype(np.int32)
+    return Sessions(event_items, np.append(starts, len(events)).astype(np.int64))
+
+
+def checked(prepared: Prepared, split: Split) -> Prepared:
+    """The same, where every part has something to predict.
+
+    Raises:
+        DataError: a part has nothing.
+    """
     for name in ("train", "validation", "test"):
-        if not getattr(result, name).is_target.any():
+        if not getattr(prepared, name).is_target.any():
             left = f"the split `{split.how}` leaves no pair of events in `{name}`"
             raise DataError(f"{left}; give it more sessions there")
-    return result
+    return prepared
 
 
 def settings(study: Study) -> dict:
@@ -223,80 +252,38 @@ def _files(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.suffix in (".npy", ".parquet") or p.name == "features.json")
 
 
-def _sessions(events: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Number of each event's session in reading order, and each session's first row."""
+def sessions_of(events: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Number of each event's session in reading order, and each session's first row: int [events], int [sessions].
+
+    Args:
+        events: of `read.Tables`.
+    """
     codes = events["session"].cat.codes.to_numpy()
     begins = np.r_[True, codes[1:] != codes[:-1]] if len(codes) else np.zeros(0, bool)
     return np.cumsum(begins) - 1, np.flatnonzero(begins)
 
 
-def _test_sessions(events: pd.DataFrame, starts: np.ndarray, split: Split, folder: Path) -> np.ndarray:
-    """Bool [sessions]."""
-    n = len(starts)
-    n_test = round(n * (split.test_fraction or 0))
-    chosen = np.zeros(n, bool)
-    if split.how == "by_file":
-        files = events["file"].iloc[starts].astype(str)
-        chosen = files.map(lambda name: fnmatch.fnmatch(name, split.test)).to_numpy(bool)
-        if not chosen.any():
-            names = ", ".join(sorted(files.unique()))
-            raise DataError(f"no log file matches the split's `test: {split.test}`; mend the pattern (there: {names})")
-    elif split.how == "listed":
-        path = folder / split.test
-        if not path.is_file():
-            raise DataError(f"{path}: the split's list of test sessions is missing; put it into the data folder")
-        ids = events["session"].iloc[starts].astype(str)
-        chosen = ids.isin(_listed_sessions(path, ids)).to_numpy()
-    elif split.how == "by_time":
-        if "time" not in events:
-            raise DataError("the split `by_time` needs events with times; name the `time` column, or split by session")
-        order = np.argsort(events["time"].to_numpy()[starts], kind="stable")
-        chosen[order[n - n_test :]] = True
-    else:
-        chosen[np.random.default_rng(split.seed).permutation(n)[:n_test]] = True
-    return chosen
+class Counts:
+    """Sessions, events and items after every step, printed as they come.
 
-
-def _listed_sessions(path: Path, ids: pd.Series) -> pd.Series:
-    """The first column of a file with a header line, all of its values being sessions of the data."""
-    try:
-        listed = pd.read_csv(path, dtype=str, keep_default_na=False).iloc[:, 0]
-    except ValueError as error:
-        raise DataError(f"{path}: cannot be read ({error}); write one session id a line below a header") from None
-    if listed.name in set(ids):
-        raise DataError(f"{path}, line 1: `{listed.name}` is a session; put a header line, such as `session`, above it")
-    unknown = listed[~listed.isin(ids)]
-    if len(unknown):
-        raise DataError(
-            f"{path}, line {unknown.index[0] + 2}, column `{listed.name}`: session `{unknown.iloc[0]}` is not in the "
-            f"data ({len(unknown)} such); delete it from the list or bring back its events"
-        )
-    return listed
-
-
-def _validation_sessions(n: int, split: Split) -> np.ndarray:
-    """Bool [training sessions], in the order of training."""
-    n_held_out = max(1, round(n * split.validation_fraction))
-    held_out = np.zeros(n, bool)
-    order = np.arange(n) if split.validation == "last" else np.random.default_rng([split.seed, 1]).permutation(n)
-    held_out[order[n - n_held_out :]] = True
-    return held_out
-
-
-class _Counts:
-    """Sessions, events and items after every step, printed as they come."""
+    Args:
+        table: the rows so far: step, sessions, events, items.
+    """
 
     def __init__(self, table: pd.DataFrame):
         self.table = table[["step", "sessions", "events", "items"]].iloc[:0].copy()
         for row in table.itertuples():
-            self._add(row.step, row.sessions, row.events, row.items)
+            self.add_row(row.step, row.sessions, row.events, row.items)
 
     def add(self, step: str, events: pd.DataFrame) -> None:
-        self._add(step, events["session"].nunique(), len(events), events["item"].nunique())
+        """Count what is left of the events: columns session, item."""
+        self.add_row(step, events["session"].nunique(), len(events), events["item"].nunique())
 
     def add_sessions(self, step: str, part: Sessions) -> None:
-        self._add(step, len(part), len(part.items), len(np.unique(part.items)))
+        """Count a part."""
+        self.add_row(step, len(part), len(part.items), len(np.unique(part.items)))
 
-    def _add(self, step: str, sessions: int, events: int, items: int) -> None:
+    def add_row(self, step: str, sessions: int, events: int, items: int) -> None:
+        """Take counts that are known already."""
         self.table.loc[len(self.table)] = [step, sessions, events, items]
         print(f"{step}: {sessions:,} sessions, {events:,} events, {items:,} items", flush=True)

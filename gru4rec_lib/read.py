@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import duckdb
 import numpy as np
@@ -126,15 +127,38 @@ def read(data: MssdData | EventData, folder: Path) -> Tables:
     return _tables(data, folder, *(_mssd if isinstance(data, MssdData) else _generic)(data, folder))
 
 
-def read_log(path: Path) -> Tables:
+def read_log(path: Path, on_bad_rows: str = "error") -> Tables:
     """Read and check one log in MSSD layout alone; as `read`."""
-    return _tables(MssdData(layout="mssd", name="log"), path.parent, [path], LOG, None, [])
+    data = MssdData(layout="mssd", name="log", on_bad_rows=on_bad_rows)
+    return _tables(data, path.parent, [path], LOG, None, [])
 
 
 def read_track_features(path: Path) -> pd.DataFrame:
     """Read and check one file of track features in MSSD layout alone; `items` of `Tables`."""
     with duckdb.connect() as con:
         return _items(con, TRACKS, path.parent, [path], "error")[0]
+
+
+def read_tracks(data: MssdData, folder: Path) -> SimpleNamespace:
+    """Read and check all track features of a data set alone.
+
+    Args:
+        data: as for `read`.
+        folder: as for `read`.
+
+    Returns:
+        items, numeric, categorical, multivalued and problems of `Tables`; items is None where there are no features.
+    """
+    tracks, items, problems = (
+        mssd_files(data, folder)[1],
+        None,
+        pd.DataFrame(columns=["file", "line", "column", "problem", "remedy"]),
+    )
+    if tracks:
+        with duckdb.connect() as con:
+            items, problems = _items(con, TRACKS, folder, tracks, data.on_bad_rows)
+    numeric = TRACKS.numeric if tracks else ()
+    return SimpleNamespace(items=items, numeric=numeric, categorical=(), multivalued={}, problems=problems)
 
 
 def _tables(data: MssdData | EventData, folder: Path, files: list[Path], columns: dict, table, table_files) -> Tables:
@@ -164,12 +188,26 @@ def _tables(data: MssdData | EventData, folder: Path, files: list[Path], columns
     )
 
 
-def _mssd(data: MssdData, folder: Path):
+def mssd_files(data: MssdData, folder: Path) -> tuple[list[Path], list[Path]]:
+    """The log files and the files of track features below a folder, in the order in which they are read.
+
+    Args:
+        data: has the patterns of the logs' names.
+        folder: where they are.
+
+    Raises:
+        DataError: there is no log.
+    """
     patterns = (data.logs, ("tf_*.csv", "tf_*.csv.gz"))
     logs, tracks = (sorted({path for name in names for path in folder.rglob(name)}) for names in patterns)
     if not logs:
         names = f"{' or '.join(data.logs)}, and tf_*.csv or tf_*.csv.gz"
         raise DataError(f"{folder}: no log file in it or below; put {names} there: see data/README.md")
+    return logs, tracks
+
+
+def _mssd(data: MssdData, folder: Path):
+    logs, tracks = mssd_files(data, folder)
     return logs, LOG, TRACKS if tracks else None, tracks
 
 

@@ -42,6 +42,11 @@ class Workspace:
         return self.study.simulated and self.raw == self.root / "data" / "raw" / self.study.data.name
 
     @property
+    def shards(self) -> bool:
+        """Whether the study is prepared log by log."""
+        return not isinstance(self.study.data, EventData) and self.study.data.shards
+
+    @property
     def curve(self) -> dict[float, Workspace]:
         """The study at each setting of content_signal that it lists, itself among them; none on files of a user's."""
         settings = self.study.content_signal if self.simulates else ()

@@ -1,0 +1,313 @@
+"""Preparing log by log, so that memory follows the largest log and not their sum, and a cluster takes many at once.
+
+    read    a log, checked; the plays of its tracks          a job a log
+    index   item index and features, which sessions are held out      one job
+    encode  a log's sessions over the index                  a job a log
+    join    one behind the other: what `prepare.prepare` makes of all logs at once      one job
+
+For studies with `data.shards`; the Snakefile has a rule for each step.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from gru4rec_lib import prepare, read
+from gru4rec_lib.features import Features
+from gru4rec_lib.files import replacing_folder
+from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.sources import DataError, literal
+from gru4rec_lib.split import is_test_file, validation_sessions
+from gru4rec_lib.workspace import Workspace
+
+PARTS = ("train", "validation", "test")
+
+
+def logs(place: Workspace) -> dict[str, Path]:
+    """The study's log files by name, in the order in which they are read.
+
+    Raises:
+        DataError: there are none, or two have the same name.
+    """
+    found = {}
+    for path in read.mssd_files(place.study.data, place.raw)[0]:
+        name = path.name.split(".")[0]
+        if name in found:
+            raise DataError(f"{path}: has the name of {found[name]}; rename one of them: each is prepared by itself")
+        found[name] = path
+    return found
+
+
+def folder(place: Workspace, name: str, step: str) -> Path:
+    """Where a step keeps what it made of a log: data/prepared/<study>/shards/<name>/<step>."""
+    return place.prepared / "shards" / name / step
+
+
+def read_log(place: Workspace, name: str) -> None:
+    """Read and check a log; write its events, and how often each track was played.
+
+    Args:
+        place: the study's.
+        name: of `logs`.
+
+    Raises:
+        DataError: as `read.read`.
+    """
+    tables = read.read_log(logs(place)[name], place.study.data.on_bad_rows)
+    code, starts = prepare.sessions_of(tables.events)
+    long = np.bincount(code, minlength=len(starts)) > 1
+    ids = tables.events["item"].astype(str)
+    items = pd.DataFrame({"events": ids.value_counts(), "plays": ids[long[code]].value_counts()}).fillna(0)
+    record = {"sessions": len(starts), "long": int(long.sum()), "long_events": int(long[code].sum())}
+    record["dropped"] = len(tables.problems)
+    with replacing_folder(_made(folder(place, name, "read"))) as partial:
+        tables.events.to_parquet(partial / "events.parquet", index=False)
+        items.astype(np.int64).rename_axis("item").reset_index().to_parquet(partial / "items.parquet", index=False)
+        tables.problems.to_parquet(partial / "problems.parquet", index=False)
+        (partial / "read.json").write_text(json.dumps(record), encoding="utf-8")
+
+
+def index(place: Workspace) -> None:
+    """Number the tracks of the training logs, fit the features on them, and choose the validation part.
+
+    Args:
+        place: the study's; every log was read.
+
+    Raises:
+        DataError: a session is in two logs; the training logs or the test logs hold too little.
+    """
+    names, split = [*logs(place)], place.study.split
+    _check_sessions(place, names)
+    test = [name for name in names if is_test_file(logs(place)[name].name, split)]
+    training = [name for name in names if name not in test]
+    sizes = {name: _record(place, name)["long"] for name in training}
+    if not test or not sum(sizes.values()):
+        side = "test session" if sum(sizes.values()) else "training session of two events or more"
+        raise DataError(f"the split `{split.how}` leaves no {side}; change `split` in the study's config")
+    plays = _summed(place, training)["plays"]
+    plays = plays[plays > 0].reset_index()
+    plays = plays.sort_values(["plays", "item"], ascending=[False, True], ignore_index=True)
+    if len(plays) < 2:
+        raise DataError("the training sessions hold one item alone, so there is nothing to choose from; bring others")
+    tables = read.read_tracks(place.study.data, place.raw)
+    items, features = prepare.candidates(plays, tables)
+    described = items["item"].isin(tables.items["item"]) if tables.items is not None else None
+    held_out = validation_sessions(sum(sizes.values()), split)
+    ends = np.cumsum([*sizes.values()])
+    with replacing_folder(_made(folder(place, "all", "index"))) as partial:
+        items.to_parquet(partial / "items.parquet", index=False)
+        if features is not None:
+            features.save(partial)
+            np.save(partial / "described.npy", described.to_numpy(), allow_pickle=False)
+        for name, mask in zip(sizes, np.split(held_out, ends[:-1]), strict=True):
+            np.save(partial / f"held_out_{name}.npy", mask, allow_pickle=False)
+        tables.problems.to_parquet(partial / "problems.parquet", index=False)
+        (partial / "index.json").write_text(json.dumps({"n_items": len(plays), "test": test}), encoding="utf-8")
+
+
+def encode(place: Workspace, name: str) -> None:
+    """Write a log's sessions over the item index, those of training and validation or those of the test.
+
+    Args:
+        place: the study's; the index was made.
+        name: of `logs`.
+    """
+    made, indexed = folder(place, name, "read"), folder(place, "all", "index")
+    events, items = pd.read_parquet(made / "events.parquet"), pd.read_parquet(indexed / "items.parquet")
+    code, starts = prepare.sessions_of(events)
+    everything = prepare.encode(events, starts, items)
+    long = everything.lengths > 1
+    parts, nothing = {}, everything.take(np.zeros(len(starts), bool))
+    is_test = name in _index_record(place)["test"]
+    if is_test:
+        parts = {"train": nothing, "validation": nothing, "test": everything.take(long)}
+    else:
+        order, held_out = np.flatnonzero(long), np.load(indexed / f"held_out_{name}.npy")
+        parts = {"train": everything.take(order[~held_out]), "validation": everything.take(order[held_out])}
+        parts["test"] = nothing
+    record = {}
+    if (indexed / "described.npy").exists():
+        known = np.append(np.load(indexed / "described.npy"), False)[everything.items]  # -1 is the last
+        record = {"described_events": int(known.sum()), "described_sessions": len(np.unique(code[known]))}
+    with replacing_folder(_made(folder(place, name, "encode"))) as partial:
+        for part, sessions in parts.items():
+            sessions.save(partial, part)
+        events[(is_test & long)[code]].to_parquet(partial / "test_events.parquet", index=False)
+        (partial / "encode.json").write_text(json.dumps(record), encoding="utf-8")
+
+
+def join(place: Workspace) -> Prepared:
+    """What `prepare.prepare` makes of all logs at once, from what the other steps made of each.
+
+    Items of rows that were dropped as bad are not counted; all else of the counts is the same, too.
+
+    Args:
+        place: the study's; every log was encoded.
+
+    Raises:
+        DataError: a part has nothing to predict.
+    """
+    names, indexed, record = [*logs(place)], folder(place, "all", "index"), _index_record(place)
+    made = [folder(place, name, "encode") for name in names]
+    parts = {part: _joined([Sessions.load(path, part) for path in made]) for part in PARTS}
+    items, n_items = pd.read_parquet(indexed / "items.parquet"), record["n_items"]
+    features = Features.load(indexed) if (indexed / "features.json").exists() else None
+    test_events = _stacked([pd.read_parquet(path / "test_events.parquet") for path in made])
+    counts = _counts(place, names, record, parts, test_events, n_items, features is not None)
+    return prepare.checked(
+        Prepared(items, n_items, **parts, test_events=test_events, features=features, counts=counts), place.study.split
+    )
+
+
+def problems(place: Workspace) -> pd.DataFrame:
+    """Every row that was dropped as bad, of all logs and of the track features; see `read.Tables`."""
+    made = [folder(place, name, "read") for name in logs(place)]
+    tables = [pd.read_parquet(path / "problems.parquet") for path in (*made, folder(place, "all", "index"))]
+    return pd.concat(tables, ignore_index=True)
+
+
+def run(place: Workspace, step: str, name: str = "") -> None:
+    """One step, for the command line.
+
+    Args:
+        place: the study's.
+        step: `read`, `index` or `encode`; notebook 02 joins.
+        name: of `logs`, for `read` and `encode`.
+    """
+    {"read": lambda: read_log(place, name), "index": lambda: index(place), "encode": lambda: encode(place, name)}[
+        step
+    ]()
+
+
+def of_study(place: Workspace) -> Prepared:
+    """A study's arrays: of all raw files at once, or joined where it is prepared log by log.
+
+    Steps that were not made yet are, one log after the other.
+
+    Args:
+        place: the study's.
+
+    Raises:
+        DataError: as `read.read` and `prepare.prepare`.
+    """
+    if not place.shards:
+        return prepare.prepare(read.read(place.study.data, place.raw), place.study.split, place.raw)
+    made = {step: [folder(place, name, step) for name in logs(place)] for step in ("read", "encode")}
+    for name, path in zip(logs(place), made["read"], strict=True):
+        if not path.exists():
+            read_log(place, name)
+    if not folder(place, "all", "index").exists():
+        index(place)
+    for name, path in zip(logs(place), made["encode"], strict=True):
+        if not path.exists():
+            encode(place, name)
+    return join(place)
+
+
+def explored(place: Workspace) -> read.Tables:
+    """What there is to look at: all raw files, or of a study that is prepared log by log the first log alone.
+
+    Args:
+        place: the study's.
+
+    Raises:
+        DataError: as `read.read`.
+    """
+    if not place.shards:
+        return read.read(place.study.data, place.raw)
+    name, path = next(iter(logs(place).items()))
+    print(f"of {len(logs(place)):,} logs this is {name}")
+    return read.read_log(path, place.study.data.on_bad_rows)
+
+
+def _made(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _record(place: Workspace, name: str) -> dict:
+    return json.loads((folder(place, name, "read") / "read.json").read_text(encoding="utf-8"))
+
+
+def _index_record(place: Workspace) -> dict:
+    return json.loads((folder(place, "all", "index") / "index.json").read_text(encoding="utf-8"))
+
+
+def _summed(place: Workspace, names: Iterable[str]) -> pd.DataFrame:
+    """Of each track: events, and plays in sessions of two events or more, in all of these logs."""
+    tables = [pd.read_parquet(folder(place, name, "read") / "items.parquet") for name in names]
+    return pd.concat(tables).groupby("item").sum()
+
+
+def _check_sessions(place: Workspace, names: list[str]) -> None:
+    files = ", ".join(literal(folder(place, name, "read") / "events.parquet") for name in names)
+    query = (
+        f"SELECT session, min(file) AS one, max(file) AS other FROM read_parquet([{files}]) "
+        "GROUP BY session HAVING min(file) < max(file) ORDER BY session LIMIT 1"
+    )
+    with duckdb.connect() as con:
+        twice = con.execute(query).fetchone()
+    if twice:
+        session, one, other = twice
+        remedy = "keep the rows of a session together in one file, and have every session once"
+        raise DataError(f"{other}, column `session_id`: session `{session}` is in {one} too; {remedy}")
+
+
+def _joined(parts: list[Sessions]) -> Sessions:
+    ends = np.cumsum([len(part.items) for part in parts])
+    begins = np.append(0, ends[:-1])
+    offsets = [part.offsets[1:] + begin for part, begin in zip(parts, begins, strict=True)]
+    return Sessions(np.concatenate([part.items for part in parts]), np.concatenate([[0], *offsets]).astype(np.int64))
+
+
+def _stacked(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Tables of the same columns, one below the other; texts stay categorical."""
+    tables = [table for table in tables if len(table)] or tables[:1]
+    columns = {}
+    for name in tables[0]:
+        parts = [table[name] for table in tables]
+        is_text = isinstance(parts[0].dtype, pd.CategoricalDtype)
+        columns[name] = pd.api.types.union_categoricals(parts) if is_text else pd.concat(parts, ignore_index=True)
+    return pd.DataFrame(columns)
+
+
+def _counts(place, names, record, parts, test_events, n_items, has_features) -> pd.DataFrame:
+    read_records = {name: _record(place, name) for name in names}
+    of_logs = {name: pd.read_parquet(folder(place, name, "read") / "items.parquet") for name in names}
+    training = [name for name in names if name not in record["test"]]
+    dropped = sum(one["dropped"] for one in read_records.values())
+
+    def row(step, chosen):
+        sessions = sum(read_records[name]["sessions"] for name in chosen)
+        items = set().union(*(of_logs[name]["item"] for name in chosen))
+        log.add_row(step, sessions, sum(int(of_logs[name]["events"].sum()) for name in chosen), len(items))
+
+    log = prepare.Counts(pd.DataFrame(columns=["step", "sessions", "events", "items"]))
+    row("read", names)
+    row(f"bad rows dropped ({dropped:,})", names)
+    if has_features:
+        encoded = [
+            json.loads((folder(place, name, "encode") / "encode.json").read_text(encoding="utf-8")) for name in names
+        ]
+        indexed = folder(place, "all", "index")
+        ids = pd.read_parquet(indexed / "items.parquet")["item"][np.load(indexed / "described.npy")]
+        played = set().union(*(table["item"] for table in of_logs.values()))
+        sessions, events = (sum(one[f"described_{what}"] for one in encoded) for what in ("sessions", "events"))
+        log.add_row("of items with features", sessions, events, len(played.intersection(ids)))
+    row("training sessions", training)
+    row("test sessions", record["test"])
+    long, events = (sum(read_records[name][key] for name in training) for key in ("long", "long_events"))
+    log.add_row("training: sessions of one event dropped", long, events, n_items)
+    log.add_sessions("train", parts["train"])
+    log.add_sessions("validation", parts["validation"])
+    log.add("test: sessions of one event dropped", test_events)
+    seen = parts["test"].known(n_items)
+    log.add("test, protocol known: tracks unseen in training removed", test_events[seen])
+    return log.table

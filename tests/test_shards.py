@@ -1,0 +1,136 @@
+"""Logs prepared one by one are those prepared at once; what is told of them; the rules of the graph."""
+
+import shutil
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_graph import copy_of_the_project, run
+
+from gru4rec_lib import prepare, read, shards, simulate
+from gru4rec_lib.read import DataError
+from gru4rec_lib.workspace import Workspace
+
+DATES = [f"201807{day}" for day in range(15, 27)]
+STUDY = """
+title: many logs
+data: {layout: mssd, name: many, shards: true}
+split: {how: by_file, test: "*2018072[56]*", validation_fraction: 0.2}
+models: [{input_form: [embedding, content], loss: [bpr]}]
+"""
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory):
+    """Twelve logs of 25 sessions each, two of them for the test; one session has one event alone."""
+    folder = tmp_path_factory.mktemp("logs")
+    simulate.simulate(folder, sessions=25, log_dates=DATES)
+    for path in folder.glob("**/log_[05]_*"):
+        log = pd.read_csv(path, dtype=str)
+        first = log["session_id"] == log["session_id"].iloc[0]
+        log.loc[first, "session_length"] = "1"
+        log[~first | (log["session_position"] == "1")].to_csv(path, index=False)
+    return folder
+
+
+@pytest.fixture
+def place(tmp_path, logs):
+    """A study of them, with nothing made yet."""
+    (tmp_path / "many.yaml").write_text(STUDY)
+    return Workspace(str(tmp_path / "many.yaml"), logs, root=tmp_path)
+
+
+def at_once(place):
+    return prepare.prepare(read.read(place.study.data, place.raw), place.study.split, place.raw)
+
+
+def plain(table):
+    """Without the order of categories and the unit of dates, which files do not keep and nobody reads."""
+    return table.astype(dict.fromkeys(table.select_dtypes(["category", "datetime"]), "str"))
+
+
+def assert_the_same(found, wanted):
+    for part in ("train", "validation", "test"):
+        for array in ("items", "offsets"):
+            one, other = (getattr(getattr(prepared, part), array) for prepared in (found, wanted))
+            assert one.dtype == other.dtype
+            np.testing.assert_array_equal(one, other)
+    assert found.n_items == wanted.n_items
+    pd.testing.assert_frame_equal(found.items, wanted.items)
+    pd.testing.assert_frame_equal(plain(found.test_events), plain(wanted.test_events))
+    np.testing.assert_array_equal(found.features.numeric, wanted.features.numeric)
+    assert found.features.fitted == wanted.features.fitted
+    assert found.counts.to_numpy().tolist() == wanted.counts.to_numpy().tolist()
+    assert found.ends is wanted.ends is None
+
+
+def test_log_by_log_gives_what_all_at_once_gives(place):
+    found = shards.of_study(place)
+    assert len(shards.logs(place)) == 12
+    assert_the_same(found, at_once(place))
+    assert (found.items["plays"] == 0).any(), "a cold part"
+    found.save(place.prepared, prepare.settings(place.study))
+    loaded = prepare.Prepared.load(place.prepared)
+    assert_the_same(loaded, found)
+    assert shards.problems(place).empty
+
+
+def test_bad_rows_are_dropped_log_by_log_and_told(place, logs, tmp_path):
+    folder = shutil.copytree(logs, tmp_path / "bad")
+    path = next(folder.glob("**/log_3_*"))
+    log = pd.read_csv(path, dtype=str)
+    log.loc[30, "hour_of_day"] = "noon"
+    log.to_csv(path, index=False)
+    with pytest.raises(DataError, match=r"log_3_20180718_000000000000.csv.gz, line 32, column `hour_of_day`"):
+        shards.of_study(Workspace(str(tmp_path / "many.yaml"), folder, root=tmp_path))
+    (tmp_path / "many.yaml").write_text(STUDY.replace("shards: true", "shards: true, on_bad_rows: drop"))
+    lenient = Workspace(str(tmp_path / "many.yaml"), folder, root=tmp_path)
+    found, wanted = shards.of_study(lenient), at_once(lenient)
+    dropped = len(log[log["session_id"] == log.loc[30, "session_id"]])
+    assert len(shards.problems(lenient)) == dropped
+    assert found.counts["step"].tolist() == wanted.counts["step"].tolist()
+    assert f"bad rows dropped ({dropped})" in found.counts["step"].tolist()
+    np.testing.assert_array_equal(found.train.items, wanted.train.items)
+
+
+def test_a_session_in_two_logs_is_told(place, logs, tmp_path):
+    folder = shutil.copytree(logs, tmp_path / "twice")
+    one, other = (next(folder.glob(f"**/log_{n}_*")) for n in (1, 4))
+    shutil.copyfile(one, other)
+    with pytest.raises(DataError, match=r"log_4_20180719\S*, column `session_id`: session `\S+` is in log_1_20180716"):
+        shards.of_study(Workspace(str(tmp_path / "many.yaml"), folder, root=tmp_path))
+
+
+def test_two_logs_of_one_name_are_told(place, logs, tmp_path):
+    folder = shutil.copytree(logs, tmp_path / "folder")
+    path = next(folder.glob("**/log_1_*"))
+    shutil.copyfile(path, folder / path.name)
+    with pytest.raises(DataError, match=r"has the name of .*; rename one of them"):
+        shards.logs(Workspace(str(tmp_path / "many.yaml"), folder, root=tmp_path))
+
+
+@pytest.mark.parametrize(("test", "side"), [("*2017*", "test session"), ("log_*", "training session of two events")])
+def test_an_empty_side_is_told(logs, tmp_path, test, side):
+    (tmp_path / "many.yaml").write_text(STUDY.replace("*2018072[56]*", test))
+    with pytest.raises(DataError, match=f"the split `by_file` leaves no {side}"):
+        shards.of_study(Workspace(str(tmp_path / "many.yaml"), logs, root=tmp_path))
+
+
+def test_one_log_stands_for_all_where_they_are_explored(place, capsys):
+    tables = shards.explored(place)
+    assert tables.events["file"].unique().tolist() == ["log_0_20180715_000000000000.csv.gz"]
+    assert "of 12 logs this is log_0_20180715" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_graph_scatters_over_logs_and_gathers_the_index(logs, tmp_path):
+    root = copy_of_the_project(tmp_path)
+    few = STUDY.replace("shards: true", 'shards: true, logs: ["log_0_*", "log_3_*", "log_10_*"]')
+    (root / "config" / "many.yaml").write_text(few)
+    goal = "data/prepared/many/shards/log_3_20180718_000000000000/encode"
+    given = ["--config", "study=many", f"data={logs}"]
+    run(root, sys.executable, "-m", "snakemake", "--workflow-profile", "profiles/local", goal, *given)
+    made = sorted(path.parent.name for path in (root / "data/prepared/many/shards").glob("*/read"))
+    assert made == ["log_0_20180715_000000000000", "log_10_20180725_000000000000", "log_3_20180718_000000000000"]
+    assert (root / goal / "train_items.npy").exists()
