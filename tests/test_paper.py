@@ -11,7 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from gru4rec_lib import paper, report
-from gru4rec_lib.config import load_study
+from gru4rec_lib.config import BASELINES, INPUT_FORMS, LOSSES, load_study
 from gru4rec_lib.ranked import CELL
 from gru4rec_lib.workspace import Workspace
 
@@ -221,6 +221,13 @@ def test_no_table_and_no_figure_can_be_missing(run):
         assert "\n" not in str(told.value)
         hidden.rename(path)
     assert not list(run.glob("paper.*"))
+
+
+@pytest.mark.parametrize(("words", "names"), [("inputs", INPUT_FORMS), ("formulas", LOSSES), ("walks", BASELINES)])
+def test_every_part_of_a_grid_has_its_words(words, names):
+    text = (ROOT / "reports" / "paper.typ").read_text(encoding="utf-8")
+    block = re.search(rf"#let {words} = \((.*?)\n\)", text, re.DOTALL)[1]
+    assert tuple(re.findall(r"^  (\w+): \[", block, re.MULTILINE)) == names
 
 
 def test_what_a_study_does_not_have_is_not_asked_for(run):
