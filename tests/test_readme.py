@@ -9,6 +9,7 @@ import pandas as pd
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CELL = re.compile(r"(\d\.\d{3}) \((\d\.\d{3}) to (\d\.\d{3})\) / (\d\.\d{3})")
+KEYS = ["model", "input_form", "output_form", "tag"]
 SHOWN = ["recall_at_20", "recall_low", "recall_high", "mrr_at_20"]
 
 
@@ -36,3 +37,26 @@ def test_the_first_table_is_that_of_the_study_paper():
     is_trained = published["model"] == "gru4rec"
     best = published.loc[~is_trained, ["recall_at_20", "mrr_at_20"]].idxmax()
     assert {*published.index[is_trained], *best} <= {*shown}
+
+
+def test_the_second_table_is_that_of_thirty_music():
+    folder = ROOT / "reports" / "thirty_music"
+    known, cold = (pd.read_csv(folder / f"{name}.csv", keep_default_na=False) for name in ("table_2", "cold_tracks"))
+    known = known[known["protocol"] == "known"]
+    assert set(known["n_targets"]) == {8212}
+    assert set(known["n_candidates"]) == {39649}
+    assert set(cold["n_targets"]) == {6992}
+    assert set(cold["n_candidates"]) == {46097}
+    _, *rows = table_behind("Study `thirty_music`")
+    for name, output, cell, recall in rows:
+        form, _, tag = name.partition(", ")
+        key = ("gru4rec", form, output, tag) if output else (name, "", "", "")
+        found = [
+            table[(table[KEYS] == key).all(axis=1) & table["loss"].isin(["", "cross_entropy"])]
+            for table in (known, cold)
+        ]
+        said = [float(number) for number in (*CELL.fullmatch(cell).groups(), recall)]
+        one, other = (table.iloc[0] for table in found)
+        assert said == [round(score, 3) for score in (*one[SHOWN], other["recall_at_20"])], name
+    best = known.loc[known["mrr_at_20"].idxmax()]
+    assert tuple(best[KEYS]) == ("gru4rec", "shared", "hybrid", "wide")
