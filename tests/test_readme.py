@@ -50,9 +50,9 @@ def test_the_second_table_is_that_of_thirty_music():
     _, *rows = table_behind("Study `thirty_music`")
     for name, output, cell, recall in rows:
         form, _, tag = name.partition(", ")
-        key = ("gru4rec", form, output, tag) if output else (name, "", "", "")
+        key = pd.Series(["gru4rec", form, output, tag] if output else [name, "", "", ""], KEYS)
         found = [
-            table[(table[KEYS] == key).all(axis=1) & table["loss"].isin(["", "cross_entropy"])]
+            table[table[KEYS].eq(key).all(axis=1) & table["loss"].isin(["", "cross_entropy"])]
             for table in (known, cold)
         ]
         said = [float(number) for number in (*CELL.fullmatch(cell).groups(), recall)]
