@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 
@@ -57,10 +58,11 @@ def looks(names: Iterable[str]) -> dict[str, dict]:
     """
     present = set(names)
     styles = list(plt.rcParams["axes.prop_cycle"])
-    hollow = [style | {"markerfacecolor": "white"} for style in styles]
+    coloured = [style for style in styles if to_hex(style["color"]) != to_hex("black")]  # that is the baselines'
+    hollow = [style | {"markerfacecolor": "white"} for style in coloured]
     forms = (*INPUT_FORMS, *sorted(present.difference(INPUT_FORMS, LOSSES)))
     # Losses take theirs from the other end, so that nobody reads a form for a loss.
-    known = [*zip(forms, cycle(styles + hollow), strict=False), *zip(LOSSES, cycle(styles[::-1]), strict=False)]
+    known = [*zip(forms, cycle(coloured + hollow), strict=False), *zip(LOSSES, cycle(styles[::-1]), strict=False)]
     return {name: look for name, look in known if name in present}
 
 
