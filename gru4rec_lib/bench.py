@@ -43,7 +43,7 @@ def bench(size: str = "tenth", root: Path = ROOT) -> pd.DataFrame:
     found, began = {}, time.perf_counter()
     with tempfile.TemporaryDirectory() as passing:
         for part in _parts(SIZES[size], Path(passing)):
-            rows = measure.apart(part)
+            rows = measure.apart(part, threads=1 if part.func is bench_models.profiled else None)
             for name, (value, unit) in rows.items():
                 print(f"{time.perf_counter() - began:4.0f} s  {name} {value:,.4g} {unit}", flush=True)
             found |= rows
@@ -62,6 +62,7 @@ def _parts(size: Size, folder: Path):
     yield partial(bench_data.prepared, folder)
     for lanes, loss in BATCHES:
         yield partial(bench_models.trained, size, folder, loss, lanes)
+    yield partial(bench_models.profiled, size, folder)
     yield partial(bench_models.used, size, folder)
     for n_items in size.grown:
         yield partial(bench_models.grown, size, n_items)

@@ -37,21 +37,25 @@ def trained(size: Size, folder: Path, loss: str, lanes: int) -> dict:
     model.fit(sessions, 1, lanes, callbacks=[turns], steps_per_epoch=(size.turns + 1) * TRAIN_STEPS, verbose=0)
     step, products = np.median(turns.seconds[1:], axis=0) / TRAIN_STEPS
     ratio = np.median(turns.seconds[1:, 1] / turns.seconds[1:, 0])
-    rows = {
+    return {
         f"train_events_per_s_b{lanes}_{loss}": (lanes / step, "events/s"),
         f"train_roofline_b{lanes}_{loss}": (ratio, "ratio"),
         f"train_products_gflops_b{lanes}_{loss}": (_flop(lanes) / products / 1e9, "GFLOP/s"),
     }
-    if (loss, lanes) == ("cross_entropy", 512):
-        with tempfile.TemporaryDirectory() as profile:
-            tf.profiler.experimental.start(profile)
-            model.fit(sessions, 1, lanes, steps_per_epoch=TRAIN_STEPS, verbose=0)
-            tf.profiler.experimental.stop()
-            spent = measure.costs(Path(profile))
-        # A thread waits within an operation for its like; shares of the whole are what a profile tells.
-        whole = sum(spent.values())
-        rows |= {f"step_share_{name.replace(' ', '_')}": (ms / whole, "share") for name, ms in spent.most_common()}
-    return rows
+
+
+def profiled(size: Size, folder: Path) -> dict:
+    """What a step of cross-entropy at batch 512 spends its time on; with several threads a profile misses some."""
+    model, sessions = _built(size.tracks, "cross_entropy", 512), Sessions.load(folder, "train")
+    model.fit(sessions, 1, 512, steps_per_epoch=TRAIN_STEPS, verbose=0)
+    with tempfile.TemporaryDirectory() as profile:
+        tf.profiler.experimental.start(profile)
+        model.fit(sessions, 1, 512, steps_per_epoch=TRAIN_STEPS, verbose=0)
+        tf.profiler.experimental.stop()
+        spent = measure.costs(Path(profile))
+    # A thread waits within an operation for its like; shares of the whole are what a profile tells.
+    whole = sum(spent.values())
+    return {f"step_share_{name.replace(' ', '_')}": (ms / whole, "share") for name, ms in spent.most_common()}
 
 
 def _products(lanes: int) -> list[tuple[int, int, int]]:

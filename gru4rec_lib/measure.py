@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections import Counter
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
@@ -23,13 +25,18 @@ COSTS = {
 }
 
 
-def apart(function: Callable, *given):
+def apart(function: Callable, *given, threads: int | None = None):
     """Call a function in a fresh process, so that its peak of memory is its own.
 
     Args:
         function: of a module.
         given: its arguments, and what it returns, are pickled.
+        threads: that TensorFlow may use there; as many as there are cores when None.
     """
+    if threads:
+        limits = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), str(threads))
+        with mock.patch.dict(os.environ, limits):
+            return apart(function, *given)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(function, *given).result()
 

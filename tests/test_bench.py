@@ -29,7 +29,7 @@ PROMISED = [
 
 @pytest.mark.slow
 def test_the_bench_runs_and_writes_its_columns(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(measure, "apart", lambda function: function())
+    monkeypatch.setattr(measure, "apart", lambda function, threads: function())
     monkeypatch.setattr(bench_models, "Training", partial(Training, jit=False))  # XLA takes seconds
     monkeypatch.setattr(bench, "BATCHES", bench.BATCHES[:3])
     for module in (epoch, bench_models):

@@ -12,6 +12,9 @@ def test_apart_is_another_process_with_a_peak_of_its_own():
     held = np.ones(30_000_000)  # 240 MB
     assert measure.peak_bytes() > held.nbytes
     assert measure.apart(os.getpid) != os.getpid()
+    before = os.getenv("TF_NUM_INTRAOP_THREADS")
+    assert measure.apart(os.getenv, "TF_NUM_INTRAOP_THREADS", threads=1) == "1"
+    assert os.getenv("TF_NUM_INTRAOP_THREADS") == before
     assert 1e6 < measure.apart(measure.peak_bytes) < held.nbytes
 
 
