@@ -1,0 +1,127 @@
+"""What takes minutes, `make test-long`: kills at random moments, two runs at once, a study twice, jobs of an executor.
+
+The toy study with two cells, in copies of the project; each ends in the bytes of an undisturbed run.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_graph import copy_of_the_project, reproduce
+
+from gru4rec_lib.workspace import Workspace
+
+pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(3600), pytest.mark.xdist_group("long")]
+ROOT = Path(__file__).resolve().parents[1]
+KILLS, ROUNDS, SEED = 20, 4, 2018
+KINDS = (".parquet", ".csv", ".svg", ".pdf", ".png", ".npz", ".npy", ".keras", ".json")
+TIMED = {"manifest.json", "published.json", "config.json", "paper.pdf", "audit_measured.csv"}  # they tell minutes
+
+
+def products(root):
+    """The bytes of everything that a study leaves but what holds its minutes; of models the weights."""
+    found = {}
+    for folder in ("runs/toy", "reports/toy", "figures/toy", "data/prepared/toy", "data/raw/toy"):
+        for path in sorted((root / folder).rglob("*")):
+            name = str(path.relative_to(root))
+            if path.name == "model.keras":
+                found |= {f"{name}/{n}": w.tobytes() for n, w in enumerate(weights(path.parent))}
+            elif path.name in ("history.csv", "learning_curves.csv"):
+                found[name] = pd.read_csv(path).drop(columns="seconds").to_csv().encode()
+            elif path.suffix in KINDS and path.name not in TIMED and "logs" not in path.parts:
+                found[name] = path.read_bytes()
+    return found
+
+
+def weights(folder):
+    from gru4rec_lib import model_folder
+
+    return model_folder.load(folder)[0].get_weights()
+
+
+def differing(root, undisturbed):
+    """Names of the products that are not as in the undisturbed run."""
+    found = products(root)
+    return sorted(name for name in found.keys() | undisturbed.keys() if found.get(name) != undisturbed.get(name))
+
+
+def start(root, *arguments):
+    """`reproduce` as `make` starts it, in a process group of its own."""
+    environment = os.environ | {"PYTHONPATH": str(root), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    command = [sys.executable, "-m", "gru4rec_lib", "reproduce", "--study", "toy", *arguments]
+    return subprocess.Popen(
+        command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The products of a run that nothing disturbed, and the seconds that it took."""
+    root = copy_of_the_project(tmp_path_factory.mktemp("undisturbed"))
+    began = time.monotonic()
+    reproduce(root)
+    found = products(root)
+    assert len(Workspace("toy", root=root).study.runs) == 2
+    assert sum(name.endswith("ranks.parquet") for name in found) == 2 + 2
+    assert any("model.keras" in name for name in found)
+    return found, time.monotonic() - began
+
+
+def test_twenty_kills_at_random_moments_leave_the_same_bytes(undisturbed, tmp_path):
+    expected, seconds = undisturbed
+    moments = np.random.default_rng(SEED).uniform(0, 1, (ROUNDS, KILLS // ROUNDS)) * seconds * ROUNDS / KILLS * 1.5
+    rows = []
+    for number, waits in enumerate(moments, start=1):
+        root = copy_of_the_project(tmp_path / f"round_{number}")
+        for wait in waits:
+            process = start(root)
+            try:
+                said, _ = process.communicate(timeout=wait)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+                said, _ = process.communicate()
+            steps = [line for line in said.splitlines() if " of " in line and "  " in line]
+            under_way = steps[-1].split("  ", 2)[-1].strip() if steps else "starting"
+            rows.append({"round": number, "killed_after_s": round(wait, 1), "last_step_begun": under_way})
+        reproduce(root)
+        differ = differing(root, expected)
+        for row in rows[-len(waits) :]:
+            row["products"], row["products_that_differ"] = len(expected), len(differ)
+        assert not differ
+    table = pd.DataFrame(rows)
+    assert len(table) == KILLS
+    table.to_csv(ROOT / "reports" / "kills.csv", index=False)
+
+
+def test_two_runs_at_once_end_in_the_same_bytes(undisturbed, tmp_path):
+    root = copy_of_the_project(tmp_path)
+    both = [start(root), start(root)]
+    said = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert differing(root, undisturbed[0]) == []
+
+
+def test_a_study_twice_gives_the_same_bytes(undisturbed, tmp_path):
+    root = copy_of_the_project(tmp_path)
+    reproduce(root)
+    assert differing(root, undisturbed[0]) == []
+
+
+def test_jobs_of_an_executor_give_the_same_bytes(undisturbed, tmp_path):
+    """Every step a job of its own that a command submits, as on a cluster, but on this machine."""
+    root = copy_of_the_project(tmp_path)
+    submit = root / "submit.sh"
+    submit.write_text('#!/bin/sh\necho "$1" >> submitted\nsh "$1" > /dev/null 2>&1 &\necho $!\n')
+    submit.chmod(0o755)
+    arguments = ["--executor", "cluster-generic", "--cluster-generic-submit-cmd", str(submit), "--jobs", "2"]
+    reproduce(root, "--", *arguments)
+    steps = (root / "submitted").read_text().splitlines()
+    assert len(steps) >= 10
+    assert differing(root, undisturbed[0]) == []
