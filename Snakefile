@@ -9,7 +9,6 @@ import shlex
 import sys
 from pathlib import Path
 
-from gru4rec_lib import shards
 from gru4rec_lib.dependencies import library_files
 from gru4rec_lib.workspace import Workspace
 
@@ -171,6 +170,10 @@ rule explore:
 
 
 if place.shards:
+    from gru4rec_lib import (
+        shards,
+    )  # with the readers behind it: no other study waits for them
+
     LOGS = {name: here(path) for name, path in shards.logs(place).items()}
     BY_LOG = f"{PREPARED}/shards"
     SHARD = (

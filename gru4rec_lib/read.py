@@ -149,11 +149,8 @@ def read_tracks(data: MssdData, folder: Path) -> SimpleNamespace:
     Returns:
         items, numeric, categorical, multivalued and problems of `Tables`; items is None where there are no features.
     """
-    tracks, items, problems = (
-        mssd_files(data, folder)[1],
-        None,
-        pd.DataFrame(columns=["file", "line", "column", "problem", "remedy"]),
-    )
+    _, tracks = mssd_files(data, folder)
+    items, problems = None, pd.DataFrame(columns=["file", "line", "column", "problem", "remedy"])
     if tracks:
         with duckdb.connect() as con:
             items, problems = _items(con, TRACKS, folder, tracks, data.on_bad_rows)

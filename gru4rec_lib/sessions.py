@@ -129,4 +129,13 @@ def item_index(items: pd.Series) -> pd.DataFrame:
     plays = plays[plays > 0].rename("plays").rename_axis("item").reset_index()
     if isinstance(items.dtype, pd.CategoricalDtype):
         plays = plays.astype({"item": str})
+    return by_falling_plays(plays)
+
+
+def by_falling_plays(plays: pd.DataFrame) -> pd.DataFrame:
+    """The order of the item index: by falling plays, ties by id.
+
+    Args:
+        plays: one row an item: item, plays.
+    """
     return plays.sort_values(["plays", "item"], ascending=[False, True], ignore_index=True)

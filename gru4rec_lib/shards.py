@@ -22,7 +22,7 @@ from gru4rec_lib import prepare, read
 from gru4rec_lib.features import Features
 from gru4rec_lib.files import replacing_folder
 from gru4rec_lib.prepare import Prepared
-from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.sessions import Sessions, by_falling_plays
 from gru4rec_lib.sources import DataError, literal
 from gru4rec_lib.split import is_test_file, validation_sessions
 from gru4rec_lib.workspace import Workspace
@@ -83,17 +83,17 @@ def index(place: Workspace) -> None:
     Raises:
         DataError: a session is in two logs; the training logs or the test logs hold too little.
     """
-    names, split = [*logs(place)], place.study.split
+    found, split = logs(place), place.study.split
+    names = [*found]
     _check_sessions(place, names)
-    test = [name for name in names if is_test_file(logs(place)[name].name, split)]
+    test = [name for name, path in found.items() if is_test_file(path.name, split)]
     training = [name for name in names if name not in test]
     sizes = {name: _record(place, name)["long"] for name in training}
     if not test or not sum(sizes.values()):
         side = "test session" if sum(sizes.values()) else "training session of two events or more"
         raise DataError(f"the split `{split.how}` leaves no {side}; change `split` in the study's config")
     plays = _summed(place, training)["plays"]
-    plays = plays[plays > 0].reset_index()
-    plays = plays.sort_values(["plays", "item"], ascending=[False, True], ignore_index=True)
+    plays = by_falling_plays(plays[plays > 0].reset_index())
     if len(plays) < 2:
         raise DataError("the training sessions hold one item alone, so there is nothing to choose from; bring others")
     tables = read.read_tracks(place.study.data, place.raw)
@@ -222,8 +222,9 @@ def explored(place: Workspace) -> read.Tables:
     """
     if not place.shards:
         return read.read(place.study.data, place.raw)
-    name, path = next(iter(logs(place).items()))
-    print(f"of {len(logs(place)):,} logs this is {name}")
+    found = logs(place)
+    name, path = next(iter(found.items()))
+    print(f"of {len(found):,} logs this is {name}")
     return read.read_log(path, place.study.data.on_bad_rows)
 
 
