@@ -170,9 +170,8 @@ rule explore:
 
 
 if place.shards:
-    from gru4rec_lib import (
-        shards,
-    )  # with the readers behind it: no other study waits for them
+    # Here, with the readers behind it: no other study waits for them.
+    from gru4rec_lib import shards
 
     LOGS = {name: here(path) for name, path in shards.logs(place).items()}
     BY_LOG = f"{PREPARED}/shards"
