@@ -87,6 +87,7 @@ EVIDENCE = [
     "quality_by_popularity",
     *(["coverage"] if study.evaluation.lists else []),
     "validation_and_test",
+    "time_to_quality",
 ]
 ranked_baselines = expand(
     f"{RUNS}/baselines/{{name}}/{{file}}",

@@ -20,6 +20,7 @@ VALIDATION = ["validation_recall_at_20", "validation_mrr_at_20"]
 FEWEST = 30  # targets of a stratum: a line through fewer says nothing
 FEWER = ["n_targets", "n_candidates", "recall_at_20", "mrr_at_20", "n_popular", "recall_popular", "mrr_popular"]
 FEWER += ["place", "place_popular"]
+ENOUGH = 0.95  # of the best validation Recall@20
 TEST = ["recall_at_20", "recall_low", "recall_high", "mrr_at_20", "mrr_low", "mrr_high"]
 
 
@@ -60,6 +61,26 @@ def validation_and_test(place: Workspace, table: pd.DataFrame) -> pd.DataFrame:
     validation = epochs.loc[chosen].groupby(CELL[1:], as_index=False)[VALIDATION].mean()
     test = table[table["protocol"] == "known"]
     return test.assign(tag=test.get("tag", "")).merge(validation, on=CELL[1:])[[*CELL, *VALIDATION, *TEST]]
+
+
+def time_to_quality(place: Workspace) -> pd.DataFrame:
+    """How long a run trains until its validation Recall@20 is ENOUGH of the best that any run of its loss reaches.
+
+    Returns:
+        A row a run: CELL without model, seed, batch_size, samples, epochs, validation_recall_at_20 (its best, 0 to 1),
+        seconds (of all epochs, compilation with the first, validation left out), and seconds_to_enough, which is
+        missing where the run never came so far.
+    """
+    cells = [*CELL[1:], "seed"]
+    epochs = histories(place)
+    epochs["seconds"] = epochs.groupby(cells)["seconds"].cumsum()
+    best = epochs.groupby("loss")["validation_recall_at_20"].transform("max")
+    enough = epochs[epochs["validation_recall_at_20"] >= ENOUGH * best].groupby(cells)["seconds"].min()
+    settings = [{name: getattr(run.training, name) for name in ("batch_size", "samples")} for run in place.study.runs]
+    names = {"epoch": "epochs"}
+    table = epochs.groupby(cells, sort=False)[["epoch", "validation_recall_at_20", "seconds"]].max().rename(columns=names)
+    table = table.reset_index().join(enough.rename("seconds_to_enough"), on=cells)
+    return pd.concat([table[cells], pd.DataFrame(settings), table.drop(columns=cells)], axis=1)
 
 
 def coverage(place: Workspace, prepared: Prepared) -> pd.DataFrame:

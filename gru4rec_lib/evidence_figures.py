@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from gru4rec_lib.drawing import (
     QUIET,
@@ -131,6 +131,30 @@ def validation_and_test(frame: pd.DataFrame) -> Figure:
     return figure
 
 
+def time_to_quality(frame: pd.DataFrame) -> Figure:
+    """Show validation Recall@20 against the seconds of training that it took: a panel a loss, a line a run.
+
+    Args:
+        frame: of `report.histories`: input_form, loss, seed, epoch (from 1), seconds (of the epoch),
+            validation_recall_at_20 (0 to 1); `output_form` and `tag` where runs differ in them.
+    """
+    frame = frame.assign(name=named(frame))
+    losses, names = looks(frame["loss"]), looks(frame["name"])
+    figure, *axes = new_figure(1.3 + 4 * len(losses) + 0.2 * len(names), rows=len(losses), sharex=True)
+    for ax, loss in zip(axes, losses, strict=True):
+        for (name, _), run in frame[frame["loss"] == loss].sort_values("epoch").groupby(["name", "seed"]):
+            ax.plot(run["seconds"].cumsum(), run["validation_recall_at_20"], **names[name] | {"markersize": 3})
+        ax.set(xscale="log", ylim=(0, None), ylabel="validation Recall@20")
+        ax.set_title(say(loss), fontweight="bold")
+        ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 4, 5, 10]))
+    axes[-1].xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes[-1].xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes[-1].xaxis.set_minor_formatter(NullFormatter())
+    axes[-1].set_xlabel("seconds of training")
+    legend(figure, names, columns=2)
+    return figure
+
+
 def coverage(frame: pd.DataFrame) -> Figure:
     """Show how much of the catalogue a model recommends at all, against its Recall@20.
 
@@ -160,4 +184,5 @@ EVIDENCE_FIGURES = {
     "quality_by_popularity": quality_by_popularity,
     "coverage": coverage,
     "validation_and_test": validation_and_test,
+    "time_to_quality": time_to_quality,
 }

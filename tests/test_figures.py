@@ -16,9 +16,9 @@ THREE = ("cross_entropy", "bpr", "bpr_max")
 
 
 def a_learning_curve(forms=FORMS, losses=THREE, seeds=(1,), epochs=10):
-    columns = ["input_form", "loss", "seed", "epoch", "train_loss", "validation_recall_at_20"]
+    columns = ["input_form", "loss", "seed", "epoch", "seconds", "train_loss", "validation_recall_at_20"]
     rows = [
-        (form, loss, seed, epoch, 8 / epoch + 0.1 * i, (0.24 - 0.03 * i) * (1 - 0.5**epoch) + 0.001 * seed)
+        (form, loss, seed, epoch, 1.5 + i, 8 / epoch + 0.1 * i, (0.24 - 0.03 * i) * (1 - 0.5**epoch) + 0.001 * seed)
         for i, form in enumerate(forms)
         for loss in losses
         for seed in seeds
@@ -141,6 +141,7 @@ FRAMES = {
     "quality_by_popularity": some_strata(PLAYS),
     "coverage": some_models().assign(catalogue_coverage=np.linspace(0.6, 0, 14), **SHOWN),
     "validation_and_test": trained(some_models()),
+    "time_to_quality": a_learning_curve(),
     "listen_along": a_session(),
     "twin_plays": PLACES,
     "twin_lengths": pd.DataFrame({"length": [10, 11, 20]} | TWO),
@@ -166,6 +167,8 @@ EDGES = [
     ("learning_curves", a_learning_curve(FORMS, THREE[:1], seeds=(1, 2, 3), epochs=100)),
     ("learning_curves", a_learning_curve(FORMS[:1], THREE[:1], epochs=3).assign(validation_recall_at_20=0.0)),
     ("learning_curves", a_learning_curve([*INPUT_FORMS, "hybrid_concat", "hybrid_gate"], LOSSES)),
+    ("time_to_quality", a_learning_curve(FORMS[:1], THREE[:1], epochs=1)),
+    ("time_to_quality", a_learning_curve(INPUT_FORMS, LOSSES, seeds=(1, 2), epochs=30)),
     ("table_2", a_table_2(baselines=MORE, seeds=(1, 2, 3))),
     ("table_2", a_table_2(forms=INPUT_FORMS, losses=LOSSES)),
     ("table_2", a_table_2(forms=FORMS[:1], losses=THREE[:1])),
@@ -404,6 +407,13 @@ def test_learning_curves_have_a_row_for_each_loss_and_a_line_for_each_run():
     run = frame.query("input_form == 'one_hot' and loss == 'bpr' and seed == 2")
     drawn_lines = [list(line.get_ydata()) for line in axes[2].lines]
     assert list(run["validation_recall_at_20"]) in drawn_lines
+
+
+def test_time_to_quality_counts_the_seconds_of_all_epochs_so_far():
+    frame = a_learning_curve(FORMS[:2], THREE[:1], epochs=3)
+    lines = drawn("time_to_quality", frame).axes[0].lines
+    assert [list(line.get_xdata()) for line in lines] == [[2.5, 5.0, 7.5], [1.5, 3.0, 4.5]]
+    assert list(lines[1].get_ydata()) == list(frame.query("input_form == 'one_hot'")["validation_recall_at_20"])
 
 
 def test_the_curve_has_a_line_for_each_model_with_a_look_of_its_own():
