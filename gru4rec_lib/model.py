@@ -22,6 +22,7 @@ from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.training import Trainer
 
 RANK_LANES, RANK_STEPS = 256, 8  # shape of one compiled stretch of states
+RANKED = 2**15  # states that are gathered before they are ranked: the ranker fills pieces, and sorts them by cost
 
 
 @keras.saving.register_keras_serializable("gru4rec_lib")
@@ -210,7 +211,6 @@ class GRU4Rec(Trainer):
         ranker, plays = self._ranker(n_candidates)
         chosen = sessions.targets(chosen)
         found = np.tile(ranking.popularity_top(plays, k, n_candidates), (chosen.sum(), 1))
-        # All states together, for a stretch may hold few of them.
         states, has_heard = np.zeros((len(found), self.scorer.units), np.float32), np.zeros(len(found), bool)
         row = np.cumsum(chosen) - 1  # of each chosen event
         for event, hidden, heard in self._states(sessions, chosen):
@@ -230,16 +230,29 @@ class GRU4Rec(Trainer):
         return ranking.Ranker(rows, bias, n_candidates), plays
 
     def _states(self, sessions: Sessions, events: np.ndarray):
-        """For stretches of the sessions, those of the events (bool [events]) that are targets there.
+        """The states before the events (bool [events]) that are targets, RANKED and a few more at a time.
 
         Yields:
             int64 [n] events, float32 [n, H] hidden states before them, and bool [n], whether anything known was heard.
         """
+        # Other sessions need no walk: of a large test set a random part may be asked for.
+        walked = np.zeros(len(sessions), bool)
+        walked[sessions.session_of_event[events]] = True
+        event = np.flatnonzero(walked[sessions.session_of_event])
+        if not len(event):
+            return
         state, heard = self.initial_state(RANK_LANES), tf.zeros(RANK_LANES, tf.bool)
-        for part in batches.schedule(sessions, RANK_LANES).chunks(RANK_STEPS):
+        gathered, n = [], 0
+        for part in batches.schedule(sessions.take(walked), RANK_LANES).chunks(RANK_STEPS):
             hidden, has_heard, state, heard = self._walk(part.input, part.reset, state, heard)
-            asked = part.valid & events[part.event]
-            yield part.event[asked], hidden.numpy()[asked], has_heard.numpy()[asked]
+            asked = part.valid & events[event[part.event]]
+            gathered.append((event[part.event[asked]], hidden.numpy()[asked], has_heard.numpy()[asked]))
+            n += asked.sum()
+            if n >= RANKED:
+                yield tuple(map(np.concatenate, zip(*gathered, strict=True)))
+                gathered, n = [], 0
+        if gathered:
+            yield tuple(map(np.concatenate, zip(*gathered, strict=True)))
 
     @tf.function
     def _walk(self, inputs, resets, state, heard):
