@@ -12,6 +12,7 @@ from gru4rec_lib.config import FORMS_WITH_CONTENT
 from gru4rec_lib.items import INPUTS
 from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.outputs import OUTPUTS
+from gru4rec_lib.ranking import Ranker
 from gru4rec_lib.sessions import Sessions
 
 N, UNITS = 9, 4
@@ -41,6 +42,25 @@ def test_exact_ranks_by_hand():
     model.scorer.bias.assign([0, 0.1, 0])
     np.testing.assert_allclose(states(model, [0, 1]), [[1 / 4], [-1 / 8]], atol=1e-7)
     assert model.rank(Sessions.from_lists([[0, 1, 0], [0, 2], [0, 1, 2]]), 3).tolist() == [3, 2, 1, 3, 3]
+
+
+@pytest.mark.parametrize("gathered", [1, 3, 2**15])
+def test_few_targets_of_many_sessions_cost_few_steps_and_one_ranking(monkeypatch, gathered):
+    model, lengths = built(), []
+    sessions = Sessions.from_lists([[n % N, (n + 1) % N, (n + 2) % N] for n in range(60)])
+    every = model.rank(sessions, N)
+    monkeypatch.setattr(model_module, "RANKED", gathered)
+    assert model.rank(sessions, N).tolist() == every.tolist()
+    chosen = np.zeros(180, bool)
+    chosen[[2, 31, 100, 178]] = True
+    walk, ranks = model._walk, Ranker.ranks
+    monkeypatch.setattr(model, "_walk", lambda *given: lengths.append("walked") or walk(*given))
+    monkeypatch.setattr(Ranker, "ranks", lambda *given: lengths.append(len(given[1])) or ranks(*given))
+    assert model.rank(sessions, N, chosen).tolist() == every[chosen[sessions.is_target]].tolist()
+    # Four sessions of two steps in three lanes are four steps, one stretch; all sixty would be ten.
+    assert lengths.count("walked") == 1
+    assert [length for length in lengths if length != "walked"] == [4]
+    assert not len(model.rank(sessions, N, np.zeros(180, bool)))
 
 
 def test_a_tie_counts_for_the_target_where_it_is_told_to():
