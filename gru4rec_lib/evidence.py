@@ -77,9 +77,8 @@ def time_to_quality(place: Workspace) -> pd.DataFrame:
     best = epochs.groupby("loss")["validation_recall_at_20"].transform("max")
     enough = epochs[epochs["validation_recall_at_20"] >= ENOUGH * best].groupby(cells)["seconds"].min()
     settings = [{name: getattr(run.training, name) for name in ("batch_size", "samples")} for run in place.study.runs]
-    names = {"epoch": "epochs"}
-    table = epochs.groupby(cells, sort=False)[["epoch", "validation_recall_at_20", "seconds"]].max().rename(columns=names)
-    table = table.reset_index().join(enough.rename("seconds_to_enough"), on=cells)
+    table = epochs.groupby(cells, sort=False)[["epoch", "validation_recall_at_20", "seconds"]].max()
+    table = table.rename(columns={"epoch": "epochs"}).reset_index().join(enough.rename("seconds_to_enough"), on=cells)
     return pd.concat([table[cells], pd.DataFrame(settings), table.drop(columns=cells)], axis=1)
 
 
