@@ -255,7 +255,6 @@ def test_the_parts_of_a_study_are_those_of_its_config(tmp_path):
     assert paper.parts(Workspace("twin_signal", root=tmp_path)) == ["twin", "skips", "curve", "lists"]
     assert paper.parts(Workspace("twin_mini", tmp_path, root=tmp_path)) == ["skips", "lists"]
     assert paper.parts(Workspace("polimi", root=tmp_path)) == ["lists"]
-    assert paper.parts(Workspace("thirty_music", root=tmp_path)) == ["lists", "audit"]
-    study = tmp_path / "config" / "thirty_music.yaml"
+    study = tmp_path / "config" / "polimi.yaml"
     study.write_text(study.read_text().replace("{popular: 30000}", "{lists: null}"))
-    assert paper.parts(Workspace("thirty_music", root=tmp_path)) == []
+    assert paper.parts(Workspace("polimi", root=tmp_path)) == []
