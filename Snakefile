@@ -88,6 +88,7 @@ EVIDENCE = [
     *(["coverage"] if study.evaluation.lists else []),
     "validation_and_test",
     "time_to_quality",
+    "input_by_loss",
 ]
 ranked_baselines = expand(
     f"{RUNS}/baselines/{{name}}/{{file}}",

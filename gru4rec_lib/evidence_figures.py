@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
+import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
@@ -131,6 +132,31 @@ def validation_and_test(frame: pd.DataFrame) -> Figure:
     return figure
 
 
+def input_by_loss(frame: pd.DataFrame) -> Figure:
+    """Show Recall@20 and MRR@20 of every input form with every loss (a heat map), protocol `known`.
+
+    Args:
+        frame: rows of table_2.csv: input_form, output_form, tag, loss, protocol, recall_at_20, mrr_at_20 (0 to 1); a
+            cell is the mean over its seeds, and empty where nothing was trained. Baselines are left out.
+    """
+    frame = frame[(frame["protocol"] == "known") & frame["input_form"].notna()]
+    frame = frame.assign(name=named(frame))
+    names, losses = list(looks(frame["name"])), list(looks(frame["loss"]))
+    words = [say(loss).replace("-", "-\n") for loss in losses]
+    height = 2.6 + 0.55 * len(names)
+    beside = len(losses) <= 3  # else the numbers have no room
+    figure, *axes = new_figure(height, columns=2, sharey=True) if beside else new_figure(2 * height, rows=2)
+    for ax, (score, title) in zip(axes, SCORES.items(), strict=True):
+        cells = frame.pivot_table(f"{score}_at_20", "name", "loss").reindex(index=names, columns=losses)
+        look = {"cmap": "Blues", "vmin": 0, "linewidths": 1, "annot_kws": {"fontsize": SMALL}}
+        sns.heatmap(cells, ax=ax, annot=True, fmt=".3f", cbar=False, **look)
+        ax.set(xlabel="loss", ylabel="", title=title)
+        ax.set_yticklabels([say(name) for name in names], rotation=0)
+        ax.set_xticklabels(words, fontsize=SMALL, rotation=0)
+        ax.tick_params(length=0)
+    return figure
+
+
 def time_to_quality(frame: pd.DataFrame) -> Figure:
     """Show validation Recall@20 against the seconds of training that it took: a panel a loss, a line a run.
 
@@ -185,4 +211,5 @@ EVIDENCE_FIGURES = {
     "coverage": coverage,
     "validation_and_test": validation_and_test,
     "time_to_quality": time_to_quality,
+    "input_by_loss": input_by_loss,
 }

@@ -90,7 +90,7 @@ def test_the_toy_study_trains_its_grid_and_publishes_tables_figures_and_a_manife
         *("plays_per_track", "long_tail", "session_lengths", "skips_by_position", "split_sizes"),
         *("model_diagram", "learning_curves", "table_2"),
         *("differences", "quality_by_position", "quality_by_popularity", "coverage", "validation_and_test"),
-        "time_to_quality",
+        *("time_to_quality", "input_by_loss"),
         "audit",
         *("twin_plays", "twin_lengths", "twin_skips", "twin_features", "calibration"),
     }

@@ -97,7 +97,7 @@ FIGURES = [
     *("model_diagram", "plays_per_track", "long_tail", "session_lengths", "skips_by_position", "split_sizes"),
     *("learning_curves", "table_2", "differences", "quality_by_position", "quality_by_popularity", "coverage"),
     *("validation_and_test", "time_to_quality", "calibration", "twin_plays", "twin_lengths", "twin_skips"),
-    *("twin_features", "content_signal", "audit"),
+    *("twin_features", "content_signal", "audit", "input_by_loss"),
 ]
 STRATA = {"quality_by_position": ["1", "2 to 5"], "quality_by_popularity": ["1 to 10", "11 to 100"]}
 
