@@ -23,6 +23,7 @@ from gru4rec_lib.shortlist import Shortlist
 from gru4rec_lib.strict import check
 
 NETWORK = {"cell", "hidden_units", "hidden_activation", "embedding_units", "mlp_units"}
+STEPS = 8  # items heard in one call of the graph
 NOT_HERE = {"max_epochs": "say `epochs`", "patience": "no session is held out", "refit": "no session is held out"}
 
 
@@ -41,15 +42,17 @@ class Recommender:
 
     def __init__(self, model: GRU4Rec, items: pd.Series, config: dict, features: Features | None = None):
         self.model, self.items, self.config, self.features = model, items, config, features
-        self._index = pd.Index(items)
+        # In one piece: a file is read in several, and to take twenty texts from those cost a millisecond.
+        self._index = pd.Index(items.to_numpy())
         rows, bias = model.scorer.scoring_rows()
         if not (np.isfinite(rows).all() and np.isfinite(bias).all()):
             raise ValueError("the model has weights that are not finite; train it again with a lower learning rate")
         self._shortlist = Shortlist(rows, bias)
         self._ids = self._index[: len(bias)]  # those that have a score
         self._plays = np.pad(model.scorer.plays.numpy(), (0, len(self._ids) - model.n_items))
-        self._hidden = tf.function(self._walk, input_signature=[tf.TensorSpec([None], tf.int32)])
-        self._hidden(np.zeros(1, np.int32))  # so that the first session waits for no trace
+        signature = [tf.TensorSpec([STEPS], tf.int32), tf.TensorSpec.from_tensor(model.initial_state(1))]
+        self._walk = tf.function(self._steps, input_signature=signature, jit_compile=True)
+        self._hidden(np.zeros(1, np.int32))  # so that the first session waits for no compilation
 
     @classmethod
     def fit(
@@ -210,7 +213,7 @@ class Recommender:
         left_out = np.unique(places[(places >= 0) & (places < len(self._ids))]) if exclude_heard else []
         wanted = min(k + len(left_out), len(self._ids))
         if len(heard):
-            best, score = self._shortlist.best(self._hidden(heard).numpy(), wanted)
+            best, score = self._shortlist.best(self._hidden(heard), wanted)
             source = "model"
         else:
             best = np.argsort(-self._plays, kind="stable")[:wanted]
@@ -231,10 +234,19 @@ class Recommender:
                 raise TypeError(f"item {given!r} is no {told}, but the model's ids are, such as {example[0]!r}")
         return self._index.get_indexer(pd.Index(session, dtype=self._index.dtype))
 
-    def _walk(self, ids):
-        """Int32 [n] -> float32 [H], the hidden state behind the last of them; one trace for every length."""
-        state = tf.foldl(lambda state, item: self.model.call(item[None], state)[1], ids, self.model.initial_state(1))
-        return self.model.hidden(state)[0]
+    def _hidden(self, ids):
+        """Int32 [n] -> float32 [H], the hidden state behind the last of them."""
+        state = self.model.initial_state(1)
+        filled = np.pad(ids, (-len(ids) % STEPS, 0), constant_values=-1)  # what is no item leaves the first state
+        for part in np.split(filled, len(filled) // STEPS):
+            state = self._walk(part, state)
+        return self.model.hidden(state)[0].numpy()
+
+    def _steps(self, ids, state):
+        """States behind STEPS items, in one compiled piece: a loop in the graph would cost four times as much."""
+        for item in tf.unstack(ids):
+            state = self.model.call(item[None], state)[1]
+        return state
 
 
 def _run(place: str, cell: dict, epochs: int, settings: dict, before: dict | None = None) -> Run:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-AXES = 14  # with the two numbers beside them, 64 bytes a row: one line of the cache
+AXES = 30  # with the two numbers beside them, 128 bytes a row: two lines of the cache
 GROUP = 64  # rows of which the most promising one is a first candidate
 BLOCK = 65_536  # rows that are prepared together
 
