@@ -39,13 +39,14 @@ def test_costs_are_of_the_innermost_operations(tmp_path):
     space = xplane_pb2.XSpace()
     plane = space.planes.add()
     spans = {"Execute": (0, 9), "MatMul_1.6": (0, 4), "dot": (4, 6), "exp_fusion": (6, 7)}
+    spans |= {"end: MatMul_1.6": (3.9, 4.1), "end: dot": (5.9, 6.1)}
     spans |= {"ExecutorState::Process": (13, 50), "while/adagrad/Apply": (9, 12), "while/Gather_1": (12, 13)}
     for name, kinds in (("tf_Compute/1", spans), ("python", {"MatMul": (0, 99)})):
         line = plane.lines.add(name=name)
         for kind, (began, ended) in kinds.items():
             number = len(plane.event_metadata) + 1
             plane.event_metadata[number].name = kind
-            line.events.add(metadata_id=number, offset_ps=began * 10**9, duration_ps=(ended - began) * 10**9)
+            line.events.add(metadata_id=number, offset_ps=round(began * 1e9), duration_ps=round((ended - began) * 1e9))
     (tmp_path / "one.xplane.pb").write_bytes(space.SerializeToString())
     expected = {"matrix products": 6, "row updates": 3, "lookups of rows": 1, "element by element": 1}
     assert measure.costs(tmp_path) == pytest.approx(expected)
