@@ -238,15 +238,15 @@ class Recommender:
         """Int32 [n] -> float32 [H], the hidden state behind the last of them."""
         state = self.model.initial_state(1)
         filled = np.pad(ids, (-len(ids) % STEPS, 0), constant_values=-1)  # what is no item leaves the first state
-        for part in np.split(filled, len(filled) // STEPS):
-            state = self._walk(part, state)
-        return self.model.hidden(state)[0].numpy()
+        for part in filled.reshape(-1, STEPS):
+            hidden, state = self._walk(part, state)
+        return hidden.numpy()
 
     def _steps(self, ids, state):
-        """States behind STEPS items, in one compiled piece: a loop in the graph would cost four times as much."""
+        """Hidden state and state behind STEPS items, in one piece: a loop in the graph would cost four times as much."""
         for item in tf.unstack(ids):
             state = self.model.call(item[None], state)[1]
-        return state
+        return self.model.hidden(state)[0], state
 
 
 def _run(place: str, cell: dict, epochs: int, settings: dict, before: dict | None = None) -> Run:

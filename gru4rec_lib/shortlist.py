@@ -51,7 +51,9 @@ class Shortlist:
         most = np.maximum.reduceat(bound, np.arange(0, len(bound), GROUP))
         enough = np.partition(most, -k)[-k] if k <= len(most) else -np.inf
         least = np.partition(self._scores(np.flatnonzero(bound >= enough), state), -k)[-k]
-        found = np.flatnonzero(bound >= least)
+        near = np.flatnonzero(most >= least)[:, None] * GROUP + np.arange(GROUP)
+        near = near[near < len(bound)]
+        found = near[bound[near] >= least]
         scores = self._scores(found, state)
         best = np.argsort(-scores, kind="stable")[:k]
         return found[best], scores[best]
