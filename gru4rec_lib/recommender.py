@@ -243,7 +243,7 @@ class Recommender:
         return hidden.numpy()
 
     def _steps(self, ids, state):
-        """Hidden state and state behind STEPS items, in one piece: a loop in the graph would cost four times as much."""
+        """Hidden state and state behind STEPS items, in one piece: a loop in the graph costs four times as much."""
         for item in tf.unstack(ids):
             state = self.model.call(item[None], state)[1]
         return self.model.hidden(state)[0], state
