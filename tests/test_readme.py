@@ -62,5 +62,12 @@ def test_the_second_table_is_that_of_thirty_music():
         said = [float(number) for number in (*CELL.fullmatch(cell).groups(), recall)]
         one, other = (table.iloc[0] for table in found)
         assert said == [round(score, 3) for score in (*one[SHOWN], other["recall_at_20"])], name
+    audit = pd.read_csv(folder / "audit.csv").query("metric == 'recall'")
+    audit = audit.set_index([audit["input_form"] + ", " + audit["loss"], "switch"])["value"]
+    (_, *variants), *rows = table_behind("What the paper's code would have measured there")
+    for cell, *said in rows:
+        for variant, value in zip(variants, said, strict=True):
+            switch = {"as published": "as_published", "all mended": "all_mended"}.get(variant, variant.split()[0])
+            assert value == (f"{audit[cell, switch]:.3f}" if value else ""), (cell, variant)
     best = known.loc[known["mrr_at_20"].idxmax()]
     assert tuple(best[KEYS]) == ("gru4rec", "shared", "hybrid", "wide")
