@@ -71,3 +71,17 @@ def test_the_second_table_is_that_of_thirty_music():
             assert value == (f"{audit[cell, switch]:.3f}" if value else ""), (cell, variant)
     best = known.loc[known["mrr_at_20"].idxmax()]
     assert tuple(best[KEYS]) == ("gru4rec", "shared", "hybrid", "wide")
+
+
+def test_the_speeds_are_those_of_the_bench():
+    values = pd.read_csv(ROOT / "reports" / "bench" / "bench.csv").set_index("measure")["value"]
+    _, *rows = table_behind("`make bench` on two CPU cores")
+    for name, said, _ in rows:
+        value = values[name.strip("`")]
+        assert said.split()[0] == (f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"), name
+    shares = values.filter(like="step_share_")
+    words = dict(
+        re.findall(r"([a-z ]+) (\d+) %", README[README.index("by a profile of one thread") :].split(" of the time")[0])
+    )
+    words = {name.replace("by a profile of one thread", "").strip(): int(share) for name, share in words.items()}
+    assert words == {name[11:].replace("_", " "): round(100 * share) for name, share in shares.items()}
