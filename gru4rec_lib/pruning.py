@@ -23,6 +23,6 @@ class Pruning(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Keras' call."""
         self.scores.append(float(logs[self.monitor]))
-        self.trial.report(self.scores[-1], epoch)
+        self.trial.report(self.scores[-1], epoch + 1)
         self.pruned = self.trial.should_prune()
         self.model.stop_training |= self.pruned

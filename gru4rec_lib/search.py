@@ -1,8 +1,9 @@
 """Settings by search: `make search` tries some for each cell of a study's grid and keeps the best on validation.
 
-Optuna chooses what is tried (TPE) and ends trials early that are worse than half of the others (median rule). Each
-finished trial is in runs/<study>/search.db; what a trial tries is a function of the seed, the cell and the finished
-ones, so that an interrupted search goes on as if it had not been. The test part is not read.
+Optuna chooses what is tried (TPE); after one, two, four, .. epochs it goes on with the better half of the trials that
+came so far (asynchronous successive halving, Li et al., arXiv 1810.05934). Each finished trial is in
+runs/<study>/search.db; what a trial tries is a function of the seed, the cell and the finished ones, so that an
+interrupted search goes on as if it had not been. The test part is not read.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ from gru4rec_lib.strict import ConfigError
 from gru4rec_lib.workspace import Workspace
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-STARTING = 5  # trials at random before the sampler learns from them; complete ones before any is ended early
+STARTING = 5  # trials at random before the sampler learns from them
+HALVING = optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=2)
 
 
 def search(
@@ -116,7 +118,7 @@ class CellSearch:
             storage=_storage(self.place.runs / "search.db"),
             study_name=f"{self.name} {self.asked[:12]}",
             direction="maximize",
-            pruner=optuna.pruners.MedianPruner(STARTING, n_warmup_steps=1),
+            pruner=HALVING,
             load_if_exists=True,
         )
 

@@ -18,7 +18,7 @@ class Found(Strict):
         settings: of `Training`; they go before the study's and the loss's.
         monitor: the validation score that was compared.
         value: the best trial's, 0 to 1; `epoch`: the one it came from, 1 for the first.
-        trials: how many were made; `pruned`: how many of them ended early, being worse than half.
+        trials: how many were made; `pruned`: how many of them ended early, others being better.
         space, seed: of the search; `commit`: the project's, when the best trial was made.
     """
 

@@ -227,7 +227,7 @@ def test_a_trial_trains_on_training_alone_and_ends_early_where_it_is_hopeless(ma
     trial = Trial()
     run = place.study.run("one_hot", "bpr", 1, refit=False, max_epochs=3)
     assert search.train(run, place, trial) == ([0.2, 0.4], "pruned")
-    assert trial.told == [(0, 0.2), (1, 0.4)]
+    assert trial.told == [(1, 0.2), (2, 0.4)]
     assert seen == [(12, 3)]
 
     def diverges(self, *_, **__):
@@ -237,19 +237,26 @@ def test_a_trial_trains_on_training_alone_and_ends_early_where_it_is_hopeless(ma
     assert search.train(run, place, Trial()) == ([], "diverged")
 
 
-def test_the_median_ends_a_trial_that_is_worse_than_half_from_the_second_epoch_on():
-    study = optuna.create_study(direction="maximize", pruner=optuna.pruners.MedianPruner(2, n_warmup_steps=1))
-    for score in (0.4, 0.6):
-        trial = study.ask()
-        trial.report(score, 0)
-        trial.report(score, 1)
-        study.tell(trial, score)
+def ends(study, scores):
+    """What a trial with these scores after its epochs is told: the epoch it ends at, or None."""
     callback = Pruning(study.ask(), "val")
     callback.set_model(keras.Sequential())
     callback.model.stop_training = False
-    callback.on_epoch_end(0, {"val": 0.1})
-    assert not callback.pruned
-    callback.on_epoch_end(1, {"val": 0.49})
-    assert callback.pruned
-    assert callback.model.stop_training
-    assert study.trials[-1].state == TrialState.RUNNING
+    for epoch, score in enumerate(scores):
+        callback.on_epoch_end(epoch, {"val": score})
+        if callback.pruned:
+            assert callback.model.stop_training
+            study.tell(callback.trial, state=TrialState.PRUNED)
+            return epoch + 1
+    study.tell(callback.trial, max(scores))
+    return None
+
+
+def test_only_the_better_half_goes_on_behind_one_two_and_four_epochs():
+    study = optuna.create_study(direction="maximize", pruner=search.HALVING)
+    assert ends(study, [0.30, 0.40, 0.45, 0.50]) is None  # nothing to compare it with
+    assert ends(study, [0.29, 0.90]) == 1  # second of two
+    assert ends(study, [0.31, 0.39, 0.90]) == 2  # first of three, then second of two
+    # Second of four, then first of three, then an epoch unasked, then second of two.
+    assert ends(study, [0.305, 0.41, 0.10, 0.49]) == 4
+    assert ends(study, [0.32, 0.42, 0.10, 0.51]) is None
