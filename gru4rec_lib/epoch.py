@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import weakref
 
 import numpy as np
 
@@ -65,7 +66,9 @@ class Epoch(keras.callbacks.Callback):
         """Stretches of input, target, reset, valid, each [TRAIN_STEPS, lanes]; of the epoch that has begun."""
         shape = (TRAIN_STEPS, self.lanes)
         signature = tuple(tf.TensorSpec(shape, kind) for kind in (tf.int32, tf.int32, tf.bool, tf.bool))
-        data = tf.data.Dataset.from_generator(self._stretches, output_signature=signature).prefetch(2)
+        # TensorFlow never lets go of a generator, and so of all that it refers to: the model with its optimiser.
+        stretches = weakref.WeakMethod(self._stretches)
+        data = tf.data.Dataset.from_generator(lambda: stretches()(), output_signature=signature).prefetch(2)
         return data.apply(tf.data.experimental.assert_cardinality(self.n_stretches))
 
     def _stretches(self):

@@ -8,6 +8,7 @@ interrupted search goes on as if it had not been. The test part is not read.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import multiprocessing
@@ -207,6 +208,8 @@ def train(run: Run, place: Workspace, trial) -> tuple[list[float], str]:
         experiment.train(run, Prepared.load(place.prepared, test=False), [pruning])
     except FloatingPointError:
         return pruning.scores, "diverged"
+    finally:
+        gc.collect()  # a model and its graphs refer to each other, and a process trains hundreds of them
     return pruning.scores, "pruned" if pruning.pruned else "complete"
 
 

@@ -1,6 +1,8 @@
 """`fit` is what Keras users know: callbacks, one line an epoch, the same seed the same weights."""
 
+import gc
 import math
+import weakref
 
 import numpy as np
 import pandas as pd
@@ -57,6 +59,15 @@ def test_keras_callbacks_work_and_an_epoch_prints_one_line(tmp_path, capsys, mon
         f"epoch 2/5  loss {history['loss'][1]:.4f}  val_recall_at_20 0.5000  val_mrr_at_20 0.2500  "
     )
     assert lines[1].endswith(" events/s")
+
+
+def test_a_fitted_model_that_nobody_holds_leaves_the_memory(eager):
+    model = made()
+    model.fit(SESSIONS, 1, 2, verbose=0)
+    held = weakref.ref(model)
+    del model
+    gc.collect()  # model and callbacks refer to each other
+    assert held() is None
 
 
 @pytest.mark.slow
