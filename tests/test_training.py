@@ -61,7 +61,7 @@ def test_keras_callbacks_work_and_an_epoch_prints_one_line(tmp_path, capsys, mon
     assert lines[1].endswith(" events/s")
 
 
-def test_a_fitted_model_that_nobody_holds_leaves_the_memory(eager):
+def test_a_fitted_model_that_nobody_holds_leaves_the_memory():
     model = made()
     model.fit(SESSIONS, 1, 2, verbose=0)
     held = weakref.ref(model)
