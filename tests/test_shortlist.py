@@ -1,5 +1,7 @@
 """The shortlist finds what a full sort finds, ties and last bits included, and reads few rows for it."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -51,11 +53,25 @@ def test_scores_that_reach_their_bound(scale):
         assert best(rows, np.zeros(200, np.float32), state, 20) == full_sort(rows, 0, state, 20)
 
 
-def test_few_rows_are_scored(monkeypatch):
+def test_few_rows_are_looked_at_and_fewer_scored(monkeypatch):
     rows, bias, random = example(20_000, 100)
-    shortlist, scored = Shortlist(rows, bias), []
-    plain = shortlist._scores
-    monkeypatch.setattr(shortlist, "_scores", lambda items, state: scored.append(len(items)) or plain(items, state))
+    monkeypatch.setattr("gru4rec_lib.shortlist.FIRST", 500)
+    shortlist, scored, bounded = Shortlist(rows, bias / 10), [], []
+    score, bound = shortlist._scores, shortlist._bounds
+    monkeypatch.setattr(shortlist, "_scores", lambda items, state: scored.append(len(items)) or score(items, state))
+    monkeypatch.setattr(shortlist, "_bounds", lambda state, block: bounded.append(block) or bound(state, block))
     shortlist.best(random.normal(size=100).astype(np.float32), 20)
-    assert 20 <= scored[0] < 100
-    assert scored[1] < 5000
+    assert scored[0] == 20
+    assert sum(scored) < 5000
+    blocks = [slice(0, 500), slice(500, 1000), slice(1000, 2000), slice(2000, 4000), slice(4000, 8000)]
+    assert bounded == blocks[: len(bounded)]
+    assert len(bounded) < 6, "the rows behind are too short"
+
+
+@given(st.integers(1, 12), st.data())
+def test_blocks_of_any_size_find_the_same(size, data):
+    random = np.random.default_rng(data.draw(st.integers(0, 99)))
+    rows = random.integers(-2, 3, (60, 3)).astype(np.float32) * random.integers(0, 2, (60, 1)).astype(np.float32)
+    bias, state = random.integers(-1, 2, 60).astype(np.float32), random.integers(-2, 3, 3).astype(np.float32)
+    with mock.patch("gru4rec_lib.shortlist.FIRST", size):
+        assert best(rows, bias, state, 7) == full_sort(rows, bias, state, 7)
