@@ -67,7 +67,9 @@ def runs(study: Study) -> tuple[Run, ...]:
     )
 
 
-def run_cell(run: Run, prepared: Prepared, forwards: Prepared | None, folder: Path) -> pd.DataFrame:
+def run_cell(
+    run: Run, prepared: Prepared, forwards: Prepared | None, folder: Path, max_targets: int | None = None
+) -> pd.DataFrame:
     """All variants of a cell; a training that has its file, of the same settings, data and code, is not repeated.
 
     Args:
@@ -75,6 +77,7 @@ def run_cell(run: Run, prepared: Prepared, forwards: Prepared | None, folder: Pa
         prepared: the study's arrays.
         forwards: the arrays with the logs exchanged (D9), or None.
         folder: where the scores of each training are kept.
+        max_targets: test pairs, in sessions drawn at random, where the first steps alone (D10) are not what is counted.
 
     Returns:
         A row a variant and session: CELL, variant, session, pairs, recall, mrr.
@@ -88,10 +91,11 @@ def run_cell(run: Run, prepared: Prepared, forwards: Prepared | None, folder: Pa
     for defects, names in trainings.items():
         arrays = prepared if forwards is None or "D9" in defects else forwards
         said = "_".join(sorted(defects)) or "right"
-        kept = folder / f"{run.name}-{said}-{_fingerprint(run, arrays)}.parquet"
+        kept = folder / f"{run.name}-{said}-{_fingerprint(run, arrays, max_targets)}.parquet"
         if not kept.exists():
             print(f"{run.input_form}, {run.loss}: in force in training: {said}", flush=True)
-            trained = audit_training.train(run, defects, {every[name] & WALKED for name in names}, arrays)
+            ways = {every[name] & WALKED for name in names}
+            trained = audit_training.train(run, defects, ways, arrays, max_targets)
             parts = [trained.score(every[name]).assign(variant=name) for name in names]
             with replacing(kept) as path:
                 pd.concat(parts).to_parquet(path, index=False)
@@ -113,8 +117,8 @@ def run_all(place: Workspace, prepared: Prepared) -> pd.DataFrame:
     """
     if not place.study.audit:
         raise ConfigError(f"{place.study.name}: audit: the study has none; describe its cells as config/toy.yaml does")
-    forwards = exchanged(place)
-    tables = [run_cell(run, prepared, forwards, place.runs / "audit") for run in runs(place.study)]
+    given = prepared, exchanged(place), place.runs / "audit", place.study.evaluation.max_test_events
+    tables = [run_cell(run, *given) for run in runs(place.study)]
     return pd.concat(tables, ignore_index=True)
 
 
@@ -127,11 +131,11 @@ def exchanged(place: Workspace) -> Prepared | None:
     return prepare.prepare(read.read(place.study.data, place.raw), split, place.raw)
 
 
-def _fingerprint(run: Run, prepared: Prepared) -> str:
-    """Of all that a training's scores follow from: settings, data, the library's code."""
+def _fingerprint(run: Run, prepared: Prepared, max_targets: int | None) -> str:
+    """Of all that a training's scores follow from: settings, data, how much is tested, the library's code."""
     sessions = (prepared.train, prepared.validation, prepared.test)
     arrays = [array for part in sessions for array in (part.items, part.offsets)]
     if prepared.features is not None:
         arrays += [prepared.features.numeric, *prepared.features.categories.values()]
     code = checksum_of_code(Path(__file__))
-    return checksum(run.model_dump_json().encode(), *arrays, code.encode())[:12]
+    return checksum(run.model_dump_json().encode(), *arrays, f"{max_targets} {code}".encode())[:12]

@@ -21,8 +21,10 @@ LOSSES = {
     "D12": published_losses.cross_entropy_of_linear_scores,
 }
 TRAINED = {"D3", "D4", "D9", *LOSSES}
-# D3 and D4 are in training and in testing; the part in testing can be mended by itself.
-WALKED = {"D3_testing", "D4_testing"}
+# What a walk through the test is laid out by. D3 and D4 are in training and in testing; the part in testing can be
+# mended by itself.
+WALKED = {"D3_testing", "D4_testing", "D10"}
+SAMPLE_SEED = 1  # of the test sessions where not all are walked through: the same for every cell
 UNPAIRED_FLOATS = 2**24  # scores of so many candidates at a time for D2: 64 MB
 
 
@@ -31,11 +33,13 @@ class Walk:
     """One way through the test sessions, and what a model made of it after each epoch.
 
     Args:
+        sessions: that are walked through.
         pairs: the mini-batches.
         hidden: for each epoch float32 [pairs, H], the states to score with.
         ranks: for each epoch int32 [pairs], ranks of the targets.
     """
 
+    sessions: Sessions
     pairs: batches.Batches
     hidden: list[np.ndarray]
     ranks: list[np.ndarray]
@@ -49,11 +53,24 @@ class Testing(keras.callbacks.Callback):
         lanes: batch size, in testing as in training.
         ways: sets of the defects of WALKED.
         flows_back: the way whose last states training goes on from (D4), or None.
+        max_targets: where D10 is not in force, walk through a random choice of sessions with so many; all when None.
     """
 
-    def __init__(self, sessions: Sessions, lanes: int, ways: set[frozenset[str]], flows_back: frozenset[str] | None):
+    def __init__(
+        self,
+        sessions: Sessions,
+        lanes: int,
+        ways: set[frozenset[str]],
+        flows_back: frozenset[str] | None,
+        max_targets: int | None = None,
+    ):
         super().__init__()
-        self.walks = {way: Walk(lay(sessions, lanes, way, "_testing"), [], []) for way in ways}
+        chosen, self.walks = some_sessions(sessions, max_targets), {}
+        for way in ways:
+            walked = sessions if "D10" in way else chosen
+            pairs = lay(walked, lanes, way, "_testing")
+            pairs = published_loader.first_steps(pairs) if "D10" in way else pairs
+            self.walks[way] = Walk(walked, pairs, [], [])
         self.flows_back = flows_back
         self.scorers = []  # (rows, bias) of every epoch
 
@@ -78,6 +95,20 @@ class Testing(keras.callbacks.Callback):
                 self.model.lane_state.assign(state)
 
 
+def some_sessions(sessions: Sessions, max_targets: int | None) -> Sessions:
+    """Whole sessions, drawn at random, as many as hold so many targets.
+
+    Args:
+        sessions: to choose from.
+        max_targets: 1 and more; all sessions when None.
+    """
+    if max_targets is None:
+        return sessions
+    order = np.random.default_rng(SAMPLE_SEED).permutation(len(sessions))
+    targets = np.maximum(sessions.lengths - 1, 0)
+    return sessions.take(np.sort(order[np.cumsum(targets[order]) <= max_targets]))
+
+
 def lay(sessions: Sessions, lanes: int, defects: frozenset[str], part: str = "") -> batches.Batches:
     """Sessions in lanes, with the loader's defects that are in force.
 
@@ -98,12 +129,10 @@ class Trained:
     """A training, and what it is scored by.
 
     Args:
-        sessions: test sessions on tracks of training.
         testing: walks of every epoch.
         validation: float [epochs], Recall@20 on the sessions that were held out.
     """
 
-    sessions: Sessions
     testing: Testing
     validation: np.ndarray
 
@@ -114,21 +143,19 @@ class Trained:
             defects: in force.
 
         Returns:
-            A row a session: session, pairs, recall and mrr (sums over its pairs).
+            A row a session: session (number in its walk), pairs, recall and mrr (sums over its pairs).
         """
         walk = self.testing.walks[defects & WALKED]
-        first = published_loader.first_steps(walk.pairs) if "D10" in defects else walk.pairs.valid
-        counted = first[walk.pairs.valid]
-        on_test = np.array([(ranks <= published.K)[counted].mean() for ranks in walk.ranks])
+        on_test = np.array([(ranks <= published.K).mean() for ranks in walk.ranks])
         epoch = published_metric.chosen_epoch(on_test, self.validation, "D8" in defects)
-        ranks = walk.ranks[epoch][counted]
+        ranks = walk.ranks[epoch]
         if "D2" in defects:
-            targets = walk.pairs.target[walk.pairs.valid][counted]
-            ranks = _unpaired(ranks, walk.hidden[epoch][counted], targets, *self.testing.scorers[epoch])
+            targets = walk.pairs.target[walk.pairs.valid]
+            ranks = _unpaired(ranks, walk.hidden[epoch], targets, *self.testing.scorers[epoch])
         hit = ranks <= published.K
         gain = published_metric.upside_down_gain(ranks, published.K) if "D1" in defects else hit / ranks
-        heard = walk.pairs.event[walk.pairs.valid][counted] - 1  # the pair is its input's, wherever its target lies
-        pairs = pd.DataFrame({"session": self.sessions.session_of_event[heard], "recall": hit, "mrr": gain})
+        heard = walk.pairs.event[walk.pairs.valid] - 1  # the pair is its input's, wherever its target lies
+        pairs = pd.DataFrame({"session": walk.sessions.session_of_event[heard], "recall": hit, "mrr": gain})
         found = pairs.groupby("session", as_index=False).agg(
             pairs=("recall", "size"), recall=("recall", "sum"), mrr=("mrr", "sum")
         )
@@ -146,7 +173,13 @@ def _unpaired(ranks, hidden, targets, rows, bias):
     return found
 
 
-def train(run: Run, defects: frozenset[str], ways: set[frozenset[str]], prepared: Prepared) -> Trained:
+def train(
+    run: Run,
+    defects: frozenset[str],
+    ways: set[frozenset[str]],
+    prepared: Prepared,
+    max_targets: int | None = None,
+) -> Trained:
     """Train one cell with the defects in force that touch its weights.
 
     Args:
@@ -154,12 +187,14 @@ def train(run: Run, defects: frozenset[str], ways: set[frozenset[str]], prepared
         defects: those of TRAINED.
         ways: through the test, see `Testing`.
         prepared: arrays; with D9 in force those of the study, else of the exchanged logs.
+        max_targets: see `Testing`.
     """
     settings = run.training
     known = prepared.test.keep(prepared.test.known(prepared.n_items))
     loss = next((LOSSES[name] for name in defects if name in LOSSES), None)
-    flows_back = frozenset(f"{name}_testing" for name in ("D3", "D4") if name in defects) if "D4" in defects else None
-    testing = Testing(known, settings.batch_size, ways, flows_back)
+    published_way = frozenset({"D10"} | {f"{name}_testing" for name in ("D3", "D4") if name in defects})
+    flows_back = published_way if "D4" in defects else None
+    testing = Testing(known, settings.batch_size, ways, flows_back, max_targets)
     history = build(run, prepared, loss).fit(
         prepared.train,
         settings.max_epochs,
@@ -172,4 +207,4 @@ def train(run: Run, defects: frozenset[str], ways: set[frozenset[str]], prepared
             sessions if order is None else sessions.take(order), lanes, defects
         ),
     )
-    return Trained(known, testing, np.array(history.history["val_recall_at_20"]))
+    return Trained(testing, np.array(history.history["val_recall_at_20"]))

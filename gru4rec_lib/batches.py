@@ -36,6 +36,14 @@ class Batches:
     def __len__(self) -> int:
         return len(self.input)
 
+    def part(self, steps: slice) -> Batches:
+        """Some of the steps, as they are.
+
+        Args:
+            steps: which.
+        """
+        return Batches(*(getattr(self, name)[steps] for name in self.__annotations__))
+
     def chunks(self, steps: int, count: int | None = None):
         """Cut the pass into equal pieces, filled up with steps that are not valid.
 
@@ -50,7 +58,7 @@ class Batches:
         if end < len(self):
             raise ValueError(f"{count} pieces of {steps} steps do not hold {len(self)} steps")
         for first in range(0, end, steps):
-            piece = Batches(*(getattr(self, name)[first : first + steps] for name in self.__annotations__))
+            piece = self.part(slice(first, first + steps))
             missing = steps - len(piece)
             if missing:
                 fill = {"reset": True, "event": -1}

@@ -95,7 +95,7 @@ class Epoch(keras.callbacks.Callback):
                 whole = self._pass(number)
                 known = len(whole)
                 self._lengths[number:] = [known]
-                parts.append(_cut(whole, slice(max(first - begins, 0), last - begins)))
+                parts.append(whole.part(slice(max(first - begins, 0), last - begins)))
             if not known:
                 return whole, 0.0  # no session holds a pair
             begins, number = begins + known, number + 1
@@ -130,10 +130,6 @@ class Epoch(keras.callbacks.Callback):
                 flush=True,
             )
         self._behind, self._spent = 0, 0.0
-
-
-def _cut(part: batches.Batches, steps: slice) -> batches.Batches:
-    return batches.Batches(*(getattr(part, name)[steps] for name in part.__annotations__))
 
 
 def _joined(parts: list[batches.Batches]) -> batches.Batches:

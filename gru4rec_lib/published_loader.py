@@ -95,17 +95,14 @@ def never(batches: Batches) -> Batches:
     return replace(batches, reset=np.zeros_like(batches.reset))
 
 
-def first_steps(batches: Batches, steps: int = TEST_STEPS) -> np.ndarray:
-    """D10: which pairs a published evaluation counts: those of its first mini-batches.
+def first_steps(batches: Batches, steps: int = TEST_STEPS) -> Batches:
+    """D10: what a published evaluation counts: its first mini-batches.
 
     Args:
         batches: of the test sessions.
         steps: how many.
-
-    Returns:
-        Bool [steps of the pass, lanes].
     """
-    return batches.valid & (np.arange(len(batches)) < steps)[:, None]
+    return batches.part(slice(steps))
 
 
 def tests_on_the_past(split: Split, files: Sequence[str]) -> bool:

@@ -91,6 +91,7 @@ def test_as_published_states_run_through_the_test_and_back_into_training(prepare
     before = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(model.lane_state.numpy()))
     model.fit(prepared.train, 1, 4, callbacks=[before, testing], steps_per_epoch=12, shuffle=False, verbose=0)
     pairs = testing.walks[way].pairs
+    assert "D10" in way
     assert not pairs.reset.any()
     assert pairs.event.tolist() == published_loader.overrunning(known, 4).event.tolist()
     state = seen[0]
@@ -116,22 +117,37 @@ def test_the_loaders_defects_are_laid_one_by_one(prepared, defects, pairs):
 def scored(ranks, published=(), validation=(0.1, 0.2)):
     """Scores of ranks by epoch, for two sessions of two tracks each in one lane, with the defects in force."""
     sessions = Sessions.from_lists([[0, 1], [2, 3]])
-    walk = audit_training.Walk(batches.schedule(sessions, 1), [np.zeros((2, 1))] * 2, [np.array(r) for r in ranks])
-    way = frozenset(published) & audit_training.WALKED
-    testing = SimpleNamespace(walks={way: walk}, scorers=[(np.zeros((4, 1)), np.zeros(4))] * 2)
-    trained = audit_training.Trained(sessions, testing, np.array(validation))
+    pairs, hidden = batches.schedule(sessions, 1), [np.zeros((2, 1))] * 2
+    walk = audit_training.Walk(sessions, pairs, hidden, [np.array(r) for r in ranks])
+    testing = SimpleNamespace(walks={frozenset(): walk}, scorers=[(np.zeros((4, 1)), np.zeros(4))] * 2)
+    trained = audit_training.Trained(testing, np.array(validation))
     return trained.score(frozenset(published)).to_numpy().tolist()
 
 
-def test_scores_by_hand(monkeypatch):
+def test_scores_by_hand():
     """Two epochs: the test prefers the first, validation the second, whose ranks are 2 and 30."""
     ranks = [[1, 4], [2, 30]]
     assert scored(ranks) == [[0, 1, 1, 1 / 2], [1, 1, 0, 0]]
     assert scored(ranks, {"D8"}) == [[0, 1, 1, 1], [1, 1, 1, 1 / 4]]
     assert scored(ranks, {"D1"}) == [[0, 1, 1, 1 / 19], [1, 1, 0, 0]]
     assert scored(ranks, {"D2"}) == scored(ranks), "of four tracks all are among the first 20"
-    monkeypatch.setattr(published_loader.first_steps, "__defaults__", (1,))
-    assert scored(ranks, {"D10"}) == [[0, 1, 1, 1 / 2]]
+
+
+def test_d10_walks_through_the_first_steps_and_without_it_through_sessions_from_anywhere(prepared, monkeypatch):
+    monkeypatch.setattr(published_loader.first_steps, "__defaults__", (5,))
+    known = prepared.test.keep(prepared.test.known(N))
+    ways = {frozenset(), frozenset({"D10"})}
+    first, whole = audit_training.Testing(known, 4, ways, None).walks[frozenset({"D10"})], known
+    assert first.pairs.event.tolist() == batches.schedule(known, 4).event[:5].tolist()
+    walks = audit_training.Testing(known, 4, ways, None, max_targets=30).walks
+    assert walks[frozenset({"D10"})].pairs.event.tolist() == first.pairs.event.tolist(), "of the whole file"
+    some = walks[frozenset()].sessions
+    assert 30 - known.lengths.max() < some.is_target.sum() <= 30
+    lists = [items.tolist() for items in whole]
+    places = [lists.index(items.tolist()) for items in some]
+    assert places == sorted(places)
+    assert max(places) > len(some), "not the first ones of the file"
+    assert walks[frozenset()].pairs.valid.sum() == some.is_target.sum()
 
 
 def some_sums(shift):

@@ -199,7 +199,9 @@ def test_d9_the_older_log_is_the_test_as_published_and_training_when_mended():
 
 def test_d10_the_first_steps_are_counted():
     part = published_loader.overrunning(SESSIONS, lanes=2)
-    assert published_loader.first_steps(part, steps=3).tolist() == [[True] * 2] * 3 + [[False] * 2]
+    counted = published_loader.first_steps(part, steps=3)
+    assert (len(part), len(counted)) == (4, 3)
+    assert counted.event.tolist() == part.event[:3].tolist()
     # 500 mini-batches of 64 are the 32,000 events of the paper.
     assert published_loader.TEST_STEPS * published.SETTINGS["batch_size"] == 32_000
 
