@@ -338,9 +338,15 @@ rule results:
         f"{RUNS}/05_results.ipynb",
         f"{RUNS}/tables/table_2.csv",
         drawn("model_diagram", "split_sizes", "learning_curves", "table_2", *EVIDENCE),
-        [f"{RUNS}/tables/content_signal.csv", *drawn("content_signal")]
-        if OTHERS
-        else [],
+        (
+            [
+                f"{RUNS}/tables/content_signal.csv",
+                f"{RUNS}/tables/content_signal_conclusions.csv",
+                *drawn("content_signal"),
+            ]
+            if OTHERS
+            else []
+        ),
     log:
         f"{RUNS}/logs/05_results.log",
     resources:

@@ -166,7 +166,7 @@ class CellSearch:
         print(f"{self.name} {number}/{self.trials}  {value}  {len(scores)} epochs {seconds:.0f} s  {tried}", flush=True)
 
     def found(self, space: str) -> Found:
-        """The best settings.
+        """The best settings of as many trials as were asked for; those that another call made beyond them do not count.
 
         Args:
             space: the name of the space.
@@ -174,10 +174,11 @@ class CellSearch:
         Raises:
             ValueError: no trial ended well.
         """
-        study = self.study
-        if not study.get_trials(False, (TrialState.COMPLETE,)):
+        made = self.study.get_trials(False, FINISHED)[: self.trials]
+        complete = [trial for trial in made if trial.state == TrialState.COMPLETE]
+        if not complete:
             raise ValueError(f"{self.name}: no trial ended well; lower the learning rates of the space `{space}`")
-        best, made = study.best_trial, study.get_trials(False, FINISHED)
+        best = max(complete, key=lambda trial: trial.value)
         return Found(
             **{name: best.user_attrs[name] for name in ("settings", "epoch", "commit")},
             monitor=self._run({}).training.monitor,

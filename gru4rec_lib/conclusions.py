@@ -1,0 +1,90 @@
+"""The paper's conclusions C1 to C5 as comparisons of two cells, and whether scores bear them out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from gru4rec_lib.ranked import read
+from gru4rec_lib.statistics import ALPHA, SCORES, differences, holm
+from gru4rec_lib.workspace import Workspace
+
+CONTENT = ("content", "content_mlp")
+
+
+def comparisons(cells: Sequence[tuple[str, str]]) -> list[tuple[str, tuple[str, str], tuple[str, str], int]]:
+    """Which cells a conclusion compares, of those at hand.
+
+    Args:
+        cells: (input form, loss).
+
+    Returns:
+        (conclusion, first cell, second cell, sign that the conclusion gives to first less second).
+    """
+    forms, losses = dict.fromkeys(form for form, _ in cells), dict.fromkeys(loss for _, loss in cells)
+    asked = [("C1", ("one_hot", loss), (form, loss), 1) for loss in losses for form in forms if form != "one_hot"]
+    asked += [("C2", (form, "bpr"), (form, other), -1) for form in forms for other in losses if other != "bpr"]
+    asked += [("C3", (form, "bpr_max"), (form, "cross_entropy"), 0) for form in forms]
+    asked += [("C4", ("content_mlp", loss), ("content", loss), 1) for loss in losses]
+    asked += [("C5", (form, loss), ("one_hot", loss), -1) for loss in losses for form in CONTENT]
+    return [one for one in asked if one[1] in cells and one[2] in cells]
+
+
+def named(asked: Sequence[tuple]) -> pd.DataFrame:
+    """What is compared, for a table.
+
+    Args:
+        asked: of `comparisons`.
+
+    Returns:
+        For each comparison a row for recall and one for mrr: conclusion, first, second (such as `one_hot, bpr`), score.
+    """
+    rows = [(name, ", ".join(a), ", ".join(b), score) for name, a, b, _ in asked for score in SCORES]
+    return pd.DataFrame(rows, columns=["conclusion", "first", "second", "score"])
+
+
+def holds(asked: Sequence[tuple], found: pd.DataFrame) -> list[str]:
+    """Whether a conclusion holds in each comparison and score.
+
+    Args:
+        asked: of `comparisons`.
+        found: of `statistics.differences` for these, in the same order: difference, p_holm.
+
+    Returns:
+        `yes` or `no` where the corrected test tells the two cells apart, else `undecided`; C3, which claims no
+        difference, is `yes` where BPR-max is not proved lower.
+    """
+    expected = np.repeat([sign for *_, sign in asked], len(SCORES))
+    sign = np.where(found["p_holm"] < ALPHA, np.sign(found["difference"]), 0)
+    told = np.select([expected == 0, sign == expected, sign == -expected], [sign >= 0, True, False], None)
+    return [{True: "yes", False: "no", None: "undecided"}[value] for value in told.tolist()]
+
+
+def over_content_signal(place: Workspace) -> pd.DataFrame:
+    """What a study's own ranks say of the conclusions at each setting of content_signal, protocol `known`.
+
+    Args:
+        place: of a study that lists settings.
+
+    Returns:
+        A row a setting, comparison and score: content_signal, the columns of `named`, difference, low, high (95 %),
+        p_holm (corrected over the whole table), holds; no rows where the grid allows no comparison.
+    """
+    tables, every = [], []
+    for setting, at in place.curve.items():
+        ranked = read(at, "known").over_seeds()
+        own = ranked.models[(ranked.models["output_form"] == "ids") & (ranked.models["tag"] == "")]
+        models = {(form, loss): row for row, form, loss in own[["input_form", "loss"]].itertuples()}
+        asked = comparisons(list(models))
+        if not asked:
+            return pd.DataFrame()
+        pairs = [(models[first], models[second]) for _, first, second, _ in asked]
+        found = differences(ranked.sums(), pairs)
+        tables.append(pd.concat([named(asked), found[["difference", "low", "high", "p"]]], axis=1))
+        tables[-1].insert(0, "content_signal", setting)
+        every += asked
+    table = pd.concat(tables, ignore_index=True)
+    table["p_holm"] = holm(table.pop("p").to_numpy())
+    return table.assign(holds=holds(every, table))

@@ -1,0 +1,60 @@
+"""The paper's conclusions: which cells they compare, and what ranks at several settings say of them."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gru4rec_lib import conclusions
+from gru4rec_lib.ranked import CELL, Ranked
+
+FORMS = ("one_hot", "content", "content_mlp")
+
+
+def test_each_conclusion_compares_the_cells_that_it_names():
+    cells = [(form, loss) for form in FORMS[:2] for loss in ("cross_entropy", "bpr")]
+    asked = conclusions.comparisons(cells)
+    one, raw = [("one_hot", "cross_entropy"), ("one_hot", "bpr")], [("content", "cross_entropy"), ("content", "bpr")]
+    assert asked == [
+        ("C1", one[0], raw[0], 1),
+        ("C1", one[1], raw[1], 1),
+        ("C2", one[1], one[0], -1),
+        ("C2", raw[1], raw[0], -1),
+        ("C5", raw[0], one[0], -1),
+        ("C5", raw[1], one[1], -1),
+    ]
+    (mlp,) = conclusions.comparisons([("content", "bpr"), ("content_mlp", "bpr")])
+    assert mlp == ("C4", ("content_mlp", "bpr"), ("content", "bpr"), 1)
+    (max_,) = conclusions.comparisons([("content", "bpr_max"), ("content", "cross_entropy")])
+    assert max_ == ("C3", ("content", "bpr_max"), ("content", "cross_entropy"), 0)
+    assert conclusions.comparisons([("embedding", "bpr")]) == []
+
+
+def ranked(hits):
+    """Sixty sessions of ten targets; each form hits as many as said, one more where the session's number is odd."""
+    session = np.repeat(np.arange(60), 10)
+    place = np.tile(np.arange(10), 60)
+    models = [("markov", "", "", "", "")] + [("gru4rec", form, "ids", "bpr", "") for form in hits]
+    models += [("gru4rec", "one_hot", "hybrid", "bpr", ""), ("gru4rec", "one_hot", "ids", "bpr", "other")]
+    ranks = [np.where(place < n + session % 2, 1, 99)[:, None] for n in (0, *hits.values(), 9, 9)]
+    targets = pd.DataFrame({"protocol": "known", "session": session, "position": place, "target": 0})
+    return Ranked(pd.DataFrame(models, columns=CELL).assign(seed=1), targets.assign(n_candidates=100), ranks)
+
+
+def test_a_conclusion_may_hold_at_one_setting_and_not_at_another(monkeypatch):
+    at = {0.0: {"one_hot": 5, "content": 3}, 0.5: {"one_hot": 4, "content": 4}, 1.0: {"one_hot": 2, "content": 4}}
+    monkeypatch.setattr(conclusions, "read", lambda hits, protocol: ranked(hits))
+    table = conclusions.over_content_signal(SimpleNamespace(curve=at))
+    assert len(table) == 3 * 2 * 2
+    recall = table[table["score"] == "recall"].set_index(["conclusion", "content_signal"])
+    assert recall.loc["C1", "difference"].tolist() == pytest.approx([0.2, 0, -0.2])
+    assert recall.loc["C1", "holds"].tolist() == ["yes", "undecided", "no"]
+    assert recall.loc["C5", "holds"].tolist() == ["yes", "undecided", "no"]
+    assert (recall["low"] <= recall["difference"]).all()
+    assert recall.loc[("C1", 0.5), ["first", "second"]].tolist() == ["one_hot, bpr", "content, bpr"]
+
+
+def test_a_grid_that_allows_no_comparison_gives_no_rows(monkeypatch):
+    monkeypatch.setattr(conclusions, "read", lambda hits, protocol: ranked(hits))
+    assert conclusions.over_content_signal(SimpleNamespace(curve={0.5: {"embedding": 3}})).empty
