@@ -90,6 +90,19 @@ EVIDENCE = [
     "time_to_quality",
     "input_by_loss",
 ]
+TABLES = [
+    "table_2",
+    "table_2_over_seeds",
+    "content_less_identity",
+    "differences",
+    "conclusions",
+    "fewer_candidates",
+    "cold_tracks",
+    "strata",
+    "coverage",
+    "validation_and_test",
+    "time_to_quality",
+]
 ranked_baselines = expand(
     f"{RUNS}/baselines/{{name}}/{{file}}",
     name=study.baselines,
@@ -157,6 +170,7 @@ rule explore:
     output:
         f"{RUNS}/01_explore_sessions.ipynb",
         f"{RUNS}/tables/table_1.csv",
+        f"{RUNS}/tables/problems.csv",
         drawn(*EXPLORED),
     log:
         f"{RUNS}/logs/01_explore_sessions.log",
@@ -336,17 +350,11 @@ rule results:
         ],
     output:
         f"{RUNS}/05_results.ipynb",
-        f"{RUNS}/tables/table_2.csv",
+        expand(f"{RUNS}/tables/{{table}}.csv", table=TABLES),
         drawn("model_diagram", "split_sizes", "learning_curves", "table_2", *EVIDENCE),
-        (
-            [
-                f"{RUNS}/tables/content_signal.csv",
-                f"{RUNS}/tables/content_signal_conclusions.csv",
-                *drawn("content_signal"),
-            ]
-            if OTHERS
-            else []
-        ),
+        [f"{RUNS}/tables/content_signal.csv", *drawn("content_signal")]
+        if OTHERS
+        else [],
     log:
         f"{RUNS}/logs/05_results.log",
     resources:

@@ -106,8 +106,7 @@ def conclusions(sums: pd.DataFrame) -> pd.DataFrame:
         found[f"{variant}_holds"] = holds(asked, found)
         names = {name: f"{variant}_{name}" for name in ("difference", "low", "high")}
         tables.append(found.rename(columns=names)[[*names.values(), f"{variant}_holds"]])
-    published_ones = [_published(a, b, score) for _, a, b, _ in asked for score in SCORES]
-    return pd.concat([named(asked).assign(published=published_ones), *tables], axis=1)
+    return pd.concat([named(asked), *tables], axis=1)
 
 
 def recoverable() -> pd.DataFrame:
@@ -197,8 +196,3 @@ def _side_by_side(sums: pd.DataFrame, variant: str) -> tuple[list[tuple], Sessio
         raise ValueError(f"{variant}: the cells were tested on different pairs")
     gains = np.stack([own[list(SCORES)].to_numpy(np.float64) for own in of], axis=1)
     return cells, SessionSums(gains[:, None], of[0]["pairs"].to_numpy(np.float64)[:, None])
-
-
-def _published(first: tuple[str, str], second: tuple[str, str], score: str) -> float:
-    values = published.TABLE_2.set_index(["input_form", "loss"])[score]
-    return values.get(first, np.nan) - values.get(second, np.nan)

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from gru4rec_lib.published import TABLE_2
 from gru4rec_lib.ranked import read
 from gru4rec_lib.statistics import ALPHA, SCORES, differences, holm
 from gru4rec_lib.workspace import Workspace
 
 CONTENT = ("content", "content_mlp")
+NAMED = ["conclusion", "first", "second", "score", "published"]
+FOUND = ["difference", "low", "high", "p_holm", "holds"]
 
 
 def comparisons(cells: Sequence[tuple[str, str]]) -> list[tuple[str, tuple[str, str], tuple[str, str], int]]:
@@ -39,10 +42,16 @@ def named(asked: Sequence[tuple]) -> pd.DataFrame:
         asked: of `comparisons`.
 
     Returns:
-        For each comparison a row for recall and one for mrr: conclusion, first, second (such as `one_hot, bpr`), score.
+        For each comparison a row for recall and one for mrr: conclusion, first, second (such as `one_hot, bpr`), score,
+        published (the difference in Table 2 of the paper; empty where that has no such cell).
     """
-    rows = [(name, ", ".join(a), ", ".join(b), score) for name, a, b, _ in asked for score in SCORES]
-    return pd.DataFrame(rows, columns=["conclusion", "first", "second", "score"])
+    table = TABLE_2.set_index(["input_form", "loss"])
+    rows = [
+        (name, ", ".join(a), ", ".join(b), score, table[score].get(a, np.nan) - table[score].get(b, np.nan))
+        for name, a, b, _ in asked
+        for score in SCORES
+    ]
+    return pd.DataFrame(rows, columns=NAMED)
 
 
 def holds(asked: Sequence[tuple], found: pd.DataFrame) -> list[str]:
@@ -62,29 +71,30 @@ def holds(asked: Sequence[tuple], found: pd.DataFrame) -> list[str]:
     return [{True: "yes", False: "no", None: "undecided"}[value] for value in told.tolist()]
 
 
-def over_content_signal(place: Workspace) -> pd.DataFrame:
-    """What a study's own ranks say of the conclusions at each setting of content_signal, protocol `known`.
+def of_study(place: Workspace) -> pd.DataFrame:
+    """What the ranks of a study's own cells say of the conclusions, protocol `known`, means over seeds.
 
     Args:
-        place: of a study that lists settings.
+        place: the study's.
 
     Returns:
-        A row a setting, comparison and score: content_signal, the columns of `named`, difference, low, high (95 %),
-        p_holm (corrected over the whole table), holds; no rows where the grid allows no comparison.
+        A row a comparison and score: the columns of `named`, difference, low, high (95 %), p_holm (corrected over the
+        table), holds. Where the study lists settings of content_signal, each comparison at each of them, with the
+        column `content_signal` in front. No row where the grid allows no comparison.
     """
     tables, every = [], []
-    for setting, at in place.curve.items():
+    for setting, at in (place.curve or {np.nan: place}).items():
         ranked = read(at, "known").over_seeds()
         own = ranked.models[(ranked.models["output_form"] == "ids") & (ranked.models["tag"] == "")]
         models = {(form, loss): row for row, form, loss in own[["input_form", "loss"]].itertuples()}
         asked = comparisons(list(models))
-        if not asked:
-            return pd.DataFrame()
-        pairs = [(models[first], models[second]) for _, first, second, _ in asked]
-        found = differences(ranked.sums(), pairs)
-        tables.append(pd.concat([named(asked), found[["difference", "low", "high", "p"]]], axis=1))
-        tables[-1].insert(0, "content_signal", setting)
-        every += asked
+        if asked:
+            found = differences(ranked.sums(), [(models[first], models[second]) for _, first, second, _ in asked])
+            tables.append(named(asked).join(found[["difference", "low", "high", "p"]]).assign(content_signal=setting))
+            every += asked
+    front = ["content_signal", *NAMED] if place.curve else NAMED
+    if not every:
+        return pd.DataFrame(columns=[*front, *FOUND])
     table = pd.concat(tables, ignore_index=True)
-    table["p_holm"] = holm(table.pop("p").to_numpy())
-    return table.assign(holds=holds(every, table))
+    table["p_holm"] = holm(table["p"].to_numpy())
+    return table.assign(holds=holds(every, table))[[*front, *FOUND]]

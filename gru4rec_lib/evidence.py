@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from gru4rec_lib.config import PROTOCOLS
@@ -11,7 +12,8 @@ from gru4rec_lib.drawing import named
 from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.ranked import CELL, against, best_baseline, by_stratum, read, read_lists
 from gru4rec_lib.recommended import MEASURES, measures
-from gru4rec_lib.report import histories, with_interval
+from gru4rec_lib.report import histories, knows_identity_alone, with_interval
+from gru4rec_lib.statistics import SCORES, differences, holm
 from gru4rec_lib.strata import of_targets
 from gru4rec_lib.vectors import unit_vectors
 from gru4rec_lib.workspace import Workspace
@@ -21,17 +23,48 @@ FEWEST = 30  # targets of a stratum: a line through fewer says nothing
 FEWER = ["n_targets", "n_candidates", "recall_at_20", "mrr_at_20", "n_popular", "recall_popular", "mrr_popular"]
 FEWER += ["place", "place_popular"]
 ENOUGH = 0.95  # of the best validation Recall@20
+DIFFERENCE = ["score", "difference", "low", "high", "p", "p_holm"]
 TEST = ["recall_at_20", "recall_low", "recall_high", "mrr_at_20", "mrr_low", "mrr_high"]
 
 
 def from_best_baseline(place: Workspace) -> pd.DataFrame:
-    """The difference of every model from the baseline with the highest Recall@20, protocol `known`.
+    """The difference of every model from the best baseline, for each score from the one that is best in it, `known`.
 
     Returns:
-        See `ranked.against`.
+        See `ranked.against`; p_holm is corrected over both scores.
     """
     ranked = read(place, "known").over_seeds()
-    return against(ranked, best_baseline(ranked))
+    parts = [against(ranked, best_baseline(ranked, score)).query("score == @score") for score in SCORES]
+    table = pd.concat(parts, ignore_index=True)
+    return table.assign(p_holm=holm(table["p"].to_numpy()))
+
+
+def content_less_identity(place: Workspace, validation: pd.DataFrame) -> pd.DataFrame:
+    """What content adds: for each loss the best cell that is told it less the best that knows identity alone, `known`.
+
+    Which cells these are is chosen by validation, not by the test that compares them.
+
+    Args:
+        place: the study's.
+        validation: of `validation_and_test`.
+
+    Returns:
+        A row a loss and score: loss, content and identity (names of the cells), score, difference, low, high, p, p_holm
+        (corrected over the table). No row where no loss has both.
+    """
+    ranked = read(place, "known").over_seeds()
+    models = ranked.models.merge(validation[[*CELL, VALIDATION[0]]], "left", CELL)
+    alone, trained = knows_identity_alone(models), models[VALIDATION[0]].notna()
+    content, identity = (
+        models[trained & which].groupby("loss", sort=False)[VALIDATION[0]].idxmax() for which in (~alone, alone)
+    )
+    losses = [loss for loss in content.index if loss in identity.index]
+    if not losses:
+        return pd.DataFrame(columns=["loss", "content", "identity", *DIFFERENCE])
+    table = differences(ranked.sums(), [(content[loss], identity[loss]) for loss in losses])
+    names, of_each = named(models).to_numpy(), np.repeat(losses, len(SCORES))
+    table = table.assign(loss=of_each, content=names[table["first"]], identity=names[table["second"]])
+    return table[["loss", "content", "identity", *DIFFERENCE]]
 
 
 def strata(place: Workspace, prepared: Prepared) -> pd.DataFrame:

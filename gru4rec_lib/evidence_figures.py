@@ -26,9 +26,10 @@ OUTSIDE = {"fontsize": SMALL, "va": "center", "xytext": (2, 0), "textcoords": "o
 
 
 def differences(frame: pd.DataFrame) -> Figure:
-    """Show how far every model lies from the best baseline, with intervals (a forest plot).
+    """Show how far every model lies from the baseline that is best in the score, with intervals (a forest plot).
 
-    A hollow mark does not differ by the corrected test, whatever side its interval leans to.
+    A hollow mark does not differ by the corrected test, whatever side its interval leans to. The dashed line is the
+    baseline itself.
 
     Args:
         frame: of `evidence.from_best_baseline`: model, input_form, output_form, loss, tag, reference, score,
@@ -36,7 +37,10 @@ def differences(frame: pd.DataFrame) -> Figure:
     """
     frame = frame.assign(name=named(frame), loss=frame["loss"].fillna(""))
     frame["name"] = frame["name"].where(frame["loss"] == "", frame["name"] + ", " + frame["loss"])
-    order = frame[frame["score"] == "recall"].sort_values("difference", ascending=False)["name"].tolist()
+    recall = frame[frame["score"] == "recall"].set_index("name")["difference"]
+    # The best baseline in recall has no row there, but one in MRR where another is best.
+    order = recall.reindex(frame["name"].unique(), fill_value=0.0).sort_values(ascending=False, kind="stable")
+    order = order.index.tolist()
     losses = {loss: look | {"linestyle": ""} for loss, look in looks(frame["loss"]).items() if loss}
     figure, *axes = new_figure(2.4 + 0.33 * len(order), columns=2, sharey=True)
     for ax, (score, title) in zip(axes, SCORES.items(), strict=True):
@@ -59,7 +63,7 @@ def differences(frame: pd.DataFrame) -> Figure:
         few_numbers(ax.xaxis)
         ax.tick_params(axis="y", length=0)
         ax.set_title(title)
-        ax.set_xlabel(f"model minus\n{say(frame['reference'].iloc[0])}")
+        ax.set_xlabel(f"model minus\n{say(rows['reference'].iloc[0])}")
     axes[0].set_yticks(range(len(order)), [say(name) for name in order], fontsize=6.5)
     axes[0].set_ylim(len(order) - 0.4, -0.6)
     if losses:

@@ -164,10 +164,15 @@ def against(ranked: Ranked, reference: int) -> pd.DataFrame:
     return pd.concat([models, table.drop(columns=["first", "second"])], axis=1)
 
 
-def best_baseline(ranked: Ranked) -> int:
-    """Row of the baseline with the highest recall: the reference that flatters GRU4Rec least."""
-    recall = ranked.sums().scores[0, :, 0]
-    return int(np.where(ranked.models["model"] == "gru4rec", -1, recall).argmax())
+def best_baseline(ranked: Ranked, score: str) -> int:
+    """Row of the baseline with the highest score: the reference that flatters GRU4Rec least.
+
+    Args:
+        ranked: the ranks.
+        score: `recall` or `mrr`; the two need not have the same best one.
+    """
+    own = ranked.sums().scores[0, :, SCORES.index(score)]
+    return int(np.where(ranked.models["model"] == "gru4rec", -1, own).argmax())
 
 
 def by_stratum(ranked: Ranked, strata: pd.DataFrame) -> pd.DataFrame:

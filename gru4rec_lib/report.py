@@ -66,10 +66,18 @@ def content_signal(place: Workspace) -> pd.DataFrame:
     table = pd.concat(parts, ignore_index=True)
     table.insert(0, "content_signal", table.pop("content_signal"))
     same, scored = ["content_signal", "loss", "seed", "protocol"], ["recall_at_20", "mrr_at_20"]
-    knows_identity = table["input_form"].isin(IDENTITY) & (table["output_form"] == "ids")
-    identity = table[same].join(table[knows_identity].groupby(same)[scored].max(), on=same)
+    identity = table[same].join(table[knows_identity_alone(table)].groupby(same)[scored].max(), on=same)
     table[["recall_less_identity", "mrr_less_identity"]] = table[scored] - identity[scored]
     return table
+
+
+def knows_identity_alone(table: pd.DataFrame) -> pd.Series:
+    """Whether the network of each row is told nothing of a track but which one it is; bool.
+
+    Args:
+        table: with the columns input_form and output_form.
+    """
+    return table["input_form"].isin(IDENTITY) & (table["output_form"] == "ids")
 
 
 def _scored(place: Workspace, parts: dict[str, Ranked], columns: list[str]) -> pd.DataFrame:

@@ -45,16 +45,28 @@ def ranked(hits):
 def test_a_conclusion_may_hold_at_one_setting_and_not_at_another(monkeypatch):
     at = {0.0: {"one_hot": 5, "content": 3}, 0.5: {"one_hot": 4, "content": 4}, 1.0: {"one_hot": 2, "content": 4}}
     monkeypatch.setattr(conclusions, "read", lambda hits, protocol: ranked(hits))
-    table = conclusions.over_content_signal(SimpleNamespace(curve=at))
+    table = conclusions.of_study(SimpleNamespace(curve=at))
     assert len(table) == 3 * 2 * 2
+    assert [*table] == ["content_signal", *conclusions.NAMED, *conclusions.FOUND]
     recall = table[table["score"] == "recall"].set_index(["conclusion", "content_signal"])
     assert recall.loc["C1", "difference"].tolist() == pytest.approx([0.2, 0, -0.2])
     assert recall.loc["C1", "holds"].tolist() == ["yes", "undecided", "no"]
     assert recall.loc["C5", "holds"].tolist() == ["yes", "undecided", "no"]
     assert (recall["low"] <= recall["difference"]).all()
+    assert recall.loc["C1", "published"].tolist() == pytest.approx([0.1278 - 0.0707] * 3)
     assert recall.loc[("C1", 0.5), ["first", "second"]].tolist() == ["one_hot, bpr", "content, bpr"]
+
+
+def test_without_a_curve_the_study_itself_is_told_of(monkeypatch):
+    monkeypatch.setattr(conclusions, "read", lambda place, protocol: ranked({"one_hot": 5, "content": 3}))
+    table = conclusions.of_study(SimpleNamespace(curve={}))
+    assert [*table] == [*conclusions.NAMED, *conclusions.FOUND]
+    assert table["conclusion"].tolist() == ["C1", "C1", "C5", "C5"]
+    assert table["holds"].tolist() == ["yes"] * 4
 
 
 def test_a_grid_that_allows_no_comparison_gives_no_rows(monkeypatch):
     monkeypatch.setattr(conclusions, "read", lambda hits, protocol: ranked(hits))
-    assert conclusions.over_content_signal(SimpleNamespace(curve={0.5: {"embedding": 3}})).empty
+    table = conclusions.of_study(SimpleNamespace(curve={0.5: {"embedding": 3}}))
+    assert table.empty
+    assert "holds" in table

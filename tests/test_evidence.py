@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gru4rec_lib import evidence, report
+from gru4rec_lib import evidence, report, statistics
 from gru4rec_lib.features import Features
 from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.sessions import Sessions
@@ -97,13 +97,35 @@ def test_a_study_that_ranks_among_all_alone_has_no_fewer_candidates(place):
     assert [*table.columns[-2:]] == ["place", "place_popular"]
 
 
-def test_differences_are_from_the_baseline_with_the_best_recall(place):
+def test_differences_are_from_the_baseline_that_is_best_in_the_score(place):
     table = evidence.from_best_baseline(place)
     assert table["reference"].unique().tolist() == ["markov"]
+    assert table["p_holm"].tolist() == pytest.approx(statistics.holm(table["p"].to_numpy()))
+    path = place.baseline_folder("markov") / "ranks.parquet"
+    ranks = pd.read_parquet(path)
+    ranks.assign(rank=ranks["rank"].replace(HIT, 20)).to_parquet(path)  # as many hits, each as late as can be
+    table = evidence.from_best_baseline(place)
+    assert table.groupby("score")["reference"].unique().str[0].to_dict() == {"recall": "markov", "mrr": "item_knn"}
+    assert set(table.query("score == 'mrr'")["model"]) == {"most_popular", "markov", "gru4rec"}
+    table = table[table["reference"] == "markov"]
     recall = table[table["score"] == "recall"]
     assert recall["model"].tolist() == ["most_popular", "item_knn", "gru4rec", "gru4rec", "gru4rec"]
     assert recall["seeds"].tolist() == [1, 1, 2, 2, 1]
     assert recall["difference"].tolist() == pytest.approx([-3 / 4, -1 / 4, 1 / 8, -1 / 2, -1 / 2])
+
+
+def test_content_less_identity_compares_what_validation_chose(place):
+    validation = evidence.validation_and_test(place, report.over_seeds(place))
+    table = evidence.content_less_identity(place, validation)
+    assert table["loss"].tolist() == ["bpr", "bpr"], "top1 has no content"
+    assert table["content"].tolist() == ["embedding → content"] * 2
+    assert table["identity"].tolist() == ["embedding"] * 2
+    assert table["score"].tolist() == ["recall", "mrr"]
+    assert table["difference"].tolist() == pytest.approx([1 / 4 - 7 / 8] * 2)
+    assert (table["low"] <= table["difference"]).all()
+    assert (table["p_holm"] >= table["p"]).all()
+    alone = validation[validation["output_form"] == "ids"]
+    assert evidence.content_less_identity(place, alone).empty
 
 
 def test_validation_stands_beside_test(place):

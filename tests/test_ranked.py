@@ -77,10 +77,16 @@ def test_differences_from_one_model():
 
 
 def test_the_best_baseline_is_no_trained_model():
-    assert ranked.best_baseline(a_study(seeds=(4,))) == 1
+    assert ranked.best_baseline(a_study(seeds=(4,)), "recall") == 1
     study = a_study()
     study.models.loc[1, "model"] = "gru4rec"
-    assert ranked.best_baseline(study) == 2
+    assert ranked.best_baseline(study, "recall") == 2
+
+
+def test_each_score_has_a_best_baseline_of_its_own():
+    study = a_study()
+    study.ranks[0] = np.where(np.arange(120) % 2 == 0, 1, 99)[:, None]  # half of the targets, but each first
+    assert [ranked.best_baseline(study, score) for score in ("recall", "mrr")] == [1, 0]
 
 
 def test_parts_of_the_targets():
