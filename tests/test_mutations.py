@@ -1,0 +1,102 @@
+"""Metrics, statistics, splits and baselines that are broken on purpose: for each there is a test that fails.
+
+A mutation puts other words into the source of one function. The module is compiled anew, and the changed function lends
+its code to the one that everybody holds, so that a test sees it from wherever it was imported.
+"""
+
+import importlib
+import inspect
+from operator import attrgetter
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import test_baselines
+import test_metrics
+import test_neighbours
+import test_prepare
+import test_ranked
+import test_ranking
+import test_statistics
+
+from gru4rec_lib.ranking import popularity_ranks
+
+
+def popularity_ranks_by_hand():
+    assert popularity_ranks(np.array([5, 2, 2, 1])).tolist() == [1, 3, 3, 4]
+
+
+scores, sums, rank_table = (
+    test_metrics.test_by_hand,
+    test_statistics.test_sums_by_hand,
+    test_ranking.test_rank_table_by_hand,
+)
+paired = test_statistics.test_the_interval_of_a_difference_is_paired
+paired_p, holm = test_statistics.test_p_is_of_the_paired_t_test_over_sessions, test_statistics.test_holm_by_hand
+no_network = test_ranked.test_the_best_baseline_is_no_trained_model
+best_of_each = test_ranked.test_each_score_has_a_best_baseline_of_its_own
+parts = test_prepare.test_training_is_in_order_of_time_and_the_last_is_held_out
+index = test_prepare.test_the_index_falls_by_plays_of_training_with_ties_by_id
+features = test_prepare.test_features_are_fitted_on_the_tracks_of_training
+rules, item_knn = test_baselines.test_sequential_rules_by_hand, test_baselines.test_item_knn_by_hand
+sknn = test_neighbours.test_sknn_by_hand
+RANKS = {"ranks": [2, 2, 3, 9], "k": 2, "recall": 1 / 2, "mrr": 1 / 4}
+P = {"p": [0.01, 0.04, 0.03], "corrected": [0.03, 0.06, 0.06]}
+# Function, the words that go, those that come, the test that fails, and what it is given beside fixtures.
+MUTATIONS = {
+    "recall leaves out the last place": ("metrics.recall", "ranks <= k", "ranks < k", scores, RANKS),
+    "MRR is upside down (D1)": ("metrics.mrr", "1.0 / ranks", "1.0 / np.maximum(k + 1 - ranks, 1)", scores, RANKS),
+    "MRR counts hits behind k": ("metrics.mrr", "ranks <= k", "ranks > 0", scores, RANKS),
+    "hits end before k": ("statistics.SessionSums.of", "own <= k", "own < k", sums),
+    "a difference is not paired": ("statistics.differences", "draws[:, 0, second]", "draws[::-1, 0, second]", paired),
+    "its test is not paired": ("statistics._paired_p", "- 2 * covariance[first, second]", "", paired_p),
+    "Holm corrects nothing": ("statistics.holm", "np.arange(len(p), 0, -1)", "1", holm, P),
+    "the best baseline is a network": ("ranked.best_baseline", '"gru4rec", -1', '"none", -1', no_network),
+    "MRR's best baseline is recall's": ("ranked.best_baseline", "SCORES.index(score)", "0", best_of_each),
+    "the test is trained on": ("prepare.prepare", "~is_test & (lengths > 1)", "lengths > 1", parts, {"seed": 1}),
+    "validation is trained on": ("prepare.prepare", "take(order[~held_out])", "take(order)", parts, {"seed": 1}),
+    "the first is held out": ("split.validation_sessions", "n - n_held_out :", ":n_held_out", parts, {"seed": 1}),
+    "the test counts in the index": ("prepare.prepare", 'item_index(training["', 'item_index(events["', index),
+    "features of all tracks are fitted": ("prepare.candidates", "len(plays))", "len(items))", features),
+    "`known` keeps unseen tracks": ("ranking.rank_table", "known(n_items)", "known(n_candidates)", rank_table),
+    "a tie counts for the target": ("ranking.popularity_ranks", 'else "left"', 'else "right"', popularity_ranks_by_hand),
+    "a far rule weighs as a near one": ("rules.SequentialRules.fit", "1 / distance", "1.0", rules),
+    "rules point backwards": ("rules.SequentialRules.fit", "(before, after))", "(after, before))", rules),
+    "item-kNN does not shrink": ("rules.ItemKNN.fit", "plays + self.shrink", "plays + 0", item_knn),
+    "SKNN compares the oldest": ("neighbours.SKNN.fit", '"stable")[::-1]', '"stable")', sknn),
+    "SKNN forgets lengths": ("neighbours.SKNN.session_weight", "1 / np.sqrt(tracks)", "np.ones(len(tracks))", sknn),
+}
+
+
+@pytest.fixture
+def run(tmp_path, capsys):
+    """Call a test with what it is given, and the fixtures that it asks for."""
+    fixtures = {"tmp_path": tmp_path, "capsys": capsys}
+
+    def call(test, given=None):
+        test(
+            **(given or {}), **{name: fixtures[name] for name in inspect.signature(test).parameters if name in fixtures}
+        )
+
+    return call
+
+
+def mutate(monkeypatch, place, old, new):
+    name, _, path = place.partition(".")
+    module = importlib.import_module(f"gru4rec_lib.{name}")
+    function = attrgetter(path)(module)
+    source, own = inspect.getsource(module), inspect.getsource(function)
+    assert own.count(old) == 1, f"{place} no longer says {old} once"
+    changed = dict(vars(module))
+    exec(compile(source.replace(own, own.replace(old, new)), module.__file__, "exec"), changed)
+    code = attrgetter(path)(SimpleNamespace(**changed)).__code__
+    monkeypatch.setattr(getattr(function, "__func__", function), "__code__", code)
+
+
+@pytest.mark.parametrize("broken", MUTATIONS)
+def test_what_is_broken_on_purpose_makes_a_test_fail(broken, run, monkeypatch):
+    place, old, new, *asked = MUTATIONS[broken]
+    run(*asked)
+    mutate(monkeypatch, place, old, new)
+    with pytest.raises((AssertionError, ValueError, IndexError)):
+        run(*asked)
