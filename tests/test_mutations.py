@@ -22,7 +22,7 @@ import test_statistics
 from gru4rec_lib.ranking import popularity_ranks
 
 
-def popularity_ranks_by_hand():
+def popularity_by_hand():
     assert popularity_ranks(np.array([5, 2, 2, 1])).tolist() == [1, 3, 3, 4]
 
 
@@ -59,7 +59,7 @@ MUTATIONS = {
     "the test counts in the index": ("prepare.prepare", 'item_index(training["', 'item_index(events["', index),
     "features of all tracks are fitted": ("prepare.candidates", "len(plays))", "len(items))", features),
     "`known` keeps unseen tracks": ("ranking.rank_table", "known(n_items)", "known(n_candidates)", rank_table),
-    "a tie counts for the target": ("ranking.popularity_ranks", 'else "left"', 'else "right"', popularity_ranks_by_hand),
+    "a tie counts for the target": ("ranking.popularity_ranks", 'else "left"', 'else "right"', popularity_by_hand),
     "a far rule weighs as a near one": ("rules.SequentialRules.fit", "1 / distance", "1.0", rules),
     "rules point backwards": ("rules.SequentialRules.fit", "(before, after))", "(after, before))", rules),
     "item-kNN does not shrink": ("rules.ItemKNN.fit", "plays + self.shrink", "plays + 0", item_knn),
