@@ -1,13 +1,15 @@
-"""The command line: `python -m gru4rec_lib COMMAND`, one command a job; `--help` tells each one's arguments."""
+"""The command line: `python -m gru4rec_lib COMMAND`, one command a job; `--help` tells each one's arguments.
 
-from __future__ import annotations
+A command that cannot go on ends with a sentence and an exit code, and never with a traceback.
+"""
 
-import argparse
+import os
 import sys
-from pathlib import Path
 
-from gru4rec_lib.config import ConfigError, Twin, check
-from gru4rec_lib.workspace import Workspace
+_STOPPED = {
+    "reproduce": "Stopped. The same command goes on from here; finished steps are kept.",
+    "search": "Stopped. The same command goes on from the finished trials.",
+}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -17,100 +19,23 @@ def main(argv: list[str] | None = None) -> int:
         argv: the words behind the program's name; those of the process when None.
 
     Returns:
-        The exit code: 0; 2 for wrong arguments and files; 130 after Ctrl-C.
+        The exit code: the command's; 2 for wrong arguments, files and folders; 130 after Ctrl-C; 141 where nobody
+        reads on, as behind `| head`.
     """
     argv = sys.argv[1:] if argv is None else argv
-    if argv[:1] == ["reproduce"]:
-        from gru4rec_lib import reproduce
-
-        return reproduce.main(argv[1:])
-    parser = argparse.ArgumentParser(prog="gru4rec", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("reproduce", help="run a study from raw files to tables and figures")
-    command = commands.add_parser("simulate", help="write simulated raw files in the layout of Spotify's data set")
-    command.add_argument("--sessions", type=int, required=True, help="sessions in each log file")
-    command.add_argument("--seed", type=int, default=1, help="the same seed gives the same files (%(default)s)")
-    command.add_argument("--dates", nargs="+", default=["20180715"], help="one log file each, YYYYMMDD (%(default)s)")
-    command.add_argument("--content-signal", type=float, default=0.5, help="0 to 1; see simulate.py (%(default)s)")
-    command.add_argument("--out", type=Path, required=True, help="the folder to write to")
-    command = commands.add_parser("shard", help="prepare one log of a study with `data.shards`, a step at a time")
-    _name_the_study(command)
-    command.add_argument("--step", choices=["read", "index", "encode"], required=True)
-    command.add_argument("--log", default="", help="the log file's name without its endings; not for `index`")
-    command = commands.add_parser("paper", help="fill reports/paper.typ from a study's tables and figures")
-    _name_the_study(command)
-    command = commands.add_parser("publish", help="copy a study's tables and figures to reports/ and figures/")
-    _name_the_study(command)
-    command = commands.add_parser("figures", help="draw figures/<study>/ again from its CSV: SVG, PDF and PNG")
-    command.add_argument("--study", default="twin_mini")
-    command = commands.add_parser("search", help="search settings for each cell of a study, on its validation part")
-    _name_the_study(command)
-    command.add_argument("--space", default="default", help="a file of config/spaces/ without its ending (%(default)s)")
-    command.add_argument("--trials", type=int, default=20, help="for each cell (%(default)s)")
-    command.add_argument("--seed", type=int, default=1, help="of the choices and of the trainings (%(default)s)")
-    command.add_argument("--cells", nargs="+", default=(), help="such as one_hot-bpr; all of the grid where not given")
-    command.add_argument("--jobs", type=int, default=2, help="processes, of one thread each (%(default)s)")
-    command = commands.add_parser("check", help="tell what is wrong with a file or a study, before anything runs")
-    command.add_argument("path", type=Path, help="a table of events, a log, track features, or a study's .yaml")
-    command.add_argument("--session", metavar="COLUMN", help="of an event table, where its name is not a common one")
-    command.add_argument("--item", metavar="COLUMN", help="as --session")
-    order = command.add_mutually_exclusive_group()
-    order.add_argument("--time", metavar="COLUMN", help="as --session: unix seconds or ISO dates")
-    order.add_argument("--position", metavar="COLUMN", help="in place of --time: places in the session")
-    command.add_argument("--data", default="", help="the folder of a study's raw files; data/raw/<data set>")
-    command = commands.add_parser("bench", help="measure speed and memory; writes reports/bench/ and figures/bench/")
-    command.add_argument("--size", choices=["toy", "tenth", "full"], default="tenth", help="of the data (%(default)s)")
-    words = parser.parse_args(argv)
     try:
-        if words.command == "simulate":
-            from gru4rec_lib import simulate
+        from gru4rec_lib import commands  # takes half a second, in which Ctrl-C may come
 
-            given = {"sessions": words.sessions, "seed": words.seed, "log_dates": words.dates}
-            twin = check(Twin, given | {"content_signal": words.content_signal}, "simulate")
-            simulate.simulate(words.out, **twin.model_dump())
-        elif words.command == "shard":
-            from gru4rec_lib import shards
-
-            shards.run(Workspace(words.study, words.data), words.step, words.log)
-        elif words.command == "paper":
-            from gru4rec_lib import paper
-
-            paper.make(Workspace(words.study, words.data))
-        elif words.command == "figures":
-            from gru4rec_lib import figures
-
-            figures.redraw(Workspace(words.study).published_figures)
-        elif words.command == "search":
-            from gru4rec_lib import reproduce, search
-
-            place = Workspace(words.study, words.data, searched=False)
-            with reproduce.only_run(place.runs / ".lock"):
-                search.search(place, words.space, words.trials, words.seed, tuple(words.cells), words.jobs)
-        elif words.command == "check":
-            from gru4rec_lib.check import COMMON, check_path
-
-            for line in check_path(words.path, words.data, **{name: getattr(words, name) for name in COMMON}):
-                print(line, flush=True)
-        elif words.command == "bench":
-            from gru4rec_lib import bench
-
-            bench.bench(words.size)
-        else:
-            from gru4rec_lib import report
-
-            report.publish(Workspace(words.study, words.data))
-    except (ConfigError, OSError, ValueError, MemoryError) as error:
+        return commands.run(argv)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes once more when it ends
+        return 141  # as a shell says it
+    except (OSError, ValueError, MemoryError) as error:  # ConfigError and DataError are ValueErrors
         print(_told(error), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nStopped.", file=sys.stderr)
+        print(f"\n{_STOPPED.get(''.join(argv[:1]), 'Stopped.')}", file=sys.stderr)
         return 130  # as a shell says it
-    return 0
-
-
-def _name_the_study(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--study", required=True)
-    command.add_argument("--data", default="", help="the folder of its raw files; data/raw/<data set> where not given")
 
 
 def _told(error: Exception) -> str:

@@ -59,10 +59,13 @@ def search(
         config/settings/<study>.yaml, where the best settings of these cells are.
 
     Raises:
-        ConfigError: the space is unknown or wrong, or the grid has no such cell.
+        ConfigError: a number is below 1, the space is unknown or wrong, or the grid has no such cell.
         ValueError: no trial of a cell ended well.
         ChildProcessError: a process failed.
     """
+    few = next((f"--{name} {n}" for name, n in {"trials": trials, "jobs": jobs}.items() if n < 1), None)
+    if few:
+        raise ConfigError(f"search: {few}: give 1 or more")
     tried = load_space(space, place.root / "config" / "spaces")
     grid = cells_of(place)
     unknown = [name for name in cells if name not in grid]
@@ -232,8 +235,11 @@ def _side_by_side(names, make, jobs):
         waiting.put(name)
     os.environ[tied.PARENT] = str(os.getpid())
     processes = [context.Process(target=_work, args=(waiting, make), daemon=True) for _ in range(jobs)]
+    # Ctrl-C comes to this process too, which ends them; so they ignore it, from their first moment on.
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     for process in processes:
         process.start()
+    signal.signal(signal.SIGINT, handler)
     for process in processes:
         process.join()
     if any(process.exitcode for process in processes):
@@ -242,7 +248,6 @@ def _side_by_side(names, make, jobs):
 
 def _work(waiting, make):
     tied.tie()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C comes to the parent too, which ends this process
     try:
         while (name := waiting.get()) is not None:
             make(name).run()

@@ -1,11 +1,21 @@
 """The command line: one command a job, a wrong word is one sentence and the exit code 2."""
 
+import os
 import runpy
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from gru4rec_lib import __main__, figures, paper, report, reproduce, simulate
+from gru4rec_lib import __main__, commands, figures, paper, report, reproduce, simulate
+
+ROOT = Path(__file__).resolve().parents[1]
+STOPPED = {
+    "check": "Stopped.",
+    "reproduce": "Stopped. The same command goes on from here; finished steps are kept.",
+    "search": "Stopped. The same command goes on from the finished trials.",
+}
 
 
 @pytest.fixture
@@ -105,3 +115,36 @@ def test_the_module_runs_the_words_of_the_process_and_exits_with_the_code(called
     with pytest.raises(SystemExit) as ended:
         runpy.run_module("gru4rec_lib", run_name="__main__")
     assert (ended.value.code, called) == (7, [["--study", "toy"]])
+
+
+def run(*words, modules=ROOT, **options):
+    """The command in a process of its own, which looks for modules in this folder first."""
+    environment = os.environ | {"PYTHONPATH": f"{modules}{os.pathsep}{ROOT}"}
+    command = [sys.executable, "-m", "gru4rec_lib", *words]
+    return subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, check=False, **options)
+
+
+@pytest.mark.parametrize("command", STOPPED)
+def test_ctrl_c_while_packages_are_loaded_is_one_line(tmp_path, command):
+    (tmp_path / "pydantic.py").write_text("import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(9)")
+    done = run(command, "toy", modules=tmp_path)
+    assert (done.returncode, done.stderr) == (130, f"\n{STOPPED[command]}\n")
+
+
+@pytest.mark.parametrize("command", STOPPED)
+def test_ctrl_c_at_work_says_how_to_go_on(monkeypatch, capsys, command):
+    def stopped(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "run", stopped)
+    assert __main__.main([command, "toy"]) == 130
+    assert capsys.readouterr() == ("", f"\n{STOPPED[command]}\n")
+
+
+def test_where_nobody_reads_on_it_ends_quietly(tmp_path):
+    (tmp_path / "mine.csv").write_text("session,item,time\n1,a,1\n1,b,2\n")
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = run("check", str(tmp_path / "mine.csv"), stdout=writing)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")

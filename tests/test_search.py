@@ -1,8 +1,11 @@
 """A search tries as many settings for each cell, goes on where it was killed, and never sees the test."""
 
 import json
+import queue
 import shutil
+import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import optuna
@@ -11,7 +14,7 @@ import pytest
 import yaml
 from optuna.trial import TrialState
 
-from gru4rec_lib import experiment, prepare, search
+from gru4rec_lib import experiment, prepare, search, tied
 from gru4rec_lib.backend import keras
 from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.pruning import Pruning
@@ -176,6 +179,39 @@ def test_an_unknown_cell_or_space_is_one_sentence(make):
         search.search(make(), cells=("shared-bpr",))
     with pytest.raises(ConfigError, match=r"wide\.yaml: there is no such space; known are default$"):
         search.search(make("other"), "wide")
+
+
+@pytest.mark.parametrize(("name", "number"), [("trials", 0), ("jobs", 0), ("trials", -3)])
+def test_a_number_below_one_is_one_sentence(make, name, number):
+    place = make()
+    with pytest.raises(ConfigError, match=f"^search: --{name} {number}: give 1 or more$"):
+        search.search(place, **{name: number})
+    assert not place.runs.exists()
+
+
+class Waiting:
+    """In place of a process of the search: what it would do with Ctrl-C."""
+
+    handlers, exitcode = (), 0
+
+    def __init__(self, **_):
+        pass
+
+    def start(self):
+        Waiting.handlers += (signal.getsignal(signal.SIGINT),)
+
+    def join(self):
+        Waiting.handlers += (signal.getsignal(signal.SIGINT),)
+
+
+def test_ctrl_c_is_for_the_process_that_waits_and_not_for_those_that_it_starts(monkeypatch):
+    context = SimpleNamespace(Process=Waiting, SimpleQueue=queue.SimpleQueue)
+    monkeypatch.setattr(search.multiprocessing, "get_context", lambda _: context)
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", tied.PARENT):
+        monkeypatch.setenv(name, "1")
+    own = signal.getsignal(signal.SIGINT)
+    search._side_by_side(["one", "other"], None, 2)
+    assert Waiting.handlers == (signal.SIG_IGN, signal.SIG_IGN, own, own)
 
 
 class Trial:
