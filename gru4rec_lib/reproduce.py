@@ -14,15 +14,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 
 import pandas as pd
 
 from gru4rec_lib import explore, tied
 from gru4rec_lib.config import ConfigError
 from gru4rec_lib.workspace import ROOT, Workspace
-
-_INTERRUPTED = 130  # a shell's exit code after Ctrl-C
 
 
 def main(argv: list[str], root: Path = ROOT) -> int:
@@ -33,29 +31,25 @@ def main(argv: list[str], root: Path = ROOT) -> int:
         root: the project's folder, with Snakefile, config/ and profiles/.
 
     Returns:
-        The exit code: Snakemake's; 2 for a wrong study, folder or data; 130 after Ctrl-C.
+        The exit code: Snakemake's; 2 for wrong data.
+
+    Raises:
+        ConfigError: a wrong study or folder.
+        OSError: the run's lock cannot be written.
     """
     words = _parse(argv)
-    try:
-        place = _place(words, root)
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return 2
+    place = _place(words, root)
     tied.tie()
-    try:
-        with only_run(place.runs / ".lock") as lock:
-            code = _check(place, words.study, root)
-            if code:
-                return code
-            settings = [f"study={words.study}", *([f"data={place.raw}"] if words.data else [])]
-            return _run(place, settings, words.snakemake, lock)
-    except KeyboardInterrupt:
-        print("\nStopped. The same command goes on from here; finished steps are kept.", file=sys.stderr)
-        return _INTERRUPTED
+    with only_run(place.runs / ".lock") as lock:
+        code = _check(place, words.study, root)
+        if code:
+            return code
+        settings = [f"study={words.study}", *([f"data={place.raw}"] if words.data else [])]
+        return _run(place, settings, words.snakemake, lock)
 
 
 @contextmanager
-def only_run(path: Path) -> Iterator[TextIO]:
+def only_run(path: Path) -> Iterator[BinaryIO]:
     """Hold a study's lock; where another run holds it, say so once and wait.
 
     The lock is the open file's (flock(2)): it ends with the last process that has it open, so no kill leaves it.
@@ -65,9 +59,12 @@ def only_run(path: Path) -> Iterator[TextIO]:
 
     Yields:
         The open file, to be handed on to the processes that belong to the run.
+
+    Raises:
+        OSError: it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="utf-8") as lock:
+    with path.open("a+b", buffering=0) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -75,8 +72,11 @@ def only_run(path: Path) -> Iterator[TextIO]:
             print(f"Another run of this study goes on ({holder}); waiting for its end. Ctrl-C gives up.", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
         lock.truncate(0)
-        lock.write(f"process {os.getpid()}, since {datetime.now():%Y-%m-%d %H:%M:%S}\n")
-        lock.flush()
+        try:
+            lock.write(f"process {os.getpid()}, since {datetime.now():%Y-%m-%d %H:%M:%S}\n".encode())
+        except OSError as error:
+            error.filename = str(path)  # a full disk does not say where
+            raise
         yield lock
 
 
@@ -110,10 +110,11 @@ def _check(place: Workspace, study: str, root: Path) -> int:
         return 0
     path = study if study.endswith((".yaml", ".yml")) else root / "config" / f"{study}.yaml"
     command = [sys.executable, "-m", "gru4rec_lib", "check", str(path), "--data", str(place.raw)]
-    return subprocess.run([sys.executable, "-m", "gru4rec_lib.tied", *command], check=False).returncode
+    tied_command = [sys.executable, "-m", "gru4rec_lib.tied", *command]
+    return subprocess.run(tied_command, check=False, start_new_session=True).returncode  # Ctrl-C: see `_run`
 
 
-def _run(place: Workspace, settings: list[str], extra: list[str], lock: TextIO) -> int:
+def _run(place: Workspace, settings: list[str], extra: list[str], lock: BinaryIO) -> int:
     started = time.monotonic()
     if not (place.published_reports.is_dir() and place.published_figures.is_dir()):
         (place.runs / "published.json").unlink(missing_ok=True)  # the copies are no part of the graph
@@ -140,7 +141,3 @@ def _run(place: Workspace, settings: list[str], extra: list[str], lock: TextIO) 
             print(explore.compare(pd.read_csv(table)))
         print(f"{name} is complete after {minutes}: see reports/{name} and figures/{name}")
     return code if code >= 0 else 128 - code
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

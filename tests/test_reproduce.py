@@ -1,6 +1,8 @@
 """One run at a time, one line a step, and nothing that lives on after a kill."""
 
 import os
+import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -13,6 +15,7 @@ import nbformat
 import pytest
 
 from gru4rec_lib import reproduce
+from gru4rec_lib.strict import ConfigError
 from gru4rec_lib.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -241,11 +244,32 @@ def test_who_starts_after_the_parent_ended_does_not_start(tmp_path):
         (["--study", "mini"], "data/raw/clicks: there is no such folder."),
     ],
 )
-def test_a_wrong_word_is_one_sentence(root, capsys, argv, sentence):
-    assert reproduce.main(argv, root) == 2
-    said = capsys.readouterr().err
-    assert sentence in said
-    assert said.count("\n") == 1
+def test_a_wrong_word_is_one_sentence(root, argv, sentence):
+    with pytest.raises(ConfigError, match=re.escape(sentence)) as told:
+        reproduce.main(argv, root)
+    assert "\n" not in str(told.value)
+
+
+def command(root, *words, **options):
+    """`python -m gru4rec_lib reproduce` to its end: exit code and what it says of what is wrong."""
+    words = [sys.executable, "-m", "gru4rec_lib", "reproduce", *words]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    done = subprocess.run(words, cwd=root, env=environment, capture_output=True, text=True, check=False, **options)
+    return done.returncode, done.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(root):
+    (root / "runs").touch()  # rights do not bind root, who may run the tests
+    told = f"{root}/runs/mini: Not a directory; mend that and give the command again\n"
+    assert command(root, "--study", "mini", "--data", "data of mine") == (2, told)
+
+
+def test_a_full_disk_is_one_sentence(root):
+    def full():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+    told = f"{root}/runs/mini/.lock: File too large; mend that and give the command again\n"
+    assert command(root, "--study", "mini", "--data", "data of mine", preexec_fn=full) == (2, told)
 
 
 def test_files_that_a_user_brings_are_checked_before_anything_runs(root, capfd):
