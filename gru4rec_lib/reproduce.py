@@ -1,7 +1,7 @@
 """Run a study: `python -m gru4rec_lib reproduce --study NAME [--data FOLDER] [-- SNAKEMAKE-ARGUMENTS]`.
 
-One run of a study at a time, each ended by whatever ends this process, `kill -9` included (`tied.py`); the next run
-goes on from the finished steps.
+One run of a study at a time, and of studies that simulate the same raw files; each is ended by whatever ends this
+process, `kill -9` included (`tied.py`), and the next run goes on from the finished steps.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -40,22 +40,23 @@ def main(argv: list[str], root: Path = ROOT) -> int:
     words = _parse(argv)
     place = _place(words, root)
     tied.tie()
-    with only_run(place.runs / ".lock") as lock:
+    with _alone(place) as locks:
         code = _check(place, words.study, root)
         if code:
             return code
         settings = [f"study={words.study}", *([f"data={place.raw}"] if words.data else [])]
-        return _run(place, settings, words.snakemake, lock)
+        return _run(place, settings, words.snakemake, locks)
 
 
 @contextmanager
-def only_run(path: Path) -> Iterator[BinaryIO]:
-    """Hold a study's lock; where another run holds it, say so once and wait.
+def only_run(path: Path, which: str = "of this study") -> Iterator[BinaryIO]:
+    """Hold a lock; where another run holds it, say so once and wait.
 
     The lock is the open file's (flock(2)): it ends with the last process that has it open, so no kill leaves it.
 
     Args:
         path: the lock file; it keeps the holder's process id and start time.
+        which: tells the other run, behind these words.
 
     Yields:
         The open file, to be handed on to the processes that belong to the run.
@@ -69,7 +70,7 @@ def only_run(path: Path) -> Iterator[BinaryIO]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = path.read_text(encoding="utf-8").strip() or "just started"
-            print(f"Another run of this study goes on ({holder}); waiting for its end. Ctrl-C gives up.", flush=True)
+            print(f"Another run {which} goes on ({holder}); waiting for its end. Ctrl-C gives up.", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
         lock.truncate(0)
         try:
@@ -78,6 +79,21 @@ def only_run(path: Path) -> Iterator[BinaryIO]:
             error.filename = str(path)  # a full disk does not say where
             raise
         yield lock
+
+
+@contextmanager
+def _alone(place: Workspace) -> Iterator[list[BinaryIO]]:
+    """Hold the study's lock, and that of all simulated raw files that its graph may write: other studies have them too.
+
+    Until the run's end, for they are read until then. Everyone takes them in the same order, so that nobody waits in
+    a circle.
+    """
+    with ExitStack() as held:
+        locks = [held.enter_context(only_run(place.runs / ".lock"))]
+        for raw in sorted({at.raw for at in (place, *place.curve.values()) if at.simulates}):
+            which = f"that may write data/raw/{raw.name}"
+            locks.append(held.enter_context(only_run(raw.with_name(f".{raw.name}.lock"), which)))
+        yield locks
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
@@ -114,7 +130,7 @@ def _check(place: Workspace, study: str, root: Path) -> int:
     return subprocess.run(tied_command, check=False, start_new_session=True).returncode  # Ctrl-C: see `_run`
 
 
-def _run(place: Workspace, settings: list[str], extra: list[str], lock: BinaryIO) -> int:
+def _run(place: Workspace, settings: list[str], extra: list[str], locks: list[BinaryIO]) -> int:
     started = time.monotonic()
     if not (place.published_reports.is_dir() and place.published_figures.is_dir()):
         (place.runs / "published.json").unlink(missing_ok=True)  # the copies are no part of the graph
@@ -122,7 +138,7 @@ def _run(place: Workspace, settings: list[str], extra: list[str], lock: BinaryIO
     process = subprocess.Popen(
         [sys.executable, "-m", "gru4rec_lib.tied", *snakemake, *extra, "--config", *settings],
         cwd=place.root,
-        pass_fds=[lock.fileno()],
+        pass_fds=[lock.fileno() for lock in locks],
         # Ctrl-C comes to this process alone, which ends the rest at once: Snakemake would wait for running steps.
         start_new_session=True,
     )

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -208,6 +209,51 @@ def test_a_second_run_waits_for_the_first(root, start):
             process.wait(0.3)
     assert process.wait(30) == 0
     assert "Another run" not in process.stdout.read()
+
+
+SIMULATED = """
+title: one of several studies of the same simulated sessions
+data: {layout: mssd, name: shared, simulate: {sessions: 10}}
+split: {how: by_session, test_fraction: 0.2}
+models: [{input_form: [embedding], loss: [bpr]}]
+"""
+
+
+@pytest.fixture
+def simulating(tmp_path):
+    """Makes studies whose raw files are simulated into data/raw/shared, with further lines in their files."""
+    (tmp_path / "config").mkdir()
+
+    def simulating(name, more=""):
+        (tmp_path / "config" / f"{name}.yaml").write_text(SIMULATED + more)
+        return Workspace(name, root=tmp_path)
+
+    return simulating
+
+
+def test_studies_that_simulate_the_same_raw_files_run_one_after_the_other(simulating, capsys):
+    one, other, begun = simulating("one"), simulating("other"), threading.Event()
+
+    def run_the_other():
+        with reproduce._alone(other):
+            begun.set()
+
+    second = threading.Thread(target=run_the_other, daemon=True)
+    with reproduce._alone(one):
+        second.start()
+        said = wait_for(lambda: capsys.readouterr().out)
+        assert said.startswith(f"Another run that may write data/raw/shared goes on (process {os.getpid()}, since 20")
+        assert not begun.wait(0.3)
+    assert begun.wait(20)
+
+
+def test_every_folder_that_the_graph_may_write_is_locked_and_none_that_is_brought(simulating):
+    curve = simulating("curve", "content_signal: [0, 0.5]\n")
+    with reproduce._alone(curve) as locks:
+        held = [str(Path(lock.name).relative_to(curve.root)) for lock in locks]
+    assert held == ["runs/curve/.lock", "data/raw/.shared.lock", "data/raw/.shared@0.lock"]
+    with reproduce._alone(Workspace("curve", curve.root, curve.root)) as locks:
+        assert [Path(lock.name).name for lock in locks] == [".lock"]
 
 
 @pytest.mark.slow
