@@ -95,3 +95,11 @@ def test_the_distances_of_content_are_those_of_the_curve():
     assert content["recall_less_identity"].abs().max() <= float(within)
     assert round(-content["mrr_less_identity"].max(), 3) == float(low)
     assert round(-content["mrr_less_identity"].min(), 3) == float(high)
+
+
+def test_twenty_kills_left_no_product_that_differs():
+    kills = pd.read_csv(ROOT / "reports" / "kills.csv")
+    assert re.search(r"kills\s+the\s+toy\s+study\s+twenty\s+times", README)
+    assert len(kills) == 20
+    assert kills["products"].gt(100).all()
+    assert kills["products_that_differ"].eq(0).all()
