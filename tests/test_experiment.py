@@ -1,6 +1,7 @@
 """One training from arrays to its files: it learns, it never looks at the test, and no file is ever half there."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from gru4rec_lib.config import Run, Training
 from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.workspace import Workspace
 
 N = 50
 
@@ -174,6 +176,23 @@ def test_save_writes_what_the_study_reads(trained, tmp_path):
     assert scores.set_index("protocol")["recall_at_20"].to_dict() == {"known": 0.5, "open": 1.0}
     loaded = keras.saving.load_model(tmp_path / "run/model/model.keras")
     np.testing.assert_array_equal(loaded.scorer.table, result.model.scorer.table)
+
+
+@pytest.mark.slow
+def test_the_same_run_twice_leaves_the_same_bytes_of_ranks(tmp_path):
+    """From training to the file, with random negatives, dropout and order; another seed leaves others."""
+    study, run = Workspace("toy").study, a_run(negatives=("sampled",), samples=8, dropout_hidden=0.2, max_epochs=2)
+    data = replace(prepared(grammar(60, 1), grammar(20, 2)), test=grammar(20, 3))
+    for name, seed in {"once": 1, "again": 1, "other": 2}.items():
+        run = run.model_copy(update={"seed": seed})
+        trained = experiment.train(run, data)
+        ranks, lists = (of(trained.model, data, study) for of in (evaluation.rank, evaluation.lists))
+        experiment.save(tmp_path / name, run, trained, ranks, lists, data)
+    once, again, other = (
+        [(tmp_path / name / file).read_bytes() for file in evaluation.FILES] for name in ("once", "again", "other")
+    )
+    assert once == again
+    assert once[1] != other[1]
 
 
 def test_checkpoints_go_when_the_run_is_saved_and_when_it_diverges(trained, tmp_path):
