@@ -50,8 +50,12 @@ NOTEBOOK = (
 TO_LOG = "> {log} 2>&1"
 
 
-# What a step asks of a cluster, in MB and minutes: room enough for Dataset03 (README, Clusters). One machine pays no
-# heed to it.
+# What a step asks of a cluster, in MB and minutes: room enough for Dataset03 (README, Clusters), and for all of MSSD in
+# a study that is prepared log by log. Of that a training takes 14 GB for the tracks (reports/bench), 40 bytes for each
+# event of a pass (memory.py), and 13 hours a pass. One machine pays no heed to it.
+MANY = 4 if place.shards else 1
+
+
 def room(mb):
     """More for a step that is tried again."""
     return lambda wildcards, attempt: mb * attempt
@@ -270,8 +274,8 @@ rule preprocess:
     log:
         f"{RUNS}/logs/02_preprocess.log",
     resources:
-        mem_mb=room(16000),
-        runtime=120,
+        mem_mb=room(16000 * MANY),
+        runtime=120 * MANY,
     params:
         data=study.data.model_dump_json(),
         split=study.split.model_dump_json(),
@@ -295,8 +299,8 @@ rule train:
     log:
         f"{RUNS}/logs/03_train_gru4rec-{{run}}.log",
     resources:
-        mem_mb=room(6000),
-        runtime=720,
+        mem_mb=room(128000 if place.shards else 6000),
+        runtime=720 * MANY,
     params:
         cell=lambda wildcards: words("-p ", cells[wildcards.run].cell),
         settings=lambda wildcards: cells[wildcards.run].model_dump_json(),
@@ -317,8 +321,8 @@ rule baselines:
     log:
         f"{RUNS}/logs/04_baselines.log",
     resources:
-        mem_mb=room(16000),
-        runtime=240,
+        mem_mb=room(16000 * MANY),
+        runtime=240 * MANY,
     params:
         baselines=list(study.baselines),
         evaluation=study.evaluation.model_dump_json(),
@@ -358,8 +362,8 @@ rule results:
     log:
         f"{RUNS}/logs/05_results.log",
     resources:
-        mem_mb=room(16000),
-        runtime=120,
+        mem_mb=room(16000 * MANY),
+        runtime=120 * MANY,
     params:
         settings=study.training.model_dump_json(),
     message:
