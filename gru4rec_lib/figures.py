@@ -111,7 +111,7 @@ def picture(name: str, frame: pd.DataFrame) -> Figure:
     """
     with plt.style.context(STYLE):
         figure = FIGURES[name](frame)
-        if "note" in frame:
+        if "note" in frame and len(frame):
             figure.supxlabel(frame["note"].iloc[0], x=0.99, ha="right", fontsize=SMALL, style="italic", color=QUIET)
     return figure
 

@@ -11,6 +11,7 @@ from gru4rec_lib.drawing import QUIET, SMALL, new_figure, say
 
 HIT = 20  # Recall@20 counts the ranks up to here
 TICKS = (1, HIT, 1_000, 100_000)
+ALONE = "The session has one track so far,\nand a rank belongs to a track with one before it."
 
 
 def listen_along(frame: pd.DataFrame) -> Figure:
@@ -18,8 +19,14 @@ def listen_along(frame: pd.DataFrame) -> Figure:
 
     Args:
         frame: of `Listener.ranks`: model, position (from 2), rank and by_plays (1 is best; missing for a miss). With
-            `heard`, the number of tracks heard so far, the next one is marked.
+            `heard`, the number of tracks heard so far, the next one is marked. Without rows, as of a session of one
+            track, the figure is a sentence that says so.
     """
+    if frame.empty:
+        figure, ax = new_figure(1.2)
+        ax.set_axis_off()
+        ax.text(0, 0.5, ALONE, va="center", color=QUIET)
+        return figure
     models = frame["model"].unique()
     columns = min(2, len(models))
     rows = int(np.ceil(len(models) / columns))

@@ -93,9 +93,7 @@ class Player(widgets.VBox):
             self.along.value = self.listener.along(names, session).to_html()
 
     def _picture(self, names: Sequence[str], session: Sequence[str], heard: int) -> bytes:
-        """PNG; nothing where no track has one before it."""
-        if len(session) < 2:
-            return b""
+        """PNG."""
         frame = self.listener.ranks(names, session).assign(heard=heard, note=self.note)
         with BytesIO() as file:
             figures.picture("listen_along", frame).savefig(file, format="png", dpi=200)

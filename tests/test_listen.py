@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gru4rec_lib import listen, ranking, telling
+from gru4rec_lib import figures, listen, listen_figures, ranking, telling
 from gru4rec_lib.backend import tf
 from gru4rec_lib.features import Features
 from gru4rec_lib.model import GRU4Rec
@@ -245,11 +245,16 @@ def test_a_session_is_typed_or_picked(player):
     assert player.session == TESTS[player.number.value - 1]
 
 
-def test_the_picture_is_there_from_two_tracks_on(listener):
-    player = Player(listener, ["a", "?"], heard=1, note="simulated data")
+@pytest.mark.parametrize("session", [["a", "?"], ["a"], ["?"]])
+def test_the_picture_is_there_from_one_track_on(listener, session):
+    player = Player(listener, session, heard=1, note="simulated data")
     assert bytes(player.picture.value).startswith(b"\x89PNG")
-    player.tracks.value = "a"
-    assert bytes(player.picture.value) == b""
+    assert "heard: 1." in player.lists.value
+
+
+def test_a_session_of_one_track_has_a_sentence_in_the_place_of_the_picture(listener):
+    picture = figures.picture("listen_along", listener.ranks(NAMES, ["a"]).assign(heard=1, note="simulated data"))
+    assert [text.get_text() for text in picture.axes[0].texts] == [listen_figures.ALONE]
 
 
 def test_nothing_to_show_is_told(player):
