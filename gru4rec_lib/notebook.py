@@ -10,7 +10,7 @@ import subprocess
 from typing import Annotated
 
 import pandas as pd
-from pydantic import Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from gru4rec_lib.config import InputForm, Loss, OutputForm, Run, Strict, Study, check
 from gru4rec_lib.files import replacing
@@ -38,13 +38,19 @@ class ListeningParameters(StudyParameters):
 
     Args:
         session: number of a test session; 0 takes one with many tracks known from training.
-        tracks: ids of tracks, in place of a test session.
+        tracks: ids of tracks, in place of a test session; a text, such as `papermill -p` gives, has one a line.
         heard: how many tracks the models have heard when they are asked.
     """
 
     session: Annotated[int, Field(ge=0)] = 0
-    tracks: tuple[str, ...] = ()
+    tracks: Annotated[tuple[str, ...], BeforeValidator(lambda t: t.splitlines() if isinstance(t, str) else t)] = ()
     heard: Count = 5
+
+    @model_validator(mode="after")
+    def _one_of_two(self):
+        if self.session and self.tracks:
+            raise ValueError("`tracks` stand in place of `session`; give one of the two")
+        return self
 
 
 class TrainingParameters(Strict):

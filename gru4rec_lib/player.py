@@ -26,11 +26,13 @@ class Player(widgets.VBox):
         session: track ids to begin with.
         heard: how many of them the models have heard.
         note: set small in a corner of the picture, such as "simulated data".
+        number: of the test session that `session` is, from 1; 0 where it is `listener.session(0)` or none.
     """
 
-    def __init__(self, listener: Listener, session: Sequence[str], heard: int, note: str = ""):
+    def __init__(self, listener: Listener, session: Sequence[str], heard: int, note: str = "", number: int = 0):
         self.listener, self.note, self._setting = listener, note, False
-        self.number = widgets.BoundedIntText(min=0, max=len(listener.prepared.test), description="session")
+        most = len(listener.prepared.test)
+        self.number = widgets.BoundedIntText(value=number, min=0, max=most, description="session")
         self.another = widgets.Button(description="another", tooltip="a test session drawn at random")
         self.tracks = widgets.Textarea(description="tracks", rows=5, layout=WIDE, continuous_update=False)
         offered = listener.prepared.items["item"].iloc[:OFFERED].tolist()

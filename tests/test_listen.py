@@ -214,6 +214,14 @@ def test_the_controls_begin_with_the_session(player):
     assert "what changed" in player.along.value
 
 
+def test_the_controls_show_the_number_of_the_session_that_they_begin_with(listener, player):
+    assert player.number.value == 0
+    begun = Player(listener, listener.session(2), heard=1, number=2)
+    assert (begun.number.value, begun.session) == (2, TESTS[1])
+    begun.number.value = 1
+    assert begun.session == TESTS[0]
+
+
 def test_hearing_on_moves_the_lists(player):
     player.heard.value = 2
     assert "heard: 2. Played next: c" in player.lists.value

@@ -81,6 +81,19 @@ def test_a_wrong_value_is_one_sentence(changes, line):
     assert told(notebook.TrainingParameters, CELL | changes) == f"parameters: {line}"
 
 
+def test_tracks_are_a_list_or_a_text_with_one_a_line():
+    for given in (["So What", "b"], "So What\nb"):
+        found = notebook.parameters(notebook.ListeningParameters, {"study": "toy", "tracks": given})
+        assert found.tracks == ("So What", "b")
+    assert notebook.parameters(notebook.ListeningParameters, {"study": "toy", "tracks": ""}).tracks == ()
+
+
+def test_tracks_and_a_session_are_one_too_many():
+    scope = {"study": "toy", "session": 7, "tracks": ["a"]}
+    expected = "parameters: `tracks` stand in place of `session`; give one of the two"
+    assert told(notebook.ListeningParameters, scope) == expected
+
+
 def test_a_missing_parameter_is_told():
     assert told(notebook.StudyParameters, {}) == "parameters: study: is missing"
 
