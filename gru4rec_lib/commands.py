@@ -43,6 +43,8 @@ def run(argv: list[str]) -> int:
     _name_the_study(command)
     command = commands.add_parser("publish", help="copy a study's tables and figures to reports/ and figures/")
     _name_the_study(command)
+    command = commands.add_parser("page", help="write an executed notebook as an HTML page beside it")
+    command.add_argument("notebook", type=Path, help="a .ipynb with outputs, such as papermill writes")
     command = commands.add_parser("figures", help="draw figures/<study>/ again from its CSV: SVG, PDF and PNG")
     command.add_argument("--study", default="twin_mini")
     command = commands.add_parser("search", help="search settings for each cell of a study, on its validation part")
@@ -77,6 +79,10 @@ def run(argv: list[str]) -> int:
         from gru4rec_lib import paper
 
         paper.make(Workspace(words.study, words.data))
+    elif words.command == "page":
+        from gru4rec_lib import report
+
+        print(report.page(words.notebook))
     elif words.command == "figures":
         from gru4rec_lib import figures
 

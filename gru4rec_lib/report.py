@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from pathlib import Path
 
 import nbformat
 import numpy as np
@@ -210,8 +211,31 @@ def manifest_of(place: Workspace) -> dict:
     }
 
 
+def page(notebook: Path) -> Path:
+    """Write an executed notebook as a page beside it, <notebook>.html.
+
+    Args:
+        notebook: such as papermill writes.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        ValueError: the file is no notebook.
+    """
+    try:
+        html = to_html(nbformat.read(notebook, as_version=4), notebook.stem)
+    except (ValueError, nbformat.ValidationError):
+        raise ValueError(f"{notebook}: is no notebook; name one that was executed, such as papermill writes") from None
+    with replacing(notebook.with_suffix(".html")) as partial:
+        partial.write_text(html, encoding="utf-8")
+    return notebook.with_suffix(".html")
+
+
 def to_html(executed: nbformat.NotebookNode, title: str) -> str:
-    """An executed notebook as one HTML file that asks no host for anything when it is opened."""
+    """An executed notebook as one HTML file that asks no host for anything when it is opened; controls are left out."""
+    metadata = {name: value for name, value in executed.metadata.items() if name != "widgets"}
+    executed = nbformat.from_dict(executed | {"metadata": metadata})
     hosts = ("require_js_url", "mathjax_url", "mermaid_js_url", "mermaid_layout_elk_js_url", "jupyter_widgets_base_url")
     exporter = HTMLExporter(exclude_input_prompt=True, exclude_output_prompt=True, **dict.fromkeys(hosts, ""))
     body, _ = exporter.from_notebook_node(executed, {"metadata": {"name": title}})

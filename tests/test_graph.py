@@ -149,6 +149,11 @@ def test_a_curve_is_the_same_rules_at_each_setting_and_one_page_of_results(tmp_p
 def test_a_notebook_runs_by_hand_without_arguments_and_makes_what_it_does_not_find(name, tmp_path):
     root = copy_of_the_project(tmp_path)
     run(root, "papermill", "--no-progress-bar", f"notebooks/{name}", "out.ipynb")
+    if name == "07_listen_along.ipynb":  # of which a page without a kernel has models, next tracks, a picture, ranks
+        run(root, sys.executable, "-m", "gru4rec_lib", "page", "out.ipynb")
+        page = (root / "out.html").read_text(encoding="utf-8")
+        assert [page.count(part) for part in ("<table", 'src="data:image/png;base64')] == [3, 1]
+        assert re.search(r"heard: 5\. Played next: .+what changed", page, re.DOTALL)
     records = "notebook.record(" in (root / "notebooks" / name).read_text(encoding="utf-8")
     assert (root / "runs" / "toy" / "records").is_dir() == records == (name != "07_listen_along.ipynb")
 

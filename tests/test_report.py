@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gru4rec_lib import notebook, report
+from gru4rec_lib import __main__, notebook, report
 from gru4rec_lib.workspace import Workspace
 
 STUDY = """
@@ -285,6 +285,26 @@ def test_what_was_published_stays_until_the_new_is_whole(published, monkeypatch)
 def test_a_curve_tells_what_made_each_of_its_settings(place, monkeypatch):
     monkeypatch.setattr(report, "manifest_of", lambda at: {"study": at.study.name})
     assert report.manifest(place(CURVE)) == {"study": "made", "other_settings": [{"study": "made@0.1"}]}
+
+
+def test_a_page_lies_beside_its_notebook_without_the_state_of_controls(published, capsys):
+    notebook = published.runs / "05_results.ipynb"
+    executed = nbformat.read(notebook, as_version=4)
+    executed.metadata["widgets"] = {"application/vnd.jupyter.widget-state+json": {"state": {"id": {"value": "moved"}}}}
+    nbformat.write(executed, notebook)
+    assert __main__.main(["page", str(notebook)]) == 0
+    html = notebook.with_suffix(".html")
+    assert capsys.readouterr().out == f"{html}\n"
+    assert "What is heard?" in html.read_text()
+    assert "moved" not in html.read_text()
+
+
+@pytest.mark.parametrize("text", ["hello", "{}"])
+def test_a_page_of_what_is_no_notebook_is_one_sentence(tmp_path, capsys, text):
+    (tmp_path / "x.ipynb").write_text(text)
+    assert __main__.main(["page", str(tmp_path / "x.ipynb")]) == 2
+    assert capsys.readouterr().err.startswith(f"{tmp_path / 'x.ipynb'}: is no notebook; name one that was executed")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.ipynb"]
 
 
 def test_a_page_asks_no_host_for_anything(published):
