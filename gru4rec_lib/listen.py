@@ -24,10 +24,10 @@ from gru4rec_lib.workspace import Workspace
 
 MISS = "\N{EN DASH}"
 LONG = 14  # letters; longer ids are cut for the eye
-PLAYED = "background-color: #009e73; color: white"
+PLAYED = "background-color: #00664b; color: white"
 HEARD = "background-color: #cfeee4; color: black"
 CELLS = [
-    {"selector": "td, th", "props": "text-align: left; vertical-align: top; line-height: 1.4"},
+    {"selector": "td, th", "props": "text-align: left; vertical-align: top; line-height: 1.4; padding: 0.3em 0.8em"},
     {"selector": "caption", "props": "text-align: left; padding: 0.5em"},
     {"selector": "small", "props": "opacity: 0.7"},
 ]

@@ -30,24 +30,24 @@ def listen_along(frame: pd.DataFrame) -> Figure:
     models = frame["model"].unique()
     columns = min(2, len(models))
     rows = int(np.ceil(len(models) / columns))
-    figure, *axes = new_figure(2 + 2.8 * rows, rows=rows, columns=columns, sharex=True, sharey=True)
+    figure, *axes = new_figure(2 + 3.4 * rows, rows=rows, columns=columns, sharex=True, sharey=True)
     worst = 1.5 * max(HIT + 1, *frame[["rank", "by_plays"]].max().fillna(0))
     for ax, model in zip(axes, models, strict=False):
         part = frame[frame["model"] == model]
         hit = part["rank"] <= HIT
         ax.axhspan(0.7, HIT + 0.5, color="#cfeee4", lw=0, zorder=0)
         ax.plot(part["position"], part["by_plays"], color="0.6", lw=0.7, ls=":", marker="", label="rank by plays alone")
-        ax.plot(part["position"], part["rank"], color="black", lw=0.7, ls="-", marker="", label="rank by the model")
         look = {"linestyle": "", "marker": "o", "clip_on": False, "in_layout": False}
+        line = {"color": "black", "lw": 0.7, "mfc": "white", "mew": 0.7}
+        ax.plot(part["position"], part["rank"], label="rank by the model", **look | line | {"linestyle": "-"})
         ax.plot(part["position"][hit], part["rank"][hit], color="#009e73", label=f"among the first {HIT}", **look)
-        others = part["rank"] > HIT
-        ax.plot(part["position"][others], part["rank"][others], color="black", mfc="white", mew=0.7, **look)
         missed = part["position"][part["rank"].isna()]
         ax.plot(
             missed, np.full(len(missed), worst), color="#d55e00", label="cannot be scored", **look | {"marker": "x"}
         )
-        if "heard" in part:
-            ax.axvline(part["heard"].iloc[0] + 1, color=QUIET, lw=0.6, ls="--", marker="", zorder=0)
+        if "heard" in part and part["heard"].iloc[0] < part["position"].max():
+            mark = {"color": QUIET, "lw": 0.6, "ls": "--", "marker": "", "zorder": 0, "label": "played next"}
+            ax.axvline(part["heard"].iloc[0] + 1, **mark)
         ax.set_title(say(model).replace(", ", ",\n", 1))
     for ax in axes[len(models) :]:
         ax.set_axis_off()

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -106,6 +107,20 @@ def test_the_lists_have_the_played_track_in_colour_and_its_rank(listener):
     assert "played" not in end.data.index
     assert styles(end) == {}
     assert end.caption == "heard: 2. The session ends here."
+
+
+@pytest.mark.parametrize(("heard", "marked"), [(1, True), (2, True), (3, False)])
+def test_the_picture_names_the_line_at_the_next_track_where_there_is_one(listener, heard, marked):
+    picture = figures.picture("listen_along", listener.ranks(NAMES, ["a", "b", "c"]).assign(heard=heard))
+    assert ("played next" in [text.get_text() for text in picture.legends[0].get_texts()]) == marked
+
+
+def test_cells_keep_apart_without_the_style_sheet_of_a_notebook_and_text_on_colour_can_be_read(listener):
+    """Contrast as WCAG has it, of white text, at least 4.5."""
+    assert re.search(r" td \{[^}]*padding: 0\.3em", listener.lists(NAMES, ["a"], heard=1).to_html())
+    colour = np.array([int(listen.PLAYED[at : at + 2], 16) / 255 for at in (19, 21, 23)])
+    light = np.where(colour > 0.03928, ((colour + 0.055) / 1.055) ** 2.4, colour / 12.92) @ [0.2126, 0.7152, 0.0722]
+    assert 1.05 / (light + 0.05) > 4.5
 
 
 def test_a_list_from_popularity_says_so(listener):
