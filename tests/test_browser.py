@@ -16,6 +16,7 @@ from playwright.sync_api import expect, sync_playwright
 ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 GRID = "{input_form: [one_hot, embedding, content, content_mlp], loss: [cross_entropy, bpr, bpr_max]}"
+SEEN = ROOT / "runs" / "browser"  # screenshots, for people to look at; reports/README.md tells what they show
 PATIENCE = 120_000  # milliseconds for whatever the page has to show
 NOTEBOOK = ".jp-NotebookPanel:not(.lm-mod-hidden) "
 
@@ -96,6 +97,12 @@ def run_all(page, lab, name):
     expect(page.locator(NOTEBOOK + "[data-mime-type='application/vnd.jupyter.stderr']")).to_have_count(0)
 
 
+def keep(page, name):
+    """A screenshot that ends below the last cell."""
+    last = page.locator(NOTEBOOK + ".jp-CodeCell").last.bounding_box()
+    page.screenshot(path=SEEN / name, clip={"x": 0, "y": 0, "width": 1400, "height": last["y"] + last["height"] + 20})
+
+
 def pictures(page):
     """Widths in pixels of the pictures that the browser could read."""
     images = page.locator(NOTEBOOK + ".jp-OutputArea-output img")
@@ -103,11 +110,11 @@ def pictures(page):
 
 
 @pytest.mark.timeout(480)
-def test_the_notebooks_run_in_a_browser_and_a_control_moves_the_lists(lab, page, tmp_path):
+def test_the_notebooks_run_in_a_browser_and_a_control_moves_the_lists(lab, page):
     run_all(page, lab, "01_explore_sessions.ipynb")
     assert len(pictures(page)) == 4
     expect(page.locator(NOTEBOOK + "table").filter(has_text="sessions").first).to_be_visible()
-    page.screenshot(path=tmp_path / "01.png")
+    keep(page, "01.png")
 
     run_all(page, lab, "07_listen_along.ipynb")
     controls = page.locator(NOTEBOOK + ".jp-CodeCell").last
@@ -115,7 +122,7 @@ def test_the_notebooks_run_in_a_browser_and_a_control_moves_the_lists(lab, page,
     expect(lists.locator("caption")).to_contain_text("heard: 5.")
     assert len(pictures(page)) == 2, "the notebook's own, and that of the controls"
     before = lists.inner_text()
-    page.screenshot(path=tmp_path / "07.png")
+    keep(page, "07.png")
 
     controls.get_by_role("slider").press("ArrowRight")
     expect(lists.locator("caption")).to_contain_text("heard: 6.")
@@ -128,4 +135,4 @@ def test_the_notebooks_run_in_a_browser_and_a_control_moves_the_lists(lab, page,
     expect(lists.locator("caption")).to_contain_text(f"heard: {len(session) + 1}. The session ends here.")
     assert tracks.input_value().splitlines() == [*session, session[0]]
     expect(controls.locator("table").last.locator("tbody tr")).to_have_count(len(session) + 1)
-    page.screenshot(path=tmp_path / "07_moved.png")  # for people to look at
+    keep(page, "07_moved.png")
