@@ -66,9 +66,8 @@ class ItemTable(Strict):
         twice = next((name for name in names if lower.count(name.lower()) > 1), None)
         if twice:
             raise ValueError(f"`{twice}` is named twice among the features; a column is of one kind")
-        taken = next((name for name in names if name.lower() in ("item", "_file", "_bad")), None)
-        if taken:
-            raise ValueError(f"a feature cannot be called `{taken}`, a name of the reader's own; rename the column")
+        if "item" in names:
+            raise ValueError("a feature cannot be called `item`, as the ids of the items are; rename the column")
         return self
 
 

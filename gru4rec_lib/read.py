@@ -273,14 +273,16 @@ def _events(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict
 
 def _items(con: duckdb.DuckDBPyConnection, table: ItemTable, folder: Path, files: list[Path], on_bad_rows: str):
     """The item table, one row an item, and its bad rows."""
-    columns = {"item": (table.item, cells.ID)} | {name: (name, cells.NUMBER) for name in table.numeric}
     texts = dict.fromkeys((*table.categorical, *(name for names in table.multivalued.values() for name in names)))
-    columns |= {name: (name, cells.text(*table.missing)) for name in texts}
+    features = dict.fromkeys(table.numeric, cells.NUMBER) | dict.fromkeys(texts, cells.text(*table.missing))
+    # Numbered in the database: a feature may be called as the reader's own columns are, `rowid` too.
+    columns = {"item": (table.item, cells.ID)} | {f"feature_{n}": pair for n, pair in enumerate(features.items())}
     sources = cells.load(con, "items", folder, files, columns)
     repeated = _REPEATED_ITEMS.format(column=literal(table.item))
     problems = cells.check(con, "items", sources, on_bad_rows, (repeated,))
-    names = ", ".join(map(cells.quoted, columns))
+    names = ", ".join(columns)
     items = con.sql(f"SELECT {names} FROM items ANTI JOIN items_bad ON items.rowid = items_bad.row ORDER BY rowid").df()
+    items.columns = ["item", *features]
     return items.astype(dict.fromkeys(("item", *texts), "str")), problems
 
 

@@ -520,6 +520,30 @@ CASES = [
         ITEMS + "i0,x,1\n",
         one("items.csv, line 7, column `item_id`: item `i0` has a row already; keep one row an item"),
     ),
+    *(
+        with_items(
+            f"a feature called `{name}`",
+            ITEMS.replace("length", name) + "q,x,9\n",
+            "features of 6 items\nitems with features that no session holds: 1",
+            0,
+            text=study(data=data(item_table={**TABLE, "numeric": [name]})),
+        )
+        for name in ("_x0", "_X0", "rowid")
+    ),
+    with_items(
+        "a feature called `rowid` with a bad cell",
+        ITEMS.replace("length", "rowid") + "q,x,long\n",
+        one(
+            "items.csv, line 7, column `rowid`: cannot read `long`; write a finite number below 3e38, or "
+            "leave the cell empty"
+        ),
+        text=study(data=data(item_table={**TABLE, "numeric": ["rowid"]})),
+    ),
+    config(
+        "a feature called `item`",
+        "s.yaml: data.item_table: a feature cannot be called `item`, as the ids of the items are; rename the column",
+        data=data(item_table={**TABLE, "numeric": ["item"]}),
+    ),
     with_items(
         "the item table's id column missing",
         ITEMS.replace("item_id", "id"),

@@ -316,6 +316,19 @@ def test_item_table(tmp_path):
     )
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_columns_may_be_called_as_those_of_the_reader(tmp_path, kind):
+    """Whatever the database calls its own columns: a name of a file's is that file's column."""
+    write(tmp_path / "e.csv", ["s,i,t", "1,a,10", "1,b,20"])
+    names = ["_x0", "_X1", "rowid", "row", "c0", "_file", "_bad", "feature_1", "session"]
+    frame = pd.DataFrame({"id": ["a", "b"]} | {name: [n, n + 0.5] for n, name in enumerate(names)})
+    path = tmp_path / f"i.{kind}"
+    frame.to_csv(path, index=False) if kind == "csv" else frame.to_parquet(path)
+    table = ItemTable(file=path.name, item="id", numeric=names)
+    expected = frame.rename(columns={"id": "item"}).astype(dict.fromkeys(names, float) | {"item": "str"})
+    pd.testing.assert_frame_equal(read.read(clicks(item_table=table), tmp_path).items, expected)
+
+
 def test_nothing_left_is_an_error(tmp_path):
     write(tmp_path / "e.csv", ["s,i,t", "1,a,?"])
     assert "no good row is left of 1" in failure(clicks(on_bad_rows="drop"), tmp_path)[0]
