@@ -20,7 +20,7 @@ import pandas as pd
 
 from gru4rec_lib import explore, tied
 from gru4rec_lib.config import ConfigError
-from gru4rec_lib.workspace import ROOT, Workspace
+from gru4rec_lib.workspace import ROOT, Workspace, named_folder
 
 
 def main(argv: list[str], root: Path = ROOT) -> int:
@@ -105,7 +105,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 
 
 def _place(words: argparse.Namespace, root: Path) -> Workspace:
-    given = root / Path(words.data).expanduser() if words.data else ""
+    given = named_folder(words.data, root) if words.data else ""
     place = Workspace(words.study, given, root)
     if not place.raw.is_dir() and (given or not place.study.simulated):
         raise ConfigError(

@@ -19,11 +19,12 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib import prepare, read
+from gru4rec_lib.config import ConfigError
 from gru4rec_lib.features import Features
 from gru4rec_lib.files import replacing_folder
 from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.sessions import Sessions, by_falling_plays
-from gru4rec_lib.sources import DataError, literal
+from gru4rec_lib.sources import DataError, literal, shown
 from gru4rec_lib.split import is_test_file, validation_sessions
 from gru4rec_lib.workspace import Workspace
 
@@ -180,10 +181,18 @@ def run(place: Workspace, step: str, name: str = "") -> None:
         place: the study's.
         step: `read`, `index` or `encode`; notebook 02 joins.
         name: of `logs`, for `read` and `encode`.
+
+    Raises:
+        ConfigError: the study is not prepared log by log, or has no log of this name.
     """
-    {"read": lambda: read_log(place, name), "index": lambda: index(place), "encode": lambda: encode(place, name)}[
-        step
-    ]()
+    if not place.shards:
+        raise ConfigError(f"{place.study.name}: is prepared as a whole; a step of one log needs `data.shards: true`")
+    if step == "index":
+        index(place)
+    elif name in (known := logs(place)):
+        {"read": read_log, "encode": encode}[step](place, name)
+    else:
+        raise ConfigError(f"--log: no log is called `{shown(name)}`; known are {shown(', '.join(known))}")
 
 
 def of_study(place: Workspace) -> Prepared:

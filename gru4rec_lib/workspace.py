@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from gru4rec_lib.config import EventData, Run, Study, load_study
+from gru4rec_lib.config import ConfigError, EventData, Run, Study, load_study
 from gru4rec_lib.datasets import SIMULATED
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def named_folder(given: str | Path, beside: Path = Path()) -> Path:
+    """The folder that a user names, whether it is there or not.
+
+    Args:
+        given: `~` at its beginning is the user's home.
+        beside: where a relative path begins; the current folder when empty.
+
+    Raises:
+        ConfigError: it begins with `~` and a user who is unknown.
+    """
+    try:
+        return Path(os.path.realpath(beside / Path(given).expanduser()))  # `resolve` fails at links in a circle
+    except RuntimeError:
+        raise ConfigError(f"{given}: the home of this user is unknown; write the path in full") from None
 
 
 class Workspace:
@@ -20,7 +37,7 @@ class Workspace:
         searched: false leaves out the settings that a search chose, for the search itself.
 
     Raises:
-        ConfigError: the study is unknown or wrong.
+        ConfigError: the study is unknown or wrong, or the folder in the home of an unknown user.
     """
 
     def __init__(self, study: str, data: str | Path = "", root: Path = ROOT, searched: bool = True):
@@ -28,7 +45,7 @@ class Workspace:
         self._given = study
         self.study: Study = load_study(study, root / "config", searched)
         name = self.study.data.name
-        self.raw = Path(data).expanduser().resolve() if data else root / "data" / "raw" / name
+        self.raw = named_folder(data) if data else root / "data" / "raw" / name
         self.prepared = root / "data" / "prepared" / self.study.name
         self.runs = root / "runs" / self.study.name
         self.tables = self.runs / "tables"

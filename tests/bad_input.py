@@ -106,6 +106,10 @@ STUDY = {
 }
 WITH_ITEMS = study(data=data(item_table=TABLE))
 MSSD = study(data={"layout": "mssd", "name": "mine"}, split={"how": "by_session", "test_fraction": 0.2})
+SHARDS = study(
+    data={"layout": "mssd", "name": "mine", "shards": True},
+    split={"how": "by_file", "test": "log_2*"},
+)
 SESSIONS = [row for n in range(20) for row in log_rows(f"s{n}", ["x", "y", "z"])]
 
 
@@ -640,6 +644,46 @@ CASES = [
         "check s.yaml --data e.csv",
         2,
         "e.csv: there is no such folder; name the one that holds the files of `mine`",
+    ),
+    Case(
+        "a data folder that is a link to itself",
+        {"s.yaml": study(), "loop": lambda path: path.symlink_to("loop")},
+        "check s.yaml --data loop",
+        2,
+        "loop: there is no such folder; name the one that holds the files of `mine`",
+    ),
+    Case(
+        "a data folder that is a link to itself, at once",
+        {"s.yaml": study(), "loop": lambda path: path.symlink_to("loop")},
+        "reproduce --study s.yaml --data loop",
+        2,
+        "…loop: there is no such folder. Say where the raw files of s are, by DATA=folder with make "
+        "or --data folder; data/README.md tells what belongs there.",
+    ),
+    *(
+        Case(
+            f"a data folder of an unknown user{at_once}",
+            {"s.yaml": study()},
+            f"{command} --data ~nouser/x",
+            2,
+            "~nouser/x: the home of this user is unknown; write the path in full",
+        )
+        for at_once, command in (("", "check s.yaml"), (", at once", "reproduce --study s.yaml"))
+    ),
+    # Steps of a log
+    Case(
+        "a step of one log, of a study that is prepared as a whole",
+        {"s.yaml": MSSD, "log_1.csv": log(*SESSIONS)},
+        "shard --study s.yaml --data . --step encode --log log_1",
+        2,
+        "s: is prepared as a whole; a step of one log needs `data.shards: true`",
+    ),
+    Case(
+        "a step of a log that is not there",
+        {"s.yaml": SHARDS, "log_1.csv": log(*SESSIONS), "log_2.csv.gz": gzip.compress(b"")},
+        "shard --study s.yaml --data . --step encode --log unknown",
+        2,
+        "--log: no log is called `unknown`; known are log_1, log_2",
     ),
     # Commands that write
     Case(
