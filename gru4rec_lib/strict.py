@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from pathlib import Path
 from typing import Annotated
 
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from gru4rec_lib.sources import shown
+
+_MOST_VALUES = 10_000  # in a file of settings; lists of lists of aliases grow past any memory
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
@@ -38,16 +44,45 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class _EachOnce(yaml.SafeLoader):
-    """YAML in which a field that is given twice is an error, not silently the last of the two."""
+class _Plain(yaml.SafeLoader):
+    """YAML of a bounded size, in which a field that is given twice is an error, not silently the last of the two."""
+
+    def get_single_node(self):
+        node = super().get_single_node()
+        if node and _size(node, {}) > _MOST_VALUES:
+            raise yaml.YAMLError(
+                f"holds more than {_MOST_VALUES:,} values, each counted as often as `*` repeats it; shorten it"
+            )
+        return node
+
+    def construct_object(self, node, deep=False):
+        try:
+            value = super().construct_object(node, deep)
+            if isinstance(value, int):
+                str(value)  # a number of 0x and thousands of digits can be read, but never be told
+        except (ArithmeticError, AttributeError, LookupError, ValueError):  # a month 13, `!!bool maybe`
+            where = f"line {node.start_mark.line + 1}: cannot read `{shown(str(node.value), 40)}`"
+            raise yaml.YAMLError(f"{where} as a number or a date; mend it or put it in quotation marks") from None
+        return value
 
     def construct_mapping(self, node, deep=False):
         merge = "tag:yaml.org,2002:merge"
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value if key.tag != merge]
+        pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+        keys = [self.construct_object(key, deep=True) for key, _ in pairs if key.tag != merge]
         twice = next((key for n, key in enumerate(keys) if key in keys[:n]), None)
         if twice is not None:
-            raise yaml.YAMLError(f"line {node.start_mark.line + 1}: `{twice}` is given twice; keep one")
+            raise yaml.YAMLError(f"line {node.start_mark.line + 1}: `{shown(str(twice))}` is given twice; keep one")
         return super().construct_mapping(node, deep)
+
+
+def _size(node: yaml.Node, known: dict[int, float]) -> float:
+    """How many values a node is with every alias written out; without end where it holds itself."""
+    if id(node) not in known:
+        known[id(node)] = math.inf
+        parts = node.value if isinstance(node, yaml.CollectionNode) else ()
+        parts = itertools.chain.from_iterable(parts) if isinstance(node, yaml.MappingNode) else parts
+        known[id(node)] = 1 + sum(_size(part, known) for part in parts)
+    return known[id(node)]
 
 
 def check(kind: type[Strict], fields: dict, place: str | Path):
@@ -64,7 +99,7 @@ def check(kind: type[Strict], fields: dict, place: str | Path):
     try:
         return kind.model_validate(fields)
     except ValidationError as error:
-        lines = [(_field(e["loc"]), line) for e in error.errors() for line in _say(e).splitlines()]
+        lines = [(_field(e["loc"]), line) for e in error.errors() for line in _say(e).split("\n")]
         raise ConfigError("\n".join(": ".join(filter(None, (str(place), *line))) for line in lines)) from None
 
 
@@ -82,10 +117,10 @@ def read_mapping(path: Path, missing: str, otherwise: str) -> dict:
     if not path.is_file():
         raise ConfigError(f"{path}: {missing}")
     try:
-        fields = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_EachOnce)
-    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, a month 13
+        fields = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_Plain)
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: not UTF-8
         kind = "cannot be read" if isinstance(error, OSError) else "not YAML"
-        raise ConfigError(f"{path}: {kind}: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"{path}: {kind}: {shown(' '.join(str(error).split()), 250)}") from None
     if not isinstance(fields, dict):
         raise ConfigError(f"{path}: {otherwise}")
     return fields
@@ -94,14 +129,15 @@ def read_mapping(path: Path, missing: str, otherwise: str) -> dict:
 def _field(loc: tuple) -> str:
     """A field's path as the file has it: pydantic puts the layout behind `data`, and `[key]` behind a wrong key."""
     names = [str(name) for n, name in enumerate(loc) if name != "[key]" and not (n == 1 and loc[0] == "data")]
-    return ".".join(names)
+    return shown(".".join(names), 100)
 
 
 def _say(error: dict) -> str:
     kind, given = error["type"], error["input"]
     said = _SAID.get(kind) or error["msg"].removeprefix("Value error, ")
+    said = "\n".join(shown(line, 300) for line in said.split("\n"))
     # Of a whole mapping nothing is shown: it would bury the sentence.
-    return said if kind == "extra_forbidden" or isinstance(given, dict) else f"{said} (given: {given!r})"
+    return said if kind == "extra_forbidden" or isinstance(given, dict) else f"{said} (given: {shown(repr(given), 80)})"
 
 
 _SAID = {

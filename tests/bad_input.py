@@ -4,6 +4,7 @@
 """
 
 import gzip
+import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -579,7 +580,57 @@ CASES = [
         "s.yaml: 1: a field's name should be a text; put it in quotation marks or delete it (given: 1)",
         text=study() + "1: one\n",
     ),
-    config("a day that is none", "s.yaml: not YAML: month must be in 1..12", text="title: 2018-13-01\n"),
+    config(
+        "a day that is none",
+        "s.yaml: not YAML: line 1: cannot read `2018-13-01` as a number or a date; mend it or put it in "
+        "quotation marks",
+        text="title: 2018-13-01\n",
+    ),
+    config(
+        "a truth that is none",
+        "s.yaml: not YAML: line 1: cannot read `maybe` as a number or a date; mend it or put it in quotation marks",
+        text="title: !!bool maybe\n",
+    ),
+    config(
+        "lists of lists that grow past any memory",
+        "s.yaml: not YAML: holds more than 10,000 values, each counted as often as `*` repeats it; shorten it",
+        text="a: &a [1, 2, 3, 4, 5, 6, 7, 8, 9]\n"
+        + lines(
+            *(f"{one}: &{one} [{', '.join([f'*{before}'] * 9)}]" for before, one in itertools.pairwise("abcdefghij"))
+        )
+        + "data: *j\n",
+    ),
+    config(
+        "a list that holds itself",
+        "s.yaml: not YAML: holds more than 10,000 values, each counted as often as `*` repeats it; shorten it",
+        text="data: &a [*a]\n",
+    ),
+    config(
+        "a list that is named once and repeated",
+        "80 events",
+        0,
+        text=study().replace("models:\n", "models: &models\n") + "audit: *models\n",
+    ),
+    config(
+        "a seed of 6,000 digits",
+        "s.yaml: not YAML: line 1: cannot read `0xfff… as a number or a date; mend it or put it in quotation marks",
+        text=f"seed: 0x{'f' * 6000}\n",
+    ),
+    config(
+        "a field whose name is long and of strange letters",
+        "s.yaml: \\x1b[1mxxx…: no such field; check its spelling or delete it",
+        **{"\x1b[1m" + "x" * 1000: 1},
+    ),
+    config(
+        "a value that is long and of strange letters",
+        "s.yaml: split.how: Input should be 'by_file', 'by_session', 'by_time' or 'listed' (given: '\\x1b[1mxxx…)",
+        split={"how": "\x1b[1m" + "x" * 1000, "test_fraction": 0.2},
+    ),
+    config(
+        "a field twice, with a name of many letters",
+        "s.yaml: not YAML: line 1: `xxx…` is given twice; keep one",
+        text=f"{'x' * 100}: 1\n{'x' * 100}: 2\n",
+    ),
     config(
         "no YAML",
         "s.yaml: not YAML: while parsing a flow node expected the node content, but found '<stream end>' …",
