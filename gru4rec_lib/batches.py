@@ -48,11 +48,14 @@ class Batches:
         """Cut the pass into equal pieces, filled up with steps that are not valid.
 
         Args:
-            steps: steps of a piece; one shape for all of them means one compiled graph.
+            steps: steps of a piece, 1 and more; one shape for all of them means one compiled graph.
             count: pieces to yield, the last ones empty; as many as hold the pass when None.
 
         Yields:
             Batches of `steps` steps.
+
+        Raises:
+            ValueError: so many pieces do not hold the pass.
         """
         end = len(self) if count is None else count * steps
         if end < len(self):
@@ -81,6 +84,9 @@ def schedule(sessions: Sessions, lanes: int, order: np.ndarray | None = None) ->
 
     Returns:
         The steps of one pass.
+
+    Raises:
+        ValueError: fewer than one lane.
     """
     if lanes < 1:
         raise ValueError(f"lanes is {lanes}; it must be at least 1")

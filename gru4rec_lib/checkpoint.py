@@ -49,6 +49,9 @@ def write(path: Path, variables, record: dict) -> None:
 def read_record(path: Path) -> dict:
     """What `write` noted beside the variables.
 
+    Args:
+        path: a checkpoint.
+
     Raises:
         OSError, ValueError, KeyError, zipfile.BadZipFile: the file is no checkpoint.
     """
@@ -57,7 +60,12 @@ def read_record(path: Path) -> dict:
 
 
 def read_into(path: Path, variables) -> None:
-    """Give variables the values that `write` wrote of them, in the same order."""
+    """Give variables the values that `write` wrote of them, in the same order.
+
+    Args:
+        path: a checkpoint.
+        variables: those that `write` was given, of the same shapes.
+    """
     with np.load(path, allow_pickle=False) as file:
         for number, variable in enumerate(variables):
             variable.assign(file[str(number)])
@@ -92,7 +100,11 @@ def _named(value) -> str:
 
 
 def checksum_of_code(module: Path) -> str:
-    """SHA-256 of a module of the library and of all library files that it reads."""
+    """SHA-256 of a module of the library and of all library files that it reads.
+
+    Args:
+        module: the path of its file.
+    """
     return checksum(*(path.read_bytes() for path in (module, *library_files(module))))
 
 

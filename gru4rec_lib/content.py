@@ -19,7 +19,7 @@ class FeatureTable(keras.layers.Layer):
         self.spec = spec
 
     def build(self, input_shape=None):
-        """Create the constants; `fill` gives them their values."""
+        """Keras' call: create the constants; `fill` gives them their values."""
         candidates = self.spec["candidates"]
         self.numeric = self._constant((candidates, self.spec["numeric"]), "float32", "numeric")
         self.values, self.shares = [], []
@@ -74,7 +74,14 @@ class FeatureRows:
 
     @staticmethod
     def parts(rows):
-        """What was looked up -> [float [B, numeric], then for each category float [B, width], the mean of its rows]."""
+        """The features of tracks, each feature as one row.
+
+        Args:
+            rows: list of what was gathered for `lookups`, in its order.
+
+        Returns:
+            list of float [B, numeric], then for each category float [B, width], the mean of its values' rows.
+        """
         return [rows[0]] + [
             ops.sum(shares[:, :, None] * row, axis=1) for shares, row in zip(rows[1::2], rows[2::2], strict=True)
         ]

@@ -49,6 +49,9 @@ def build(run: Run, prepared: Prepared, loss: Callable | None = None) -> GRU4Rec
         run: the cell.
         prepared: arrays.
         loss: a function in the place of the run's loss, as for `compile`.
+
+    Returns:
+        The model, its first weights drawn by the run's seed.
     """
     settings = run.training
     model = GRU4Rec(
@@ -75,7 +78,12 @@ def build(run: Run, prepared: Prepared, loss: Callable | None = None) -> GRU4Rec
 
 
 def memory_estimate(run: Run, prepared: Prepared) -> dict[str, int]:
-    """Bytes that the training of a run will take, by part; see `memory.estimate`."""
+    """Bytes that the training of a run will take, by part; see `memory.estimate`.
+
+    Args:
+        run: the cell.
+        prepared: arrays; their sizes alone count.
+    """
     spec = prepared.features.spec if prepared.features else None
 
     def make(n_items, spec):
@@ -95,6 +103,9 @@ def train(run: Run, prepared: Prepared, callbacks=(), folder: Path | None = None
         prepared: arrays.
         callbacks: further Keras callbacks.
         folder: the run's. Checkpoints lie in it until `save`; an interrupted training goes on from them.
+
+    Returns:
+        The model, and how it went.
 
     Raises:
         FloatingPointError: the loss is no longer finite; nothing is left in the folder.

@@ -47,7 +47,11 @@ class Features:
         return replace(self, numeric=self.numeric[index], categories=categories)
 
     def save(self, folder: Path) -> None:
-        """Write features.json and one .npy a feature group."""
+        """Write features.json and one .npy a feature group.
+
+        Args:
+            folder: is there already.
+        """
         np.save(folder / "features_numeric.npy", self.numeric, allow_pickle=False)
         for number, ids in enumerate(self.categories.values()):
             np.save(folder / f"features_category_{number}.npy", ids, allow_pickle=False)
@@ -56,7 +60,14 @@ class Features:
 
     @classmethod
     def load(cls, folder: Path) -> Features:
-        """Read what `save` wrote, memory-mapped."""
+        """Read what `save` wrote, memory-mapped.
+
+        Args:
+            folder: that `save` wrote to.
+
+        Returns:
+            The features.
+        """
         record = json.loads((folder / "features.json").read_text(encoding="utf-8"))
         categories = {
             name: np.load(folder / f"features_category_{number}.npy", mmap_mode="r")

@@ -57,6 +57,9 @@ def grow(model: GRU4Rec, index: np.ndarray, n_items: int, build: Callable[[int],
         index: int [candidates of the new model], the number that each has in the old one, -1 for none.
         n_items: training items of the new one, the first of the index.
         build: from n_items to a compiled model that differs from `model` in their number alone.
+
+    Returns:
+        The new model, compiled.
     """
     found = build(n_items)
     layers = (found.scorer, found.item_input)

@@ -46,11 +46,25 @@ class ItemInput(SeededLayer):
         raise NotImplementedError
 
     def vectors(self, rows):
-        """What was looked up -> float [B, width], what dropout acts on."""
+        """What dropout acts on.
+
+        Args:
+            rows: list of float [B, ...], what was gathered for `lookups`, in its order.
+
+        Returns:
+            float [B, width], the width being the form's own.
+        """
         return rows[0]
 
     def project(self, vectors):
-        """Float [B, width] -> float [B, gates x H]."""
+        """The gate pre-activations, by the input kernel.
+
+        Args:
+            vectors: float [B, width], of `vectors`, some of its units dropped.
+
+        Returns:
+            float [B, gates x H].
+        """
         return ops.matmul(vectors, self.kernel)
 
     def _kernel(self, width: int):
@@ -69,11 +83,11 @@ class OneHot(TableInput):
     """One-hot track: a row of the input kernel, looked up; the product with a one-hot vector is never formed."""
 
     def build(self, input_shape=None):
-        """Create the kernel, one row a track."""
+        """Keras' call: create the kernel, one row a track."""
         self.table = self.matrix((self.n_items, self.width), "table", fan=(self.n_items, self.units))
 
     def project(self, vectors):
-        """The row is the pre-activation."""
+        """As `ItemInput.project`: the row is the pre-activation."""
         return vectors
 
 
@@ -81,7 +95,7 @@ class Embedding(TableInput):
     """A learned row of `embedding_units` a track, then the kernel."""
 
     def build(self, input_shape=None):
-        """Create the rows and the kernel."""
+        """Keras' call: create the rows and the kernel."""
         width = self.options["embedding_units"]
         self.table = self.matrix((self.n_items, width), "table")
         self._kernel(width)
@@ -91,7 +105,7 @@ class Shared(ItemInput):
     """The track's scoring row is its input row too ("constrained embedding" in the official code)."""
 
     def build(self, input_shape=None):
-        """Create the kernel; the rows belong to the scorer, whatever the output form."""
+        """Keras' call: create the kernel; the rows belong to the scorer, whatever the output form."""
         self.scorer = self.options["scorer"]
         self.n_inputs = self.scorer().n_scored
         self._kernel(self.scorer().units)
@@ -101,7 +115,7 @@ class Shared(ItemInput):
         return self.scorer().row_lookups(ids)
 
     def vectors(self, rows):
-        """The scoring rows."""
+        """As `ItemInput.vectors`: the scoring rows."""
         return self.scorer().row(rows)
 
 
@@ -111,7 +125,7 @@ class Content(ItemInput):
     needs_features = True
 
     def build(self, input_shape=None):
-        """Create a row of `embedding_units` per category value, and the kernel."""
+        """Keras' call: create a row of `embedding_units` per category value, and the kernel."""
         spec = self.options["features"]().spec
         self.n_inputs = spec["candidates"]
         self.feature_rows = FeatureRows(self, self.options["features"](), self.options["embedding_units"])
@@ -125,7 +139,7 @@ class Content(ItemInput):
         return self.feature_rows.lookups(ids)
 
     def vectors(self, rows):
-        """Numbers, and for each categorical feature the mean of its values' rows."""
+        """As `ItemInput.vectors`: numbers, and for each categorical feature the mean of its values' rows."""
         return ops.concatenate(self.feature_rows.parts(rows), axis=1)
 
 
@@ -144,7 +158,7 @@ class ContentMLP(Content):
         self._kernel(widths[-1])
 
     def project(self, vectors):
-        """Dense layers, then the kernel."""
+        """As `ItemInput.project`: dense layers, then the kernel."""
         for kernel, bias in self.dense:
             vectors = ops.relu(ops.matmul(vectors, kernel) + bias)
         return ops.matmul(vectors, self.kernel)
@@ -165,7 +179,7 @@ class HybridConcat(Content):
         return [(self.table, ids), *super().lookups(ids)]
 
     def vectors(self, rows):
-        """Identity, then content."""
+        """As `ItemInput.vectors`: identity, then content."""
         return ops.concatenate([rows[0], super().vectors(rows[1:])], axis=1)
 
 
@@ -185,7 +199,7 @@ class HybridGate(HybridConcat):
         self._kernel(units)
 
     def project(self, vectors):
-        """Gate, then the kernel."""
+        """As `ItemInput.project`: gate, then the kernel."""
         units = self.options["embedding_units"]
         identity, content = vectors[:, :units], ops.matmul(vectors[:, units:], self.content_kernel)
         gate = ops.sigmoid(ops.matmul(ops.concatenate([identity, content], axis=1), self.gate_kernel) + self.gate_bias)

@@ -28,6 +28,9 @@ class SeededLayer(keras.layers.Layer):
             shape: rows, columns.
             name: the weight's.
             fan: rows and columns for the bound, where several matrices lie side by side in one; `shape` when None.
+
+        Returns:
+            Keras' variable, float32 of the shape.
         """
         limit = float(np.sqrt(6.0 / sum(fan or shape)))
         seed = zlib.crc32(f"{self.seed}/{self.name}/{name}".encode())
@@ -55,7 +58,7 @@ class Cell(SeededLayer):
         self.units, self.below, self.state_width = units, below, self.parts * units
 
     def build(self, input_shape=None):
-        """Create recurrent kernel and biases, and the kernel of an upper layer."""
+        """Keras' call: create recurrent kernel and biases, and the kernel of an upper layer."""
         width = self.gates * self.units
         self.recurrent_kernel = self.matrix((self.units, width), "recurrent_kernel", fan=(self.units, self.units))
         self.bias = self.add_weight((*self.biases, width), self._first_bias, name="bias")
@@ -88,7 +91,15 @@ class GRU(Cell):
     gates, parts, biases = 3, 1, (2,)
 
     def step(self, inputs, hidden):
-        """See `Cell.call`."""
+        """As `Cell.call`, behind the kernel of an upper layer.
+
+        Args:
+            inputs: float [B, 3 x H], pre-activations.
+            hidden: float [B, H], the state.
+
+        Returns:
+            float [B, H], the new state.
+        """
         x_z, x_r, x_c = ops.split(inputs + self.bias[0], 3, axis=1)
         h_z, h_r, h_c = ops.split(ops.matmul(hidden, self.recurrent_kernel) + self.bias[1], 3, axis=1)
         update, reset = ops.sigmoid(x_z + h_z), ops.sigmoid(x_r + h_r)
@@ -108,7 +119,15 @@ class LSTM(Cell):
         return ops.where((ops.arange(shape[0]) // self.units) == 1, ops.ones(shape, dtype), 0.0)
 
     def step(self, inputs, state):
-        """See `Cell.call`."""
+        """As `Cell.call`, behind the kernel of an upper layer.
+
+        Args:
+            inputs: float [B, 4 x H], pre-activations.
+            state: float [B, 2 x H], hidden state and memory.
+
+        Returns:
+            float [B, 2 x H], the new state.
+        """
         hidden, memory = ops.split(state, 2, axis=1)
         i, f, c, o = ops.split(inputs + ops.matmul(hidden, self.recurrent_kernel) + self.bias, 4, axis=1)
         memory = ops.sigmoid(f) * memory + ops.sigmoid(i) * self.activation(c)
@@ -124,6 +143,9 @@ def gather_rows(table, ids):
     Args:
         table: variable [n, ...].
         ids: int [...], 0 or more.
+
+    Returns:
+        The rows, in the shape of `ids` with that of a row behind it.
     """
     known = ids < table.shape[0]
     rows = tf.gather(table.value, tf.where(known, ids, 0))
@@ -138,6 +160,9 @@ def dropout(x, rate: float, key):
         x: float [...].
         rate: 0 to below 1.
         key: two whole numbers.
+
+    Returns:
+        float [...], of the shape of x.
     """
     if not rate:
         return x
@@ -147,5 +172,13 @@ def dropout(x, rate: float, key):
 
 
 def zero_lanes(state, lanes):
-    """State [B, width] with the lanes of the mask [B] set to zero."""
+    """The state with some lanes set to zero.
+
+    Args:
+        state: float [B, width].
+        lanes: bool [B], which.
+
+    Returns:
+        float [B, width].
+    """
     return ops.where(lanes[:, None], 0.0, state)

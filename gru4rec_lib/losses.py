@@ -51,6 +51,11 @@ def bpr(target, negatives, mask):
     0.6931
 
     which is log 2: both negatives score as the target does.
+
+    Args:
+        target: float [B], as for every loss.
+        negatives: float [B, N].
+        mask: bool [B, N].
     """
     return _mean(ops.softplus(_masked(negatives, mask, target) - target[:, None]), mask)
 
@@ -62,6 +67,11 @@ def top1(target, negatives, mask):
 
     >>> round(float(top1(ops.array([0.0]), ops.array([[0.0, 0.0]]), ops.array([[True, True]]))[0]), 4)
     1.0
+
+    Args:
+        target: float [B], as for every loss.
+        negatives: float [B, N].
+        mask: bool [B, N].
     """
     negatives = _masked(negatives, mask, target)
     return _mean(ops.sigmoid(negatives - target[:, None]) + ops.sigmoid(ops.square(negatives)), mask)
@@ -98,6 +108,11 @@ def top1_max(target, negatives, mask):
 
     >>> round(float(top1_max(ops.array([0.0]), ops.array([[0.0, 0.0]]), ops.array([[True, True]]))[0]), 4)
     1.0
+
+    Args:
+        target: float [B], as for every loss.
+        negatives: float [B, N].
+        mask: bool [B, N].
     """
     weight, negatives = _softmax(negatives, mask), _masked(negatives, mask, target)
     return ops.sum(weight * (ops.sigmoid(negatives - target[:, None]) + ops.sigmoid(ops.square(negatives))), axis=1)
@@ -107,7 +122,12 @@ LOSSES = {"cross_entropy": cross_entropy, "bpr": bpr, "bpr_max": bpr_max, "top1"
 
 
 def elu(scores, alpha: float = 0.5):
-    """The score activation that the official code pairs with BPR-max: r for r > 0, else alpha (exp(r) - 1)."""
+    """The score activation that the official code pairs with BPR-max: r for r > 0, else alpha (exp(r) - 1).
+
+    Args:
+        scores: float [...].
+        alpha: how far below 0 a score may fall, 0 or more.
+    """
     return ops.where(scores > 0, scores, alpha * (ops.exp(ops.minimum(scores, 0.0)) - 1))
 
 

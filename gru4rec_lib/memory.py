@@ -63,11 +63,15 @@ def peak(parts: dict[str, int]) -> int:
     """Bytes at the highest point: a step and a ranking never come together.
 
     Args:
-        parts: of `estimate`.
+        parts: of `estimate`, bytes.
     """
     return parts["base"] + parts["weights"] + parts["optimiser"] + max(parts["step"], parts["ranking"])
 
 
 def told(parts: dict[str, int]) -> str:
-    """One line, such as `about 1.4 GB: base 1.0, weights 0.2, optimiser 0.2, step 0.0, ranking 0.0`."""
+    """One line, such as `about 1.4 GB: base 1.0, weights 0.2, optimiser 0.2, step 0.0, ranking 0.0`.
+
+    Args:
+        parts: of `estimate`, bytes.
+    """
     return f"about {peak(parts) / 1e9:.1f} GB: " + ", ".join(f"{name} {n / 1e9:.1f}" for name, n in parts.items())

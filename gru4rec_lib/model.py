@@ -115,7 +115,7 @@ class GRU4Rec(Trainer):
             self.features.fill(features)
 
     def build(self, input_shape=None):
-        """Create all weights; nothing about them waits for data."""
+        """Keras' call: create all weights; nothing about them waits for data."""
         if self.built:
             return
         for layer in (self.features, self.scorer, self.item_input, *self.recurrence):
@@ -125,15 +125,29 @@ class GRU4Rec(Trainer):
         self.built = True
 
     def get_config(self):
-        """The constructor's arguments, features as their shapes."""
+        """Keras' call: the constructor's arguments, features as their shapes."""
         return super().get_config() | self._config
 
     def initial_state(self, lanes: int):
-        """Zeros, float [lanes, S]: the states of all layers side by side, each of `state_width`."""
+        """The state of new sessions: zeros, the states of all layers side by side, each of `state_width`.
+
+        Args:
+            lanes: B, how many.
+
+        Returns:
+            float32 [B, S].
+        """
         return ops.zeros((lanes, sum(layer.state_width for layer in self.recurrence)))
 
     def hidden(self, state):
-        """The hidden state of the last layer, which tracks are scored with: float [B, H] of a state, float [B, S]."""
+        """The hidden state of the last layer, which tracks are scored with.
+
+        Args:
+            state: float [B, S].
+
+        Returns:
+            float [B, H].
+        """
         *below, last = self.recurrence
         first = sum(layer.state_width for layer in below)
         return state[:, first : first + last.units]
@@ -270,7 +284,10 @@ class GRU4Rec(Trainer):
 
         Args:
             sessions: items 0..n_items-1.
-            k: cutoff.
+            k: cutoff, 1 and more.
+
+        Returns:
+            `recall_at_<k>` and `mrr_at_<k>`, 0 to 1.
         """
         ranks = self.rank(sessions, self.n_items)
         return {f"recall_at_{k}": metrics.recall(ranks, k), f"mrr_at_{k}": metrics.mrr(ranks, k)}

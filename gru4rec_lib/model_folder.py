@@ -50,6 +50,9 @@ def save(folder: Path, model: GRU4Rec, items: pd.Series, config: dict, features:
 def load(folder: Path) -> tuple[GRU4Rec, pd.Series, dict]:
     """Read what `save` wrote.
 
+    Args:
+        folder: that `save` wrote.
+
     Returns:
         (model, item ids in index order, config).
 

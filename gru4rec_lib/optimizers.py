@@ -59,6 +59,11 @@ class Adagrad(keras.optimizers.Optimizer):
         learning_rate: above 0, or a schedule.
         momentum: 0 to below 1.
         epsilon: where the accumulator starts, above 0.
+        name: of the optimiser, for Keras.
+        **options: of `keras.optimizers.Optimizer`.
+
+    Raises:
+        ValueError: momentum or epsilon is out of range.
     """
 
     row_wise = True
@@ -72,7 +77,7 @@ class Adagrad(keras.optimizers.Optimizer):
         self.momentum, self.epsilon = momentum, epsilon
 
     def build(self, variables):
-        """Create the accumulators, and velocities where there is momentum."""
+        """Keras' call: create the accumulators, and velocities where there is momentum."""
         if self.built:
             return
         super().build(variables)
@@ -81,7 +86,7 @@ class Adagrad(keras.optimizers.Optimizer):
         self._velocities = [self.add_variable_from_reference(v, "velocity") for v in variables if self.momentum]
 
     def update_step(self, gradient, variable, learning_rate):
-        """Update one weight, or the rows of one table."""
+        """Keras' call: update one weight, or the rows of one table."""
         number = self._get_variable_index(variable)
         # Keras hands over TensorFlow's own variable here, not its wrapper.
         accumulator = self._accumulators[number].value
@@ -110,7 +115,7 @@ class Adagrad(keras.optimizers.Optimizer):
         variable.scatter_add(tf.IndexedSlices(move, rows))
 
     def get_config(self):
-        """The arguments, for saving."""
+        """Keras' call: the arguments, for saving."""
         return super().get_config() | {"momentum": self.momentum, "epsilon": self.epsilon}
 
 
@@ -126,7 +131,9 @@ class LazyAdam(keras.optimizers.Optimizer):
     Args:
         learning_rate: above 0, or a schedule.
         beta_1, beta_2: decay of the two moments, 0 to below 1.
-        epsilon: keeps the division finite.
+        epsilon: keeps the division finite, above 0.
+        name: of the optimiser, for Keras.
+        **options: of `keras.optimizers.Optimizer`.
     """
 
     row_wise = True
@@ -136,7 +143,7 @@ class LazyAdam(keras.optimizers.Optimizer):
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
 
     def build(self, variables):
-        """Create both moments."""
+        """Keras' call: create both moments."""
         if self.built:
             return
         super().build(variables)
@@ -144,7 +151,7 @@ class LazyAdam(keras.optimizers.Optimizer):
         self._second = [self.add_variable_from_reference(v, "second_moment") for v in variables]
 
     def update_step(self, gradient, variable, learning_rate):
-        """Update one weight, or the rows of one table."""
+        """Keras' call: update one weight, or the rows of one table."""
         number = self._get_variable_index(variable)
         first, second = self._first[number].value, self._second[number].value
         steps = tf.cast(self.iterations.value + 1, variable.dtype)
@@ -164,7 +171,7 @@ class LazyAdam(keras.optimizers.Optimizer):
         variable.scatter_sub(tf.IndexedSlices(rate * m / (tf.sqrt(v) + self.epsilon), rows))
 
     def get_config(self):
-        """The arguments, for saving."""
+        """Keras' call: the arguments, for saving."""
         return super().get_config() | {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
 
 

@@ -31,25 +31,53 @@ class Scorer(SeededLayer):
         self.n_scored = n_items  # ids below this have a score
 
     def build(self, input_shape=None):
-        """Create the weights and the count of plays."""
+        """Keras' call: create the weights and the count of plays."""
         self.plays = self.add_weight((self.n_items,), "zeros", dtype="int32", trainable=False, name="plays")
         self.table = self.matrix((self.n_items, self.units), "table")
         self.bias = self.add_weight((self.n_items,), "zeros", name="bias")
 
     def row_lookups(self, ids):
-        """Tables and the rows of them that the tracks `ids` (int32 [C]) need: list of (variable, int [C] or [C, m])."""
+        """Tables and the rows of them that tracks need to be scored, their biases left out.
+
+        Args:
+            ids: int32 [C], tracks.
+
+        Returns:
+            list of (variable, int [C] or [C, m]).
+        """
         return [(self.table, ids)]
 
     def row(self, found):
-        """What `row_lookups` found -> float [C, H] scoring rows."""
+        """The scoring rows.
+
+        Args:
+            found: list of float [C, ...], what was gathered for `row_lookups`, in its order.
+
+        Returns:
+            float [C, H].
+        """
         return found[0]
 
     def lookups(self, ids):
-        """As `row_lookups`, for the biases too."""
+        """Tables and the rows of them that tracks need to be scored, biases too.
+
+        Args:
+            ids: int32 [C], tracks.
+
+        Returns:
+            list of (variable, int [C] or [C, m]).
+        """
         return [*self.row_lookups(ids), (self.bias, ids)]
 
     def rows(self, found):
-        """What `lookups` found -> (float [C, H] rows, float [C] biases)."""
+        """The scoring rows and biases.
+
+        Args:
+            found: list of float [C, ...], what was gathered for `lookups`, in its order.
+
+        Returns:
+            (float [C, H], float [C]).
+        """
         return self.row(found[:-1]), found[-1]
 
     def scoring_rows(self):
@@ -76,7 +104,7 @@ class ContentScorer(Scorer):
     needs_features = True
 
     def build(self, input_shape=None):
-        """Create a row per category value, and the kernel of the numeric features."""
+        """Keras' call: create a row per category value, and the kernel of the numeric features."""
         self.plays = self.add_weight((self.n_items,), "zeros", dtype="int32", trainable=False, name="plays")
         self.feature_rows = FeatureRows(self, self.features(), self.units + 1)
         spec = self.features().spec
@@ -92,7 +120,7 @@ class ContentScorer(Scorer):
         return self.rows(found)[0]
 
     def lookups(self, ids):
-        """As `row_lookups`: the biases lie in the same tables."""
+        """As `Scorer.lookups`: the biases lie in the tables of the rows."""
         return self.feature_rows.lookups(ids)
 
     def rows(self, found):
@@ -106,7 +134,7 @@ class HybridScorer(ContentScorer):
     """Output `hybrid`: the sum of `ids` and `content`; a track never heard has the latter alone."""
 
     def build(self, input_shape=None):
-        """Create the weights of both."""
+        """Keras' call: create the weights of both."""
         super().build()
         self.table = self.matrix((self.n_items, self.units), "table")
         self.bias = self.add_weight((self.n_items,), "zeros", name="bias")

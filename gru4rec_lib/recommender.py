@@ -88,6 +88,9 @@ class Recommender:
             verbose: 1 prints one line an epoch, 0 nothing.
             **settings: any other of `config.Training`, such as `hidden_units`, `learning_rate` or `logq`.
 
+        Returns:
+            A recommender of the trained model.
+
         Raises:
             ValueError: a column is missing or has gaps, ids are of the wrong kind, no session has two events, or a
                 setting is unknown or wrong.
@@ -176,6 +179,12 @@ class Recommender:
     def load(cls, folder: str | Path) -> Recommender:
         """Read a model's folder: what `save` wrote, or `runs/<study>/gru4rec/<run>/model` of a study.
 
+        Args:
+            folder: of the model.
+
+        Returns:
+            A recommender without `features`.
+
         Raises:
             FileNotFoundError: it is no such folder.
             ValueError: a file of it cannot be read.
@@ -184,6 +193,9 @@ class Recommender:
 
     def save(self, folder: str | Path) -> None:
         """Write the model's folder, plain files alone; see `model_folder`.
+
+        Args:
+            folder: made where it is missing; a model's folder is replaced.
 
         Raises:
             ValueError: the folder holds something else.

@@ -29,7 +29,11 @@ class Sessions:
 
     @classmethod
     def from_lists(cls, lists: Sequence[Sequence[int]]) -> Sessions:
-        """Sessions from lists of item indices, such as [[3, 1], [1, 1, 2]]."""
+        """Sessions from lists of item indices, such as [[3, 1], [1, 1, 2]].
+
+        Args:
+            lists: one a session, empty ones too.
+        """
         lengths = [len(items) for items in lists]
         flat = [item for items in lists for item in items]
         return cls(np.array(flat, np.int32), np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
@@ -105,13 +109,26 @@ class Sessions:
         return Sessions(self.items[events], kept[self.offsets])
 
     def save(self, folder: Path, name: str) -> None:
-        """Write <name>_items.npy and <name>_offsets.npy."""
+        """Write <name>_items.npy and <name>_offsets.npy.
+
+        Args:
+            folder: is there already.
+            name: such as `train`.
+        """
         np.save(folder / f"{name}_items.npy", self.items, allow_pickle=False)
         np.save(folder / f"{name}_offsets.npy", self.offsets, allow_pickle=False)
 
     @classmethod
     def load(cls, folder: Path, name: str) -> Sessions:
-        """Read what `save` wrote, memory-mapped."""
+        """Read what `save` wrote.
+
+        Args:
+            folder: that it wrote to.
+            name: that it was given.
+
+        Returns:
+            The sessions, memory-mapped.
+        """
         items, offsets = (np.load(folder / f"{name}_{part}.npy", mmap_mode="r") for part in ("items", "offsets"))
         return cls(items, offsets)
 

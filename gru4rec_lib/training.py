@@ -188,7 +188,7 @@ class Trainer(keras.Model):
             self.optimizer = optimizer
 
     def train_step(self, data):
-        """A stretch of mini-batches: input, target, reset, valid, each [steps, lanes]."""
+        """Keras' call: a stretch of mini-batches: input, target, reset, valid, each [steps, lanes]."""
         inputs, targets, resets, valid = data
         steps = tf.reduce_sum(tf.cast(tf.reduce_any(valid, axis=1), tf.int32))
 
