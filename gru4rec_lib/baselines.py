@@ -55,6 +55,6 @@ def rank_baseline(name: str, prepared: Prepared, place: Workspace) -> pd.DataFra
 
 
 def rank_baselines(prepared: Prepared, place: Workspace) -> pd.DataFrame:
-    """`rank_baseline` for every baseline of the study; their scores, one below the other."""
+    """As `rank_baseline`, for every baseline of the study: their scores, by name, one below the other."""
     tables = [rank_baseline(name, prepared, place) for name in place.study.baselines]
     return pd.concat(tables, ignore_index=True).set_index("model")

@@ -50,6 +50,9 @@ class SameArtist:
         Args:
             train: training sessions, items 0..n_items-1.
             n_items: training tracks.
+
+        Returns:
+            The model itself, fitted.
         """
         self.popular = MostPopular().fit(train, n_items)
         self.plays = np.bincount(train.items, minlength=len(self.artist))
@@ -58,7 +61,7 @@ class SameArtist:
     def rank(
         self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, above: bool = False
     ) -> np.ndarray:
-        """The rank of every chosen target among the first `n_candidates`; one without features or plays is a miss."""
+        """As `GRU4Rec.rank`; a target without features or plays is a miss."""
         ranks = self.popular.rank(sessions, n_candidates, chosen, above)
         wanted = sessions.targets(chosen)
         target, last = sessions.items[wanted], self._last_heard(sessions)[wanted]
@@ -126,6 +129,9 @@ class ContentKNN:
         Args:
             train: training sessions, items 0..n_items-1.
             n_items: training tracks.
+
+        Returns:
+            The model itself, fitted.
         """
         self.popular = MostPopular().fit(train, n_items)
         self.numbers, self.values = unit_vectors(self.features, n_items)
@@ -134,7 +140,7 @@ class ContentKNN:
     def rank(
         self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, above: bool = False
     ) -> np.ndarray:
-        """The rank of every chosen target among the first `n_candidates`; one without features or plays is a miss."""
+        """As `GRU4Rec.rank`; a target without features or plays is a miss."""
         ranks = self.popular.rank(sessions, n_candidates, chosen, above)
         wanted, usable = sessions.targets(chosen), self._usable(sessions)
         by_features = wanted & (sessions.items >= 0) & (last_heard(sessions, usable) >= 0)

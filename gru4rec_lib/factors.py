@@ -19,9 +19,9 @@ class BPRMF:
     package implicit, learned in one thread, so that the same seed gives the same bytes.
 
     Args:
-        factors: numbers a track; a bias comes with them.
+        factors: numbers a track, 1 and more; a bias comes with them.
         iterations: passes over the plays.
-        learning_rate, regularization: of the stochastic gradient steps.
+        learning_rate, regularization: of the stochastic gradient steps, above 0 and 0 or more.
         seed: of first weights and samples.
     """
 
@@ -49,6 +49,9 @@ class BPRMF:
         Args:
             train: training sessions, items 0..n_items-1.
             n_items: training tracks.
+
+        Returns:
+            The model itself, fitted.
         """
         # Here, for a library that is installed alone has no such package; it belongs to the studies.
         from implicit.cpu.bpr import BayesianPersonalizedRanking
@@ -65,7 +68,7 @@ class BPRMF:
     def rank(
         self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, above: bool = False
     ) -> np.ndarray:
-        """The rank of every chosen target; a target unseen in training is a miss."""
+        """As `GRU4Rec.rank`; a target unseen in training is a miss."""
         ranks = self.popular.rank(sessions, n_candidates, chosen, above)
         wanted, known = sessions.targets(chosen), sessions.known(self.popular.n_items)
         scored = wanted & known & (last_heard(sessions, known) >= 0)

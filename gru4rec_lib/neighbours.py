@@ -42,19 +42,49 @@ class SKNN(SparseScores):
         self.ends, self.neighbours, self.sample = ends, neighbours, sample
 
     def heard_weight(self, back: np.ndarray, length: np.ndarray) -> np.ndarray:
-        """u: of a track that was heard `back` events ago (1: last) in a session of `length` events so far."""
+        """u: the weight of a track that was heard in the session so far.
+
+        Args:
+            back: int [n], how many known events ago it was heard last, 1 for the last.
+            length: int [n], known events of the session so far.
+
+        Returns:
+            float64 [n].
+        """
         return np.ones(len(back))
 
     def session_weight(self, tracks: np.ndarray, age: np.ndarray) -> np.ndarray:
-        """w: of a training session of so many tracks that ended `age` seconds before the last one did."""
+        """w: the weight of a training session.
+
+        Args:
+            tracks: int [sessions], its different tracks, 1 and more.
+            age: float64 [sessions], seconds from its end to the last end of all, 0 and more; 0 where no ends are known.
+
+        Returns:
+            float64 [sessions].
+        """
         return 1 / np.sqrt(tracks)
 
     def match_weight(self, back: np.ndarray) -> np.ndarray:
-        """v: of a neighbour whose track last heard in the session was heard `back` events ago (1: last)."""
+        """v: the weight of a neighbour.
+
+        Args:
+            back: int [n], how many known events ago the session's last track that both hold was heard, 1 for the last.
+
+        Returns:
+            float64 [n].
+        """
         return np.ones(len(back))
 
     def near_weight(self, distance: np.ndarray) -> np.ndarray:
-        """x: of a track so many events away from the last shared track in the neighbour."""
+        """x: the weight of a track of a neighbour.
+
+        Args:
+            distance: int [n], events between it and the last shared track in the neighbour, 0 for that track.
+
+        Returns:
+            float64 [n].
+        """
         return np.ones(len(distance))
 
     def fit(self, train: Sessions, n_items: int) -> SKNN:
@@ -63,6 +93,9 @@ class SKNN(SparseScores):
         Args:
             train: training sessions, items 0..n_items-1.
             n_items: training tracks.
+
+        Returns:
+            The model itself, fitted.
         """
         self.popular = MostPopular().fit(train, n_items)
         ends = np.arange(len(train)) if self.ends is None else np.asarray(self.ends)
@@ -78,7 +111,7 @@ class SKNN(SparseScores):
         return self
 
     def score_rows(self, sessions: Sessions, events: np.ndarray) -> Iterator[tuple[sparse.csr_array, np.ndarray]]:
-        """What the neighbours of each session so far hold."""
+        """As `SparseScores.score_rows`: what the neighbours of each session so far hold."""
         query, item, back = heard_before(sessions, events, sessions.known(self.popular.n_items))
         length = np.bincount(query)  # of each session so far, one event or more
         for first in range(0, len(length), TARGETS):
@@ -122,15 +155,15 @@ class VSKNN(SKNN):
     """Vector session kNN: u = the track's place in s / length of s, w = 1; v = 1 / back, x = 1."""
 
     def heard_weight(self, back: np.ndarray, length: np.ndarray) -> np.ndarray:
-        """Linear in the place."""
+        """As `SKNN.heard_weight`: linear in the place."""
         return (length - back + 1) / length
 
     def session_weight(self, tracks: np.ndarray, age: np.ndarray) -> np.ndarray:
-        """None."""
+        """As `SKNN.session_weight`: the same for all."""
         return np.ones(len(tracks))
 
     def match_weight(self, back: np.ndarray) -> np.ndarray:
-        """The further back, the less."""
+        """As `SKNN.match_weight`: the further back, the less."""
         return 1 / back
 
 
@@ -163,15 +196,15 @@ class STAN(SKNN):
         self.position_decay, self.time_decay, self.distance_decay = position_decay, time_decay, distance_decay
 
     def heard_weight(self, back: np.ndarray, length: np.ndarray) -> np.ndarray:
-        """Exponential in the events since."""
+        """As `SKNN.heard_weight`: exponential in the events since."""
         return np.exp(-(back - 1) / self.position_decay)
 
     def session_weight(self, tracks: np.ndarray, age: np.ndarray) -> np.ndarray:
-        """Exponential in the age."""
+        """As `SKNN.session_weight`: exponential in the age."""
         return np.exp(-age / (self.time_decay * DAY)) / np.sqrt(tracks)
 
     def near_weight(self, distance: np.ndarray) -> np.ndarray:
-        """Exponential in the distance."""
+        """As `SKNN.near_weight`: exponential in the distance."""
         return np.exp(-distance / self.distance_decay)
 
 

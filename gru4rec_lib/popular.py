@@ -22,6 +22,9 @@ class MostPopular:
         Args:
             train: training sessions, items 0..n_items-1.
             n_items: training tracks.
+
+        Returns:
+            The model itself, fitted.
         """
         self.n_items = n_items
         self.plays = np.bincount(train.items, minlength=n_items)
@@ -30,7 +33,7 @@ class MostPopular:
     def rank(
         self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, above: bool = False
     ) -> np.ndarray:
-        """The rank of every chosen target among the first `n_candidates`; one unseen in training is a miss."""
+        """As `GRU4Rec.rank`; a target unseen in training is a miss."""
         wanted = sessions.targets(chosen)
         target, scored = sessions.items[wanted], sessions.known(self.n_items)[wanted]
         ranks = np.full(len(target), n_candidates + 1, np.int32)
@@ -58,6 +61,9 @@ class Random(MostPopular):
         Args:
             train: training sessions, not looked at.
             n_items: training tracks.
+
+        Returns:
+            The model itself, fitted.
         """
         self.n_items = n_items
         self.plays = np.random.default_rng([self.seed, n_items]).permutation(n_items)
@@ -75,6 +81,9 @@ class SessionPopular:
         Args:
             train: training sessions, items 0..n_items-1.
             n_items: training tracks.
+
+        Returns:
+            The model itself, fitted.
         """
         self.popular = MostPopular().fit(train, n_items)
         return self
@@ -82,7 +91,7 @@ class SessionPopular:
     def rank(
         self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, above: bool = False
     ) -> np.ndarray:
-        """The rank of every chosen target; a target unseen in training is a miss."""
+        """As `GRU4Rec.rank`; a target unseen in training is a miss."""
         ranks = self.popular.rank(sessions, n_candidates, chosen, above)
         wanted, known = sessions.targets(chosen), sessions.known(self.popular.n_items)
         scored, plays = wanted & known, self.popular.plays

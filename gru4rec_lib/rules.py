@@ -34,6 +34,9 @@ class SequentialRules(SparseScores):
         Args:
             train: training sessions, items 0..n_items-1.
             n_items: training tracks.
+
+        Returns:
+            The model itself, fitted.
         """
         self.popular = MostPopular().fit(train, n_items)
         session = train.session_of_event
@@ -47,7 +50,7 @@ class SequentialRules(SparseScores):
         return self
 
     def score_rows(self, sessions: Sessions, events: np.ndarray) -> Iterator[tuple[sparse.csr_array, np.ndarray]]:
-        """The rules of the last known track before each event."""
+        """As `SparseScores.score_rows`: the rules of the last known track before each event."""
         yield self.rules, last_heard(sessions, sessions.known(self.popular.n_items))[events]
 
 
@@ -73,6 +76,9 @@ class ItemKNN(SparseScores):
         Args:
             train: training sessions, items 0..n_items-1.
             n_items: training tracks.
+
+        Returns:
+            The model itself, fitted.
         """
         self.popular = MostPopular().fit(train, n_items)
         shape = (len(train), n_items)
@@ -95,5 +101,5 @@ class ItemKNN(SparseScores):
         return self
 
     def score_rows(self, sessions: Sessions, events: np.ndarray) -> Iterator[tuple[sparse.csr_array, np.ndarray]]:
-        """Similarities to the last known track before each event."""
+        """As `SparseScores.score_rows`: similarities to the last known track before each event."""
         yield self.similarity, last_heard(sessions, sessions.known(self.popular.n_items))[events]

@@ -36,7 +36,7 @@ class SparseScores(ABC):
     def rank(
         self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, above: bool = False
     ) -> np.ndarray:
-        """The rank of every chosen target; a target unseen in training is a miss."""
+        """As `GRU4Rec.rank`; a target unseen in training is a miss."""
         ranks = self.popular.rank(sessions, n_candidates, chosen, above)
         wanted, known = sessions.targets(chosen), sessions.known(self.popular.n_items)
         target = sessions.items[wanted]
