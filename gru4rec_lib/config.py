@@ -148,15 +148,15 @@ class Study(Strict):
         title: one line for tables and figures.
         data: what is read.
         split: training, validation and test.
-        training: settings of every cell; `losses`: changes for one loss, the same for each of its cells.
+        training: settings of every cell.
+        losses: changes to them for one loss, the same for each of its cells.
         searched: settings that a search chose for each cell; in the file, the path of config/settings/<study>.yaml.
         models: the grid.
         baselines: models without training.
         evaluation: how ranks become numbers.
         content_signal: settings of `data.simulate.content_signal`, its own among them, at each of which the whole grid
             runs, for a curve over it; empty where its own is the only one.
-        audit: blocks of cells that are trained as the paper's code does and with its defects mended; their `settings`
-            are changes to the paper's. Empty where the study audits nothing.
+        audit: blocks of cells that the audit trains; their `settings` are changes to the paper's. Empty for no audit.
     """
 
     name: Name

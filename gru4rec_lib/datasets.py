@@ -75,6 +75,7 @@ class MssdData(Strict):
     """Files in the official MSSD layout: any number of log_*.csv[.gz] and tf_*.csv[.gz] below the folder.
 
     Args:
+        layout: `mssd`.
         name: the data set's name; its files lie in data/raw/<name> unless the user says where.
         logs: patterns of the log files' names; a study of a few logs leaves the others of the folder alone.
         on_bad_rows: `error` stops at the first kind of problem, `drop` leaves such rows out and counts them.
@@ -102,10 +103,12 @@ class EventData(Strict):
     """A table of events (.csv, .tsv, .parquet), one row an event, with columns named here.
 
     Args:
+        layout: `events`.
         name: the data set's name; its files lie in data/raw/<name> unless the user says where.
         events: file names or patterns inside the data folder.
         session, item: columns of ids.
-        time: column of times (unix seconds or ISO dates); `position`: column of places in the session. One is needed.
+        time: column of times, unix seconds or ISO dates; null where `position` is given.
+        position: column of places in the session; null where `time` is given.
         exact_repeats: what to do with further rows of the same (session, item, time or position); counted either way.
         on_bad_rows: `error` stops at the first kind of problem, `drop` leaves such rows out and counts them.
         item_table: features of the items, where there are any.

@@ -13,6 +13,9 @@ from gru4rec_lib.workspace import Workspace
 def need_raw(place: Workspace) -> None:
     """Write the study's simulated raw files unless they are there.
 
+    Args:
+        place: the study's.
+
     Raises:
         DataError: the study reads files that are brought by the user, and their folder is missing.
     """
@@ -29,7 +32,11 @@ def need_raw(place: Workspace) -> None:
 
 
 def need_prepared(place: Workspace) -> None:
-    """Prepare the study's arrays unless they are there, made with the study's data and split as they stand."""
+    """Prepare the study's arrays unless they are there, made with the study's data and split as they stand.
+
+    Args:
+        place: the study's.
+    """
     from gru4rec_lib import prepare, shards
 
     record = place.prepared / "prepared.json"
@@ -42,7 +49,11 @@ def need_prepared(place: Workspace) -> None:
 
 
 def need_runs(place: Workspace) -> None:
-    """Train the runs and rank the baselines whose ranks are not there, at every setting that the study lists."""
+    """Train the runs and rank the baselines whose ranks are not there, at every setting that the study lists.
+
+    Args:
+        place: the study's.
+    """
     from gru4rec_lib import baselines, evaluation, experiment, prepare
 
     for other in place.curve.values():
@@ -64,7 +75,11 @@ def need_runs(place: Workspace) -> None:
 
 
 def need_models(place: Workspace) -> None:
-    """Train the study's runs unless one of them, or of a user's own, is there."""
+    """Train the study's runs unless one of them, or of a user's own, is there.
+
+    Args:
+        place: the study's.
+    """
     from gru4rec_lib import listen
 
     need_prepared(place)

@@ -84,7 +84,11 @@ def save(folder: Path, ranks: pd.DataFrame, lists: pd.DataFrame) -> None:
 
 
 def is_saved(folder: Path) -> bool:
-    """Whether a folder holds what `save` writes."""
+    """Whether a folder holds what `save` writes.
+
+    Args:
+        folder: of a run or a baseline.
+    """
     return all((folder / name).exists() for name in FILES)
 
 

@@ -61,7 +61,16 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def save_table(table: pd.DataFrame, folder: Path, name: str) -> pd.DataFrame:
-    """Write <name>.csv and give the table back, for the notebook to show."""
+    """Write <name>.csv.
+
+    Args:
+        table: its columns are written, its index is not.
+        folder: made where it is missing.
+        name: of the file, without the ending.
+
+    Returns:
+        The table, for the notebook to show.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / f"{name}.csv") as path:
         table.to_csv(path, index=False)

@@ -78,6 +78,9 @@ class TrainingParameters(Strict):
     def run(self, study: Study) -> Run:
         """The run that is meant.
 
+        Args:
+            study: that the run is one of.
+
         Raises:
             ConfigError: the study has no such tag, or its settings with the changes are wrong.
         """
@@ -109,7 +112,11 @@ def parameters(kind: type[Strict], scope: dict) -> Strict:
 
 
 def settings(part: Strict) -> pd.DataFrame:
-    """A part of a config as a table, for reading."""
+    """A part of a config as a table, for reading: a row a setting.
+
+    Args:
+        part: such as `study.training`.
+    """
     return pd.DataFrame({"setting": part.model_dump()}).rename_axis("name")
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from sklearn.preprocessing import StandardScaler
 
 from gru4rec_lib.config import Split, Study
+from gru4rec_lib.counts import Counts
 from gru4rec_lib.features import Features
 from gru4rec_lib.files import replacing
 from gru4rec_lib.read import DataError, Tables
@@ -96,7 +97,15 @@ class Prepared:
 
     @classmethod
     def load(cls, folder: Path, test: bool = True) -> Prepared:
-        """Read what `save` wrote, arrays memory-mapped; without the test sessions (None) where `test` is false."""
+        """Read what `save` wrote.
+
+        Args:
+            folder: data/prepared/<study>.
+            test: false leaves out the test sessions and their events, which are then None.
+
+        Returns:
+            The arrays, memory-mapped.
+        """
         record = json.loads((folder / "prepared.json").read_text(encoding="utf-8"))
         parts = {name: Sessions.load(folder, name) for name in ("train", "validation")}
         parts["test"] = Sessions.load(folder, "test") if test else None
@@ -192,8 +201,12 @@ def encode(events: pd.DataFrame, starts: np.ndarray, items: pd.DataFrame) -> Ses
 def checked(prepared: Prepared, split: Split) -> Prepared:
     """The same, where every part has something to predict.
 
+    Args:
+        prepared: arrays.
+        split: how they were split, for the message.
+
     Raises:
-        DataError: a part has nothing.
+        DataError: no session of a part holds two events.
     """
     for name in ("train", "validation", "test"):
         if not getattr(prepared, name).is_target.any():
@@ -203,12 +216,23 @@ def checked(prepared: Prepared, split: Split) -> Prepared:
 
 
 def settings(study: Study) -> dict:
-    """What of a study the arrays depend on: data and split, as plain JSON."""
+    """What of a study the arrays depend on: data and split, as plain JSON.
+
+    Args:
+        study: that is prepared.
+    """
     return {"data": study.data.model_dump(mode="json"), "split": study.split.model_dump(mode="json")}
 
 
 def sizes(prepared: Prepared) -> pd.DataFrame:
-    """Sessions, events and items of each part: the frame of the figure `split_sizes`."""
+    """Sessions, events and items of each part: the frame of the figure `split_sizes`.
+
+    Args:
+        prepared: arrays.
+
+    Returns:
+        part, sessions, events, items (different ones); a row a part.
+    """
     parts = {"train": prepared.train, "validation": prepared.validation, "test": prepared.test}
     rows = [(name, len(p), len(p.items), len(np.unique(p.items[p.items >= 0]))) for name, p in parts.items()]
     return pd.DataFrame(rows, columns=["part", "sessions", "events", "items"])
@@ -261,29 +285,3 @@ def sessions_of(events: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     codes = events["session"].cat.codes.to_numpy()
     begins = np.r_[True, codes[1:] != codes[:-1]] if len(codes) else np.zeros(0, bool)
     return np.cumsum(begins) - 1, np.flatnonzero(begins)
-
-
-class Counts:
-    """Sessions, events and items after every step, printed as they come.
-
-    Args:
-        table: the rows so far: step, sessions, events, items.
-    """
-
-    def __init__(self, table: pd.DataFrame):
-        self.table = table[["step", "sessions", "events", "items"]].iloc[:0].copy()
-        for row in table.itertuples():
-            self.add_row(row.step, row.sessions, row.events, row.items)
-
-    def add(self, step: str, events: pd.DataFrame) -> None:
-        """Count what is left of the events: columns session, item."""
-        self.add_row(step, events["session"].nunique(), len(events), events["item"].nunique())
-
-    def add_sessions(self, step: str, part: Sessions) -> None:
-        """Count a part."""
-        self.add_row(step, len(part), len(part.items), len(np.unique(part.items)))
-
-    def add_row(self, step: str, sessions: int, events: int, items: int) -> None:
-        """Take counts that are known already."""
-        self.table.loc[len(self.table)] = [step, sessions, events, items]
-        print(f"{step}: {sessions:,} sessions, {events:,} events, {items:,} items", flush=True)

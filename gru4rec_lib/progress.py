@@ -33,7 +33,11 @@ class LogHandler(LogHandlerBase):
         self.setFormatter(DefaultFormatter(show_failed_logs=self.common_settings.show_failed_logs))
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write what is worth a line; the name and the argument are those of `logging.Handler`."""
+        """Write what is worth a line; the method is one of `logging.Handler`.
+
+        Args:
+            record: of Snakemake, with or without an `event`.
+        """
         event = getattr(record, "event", None)
         if event == LogEvent.RUN_INFO:
             self.total = record.stats["total"]

@@ -64,6 +64,9 @@ def read(place: Workspace, part: str) -> Ranked:
         place: the study's.
         part: of PARTS: a protocol, or `cold` for those targets of `open` that training never heard.
 
+    Returns:
+        A model a run and baseline, their targets the same.
+
     Raises:
         FileNotFoundError: a run has not been made; the message names its file.
         ValueError: a run has ranked other targets than the others.

@@ -17,9 +17,12 @@ class Found(Strict):
     Args:
         settings: of `Training`; they go before the study's and the loss's.
         monitor: the validation score that was compared.
-        value: the best trial's, 0 to 1; `epoch`: the one it came from, 1 for the first.
-        trials: how many were made; `pruned`: how many of them ended early, others being better.
-        space, seed: of the search; `commit`: the project's, when the best trial was made.
+        value: the best trial's, 0 to 1.
+        epoch: the one it came from, 1 for the first.
+        trials: how many were made.
+        pruned: how many of them ended early, others being better.
+        space, seed: of the search.
+        commit: the project's, when the best trial was made.
     """
 
     settings: dict
@@ -47,6 +50,9 @@ class Searched(Strict):
     def of(self, cell: str) -> dict:
         """The settings of a cell.
 
+        Args:
+            cell: its name, see `cell_name`.
+
         Raises:
             ConfigError: there are none.
         """
@@ -57,12 +63,24 @@ class Searched(Strict):
 
 
 def cell_name(input_form: str, output_form: str, loss: str) -> str:
-    """A cell's name, such as `embedding-cross_entropy` or `shared-to_content-bpr`."""
+    """A cell's name, such as `embedding-cross_entropy` or `shared-to_content-bpr`.
+
+    Args:
+        input_form: of `config.INPUT_FORMS`.
+        output_form: of `config.OUTPUT_FORMS`; `ids` is left out.
+        loss: of `config.LOSSES`.
+    """
     return "-".join(filter(None, (input_form, "" if output_form == "ids" else f"to_{output_form}", loss)))
 
 
 def load_searched(path: Path) -> Searched:
     """Read and check what a search found.
+
+    Args:
+        path: config/settings/<study>.yaml.
+
+    Returns:
+        The settings of every cell that was searched.
 
     Raises:
         ConfigError: there is no such file, or a field is unknown, missing or wrong.

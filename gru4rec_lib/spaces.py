@@ -26,14 +26,23 @@ class Range(Strict):
     step: float | None = Field(None, gt=0)
 
     def holds(self, value) -> bool:
-        """Whether the range has the value."""
+        """Whether the range has the value.
+
+        Args:
+            value: of any kind; what is no number is in no range.
+        """
         if not isinstance(value, (int, float)):
             return False
         steps = (value - self.low) / self.step if self.step else 0
         return self.low <= value <= self.high and abs(steps - round(steps)) < 1e-8
 
     def suggest(self, trial, name: str) -> float:
-        """A value of it for an Optuna trial, at three digits, as it will stand in a file."""
+        """A value of it for an Optuna trial, at three digits, as it will stand in a file.
+
+        Args:
+            trial: asked for the value.
+            name: of the setting.
+        """
         return float(f"{trial.suggest_float(name, self.low, self.high, log=self.log, step=self.step):.3g}")
 
     @model_validator(mode="after")
@@ -57,15 +66,38 @@ class Space(Strict):
     losses: dict[Loss, dict[str, Range | tuple]] = Field(default_factory=dict)
 
     def of(self, loss: str) -> dict[str, Range | tuple]:
-        """What is tried with a loss."""
+        """What is tried with a loss.
+
+        Args:
+            loss: of `config.LOSSES`.
+
+        Returns:
+            For each setting its range or list, further ones of the loss before the others.
+        """
         return self.settings | self.losses.get(loss, {})
 
     def suggest(self, trial, loss: str) -> dict:
-        """Settings for an Optuna trial."""
+        """Settings for an Optuna trial.
+
+        Args:
+            trial: asked for each value.
+            loss: of `config.LOSSES`.
+
+        Returns:
+            Every setting of the space, fixed ones too.
+        """
         return {name: _suggest(trial, name, values) for name, values in self.of(loss).items()}
 
     def held(self, training: Training, loss: str) -> dict:
-        """The settings among those given that the space holds and does not fix."""
+        """The settings among those given that the space holds and does not fix.
+
+        Args:
+            training: settings of a cell.
+            loss: the cell's.
+
+        Returns:
+            Those settings by name; what the space does not hold or fixes is left out.
+        """
         given = {name: getattr(training, name) for name in self.of(loss)}
         return {name: value for name, value in given.items() if _holds(self.of(loss)[name], value)}
 
@@ -97,6 +129,9 @@ def load_space(name: str, folder: Path) -> Space:
     Args:
         name: such as `default`.
         folder: where the spaces are, `config/spaces`.
+
+    Returns:
+        The space.
 
     Raises:
         ConfigError: there is no such file, or a field is unknown, missing or wrong.

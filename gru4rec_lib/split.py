@@ -53,7 +53,12 @@ def test_sessions(events: pd.DataFrame, starts: np.ndarray, split: Split, folder
 
 
 def is_test_file(name: str, split: Split) -> bool:
-    """Whether a split by file puts a file of this name into the test."""
+    """Whether a split by file puts a file of this name into the test.
+
+    Args:
+        name: of a log file, without its folder.
+        split: by file.
+    """
     return fnmatch.fnmatch(name, split.test)
 
 

@@ -43,6 +43,9 @@ class SessionSums:
             ranks: for each model int [n, seeds]; its gain is the mean over its seeds.
             k: cutoff.
             stratum: int [n], 0 and more; one stratum when None.
+
+        Returns:
+            The sums, sessions by rising number.
         """
         distinct, session = np.unique(session, return_inverse=True)
         stratum = np.zeros(len(session), int) if stratum is None else stratum
