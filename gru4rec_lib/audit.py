@@ -50,7 +50,14 @@ def variants(run: Run, backwards: bool) -> dict[str, frozenset[str]]:
 
 
 def runs(study: Study) -> tuple[Run, ...]:
-    """The cells that the study audits, with the paper's settings and the study's changes to them."""
+    """The cells that the study audits, with the paper's settings and the study's changes to them.
+
+    Args:
+        study: whose blocks of `audit` are meant.
+
+    Returns:
+        A run for each seed, loss and input form of each block, tagged `audit`; none where the study audits nothing.
+    """
     return tuple(
         Run(
             study=study.name,
@@ -112,6 +119,9 @@ def run_all(place: Workspace, prepared: Prepared) -> pd.DataFrame:
         place: the study's.
         prepared: arrays.
 
+    Returns:
+        See `run_cell`; one cell below the other.
+
     Raises:
         ConfigError: the study audits nothing.
     """
@@ -123,7 +133,11 @@ def run_all(place: Workspace, prepared: Prepared) -> pd.DataFrame:
 
 
 def exchanged(place: Workspace) -> Prepared | None:
-    """The arrays with training and test log exchanged where the study tests on an older log (D9), else None."""
+    """The arrays with training and test log exchanged where the study tests on an older log (D9), else None.
+
+    Args:
+        place: the study's; its raw files are read again.
+    """
     logs = [path.name for path in place.raw_files() if path.name.startswith("log_")]
     if not published_loader.tests_on_the_past(place.study.split, logs):
         return None

@@ -59,7 +59,11 @@ def audit(frame: pd.DataFrame) -> Figure:
 
 
 def said(switch: str) -> str:
-    """A variant in words, such as `D4 in testing mended`."""
+    """A variant in words, such as `D4 in testing mended`.
+
+    Args:
+        switch: a variant of audit.csv: a defect such as `D4` or `D4_testing`, or a key of NAMES.
+    """
     return NAMES.get(switch) or f"{switch.replace('_testing', ' in testing')} mended"
 
 

@@ -68,6 +68,9 @@ def printed(table: pd.DataFrame, metric: str) -> pd.DataFrame:
 def changes(study: Study) -> pd.DataFrame:
     """What the study changes of the paper's settings.
 
+    Args:
+        study: whose `audit` has the changes.
+
     Returns:
         A row a loss and setting: loss, setting, paper, here.
     """

@@ -188,6 +188,9 @@ def train(
         ways: through the test, see `Testing`.
         prepared: arrays; with D9 in force those of the study, else of the exchanged logs.
         max_targets: see `Testing`.
+
+    Returns:
+        What each variant is scored from, after every epoch.
     """
     settings = run.training
     known = prepared.test.keep(prepared.test.known(prepared.n_items))

@@ -43,7 +43,15 @@ class Size:
 
 
 def simulated(size: Size, folder: Path) -> dict:
-    """Write raw files in Spotify's layout, and sessions of a whole catalogue as arrays; see `listened`."""
+    """Write raw files in Spotify's layout, and sessions of a whole catalogue as arrays; see `listened`.
+
+    Args:
+        size: `sessions` of each of the two raw log files, `tracks` of the arrays.
+        folder: gets raw/, and the sessions `train` and `test`.
+
+    Returns:
+        `simulate_s`: seconds that the raw files take.
+    """
     study = load_study(STUDY, ROOT / "config")
     twin = study.data.simulate.model_copy(update={"sessions": size.sessions})
     seconds = measure.seconds(lambda: simulate.simulate(folder / "raw", **twin.model_dump()))
@@ -57,6 +65,9 @@ def listened(size: Size) -> tuple[Sessions, Sessions]:
 
     Fewer sessions would leave most rows of a table as they were drawn at the start, and ranking among such rows tells
     nothing of ranking among trained ones.
+
+    Args:
+        size: `sessions` of each part that is simulated, and how many `tracks` are to be heard.
 
     Returns:
         Sessions to train on, items 0..tracks-1 by falling plays; sessions to test on, of the same items.
@@ -83,7 +94,14 @@ def _sessions(tracks, n, random) -> Sessions:
 
 
 def prepared(folder: Path) -> dict:
-    """From raw files to arrays, checks included."""
+    """Prepare the raw files, checks included.
+
+    Args:
+        folder: that `simulated` has written to; gets prepared/.
+
+    Returns:
+        `prepare_events` (of all parts), `prepare_s` (seconds) and `prepare_peak_gb` (most memory of this process, GB).
+    """
     study = load_study(STUDY, ROOT / "config")
     began = time.perf_counter()
     made = prepare.prepare(read.read(study.data, folder / "raw"), study.split, folder / "raw")

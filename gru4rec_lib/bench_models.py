@@ -31,7 +31,18 @@ K = 20  # tracks recommended
 
 
 def trained(size: Size, folder: Path, loss: str, lanes: int) -> dict:
-    """Events a second in `fit`, beside the matrix products of a step by NumPy's library."""
+    """Events a second in `fit`, beside the matrix products of a step by NumPy's library.
+
+    Args:
+        size: `tracks` of the model, and how many stretches of TRAIN_STEPS steps take `turns` with the products.
+        folder: has the sessions `train`, see `bench_data.simulated`.
+        loss: of LOSSES.
+        lanes: mini-batch size, 1 and more.
+
+    Returns:
+        `train_events_per_s_b<lanes>_<loss>`; `train_roofline_b<lanes>_<loss>`, the time of the products by that of the
+        steps; and `train_products_gflops_b<lanes>_<loss>`: medians.
+    """
     model, sessions = _built(size.tracks, loss, lanes), Sessions.load(folder, "train")
     turns = _Turns(measure.products(_products(lanes)))
     model.fit(sessions, 1, lanes, callbacks=[turns], steps_per_epoch=(size.turns + 1) * TRAIN_STEPS, verbose=0)
@@ -45,7 +56,15 @@ def trained(size: Size, folder: Path, loss: str, lanes: int) -> dict:
 
 
 def profiled(size: Size, folder: Path) -> dict:
-    """What a step of cross-entropy at batch 512 spends its time on; with several threads a profile misses some."""
+    """What a step of cross-entropy at batch 512 spends its time on; with several threads a profile misses some.
+
+    Args:
+        size: `tracks` of the model.
+        folder: has the sessions `train`, see `bench_data.simulated`.
+
+    Returns:
+        `step_share_<name>` for the names in `measure.COSTS`, 0 to 1, the greatest first.
+    """
     model, sessions = _built(size.tracks, "cross_entropy", 512), Sessions.load(folder, "train")
     model.fit(sessions, 1, 512, steps_per_epoch=TRAIN_STEPS, verbose=0)
     with tempfile.TemporaryDirectory() as profile:
@@ -100,7 +119,16 @@ class _Until(keras.callbacks.Callback):
 
 
 def used(size: Size, folder: Path) -> dict:
-    """Ranking and recommending with a model that was trained for a while."""
+    """Ranking and recommending with a model that was trained for a while.
+
+    Args:
+        size: `tracks` of the model, `seconds` of training, targets `ranked`, sessions `recommended` for, `turns`.
+        folder: has the sessions `train` and `test`, see `bench_data.simulated`.
+
+    Returns:
+        `trained_events`, `recall_at_20` (0 to 1), `rank_events_per_s`, `rank_roofline` (the time of plain products by
+        that of ranking), `rank_products_gflops`, `recommend_ms`, `recommend_ratio` (its time by that of scoring all).
+    """
     model = _built(size.tracks, "cross_entropy", 512)
     train, test = (Sessions.load(folder, name) for name in ("train", "test"))
     model.fit(train, 100, 512, callbacks=[_Until(size.seconds)], verbose=0)
@@ -140,7 +168,16 @@ def _all_scored(rows, bias, state):
 
 
 def grown(size: Size, n_items: int) -> dict:
-    """Time of an event and memory with a catalogue of n_items tracks, beside the smallest catalogue."""
+    """Time of an event and memory with a catalogue of n_items tracks, beside the smallest catalogue.
+
+    Args:
+        size: the smallest catalogue is the first of `grown`; `turns`.
+        n_items: training tracks, 1 and more.
+
+    Returns:
+        With n_items in thousands: `memory_peak_gb_<n>k`, `memory_estimate_ratio_<n>k` (estimate by peak),
+        `train_us_per_event_<n>k`, and beyond the smallest catalogue `growth_<least>k_to_<n>k`, the ratio of the times.
+    """
     run, lanes, random = _run("cross_entropy", 512), 512, np.random.default_rng(0)
 
     def sessions(tracks):

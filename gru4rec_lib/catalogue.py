@@ -79,11 +79,25 @@ class Catalogue:
         return np.clip(track, first, stop - 1)
 
     def artist_of(self, track: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The run of the tracks' artists: first, stop."""
+        """The run of the tracks' artists.
+
+        Args:
+            track: int, track numbers in any shape.
+
+        Returns:
+            int64, first track and the track after the last, in the shape of `track`.
+        """
         return self.artist_first[self.artist[track]], self.artist_first[self.artist[track] + 1]
 
     def genre_of(self, track: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The run of the tracks' genres: first, stop."""
+        """The run of the tracks' genres.
+
+        Args:
+            track: int, track numbers in any shape.
+
+        Returns:
+            int64, first track and the track after the last, in the shape of `track`.
+        """
         return self.genre_first[self.genre[track]], self.genre_first[self.genre[track] + 1]
 
 
@@ -93,6 +107,9 @@ def build(sessions: int, rng: np.random.Generator) -> Catalogue:
     Args:
         sessions: sessions of all log files together.
         rng: source of every choice.
+
+    Returns:
+        TRACKS_PER_SESSION tracks a session, for no fewer than 100 sessions; at most DAY_TRACKS.
     """
     ranks = FACTS["plays_per_track"]["rank"]
     n = min(TRACKS_PER_SESSION * max(sessions, 100), DAY_TRACKS)
@@ -159,7 +176,14 @@ def distinct(rows: np.ndarray, k: int) -> np.ndarray:
 
 
 def repeated(rows: np.ndarray) -> np.ndarray:
-    """Whether a value was in the same row before: (n, m) int to (n, m) bool."""
+    """Whether a value was in the same row before.
+
+    Args:
+        rows: (n, m) int.
+
+    Returns:
+        (n, m) bool.
+    """
     order = np.argsort(rows, axis=1, kind="stable")
     ordered = np.take_along_axis(rows, order, 1)
     again = np.zeros(rows.shape, bool)

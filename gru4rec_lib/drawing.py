@@ -153,15 +153,28 @@ def named(table: pd.DataFrame) -> pd.Series:
 
 
 def say(name: str) -> str:
-    """Turn a name of the vocabulary into a word: `one_hot` is one-hot."""
+    """A name of the vocabulary as a word: `one_hot` is one-hot.
+
+    Args:
+        name: of an input form, output form, loss or baseline.
+    """
     return name.replace("_", "-")
 
 
 def count(number: int, noun: str) -> str:
-    """Say how many there are: 1 track, 1,234 tracks."""
+    """Say how many there are: 1 track, 1,234 tracks.
+
+    Args:
+        number: 0 and more.
+        noun: in the singular, one that takes an s.
+    """
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def percent(share: float) -> str:
-    """Say a share (0 to 1) in percent: 12.3 %."""
+    """Say a share (0 to 1) in percent: 12.3 %.
+
+    Args:
+        share: 0 to 1.
+    """
     return "< 0.1 %" if 0 < share < 0.0005 else f"{100 * share:.1f} %"

@@ -30,6 +30,9 @@ TEST = ["recall_at_20", "recall_low", "recall_high", "mrr_at_20", "mrr_low", "mr
 def from_best_baseline(place: Workspace) -> pd.DataFrame:
     """The difference of every model from the best baseline, for each score from the one that is best in it, `known`.
 
+    Args:
+        place: the study's.
+
     Returns:
         See `ranked.against`; p_holm is corrected over both scores.
     """
@@ -70,6 +73,10 @@ def content_less_identity(place: Workspace, validation: pd.DataFrame) -> pd.Data
 def strata(place: Workspace, prepared: Prepared) -> pd.DataFrame:
     """Scores of every model, means over its seeds, within each kind of target under both protocols.
 
+    Args:
+        place: the study's.
+        prepared: its arrays.
+
     Returns:
         See `ranked.by_stratum` and `strata.of_targets`.
     """
@@ -99,6 +106,9 @@ def validation_and_test(place: Workspace, table: pd.DataFrame) -> pd.DataFrame:
 def time_to_quality(place: Workspace) -> pd.DataFrame:
     """How long a run trains until its validation Recall@20 is ENOUGH of the best that any run of its loss reaches.
 
+    Args:
+        place: the study's.
+
     Returns:
         A row a run: CELL without model, seed, batch_size, samples, epochs, validation_recall_at_20 (its best, 0 to 1),
         seconds (of all epochs, compilation with the first, validation left out), and seconds_to_enough, which is
@@ -118,6 +128,10 @@ def time_to_quality(place: Workspace) -> pd.DataFrame:
 def coverage(place: Workspace, prepared: Prepared) -> pd.DataFrame:
     """What every model recommends, at the same test targets of the protocol `known`.
 
+    Args:
+        place: the study's.
+        prepared: its arrays.
+
     Returns:
         A row a model: CELL, seeds, recall_at_20 (of all targets), and means over its seeds of `recommended.MEASURES`.
         No row where the study writes no lists (`evaluation.lists`).
@@ -136,6 +150,9 @@ def coverage(place: Workspace, prepared: Prepared) -> pd.DataFrame:
 
 def fewer_candidates(place: Workspace) -> pd.DataFrame:
     """Scores among all training tracks beside those among the most played of them, for the same targets.
+
+    Args:
+        place: the study's.
 
     Returns:
         A row a model, the best first: CELL, n_targets, n_candidates and n_popular; then for recall and mrr

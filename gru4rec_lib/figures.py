@@ -108,6 +108,9 @@ def picture(name: str, frame: pd.DataFrame) -> Figure:
     Args:
         name: a key of `FIGURES`.
         frame: what to draw; its column `note` is set small in a corner.
+
+    Returns:
+        The figure, in the look of the study.
     """
     with plt.style.context(STYLE):
         figure = FIGURES[name](frame)
@@ -117,7 +120,7 @@ def picture(name: str, frame: pd.DataFrame) -> Figure:
 
 
 def plays_per_track(frame: pd.DataFrame) -> Figure:
-    """Compare the number of rare tracks and of others (the progress report's figure 2).
+    """Show how many tracks are rare beside how many are not (the progress report's figure 2).
 
     Args:
         frame: plays (the bar's name), tracks, share (0 to 1).

@@ -43,17 +43,40 @@ IN_ORDER = ("catalog", "charts", "editorial_playlist")
 
 
 def share(counts) -> np.ndarray:
-    """Counts as shares of their sum, float64."""
+    """Counts as shares of their sum.
+
+    Args:
+        counts: numbers, 0 and more, not all 0.
+
+    Returns:
+        float64, in the shape of the counts.
+    """
     return np.array(counts, float) / np.sum(counts)
 
 
 def pick(uniform: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Numbers 0..len(shares) - 1 with those shares, int64 in the shape of the uniforms [0, 1) that decide."""
+    """Numbers with given shares.
+
+    Args:
+        uniform: float64 in [0, 1), what decides.
+        shares: (n,) float64, with the sum 1.
+
+    Returns:
+        int64 in 0..n-1, in the shape of `uniform`.
+    """
     return np.searchsorted(np.cumsum(shares)[:-1], uniform, side="right")
 
 
 def spread(rng: np.random.Generator, n: int) -> np.ndarray:
-    """Numbers of [0, 1), one in each of n equal parts, in random order; (n,) float64."""
+    """Numbers of [0, 1), one in each of n equal parts, in random order.
+
+    Args:
+        rng: source of the order and of the places in the parts.
+        n: how many.
+
+    Returns:
+        (n,) float64.
+    """
     return rng.permutation((np.arange(n) + rng.random(n)) / n)
 
 

@@ -32,6 +32,9 @@ def apart(function: Callable, *given, threads: int | None = None):
         function: of a module.
         given: its arguments, and what it returns, are pickled.
         threads: that TensorFlow may use there; as many as there are cores when None.
+
+    Returns:
+        What the function returns.
     """
     if threads:
         limits = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), str(threads))
@@ -48,7 +51,11 @@ def peak_bytes() -> int:
 
 
 def seconds(function: Callable[[], object]) -> float:
-    """Wall time of a call."""
+    """Wall time of a call, in seconds.
+
+    Args:
+        function: what to call, without arguments.
+    """
     began = time.perf_counter()
     function()
     return time.perf_counter() - began
@@ -94,6 +101,9 @@ def scoring(states: np.ndarray, rows: np.ndarray, lanes: int = 512, block: int =
         rows: float32 [items, H].
         lanes: states of a block.
         block: items of a block.
+
+    Returns:
+        A function that computes them all once, and keeps none.
     """
     out = np.empty((lanes, block), np.float32)
 
@@ -111,6 +121,9 @@ def costs(folder: Path) -> Counter:
 
     Args:
         folder: that `tf.profiler.experimental.start` was given; one profile is in it.
+
+    Returns:
+        Milliseconds of all threads together, by name; what took none is missing.
     """
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 

@@ -36,6 +36,9 @@ def make(place: Workspace) -> None:
 def parts(place: Workspace) -> list[str]:
     """What the study has beyond what every study has; the paper speaks of these and expects their files.
 
+    Args:
+        place: the study's.
+
     Returns:
         Of `twin` (calibrated simulated data), `skips`, `curve` (over content_signal), `lists` (of recommendations),
         `audit`.

@@ -18,8 +18,14 @@ SAMPLE = 8_000  # sessions in which distinct tracks, pairs and sounds are counte
 
 
 def load(folder: Path) -> duckdb.DuckDBPyConnection:
-    """Raw files as DuckDB tables `log` (with `file`, numbered by name) and `tracks`, and the rows of SAMPLE sessions of
-    the first file as `sample`.
+    """Raw files as tables of DuckDB.
+
+    Args:
+        folder: has log_*.csv[.gz] and tf_*.csv[.gz], in it or below.
+
+    Returns:
+        A connection with `log` (with `file`, numbered by name, from 1), `tracks`, and `sample`, the rows of SAMPLE
+        sessions of the first file.
 
     Raises:
         FileNotFoundError: there is no log or no feature file.
@@ -40,7 +46,14 @@ def load(folder: Path) -> duckdb.DuckDBPyConnection:
 
 
 def play_counts(con: duckdb.DuckDBPyConnection) -> np.ndarray:
-    """Plays of every played track, int64, most played first."""
+    """Plays of every played track.
+
+    Args:
+        con: of `load`.
+
+    Returns:
+        int64, most played first.
+    """
     counts = con.execute("SELECT count(*) AS n FROM log GROUP BY track_id_clean ORDER BY n DESC")
     return counts.fetchnumpy()["n"]
 
@@ -122,6 +135,9 @@ def lengths(con: duckdb.DuckDBPyConnection, published: str | None = None) -> pd.
 def skips(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     """Share of the plays with skip_2 by position, real (mini) and twin: the frame of `twin_skips`.
 
+    Args:
+        con: of `load`.
+
     Returns:
         position (from 1), real and twin (0 to 1).
     """
@@ -133,6 +149,9 @@ def skips(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
 
 def played(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     """How the tracks that are played differ from the catalogue, each play counted once.
+
+    Args:
+        con: of `load`.
 
     Returns:
         For each `feature` that was published for the plays of mini: `real` and `twin`, the difference of the means in
