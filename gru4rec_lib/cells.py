@@ -44,7 +44,11 @@ class Kind(NamedTuple):
 
 
 def quoted(name: str) -> str:
-    """`name` as a column's name in SQL."""
+    """`name` as a column's name in SQL.
+
+    Args:
+        name: any text.
+    """
     return '"' + name.replace('"', '""') + '"'
 
 

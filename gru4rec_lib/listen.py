@@ -36,6 +36,9 @@ CELLS = [
 def finished_runs(place: Workspace) -> pd.DataFrame:
     """The finished trainings in a study's folder, also those that its grid does not name.
 
+    Args:
+        place: the study's.
+
     Returns:
         One row a run: `name` (for people, such as `content, bpr`), input_form, output_form, loss, seed, tag,
         validation_recall_at_20, `leads` (the best by it of the runs that differ in loss and seed alone), folder.
@@ -72,7 +75,11 @@ class Listener:
 
     @classmethod
     def of(cls, place: Workspace) -> Listener:
-        """All finished runs of a study."""
+        """All finished runs of a study.
+
+        Args:
+            place: the study's.
+        """
         runs = finished_runs(place)
         folders = {run.name: run.folder / "model" for run in runs.itertuples(index=False)}
         return cls(folders, runs.loc[runs["leads"], "name"], Prepared.load(place.prepared))
@@ -95,7 +102,14 @@ class Listener:
         return self.prepared.test_events["item"].iloc[rows].astype(str).tolist()
 
     def places(self, tracks: Sequence[str]) -> np.ndarray:
-        """Int [tracks], the candidate that each one is; -1 is none, which every model skips."""
+        """The candidate that each track is.
+
+        Args:
+            tracks: ids.
+
+        Returns:
+            int64 [tracks], 0 and more; -1 is none, which every model skips.
+        """
         return self._index.get_indexer(pd.Index(tracks, dtype=self._index.dtype))
 
     def ranks(self, names: Sequence[str], session: Sequence[str]) -> pd.DataFrame:
@@ -140,7 +154,12 @@ class Listener:
         return table.assign(place=table["place"] + 1, played=table["item"] == played)
 
     def label(self, track: str, score: str = "") -> str:
-        """A track as HTML: its id, cut where it is long, what stands beside it, and below the features that tell it."""
+        """A track as HTML: its id, cut where it is long, what stands beside it, and below the features that tell it.
+
+        Args:
+            track: its id.
+            score: what stands beside it.
+        """
         place, short = self.places([track])[0], track if len(track) <= LONG else track[: LONG - 4] + "…"
         known = traits(self.prepared.features, place) if self.prepared.features else ""
         return _two_lines(f"{short} {score}", known if place >= 0 else "no candidate")

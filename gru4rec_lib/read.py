@@ -128,13 +128,18 @@ def read(data: MssdData | EventData, folder: Path) -> Tables:
 
 
 def read_log(path: Path, on_bad_rows: str = "error") -> Tables:
-    """Read and check one log in MSSD layout alone; as `read`."""
+    """Read and check one log in MSSD layout alone; as `read`.
+
+    Args:
+        path: a log, log_*.csv[.gz].
+        on_bad_rows: `error` or `drop`, as in `MssdData`.
+    """
     data = MssdData(layout="mssd", name="log", on_bad_rows=on_bad_rows)
     return _tables(data, path.parent, [path], LOG, None, [])
 
 
 def read_track_features(path: Path) -> pd.DataFrame:
-    """Read and check one file of track features in MSSD layout alone; `items` of `Tables`."""
+    """As `read_log`, one file of track features: `items` of `Tables`. Bad rows are an error."""
     with duckdb.connect() as con:
         return _items(con, TRACKS, path.parent, [path], "error")[0]
 

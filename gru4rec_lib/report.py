@@ -29,6 +29,9 @@ OVER_SEEDS = [{"seed": "seeds"}.get(name, name) for name in TABLE_2] + ["recall_
 def table_2(place: Workspace) -> pd.DataFrame:
     """Recall@20 and MRR@20 of every model with 95 % intervals over sessions, a row a run and protocol.
 
+    Args:
+        place: the study's.
+
     Returns:
         The columns of TABLE_2, and `tag` behind them where runs of a cell differ in their settings. What is not
         `with_best` differs from the best run of its protocol by a test; see `ranked.scored`.
@@ -38,6 +41,9 @@ def table_2(place: Workspace) -> pd.DataFrame:
 
 def over_seeds(place: Workspace) -> pd.DataFrame:
     """As `table_2`, with the runs of a cell in one row: means over its seeds, and the spread between them.
+
+    Args:
+        place: the study's.
 
     Returns:
         The columns of OVER_SEEDS, and `tag`. The intervals tell what other sessions would change, `recall_sd` and
@@ -49,6 +55,9 @@ def over_seeds(place: Workspace) -> pd.DataFrame:
 def cold_tracks(place: Workspace) -> pd.DataFrame:
     """As `table_2`, for targets never heard in training alone, ranked among all candidates of `open`.
 
+    Args:
+        place: the study's.
+
     Returns:
         A row a run; none where every test target was heard in training or has no features.
     """
@@ -57,6 +66,9 @@ def cold_tracks(place: Workspace) -> pd.DataFrame:
 
 def content_signal(place: Workspace) -> pd.DataFrame:
     """Table 2 at each setting of content_signal that the study lists, and each run's distance from identity.
+
+    Args:
+        place: the study's.
 
     Returns:
         `content_signal` (0 to 1) and the columns of `table_2`; behind them `recall_less_identity` and
@@ -92,6 +104,9 @@ def _scored(place: Workspace, parts: dict[str, Ranked], columns: list[str]) -> p
 
 def histories(place: Workspace) -> pd.DataFrame:
     """Loss and validation scores of every epoch of every run: input_form, output_form, loss, seed, tag, epoch, ...
+
+    Args:
+        place: the study's.
 
     Returns:
         Columns input_form, output_form, loss, seed, tag, epoch, train_loss, validation_recall_at_20,
@@ -147,6 +162,9 @@ def publish(place: Workspace) -> None:
 
     runs/<study>/published.json, written last, tells that it was done. Nothing of the graph reads the copies.
 
+    Args:
+        place: the study's.
+
     Raises:
         FileNotFoundError: the study was not run.
     """
@@ -169,6 +187,9 @@ def publish(place: Workspace) -> None:
 def executed_notebooks(place: Workspace) -> dict[str, nbformat.NotebookNode]:
     """The executed notebooks of the study as it stands; a run that left the grid has its folder still.
 
+    Args:
+        place: the study's.
+
     Returns:
         For each name of a page the notebook, in the order of the names.
     """
@@ -181,6 +202,9 @@ def executed_notebooks(place: Workspace) -> dict[str, nbformat.NotebookNode]:
 def manifest(place: Workspace) -> dict:
     """What made the products: commit, config, versions, data fingerprint, seeds, device, minutes of each notebook.
 
+    Args:
+        place: the study's.
+
     Returns:
         These facts; `other_settings`, where the study runs along a curve, holds those of its other settings.
     """
@@ -189,7 +213,14 @@ def manifest(place: Workspace) -> dict:
 
 
 def manifest_of(place: Workspace) -> dict:
-    """The facts of `manifest` for the study at its own setting alone."""
+    """The facts of `manifest` for the study at its own setting alone.
+
+    Args:
+        place: the study's.
+
+    Returns:
+        Plain JSON: study, simulated, commit, config, versions, data_sha256, seeds, device, minutes, minutes_total.
+    """
     pages = executed_notebooks(place)
     minutes = {name: round(page.metadata["papermill"]["duration"] / 60, 2) for name, page in pages.items()}
     prepared = (place.prepared / "prepared.json").read_bytes()
@@ -233,7 +264,12 @@ def page(notebook: Path) -> Path:
 
 
 def to_html(executed: nbformat.NotebookNode, title: str) -> str:
-    """An executed notebook as one HTML file that asks no host for anything when it is opened; controls are left out."""
+    """An executed notebook as one HTML file that asks no host for anything when it is opened; controls are left out.
+
+    Args:
+        executed: the notebook with its outputs.
+        title: of the page.
+    """
     metadata = {name: value for name, value in executed.metadata.items() if name != "widgets"}
     executed = nbformat.from_dict(executed | {"metadata": metadata})
     hosts = ("require_js_url", "mathjax_url", "mermaid_js_url", "mermaid_layout_elk_js_url", "jupyter_widgets_base_url")

@@ -87,7 +87,11 @@ def search(
 
 
 def cells_of(place: Workspace) -> dict[str, tuple[str, str, str]]:
-    """Input form, output form and loss of each cell of the grid, by name; seeds and tags do not count."""
+    """Input form, output form and loss of each cell of the grid, by name; seeds and tags do not count.
+
+    Args:
+        place: the study's.
+    """
     cells = dict.fromkeys((run.input_form, run.output_form, run.loss) for run in place.study.runs)
     return {cell_name(*cell): cell for cell in cells}
 
@@ -173,6 +177,9 @@ class CellSearch:
 
         Args:
             space: the name of the space.
+
+        Returns:
+            The settings of the best trial and where they come from; of equal ones the first counts.
 
         Raises:
             ValueError: no trial ended well.

@@ -32,7 +32,7 @@ PARTS = ("train", "validation", "test")
 
 
 def logs(place: Workspace) -> dict[str, Path]:
-    """The study's log files by name, in the order in which they are read.
+    """The study's log files by name, in the order in which they are read; see `run`.
 
     Raises:
         DataError: there are none, or two have the same name.
@@ -47,7 +47,7 @@ def logs(place: Workspace) -> dict[str, Path]:
 
 
 def folder(place: Workspace, name: str, step: str) -> Path:
-    """Where a step keeps what it made of a log: data/prepared/<study>/shards/<name>/<step>."""
+    """Where a step keeps what it made of a log, data/prepared/<study>/shards/<name>/<step>; see `run`."""
     return place.prepared / "shards" / name / step
 
 
@@ -145,7 +145,7 @@ def encode(place: Workspace, name: str) -> None:
 
 
 def join(place: Workspace) -> Prepared:
-    """What `prepare.prepare` makes of all logs at once, from what the other steps made of each.
+    """The arrays, as `prepare.prepare` makes them of all logs at once, from what the other steps made of each.
 
     Items of rows that were dropped as bad are not counted; all else of the counts is the same, too.
 
@@ -168,7 +168,7 @@ def join(place: Workspace) -> Prepared:
 
 
 def problems(place: Workspace) -> pd.DataFrame:
-    """Every row that was dropped as bad, of all logs and of the track features; see `read.Tables`."""
+    """Every row that was dropped as bad, of all logs (see `run`) and of the track features; see `read.Tables`."""
     made = [folder(place, name, "read") for name in logs(place)]
     tables = [pd.read_parquet(path / "problems.parquet") for path in (*made, folder(place, "all", "index"))]
     return pd.concat(tables, ignore_index=True)
@@ -196,7 +196,7 @@ def run(place: Workspace, step: str, name: str = "") -> None:
 
 
 def of_study(place: Workspace) -> Prepared:
-    """A study's arrays: of all raw files at once, or joined where it is prepared log by log.
+    """A study's arrays, see `prepare.prepare`: of all raw files at once, or joined where it is prepared log by log.
 
     Steps that were not made yet are, one log after the other.
 

@@ -48,24 +48,41 @@ class Source(NamedTuple):
 
 
 def literal(text: object) -> str:
-    """`text` as a string of SQL."""
+    """`text` as a string of SQL.
+
+    Args:
+        text: what `str` makes of it counts.
+    """
     return "'" + str(text).replace("'", "''") + "'"
 
 
 def exactly(path: Path) -> str:
-    """The path as a string of SQL that means this file: `[1]` in a name is no pattern."""
+    """The path as a string of SQL that means this file: `[1]` in a name is no pattern.
+
+    Args:
+        path: of a file, there or not.
+    """
     return literal(glob.escape(str(path)))
 
 
 def shown(text: str, most: int = 200) -> str:
-    """A text of a file as a message shows it: on one line, and not longer than `most`."""
+    """A text of a file as a message shows it: on one line, and not longer than `most`.
+
+    Args:
+        text: of any length.
+        most: characters, 1 and more; what is left out is told by an ellipsis behind them.
+    """
     text = text[: most + 1]
     text = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
     return text if len(text) <= most else f"{text[:most]}…"
 
 
 def reason(error: Exception) -> str:
-    """Why a file cannot be used, without its path and the number that some errors put in front."""
+    """Why a file cannot be used, without its path and the number that some errors put in front.
+
+    Args:
+        error: of the system or of DuckDB.
+    """
     return (getattr(error, "strerror", None) or str(error)).splitlines()[0]
 
 
@@ -77,6 +94,9 @@ def open_source(con: duckdb.DuckDBPyConnection, path: Path, name: str, wanted: s
         path: .csv, .tsv (each also with .gz) or .parquet.
         name: what messages call it.
         wanted: columns that it must have, each once.
+
+    Returns:
+        The file with its header, which has the columns.
 
     Raises:
         DataError: it is missing, a folder, empty, broken or not UTF-8, or lacks a column.
@@ -106,7 +126,14 @@ def open_source(con: duckdb.DuckDBPyConnection, path: Path, name: str, wanted: s
 
 
 def record_lines(source: Source) -> np.ndarray:
-    """The line on which each row begins that DuckDB reads: it is as long as the header, or has one empty cell more."""
+    """The line on which each row begins that DuckDB reads: it is as long as the header, or has one empty cell more.
+
+    Args:
+        source: a .csv or .tsv file, packed or not.
+
+    Returns:
+        int64 [rows], 1 for the first line of the file; the header is no row.
+    """
     n = len(source.header)
     with _unpacked(source.path)(source.path, "rt", encoding="utf-8-sig", errors="replace", newline="") as lines:
         rows = csv.reader(lines, delimiter=source.delimiter)

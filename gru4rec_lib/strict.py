@@ -93,6 +93,9 @@ def check(kind: type[Strict], fields: dict, place: str | Path):
         fields: its fields.
         place: named in the message, such as the file's path.
 
+    Returns:
+        An object of that class.
+
     Raises:
         ConfigError: with every problem, one a line.
     """
@@ -110,6 +113,9 @@ def read_mapping(path: Path, missing: str, otherwise: str) -> dict:
         path: the file.
         missing: said where there is no such file.
         otherwise: said where it is no mapping of fields.
+
+    Returns:
+        The fields by name.
 
     Raises:
         ConfigError: one of those, or the file cannot be read, is not YAML, or gives a field twice.

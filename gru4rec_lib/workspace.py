@@ -71,7 +71,11 @@ class Workspace:
         return {s: own.get(s) or Workspace(f"{self._given}@{s:g}", root=self.root) for s in settings}
 
     def raw_files(self) -> list[Path]:
-        """The raw files that the study reads, as the graph's inputs; those that it simulates need not exist yet."""
+        """The raw files that the study reads, as the graph's inputs; those that it simulates need not exist yet.
+
+        Returns:
+            Paths, each once, in an order that is always the same.
+        """
         data, split = self.study.data, self.study.split
         if isinstance(data, EventData):
             patterns = [*data.events, *([data.item_table.file] if data.item_table else [])]
@@ -90,15 +94,27 @@ class Workspace:
         return [exact] if exact.is_file() or Path(pattern).is_absolute() else list(self.raw.glob(pattern))
 
     def record(self, notebook: str) -> Path:
-        """The file that tells what a notebook ran with."""
+        """The file that tells what a notebook ran with.
+
+        Args:
+            notebook: its name, or a run's.
+        """
         return self.runs / "records" / f"{notebook}.json"
 
     def run_folder(self, run: Run) -> Path:
-        """The folder of one training: model/, ranks.parquet, lists.parquet, history.csv, config.json."""
+        """The folder of one training: model/, ranks.parquet, lists.parquet, history.csv, config.json.
+
+        Args:
+            run: of the study, in its grid or beside it.
+        """
         return self.runs / "gru4rec" / run.name
 
     def baseline_folder(self, name: str) -> Path:
-        """The folder of one baseline: ranks.parquet, lists.parquet."""
+        """The folder of one baseline: ranks.parquet, lists.parquet.
+
+        Args:
+            name: of `config.BASELINES`.
+        """
         return self.runs / "baselines" / name
 
     @property
