@@ -61,7 +61,7 @@ def text(*missing: str) -> Kind:
 # A cast of text to an integer rounds 3.7 to 4; comparing it with the cast to a double refuses that.
 _WHOLE = "CASE WHEN TRY_CAST({x} AS DOUBLE) = TRY_CAST({x} AS BIGINT) THEN TRY_CAST({x} AS INTEGER) END"
 _FINITE = "CASE WHEN isfinite(TRY_CAST({x} AS DOUBLE)) THEN TRY_CAST({x} AS DOUBLE) END"
-ID = Kind("CASE WHEN trim({x}) <> '' THEN {x} END", "give every row an id", is_text=True)
+ID = Kind("CASE WHEN trim({x}) <> '' AND NOT contains({x}, chr(0)) THEN {x} END", "give every row an id", is_text=True)
 WHOLE = Kind(_WHOLE, "write a whole number")
 HOUR = Kind(f"CASE WHEN {_WHOLE} BETWEEN 0 AND 23 THEN CAST({_WHOLE} AS TINYINT) END", "write 0 to 23")
 FLAG = Kind("TRY_CAST({x} AS BOOLEAN)", "write true or false")

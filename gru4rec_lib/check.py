@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import pandas as pd
+import yaml
 
 from gru4rec_lib import read
-from gru4rec_lib.config import FORMS_WITH_CONTENT, EventData, Study, check
+from gru4rec_lib.config import FORMS_WITH_CONTENT, ConfigError, EventData, Study, check
 from gru4rec_lib.prepare import prepare
 from gru4rec_lib.read import Tables
 from gru4rec_lib.sources import DataError, open_source, shown
@@ -40,10 +42,14 @@ def check_path(path: Path, data: str = "", **columns: str | None) -> Iterator[st
     Raises:
         ConfigError, DataError: it is wrong; one problem a line.
     """
+    named = {name: column for name, column in columns.items() if column}
     if path.suffix in (".yaml", ".yml"):
+        if named:
+            raise ConfigError(f"--{next(iter(named))}: a study names its columns itself; leave the word out")
         yield from _study(Workspace(str(path), data))
         return
-    named = {name: column for name, column in columns.items() if column}
+    if data:
+        raise ConfigError("--data: goes with a study, and a table is a file of its own; leave the word out")
     with duckdb.connect() as con:
         header = open_source(con, path, path.name or str(path), set(named.values())).header
     layouts = {"log": [name for name, _ in read.LOG.values()], "tracks": [read.TRACKS.item, *read.TRACK_FEATURES]}
@@ -66,12 +72,12 @@ def _event_table(path: Path, header: tuple[str, ...], named: dict[str, str]) -> 
     fields = {"layout": "events", "name": "mine", "events": [path.name], **roles}
     yield f"{path.name}: a table of events"
     yield from _events(read.read(check(EventData, fields, path.name), path.parent))
-    told = ", ".join(f"{role}: {column}" for role, column in roles.items())
-    yield f"in a study: data: {{layout: events, name: mine, events: [{path.name}], {told}}}"
+    told = yaml.safe_dump(fields, default_flow_style=True, sort_keys=False, allow_unicode=True, width=math.inf)
+    yield f"in a study: data: {told.strip()}"
 
 
 def _known(header: tuple[str, ...], role: str) -> list[str]:
-    return [column for column in header if column.lower().replace("_", "") in COMMON[role]]
+    return [column for column in header if column.strip().lower().replace("_", "") in COMMON[role]]
 
 
 def _column(file: str, header: tuple[str, ...], role: str) -> str:
@@ -125,6 +131,10 @@ def _events(tables: Tables) -> Iterator[str]:
     yield f"{len(events):,} events, {len(lengths):,} sessions, {n_items:,} items{times}"
     if len(tables.problems):
         yield f"warning: rows dropped as bad: {len(tables.problems):,}"
+    for role in ("session", "item"):
+        ids = events[role].cat.categories
+        if alike := len(ids) - ids.str.strip().nunique():
+            yield f"warning: ids of column `{role}` that differ from others by outer spaces alone: {alike:,}"
     if alone := (lengths < 2).sum():
         yield f"warning: sessions of one event: {alone:,}; there is nothing to predict in them, and they are left out"
     for step in tables.counts["step"]:

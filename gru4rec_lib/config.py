@@ -301,5 +301,6 @@ def load_study(name: str, folder: Path, searched: bool = True) -> Study:
         return study
     settings = {f"{value:g}": value for value in study.content_signal}
     if setting not in settings:
-        raise ConfigError(f"{path}: content_signal: no such setting as {setting}; known are {', '.join(settings)}")
+        known = f"known are {', '.join(settings)}" if settings else "the study lists none"
+        raise ConfigError(f"{path}: content_signal: no such setting as {setting}; {known}")
     return study.at(settings[setting])

@@ -12,7 +12,7 @@ import pandas as pd
 
 from gru4rec_lib import cells
 from gru4rec_lib.config import EventData, ItemTable, MssdData
-from gru4rec_lib.sources import DataError, Source, literal
+from gru4rec_lib.sources import DataError, Source, literal, shown
 
 # The log's 17 columns beside session, position, length and track, in the official order.
 LOG_COLUMNS = (
@@ -43,21 +43,24 @@ LOG = {
 # on every row, so that only the others are looked at closely. Rows of unknown session do not part a session.
 _BROKEN_SESSIONS = """
 WITH suspect AS (
-    SELECT session, count(*) AS n, min(rowid) AS first, min(_file) AS home FROM log WHERE session IS NOT NULL
+    SELECT session, count(*) AS n, min(rowid) AS first, min(_file) AS home, max(_file) AS other
+    FROM log WHERE session IS NOT NULL
     GROUP BY session
     HAVING NOT (min(rowid - position) = max(rowid - position) AND min(position) = 1 AND max(position) = n
                 AND min(session_length) = n AND max(session_length) = n AND min(_file) = max(_file))
 ), numbered AS (
-    SELECT log.rowid AS row, _file AS file, session, position, session_length, n, first, home,
+    SELECT log.rowid AS row, _file AS file, session, position, session_length, n, first, home, other,
         row_number() OVER (PARTITION BY session ORDER BY position, log.rowid) AS place,
         row_number() OVER (PARTITION BY session ORDER BY log.rowid) AS nth
     FROM log JOIN suspect USING (session)
     ANTI JOIN (SELECT session FROM log WHERE len(_bad) > 0) AS told_already USING (session)
 ), told AS (
     SELECT row, file, session, CASE
-        WHEN file <> home OR
-            row - first + 1 - nth > (SELECT count(*) FROM log WHERE session IS NULL AND rowid BETWEEN first AND row)
-        THEN {'column': 'session_id', 'problem': 'session `' || session || '` is in two places',
+        WHEN other <> home AND file = home THEN NULL
+        WHEN file <> home
+            OR row - first + 1 - nth > (SELECT count(*) FROM log WHERE session IS NULL AND rowid BETWEEN first AND row)
+        THEN {'column': 'session_id', 'problem': 'session `' || session || '` is in ' ||
+                  if(file <> home, getvariable('log_files')[home + 1] || ' too', 'two places'),
               'remedy': 'keep the rows of a session together in one file, and have every session once'}
         WHEN position <> place
         THEN {'column': 'session_position', 'problem': 'is ' || position || ' where ' || place || ' should be',
@@ -168,6 +171,7 @@ def _tables(data: MssdData | EventData, folder: Path, files: list[Path], columns
     with duckdb.connect() as con:
         con.execute("SET TimeZone = 'UTC'")
         sources = cells.load(con, "log", folder, files, columns)
+        con.execute(f"SET VARIABLE log_files = [{', '.join(literal(source.name) for source in sources)}]")
         checks = (_BROKEN_SESSIONS, _SESSION_MATES) if is_mssd else ()
         problems = cells.check(con, "log", sources, data.on_bad_rows, checks)
         events, counts = _events(con, sources, columns, "keep" if is_mssd else data.exact_repeats)
@@ -224,10 +228,15 @@ def _generic(data: EventData, folder: Path):
 def _find(folder: Path, pattern: str) -> list[Path]:
     if (folder / pattern).exists() or (folder / pattern).is_symlink():  # a link to nothing is told as such
         return [folder / pattern]
-    found = [] if Path(pattern).is_absolute() else sorted(folder.glob(pattern))
+    try:
+        found = [] if Path(pattern).is_absolute() else sorted(folder.glob(pattern))
+    except ValueError:  # until Python 3.12
+        told = f"`{shown(pattern)}` is no pattern of files: `**` should be alone between two `/`"
+        raise DataError(f"{folder}: {told}; correct the study's config") from None
     if not found:
-        there = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
-        raise DataError(f"{folder}: no file `{pattern}` (there: {there}); put it there or correct the study's config")
+        there = shown(", ".join(sorted(path.name for path in folder.iterdir()))) or "nothing"
+        told = f"no file `{shown(pattern)}` (there: {there}); put it there or correct the study's config"
+        raise DataError(f"{folder}: {told}")
     return found
 
 

@@ -9,7 +9,7 @@ import itertools
 import re
 import zlib
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import duckdb
 import numpy as np
@@ -109,6 +109,8 @@ def open_source(con: duckdb.DuckDBPyConnection, path: Path, name: str, wanted: s
             raise DataError(f"{name}: is no kind of file that is read here; give .csv[.gz], .tsv[.gz] or .parquet")
         if not path.exists():
             raise DataError(f"{name}: there is no such file; put it there or correct the name")
+        if not path.is_file():
+            raise DataError(f"{name}: is no regular file but a pipe or a device; put the file itself in its place")
         if path.stat().st_size == 0:
             raise DataError(f"{name}: is empty (0 bytes); copy it again")
         delimiter = _DELIMITERS[plain.suffix]
@@ -118,7 +120,13 @@ def open_source(con: duckdb.DuckDBPyConnection, path: Path, name: str, wanted: s
     missing = sorted(wanted - set(header))
     doubled = sorted(column for column in wanted if header.count(column) > 1)
     there = shown(", ".join(header))
-    told = [f"{name}, line 1, column `{m}`: is missing (there: {there}); add it or name it so" for m in missing]
+    spaced = {column.strip(): column for column in header}
+    told = [
+        f"{name}, line 1, column `{m}`: is missing, there is `{spaced[m]}` with a space; delete the space"
+        if m in spaced
+        else f"{name}, line 1, column `{m}`: is missing (there: {there}); add it or name it so"
+        for m in missing
+    ]
     told += [f"{name}, line 1, column `{d}`: is there twice; rename one of them" for d in doubled]
     if told:
         raise DataError("\n".join(told))
@@ -143,30 +151,42 @@ def record_lines(source: Source) -> np.ndarray:
 
 
 def _header(path: Path, name: str, delimiter: str) -> tuple[str, ...]:
-    if path.suffix == ".gz":
+    is_packed = path.suffix == ".gz"
+    with path.open("rb") as raw:
+        _check_kind(raw, name, known=b"\x1f\x8b" if is_packed else b"")
+    if is_packed:
         _check_gzip(path, name)
-    with _unpacked(path)(path, "rb") as raw:
-        first = raw.read(4)
-    for magic, told in _MAGIC.items():
-        if first.startswith(magic):
-            raise DataError(f"{name}: {told}")
+        with gzip.open(path) as unpacked:
+            _check_kind(unpacked, name)
     try:
         with _unpacked(path)(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
             header = next(csv.reader(lines, delimiter=delimiter), None)
-    except csv.Error:
-        raise DataError(f"{name}, line 1: {OPEN_QUOTE}") from None
+    except csv.Error:  # the one that the reader has: a cell beyond the limit above
+        told = "has a cell of more than 4 MB; look for a quotation mark that does not close"
+        raise DataError(f"{name}, line 1: {told}") from None
     if header is None:
-        raise DataError(f"{name}: is empty when unpacked; copy it again")
+        raise DataError(f"{name}: is empty{' when unpacked' if is_packed else ''}; copy it again")
     if not header:
         raise DataError(f"{name}, line 1: is blank; begin the file with the names of its columns")
     other = next((mark for mark in ";\t,|" if len(header) == 1 and mark in header[0]), None)
     if other:
         kinds = "commas in a .csv, tabs in a .tsv"
         raise DataError(f"{name}, line 1: cells are parted by `{shown(other)}`; part them by {kinds}")
-    # Bytes that are no UTF-8 became surrogates; UTF-16 of plain letters is full of zeros.
-    if re.search("[\0\ud800-\udfff]", "".join(header)):
+    # Bytes that are no UTF-8 became surrogates; of UTF-16 of plain letters, half of the characters are zeros.
+    text = "".join(header)
+    if re.search("[\ud800-\udfff]", text) or text.count("\0") > len(text) / 3:
         raise DataError(f"{name}, line 1: {NOT_UTF_8}")
+    if "\0" in text:
+        raise DataError(f"{name}, line 1: a name of a column holds a NUL (\\x00); delete it")
     return tuple(header)
+
+
+def _check_kind(file: BinaryIO, name: str, known: bytes = b"") -> None:
+    """Raise where a file is of another kind by its first bytes, but for those that are `known`."""
+    first = file.read(4)
+    told = next((told for magic, told in _MAGIC.items() if magic != known and first.startswith(magic)), None)
+    if told:
+        raise DataError(f"{name}: {told}")
 
 
 def _parquet_header(con: duckdb.DuckDBPyConnection, path: Path, name: str, wanted: set[str]) -> tuple[str, ...]:

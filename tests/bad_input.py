@@ -146,6 +146,46 @@ CASES = [
     ),
     table("a column renamed, and named", events(*ROWS, header="session_id,song,time"), "4 events", 0, " --item song"),
     table(
+        "a space before a column's name",
+        events(*ROWS, header="session_id, item_id,time"),
+        "events: [e.csv], session: session_id, item: ' item_id', time: time}",
+        0,
+    ),
+    table(
+        "a space before a column's name, and the column named",
+        events(*ROWS, header="session_id, item_id,time"),
+        "e.csv, line 1, column `item_id`: is missing, there is ` item_id` with a space; delete the space",
+        2,
+        " --item item_id",
+    ),
+    table(
+        "a column's name that means something in YAML",
+        events(*ROWS, header='session_id,"a: {b, #c",time'),
+        "item: 'a: {b, #c', time: time}",
+        0,
+        " --item 'a: {b, #c'",
+    ),
+    table(
+        "ids that differ by spaces around them",
+        events(*ROWS, "2, a,7"),
+        "warning: ids of column `item` that differ from others by outer spaces alone: 1",
+        0,
+    ),
+    table(
+        "the folder of a study, for a table",
+        GOOD,
+        "--data: goes with a study, and a table is a file of its own; leave the word out",
+        2,
+        " --data .",
+    ),
+    Case(
+        "a column named, for a study",
+        {"s.yaml": study()},
+        "check s.yaml --item song",
+        2,
+        "--item: a study names its columns itself; leave the word out",
+    ),
+    table(
         "a column named that is not there",
         GOOD,
         "e.csv, line 1, column `song`: is missing (there: session_id, item_id, time); add it or name it so",
@@ -334,6 +374,27 @@ CASES = [
         "e.csv: there is no such file; put it there or correct the name",
     ),
     table(
+        "a pipe in place of a file",
+        ("e.csv", os.mkfifo),
+        "e.csv: is no regular file but a pipe or a device; put the file itself in its place",
+    ),
+    table("a byte order mark alone", "\ufeff", "e.csv: is empty; copy it again"),
+    table(
+        "a header of more than 4 MB",
+        '"' + "x" * 5_000_000,
+        "e.csv, line 1: has a cell of more than 4 MB; look for a quotation mark that does not close",
+    ),
+    table(
+        "NUL in a cell",
+        events("1,a\0b,10", "1,b,20"),
+        one("e.csv, line 2, column `item_id`: cannot read `a\\x00b`; give every row an id"),
+    ),
+    table(
+        "NUL in the header",
+        GOOD.replace("item", "it\0em"),
+        "e.csv, line 1: a name of a column holds a NUL (\\x00); delete it",
+    ),
+    table(
         "a folder in place of a file",
         ("e.csv", Path.mkdir),
         "e.csv: is a folder, not a file; put the file itself in its place",
@@ -362,6 +423,16 @@ CASES = [
         "a plain file named .gz",
         ("e.csv.gz", GOOD.encode()),
         "e.csv.gz, line 1: the .gz file is damaged or no .gz file; copy it again",
+    ),
+    table(
+        "a workbook named .csv.gz",
+        ("e.csv.gz", b"PK\x03\x04" + bytes(100)),
+        "e.csv.gz: is a .zip file or a workbook by its first bytes; save the table as CSV",
+    ),
+    table(
+        "a Parquet file named .csv.gz",
+        ("e.csv.gz", b"PAR1" + bytes(100)),
+        "e.csv.gz: is a Parquet file by its first bytes; let its name end in .parquet",
     ),
     table(
         "a packed file cut short",
@@ -458,6 +529,21 @@ CASES = [
         tracks(track("x"), track("y", "0.7")),
         "warning: without use, because no two items differ: release_year, us_popularity_estimate, ",
         0,
+    ),
+    *(
+        Case(
+            f"a log beside itself{where}",
+            {"s.yaml": MSSD, "log_1.csv": log(*SESSIONS), other: content},
+            "check s.yaml --data .",
+            2,
+            f"{other}, line 2, column `session_id`: session `s0` is in log_1.csv too; keep the rows of a "
+            "session together in one file, and have every session once\n…\n20 problems in all; "
+            "`on_bad_rows: drop` leaves such rows out",
+        )
+        for where, other, content in (
+            (", packed", "log_1.csv.gz", gzip.compress(log(*SESSIONS).encode())),
+            (", by another name", "log_2.csv", log(*SESSIONS)),
+        )
     ),
     Case(
         "tracks without features",
@@ -662,6 +748,25 @@ CASES = [
         "a list of test sessions missing",
         "test.csv: the split's list of test sessions is missing; put it into the data folder",
         split={"how": "listed", "test": "test.csv"},
+    ),
+    Case(
+        "a setting of content_signal, where the study lists none",
+        {"s.yaml": study()},
+        "publish --study s.yaml@0.5",
+        2,
+        "s.yaml: content_signal: no such setting as 0.5; the study lists none",
+    ),
+    config(
+        "a pattern of files that is none",
+        "…`a**b`…; …correct the study's config",
+        data=data(events=["a**b"]),
+    ),
+    Case(
+        "a data file missing among many",
+        {"s.yaml": study()} | {f"{n:03}.csv": "" for n in range(300)},
+        "check s.yaml --data .",
+        2,
+        "…: no file `e.csv` (there: 000.csv, 001.csv, …); put it there or correct the study's config",
     ),
     config(
         "a data file missing",

@@ -155,7 +155,7 @@ def test_a_session_in_two_files_is_in_two_places(tmp_path):
     write_log(tmp_path / "log_1.csv", *GOOD, GOOD[0].replace("a,", "c,"))
     write_log(tmp_path / "log_2.csv", GOOD[1].replace("a,", "c,"))
     first, total = failure(mssd(), tmp_path)
-    assert first.startswith("log_2.csv, line 2, column `session_id`: session `c` is in two places;")
+    assert first.startswith("log_2.csv, line 2, column `session_id`: session `c` is in log_1.csv too;")
     assert total.startswith("1 problem in all;")
 
 
