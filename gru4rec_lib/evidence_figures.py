@@ -37,7 +37,7 @@ def differences(frame: pd.DataFrame) -> Figure:
     """
     frame = frame.assign(name=named(frame), loss=frame["loss"].fillna(""))
     frame["name"] = frame["name"].where(frame["loss"] == "", frame["name"] + ", " + frame["loss"])
-    recall = frame[frame["score"] == "recall"].set_index("name")["difference"]
+    recall = frame[frame["score"] == "recall"].groupby("name", sort=False)["difference"].first()
     # The best baseline in recall has no row there, but one in MRR where another is best.
     order = recall.reindex(frame["name"].unique(), fill_value=0.0).sort_values(ascending=False, kind="stable")
     order = order.index.tolist()
