@@ -154,12 +154,7 @@ def measured(place: Workspace, prepared: Prepared) -> pd.DataFrame:
         ("D3", "mini-batches of a pass, over those of the right loader", len(loader) / len(right), None),
         ("D4", "resets of a state for each session begun", stuck["resets_a_session"], None),
         ("D7", "time of a step that scores all tracks, over one that scores the batch's", of_all / in_batch, None),
-        (
-            "D10",
-            "share of the test pairs counted",
-            counted,
-            None,
-        ),
+        ("D10", "share of the test pairs counted", counted, None),
         ("D11", "share of the test events removed as unseen", 1 - len(known.items) / len(prepared.test.items), None),
         ("D13", "share of the tracks played 10 times or fewer", (plays[plays > 0] <= RARE).mean(), 0.79),
         ("D13", "the same in the progress report's figure 2", None, round(447_000 / 505_195, 2)),
