@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.ranked import CELL, against, best_baseline, by_stratum, read, read_lists
 from gru4rec_lib.recommended import MEASURES, measures
 from gru4rec_lib.report import histories, knows_identity_alone, with_interval
-from gru4rec_lib.statistics import SCORES, differences, holm
+from gru4rec_lib.statistics import SCORES, differences
 from gru4rec_lib.strata import of_targets
 from gru4rec_lib.vectors import unit_vectors
 from gru4rec_lib.workspace import Workspace
@@ -21,7 +22,9 @@ from gru4rec_lib.workspace import Workspace
 VALIDATION = ["validation_recall_at_20", "validation_mrr_at_20"]
 FEWEST = 30  # targets of a stratum: a line through fewer says nothing
 FEWER = ["n_targets", "n_candidates", "recall_at_20", "mrr_at_20", "n_popular", "recall_popular", "mrr_popular"]
-FEWER += ["place", "place_popular"]
+BIAS = [f"{score}_bias{end}" for score in SCORES for end in ("", "_low", "_high")]
+FEWER += [*BIAS, "place", "place_popular"]
+FEW = 3  # networks of a kind in one picture
 ENOUGH = 0.95  # of the best validation Recall@20
 DIFFERENCE = ["score", "difference", "low", "high", "p", "p_holm"]
 TEST = ["recall_at_20", "recall_low", "recall_high", "mrr_at_20", "mrr_low", "mrr_high"]
@@ -34,12 +37,10 @@ def from_best_baseline(place: Workspace) -> pd.DataFrame:
         place: the study's.
 
     Returns:
-        See `ranked.against`; p_holm is corrected over both scores.
+        See `ranked.against`.
     """
     ranked = read(place, "known").over_seeds()
-    parts = [against(ranked, best_baseline(ranked, score)).query("score == @score") for score in SCORES]
-    table = pd.concat(parts, ignore_index=True)
-    return table.assign(p_holm=holm(table["p"].to_numpy()))
+    return against(ranked, {score: best_baseline(ranked, score) for score in SCORES})
 
 
 def content_less_identity(place: Workspace, validation: pd.DataFrame) -> pd.DataFrame:
@@ -156,8 +157,9 @@ def fewer_candidates(place: Workspace) -> pd.DataFrame:
 
     Returns:
         A row a model, the best first: CELL, n_targets, n_candidates and n_popular; then for recall and mrr
-        <score>_at_20 among n_candidates and <score>_popular among n_popular and the target, means over seeds; and
-        place, place_popular, 1 for the best recall. No row where the study does not rank so (`evaluation.popular`).
+        <score>_at_20 among n_candidates and <score>_popular among n_popular and the target, means over seeds, and what
+        the shorter list adds with its interval (95 %), <score>_bias, <score>_bias_low, <score>_bias_high; and place,
+        place_popular, 1 for the best recall. No row where the study does not rank so (`evaluation.popular`).
     """
     parts = [read(place, part).over_seeds() for part in ("known", "popular")]
     if not len(parts[1].targets):
@@ -165,8 +167,12 @@ def fewer_candidates(place: Workspace) -> pd.DataFrame:
     full, popular = (part.targets.iloc[0] for part in parts)
     table = parts[0].models[CELL].assign(n_targets=len(parts[0].targets), n_candidates=full["n_candidates"])
     table["n_popular"] = popular["n_candidates"]
-    for suffix, part in zip(("at_20", "popular"), parts, strict=True):
-        table[[f"recall_{suffix}", f"mrr_{suffix}"]] = part.sums().scores[0]
+    both = replace(parts[0], ranks=parts[1].ranks + parts[0].ranks).sums()
+    scores = both.scores[0].reshape(2, len(table), 2)
+    for suffix, own in zip(("popular", "at_20"), scores, strict=True):
+        table[[f"recall_{suffix}", f"mrr_{suffix}"]] = own
+    added = differences(both, [(model, model + len(table)) for model in range(len(table))])
+    table[BIAS] = added[["difference", "low", "high"]].to_numpy().reshape(len(table), -1)
     for where, by in (("place", "recall_at_20"), ("place_popular", "recall_popular")):
         table[where] = table[by].rank(ascending=False, method="min").astype(int)
     return table.sort_values("place", kind="stable", ignore_index=True)[[*CELL, *FEWER]]
@@ -175,8 +181,9 @@ def fewer_candidates(place: Workspace) -> pd.DataFrame:
 def leading(table: pd.DataFrame, validation: pd.DataFrame, by: Sequence[str], protocol: str = "known") -> pd.DataFrame:
     """Rows for a table or picture that can be read: few models, and none of GRU4Rec's chosen by the test.
 
-    These are each input form with the loss that validation prefers, the most popular, and the baselines with the best
-    recall under one of the protocols.
+    These are input forms with the loss that validation prefers, the FEW best by validation of those that know identity
+    alone and as many that are told content, the most popular, and the baselines with the best recall under one of the
+    protocols.
 
     Args:
         table: of `strata`.
@@ -187,7 +194,9 @@ def leading(table: pd.DataFrame, validation: pd.DataFrame, by: Sequence[str], pr
     Returns:
         Rows of `table`; strata of fewer than FEWEST targets are left out where others have more.
     """
-    chosen = validation.loc[validation.groupby(named(validation))["validation_recall_at_20"].idxmax(), CELL]
+    chosen = validation.loc[validation.groupby(named(validation))[VALIDATION[0]].idxmax()]
+    chosen = chosen.sort_values(VALIDATION[0], ascending=False)
+    chosen = chosen.groupby(knows_identity_alone(chosen)).head(FEW)[CELL]
     rows = table[table["by"].isin(by)]
     rows = rows[rows["n_targets"] >= min(FEWEST, rows["n_targets"].max())]
     baselines = rows[rows["model"] != "gru4rec"]

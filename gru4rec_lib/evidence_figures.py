@@ -95,7 +95,7 @@ def _by_stratum(frame: pd.DataFrame, what: str) -> Figure:
     strata = frame["stratum"].unique().tolist()
     names = [stratum.replace(" to ", "-\n").replace(" or more", "+") for stratum in strata]
     lines = looks_of_models(frame)
-    figure, *axes = new_figure(8.6, rows=2, sharex=True)
+    figure, *axes = new_figure(10.6, rows=2, sharex=True)
     for ax, (score, title) in zip(axes, SCORES.items(), strict=True):
         for name, look in lines.items():
             rows = frame[frame["name"] == name]
@@ -122,14 +122,15 @@ def validation_and_test(frame: pd.DataFrame) -> Figure:
     forms = {name: look | {"linestyle": ""} for name, look in looks(frame["name"]).items()}
     figure, *axes = new_figure(4.9 + 0.2 * len(forms), columns=2)
     for ax, (score, title) in zip(axes, SCORES.items(), strict=True):
-        most = 1.08 * frame[[f"{score}_high", f"validation_{score}_at_20"]].to_numpy().max() or 1
-        ax.plot([0, most], [0, most], color=QUIET, linewidth=0.6, linestyle="--", marker="", zorder=0)
+        ends = frame[[f"{score}_low", f"{score}_high", f"validation_{score}_at_20"]].to_numpy()
+        least, most = 0.94 * ends.min(), 1.06 * ends.max() or 1
+        ax.plot([least, most], [least, most], color=QUIET, linewidth=0.6, linestyle="--", marker="", zorder=0)
         for name, look in forms.items():
             rows = frame[frame["name"] == name]
             place = rows[f"validation_{score}_at_20"]
             ax.vlines(place, rows[f"{score}_low"], rows[f"{score}_high"], color=look["color"], linewidth=0.9)
             ax.plot(place, rows[f"{score}_at_20"], **look)
-        ax.set(xlim=(0, most), ylim=(0, most), aspect="equal", title=title, xlabel="validation", ylabel="test")
+        ax.set(xlim=(least, most), ylim=(least, most), aspect="equal", title=title, xlabel="validation", ylabel="test")
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     legend(figure, forms, columns=2)
@@ -174,7 +175,7 @@ def time_to_quality(frame: pd.DataFrame) -> Figure:
     for ax, loss in zip(axes, losses, strict=True):
         for (name, _), run in frame[frame["loss"] == loss].sort_values("epoch").groupby(["name", "seed"]):
             ax.plot(run["seconds"].cumsum(), run["validation_recall_at_20"], **names[name] | {"markersize": 3})
-        ax.set(xscale="log", ylim=(0, None), ylabel="validation Recall@20")
+        ax.set(xscale="log", ylabel="validation Recall@20")
         ax.set_title(say(loss), fontweight="bold")
         ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 4, 5, 10]))
     axes[-1].xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib.metrics import cold
-from gru4rec_lib.statistics import ALPHA, SCORES, SessionSums, differences, intervals, quick_intervals
+from gru4rec_lib.statistics import ALPHA, SCORES, SessionSums, differences, holm, intervals, quick_intervals
 from gru4rec_lib.workspace import Workspace
 
 CELL = ["model", "input_form", "output_form", "loss", "tag"]
@@ -149,21 +149,23 @@ def scored(ranked: Ranked) -> pd.DataFrame:
     return table
 
 
-def against(ranked: Ranked, reference: int) -> pd.DataFrame:
-    """The difference of every other model from one, with interval and test; see `statistics.differences`.
+def against(ranked: Ranked, references: Mapping[str, int]) -> pd.DataFrame:
+    """The difference of every other model from a reference, with interval and test; see `statistics.differences`.
 
     Args:
         ranked: the ranks.
-        reference: row of the model in `ranked.models`.
+        references: for recall and mrr the row in `ranked.models` that others are compared with.
 
     Returns:
-        For each other model a row for recall and one for mrr: the columns of `ranked.models`, `reference` (its name),
-        score, difference, low, high, p, p_holm.
+        For each score a row for each other model: the columns of `ranked.models`, `reference` (its name), score,
+        difference, low, high, p, p_holm (corrected over both scores).
     """
-    pairs = [(model, reference) for model in range(len(ranked.models)) if model != reference]
+    pairs = [(model, at) for at in {*references.values()} for model in range(len(ranked.models)) if model != at]
     table = differences(ranked.sums(), pairs)
+    table = table[table["second"] == table["score"].map(references)].reset_index(drop=True)
     models = ranked.models.iloc[table["first"]].reset_index(drop=True)
-    models["reference"] = ranked.models["model"].iloc[reference]
+    models["reference"] = ranked.models["model"].iloc[table["second"]].to_numpy()
+    table["p_holm"] = holm(table["p"].to_numpy())
     return pd.concat([models, table.drop(columns=["first", "second"])], axis=1)
 
 

@@ -86,6 +86,11 @@ def test_fewer_candidates_by_hand(place):
     assert table.loc[("gru4rec", "bpr", "ids"), scores].tolist() == [3.5 / 4, 3.5 / 4, 3.5 / 4, 2.5 / 4, 1, 2]
     assert table.loc[("most_popular", "", ""), scores].tolist() == [0, 0, 2 / 4, 1 / 4, 6, 4]
     assert table.index[0] == ("gru4rec", "bpr", "ids")
+    for score in ("recall", "mrr"):
+        bias = table[[f"{score}_bias_low", f"{score}_bias", f"{score}_bias_high"]].T
+        assert (bias.diff().iloc[1:] >= 0).all(axis=None)
+        assert (table[f"{score}_bias"] == table[f"{score}_popular"] - table[f"{score}_at_20"]).all()
+    assert table.loc[("most_popular", "", ""), "recall_bias_low"] >= 0, "no session loses by a shorter list"
 
 
 def test_a_study_that_ranks_among_all_alone_has_no_fewer_candidates(place):

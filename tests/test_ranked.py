@@ -66,7 +66,7 @@ def test_tags_keep_runs_apart():
 
 
 def test_differences_from_one_model():
-    table = ranked.against(a_study(), 1)
+    table = ranked.against(a_study(), {"recall": 1, "mrr": 1})
     assert table["model"].tolist() == ["weak"] * 2 + ["almost"] * 2 + ["gru4rec"] * 4
     assert table["reference"].unique().tolist() == ["best"]
     assert table["score"].tolist() == ["recall", "mrr"] * 4
@@ -74,6 +74,16 @@ def test_differences_from_one_model():
     assert table["seed"].tolist()[-4:] == [1, 1, 2, 2]
     assert (table["p_holm"] >= table["p"]).all()
     assert table["p"].iloc[1] == 1
+
+
+def test_each_score_is_told_from_its_own_reference():
+    table = ranked.against(a_study(), {"recall": 1, "mrr": 0}).query("seed != 1")
+    assert table.groupby("score")["reference"].unique().str[0].to_dict() == {"recall": "best", "mrr": "weak"}
+    recall, mrr = (table[table["score"] == score] for score in ("recall", "mrr"))
+    assert recall["difference"].tolist() == pytest.approx([-1 / 3, -1 / 120, -1 / 3])
+    assert mrr["difference"].tolist() == pytest.approx([0, -1 / 240, 0])
+    whole = ranked.against(a_study(), {"recall": 1, "mrr": 0})
+    assert whole["p_holm"].tolist() == statistics.holm(whole["p"].to_numpy()).tolist()
 
 
 def test_the_best_baseline_is_no_trained_model():
