@@ -13,13 +13,14 @@ from gru4rec_lib.drawing import named
 from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.ranked import CELL, against, best_baseline, by_stratum, read, read_lists
 from gru4rec_lib.recommended import MEASURES, measures
-from gru4rec_lib.report import histories, knows_identity_alone, with_interval
+from gru4rec_lib.report import histories, knows_identity_alone, records, with_interval
 from gru4rec_lib.statistics import SCORES, differences
 from gru4rec_lib.strata import of_targets
 from gru4rec_lib.vectors import unit_vectors
 from gru4rec_lib.workspace import Workspace
 
 VALIDATION = ["validation_recall_at_20", "validation_mrr_at_20"]
+SCORED = ["recall_at_20", "mrr_at_20"]
 FEWEST = 30  # targets of a stratum: a line through fewer says nothing
 FEWER = ["n_targets", "n_candidates", "recall_at_20", "mrr_at_20", "n_popular", "recall_popular", "mrr_popular"]
 BIAS = [f"{score}_bias{end}" for score in SCORES for end in ("", "_low", "_high")]
@@ -104,26 +105,30 @@ def validation_and_test(place: Workspace, table: pd.DataFrame) -> pd.DataFrame:
     return test.assign(tag=test.get("tag", "")).merge(validation, on=CELL[1:])[[*CELL, *VALIDATION, *TEST]]
 
 
-def time_to_quality(place: Workspace) -> pd.DataFrame:
+def time_to_quality(place: Workspace, table: pd.DataFrame) -> pd.DataFrame:
     """How long a run trains until its validation Recall@20 is ENOUGH of the best that any run of its loss reaches.
 
     Args:
         place: the study's.
+        table: of `table_2`.
 
     Returns:
         A row a run: CELL without model, seed, batch_size, samples, epochs, validation_recall_at_20 (its best, 0 to 1),
         seconds (of all epochs, compilation with the first, validation left out), and seconds_to_enough, which is
-        missing where the run never came so far.
+        missing where the run never came so far; then recall_at_20 and mrr_at_20 on test, protocol `known`, and
+        seconds_of_tested, of the training that gave the tested model: where the run refits, of that alone.
     """
     cells = [*CELL[1:], "seed"]
     epochs = histories(place)
     epochs["seconds"] = epochs.groupby(cells)["seconds"].cumsum()
     best = epochs.groupby("loss")["validation_recall_at_20"].transform("max")
     enough = epochs[epochs["validation_recall_at_20"] >= ENOUGH * best].groupby(cells)["seconds"].min()
+    own = epochs.groupby(cells, sort=False)[["epoch", "validation_recall_at_20", "seconds"]].max()
+    own = own.rename(columns={"epoch": "epochs"}).reset_index().join(enough.rename("seconds_to_enough"), on=cells)
     settings = [{name: getattr(run.training, name) for name in ("batch_size", "samples")} for run in place.study.runs]
-    table = epochs.groupby(cells, sort=False)[["epoch", "validation_recall_at_20", "seconds"]].max()
-    table = table.rename(columns={"epoch": "epochs"}).reset_index().join(enough.rename("seconds_to_enough"), on=cells)
-    return pd.concat([table[cells], pd.DataFrame(settings), table.drop(columns=cells)], axis=1)
+    test = table[table["protocol"] == "known"].assign(tag=table.get("tag", ""))[[*cells, *SCORED]]
+    own = pd.concat([own[cells], pd.DataFrame(settings), own.drop(columns=cells)], axis=1).merge(test, "left", cells)
+    return own.assign(seconds_of_tested=[record["seconds"] for record in records(place)])
 
 
 def coverage(place: Workspace, prepared: Prepared) -> pd.DataFrame:

@@ -34,12 +34,14 @@ class Trained:
         history: one row an epoch: epoch, loss, step, passes, seconds, val_recall_at_20, val_mrr_at_20.
         best_epoch: the epoch with the best validation score of those that the run monitors, 1 for the first.
         minutes: of wall time, interruptions left out.
+        seconds: those of the last training alone, which gave the model.
     """
 
     model: GRU4Rec
     history: pd.DataFrame
     best_epoch: int
     minutes: float
+    seconds: float
 
 
 def build(run: Run, prepared: Prepared, loss: Callable | None = None) -> GRU4Rec:
@@ -155,7 +157,7 @@ def _train(run, prepared, validation, callbacks, checkpoints, resumes):
         read_into(checkpoints / "start.npz", all_that_trains)
         model.fit(prepared.train_and_validation, best_epoch, **fit, **checkpoint("refit"))
         seconds += model.fit_seconds
-    return Trained(model, table, best_epoch, seconds / 60)
+    return Trained(model, table, best_epoch, seconds / 60, model.fit_seconds)
 
 
 def save(
@@ -181,6 +183,7 @@ def save(
     with replacing(folder / "history.csv") as path:
         trained.history.to_csv(path, index=False)
     record = config | {"best_epoch": trained.best_epoch, "minutes": round(trained.minutes, 2)}
+    record["seconds"] = round(trained.seconds, 1)
     record["device"] = device()
     with replacing(folder / "config.json") as path:
         path.write_text(json.dumps(record, indent=1), encoding="utf-8")

@@ -123,6 +123,18 @@ def histories(place: Workspace) -> pd.DataFrame:
     return table[front + [name for name in table if name not in front]]
 
 
+def records(place: Workspace) -> list[dict]:
+    """What every run says of itself, its config.json: settings, best_epoch, minutes, seconds, device.
+
+    Args:
+        place: the study's.
+
+    Returns:
+        Plain JSON, in the order of `place.study.runs`.
+    """
+    return [json.loads((place.run_folder(run) / "config.json").read_text(encoding="utf-8")) for run in place.study.runs]
+
+
 def printed(table: pd.DataFrame, score: str = "recall", protocol: str = "known") -> pd.DataFrame:
     """Table 2 as the paper prints it, a row a model, a column a loss, with what the paper leaves out.
 
@@ -227,7 +239,6 @@ def manifest_of(place: Workspace) -> dict:
     # What made the numbers, not what publishes them: a run may be older than the last commit.
     names = [name for name in minutes if not name.startswith("03_")] + [run.name for run in place.study.runs]
     made_by = [json.loads(place.record(name).read_text(encoding="utf-8"))["made_by"] for name in names]
-    runs = [json.loads((place.run_folder(run) / "config.json").read_text(encoding="utf-8")) for run in place.study.runs]
     return {
         "study": place.study.name,
         "simulated": place.is_simulated,
@@ -236,7 +247,7 @@ def manifest_of(place: Workspace) -> dict:
         "versions": [dict(facts) for facts in sorted({tuple(facts.items()) for facts in made_by})],
         "data_sha256": hashlib.sha256(prepared).hexdigest(),
         "seeds": sorted({run.seed for run in place.study.runs}),
-        "device": sorted({run["device"] for run in runs}),
+        "device": sorted({run["device"] for run in records(place)}),
         "minutes": minutes,
         "minutes_total": round(sum(minutes.values()), 1),
     }

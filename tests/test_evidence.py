@@ -65,6 +65,7 @@ def place(tmp_path):
         pd.DataFrame(lists).to_parquet(folder / "lists.parquet")
         recall, mrr = VALIDATION.get(name, (0.4, 0.1))
         history = {"epoch": [1, 2, 3], "loss": 1.0, "val_recall_at_20": [0.1, recall, 0.3], "seconds": 1.0}
+        (folder / "config.json").write_text('{"seconds": 7.5}')
         pd.DataFrame(history | {"val_mrr_at_20": [0.7, mrr, 0.8]}).to_csv(folder / "history.csv")
     return place
 
@@ -156,12 +157,14 @@ def test_validation_is_read_at_the_epoch_that_the_run_chose(place):
 def test_time_to_quality_is_that_of_the_first_epoch_that_comes_near_the_best(place):
     file = place.run_folder(place.study.runs[0]) / "history.csv"
     pd.read_csv(file).assign(val_recall_at_20=[0.381, 0.4, 0.3], seconds=[9.0, 2.0, 4.0]).to_csv(file)
-    table = evidence.time_to_quality(place)
+    table = evidence.time_to_quality(place, report.table_2(place))
     assert table["loss"].tolist() == ["bpr", "top1", "bpr", "top1", "bpr"]
     assert table["validation_recall_at_20"].tolist() == [0.4, 0.9, 0.4, 0.5, 0.4]
     assert table["seconds"].tolist() == [15, 3, 3, 3, 3]
     # 0.381 is above 95 % of 0.4; of top1 the second seed never reaches 95 % of the 0.9 of the first.
     assert table["seconds_to_enough"].fillna(-1).tolist() == [9, 2, 2, -1, 2]
+    assert table["recall_at_20"].tolist() == [1, 1 / 4, 3 / 4, 1 / 4, 1 / 4]
+    assert table["seconds_of_tested"].tolist() == [7.5] * 5
     assert (table[["batch_size", "epochs"]] == [place.study.training.batch_size, 3]).all(axis=None)
 
 
