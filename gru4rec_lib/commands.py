@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gru4rec_lib.config import Twin, check
+from gru4rec_lib.config import ConfigError, Twin, check
+from gru4rec_lib.sources import shown
 from gru4rec_lib.workspace import Workspace
 
 
@@ -72,9 +73,7 @@ def run(argv: list[str]) -> int:
         twin = check(Twin, given | {"content_signal": words.content_signal}, "simulate")
         simulate.simulate(words.out, **twin.model_dump())
     elif words.command == "shard":
-        from gru4rec_lib import shards
-
-        shards.run(Workspace(words.study, words.data), words.step, words.log)
+        _shard(Workspace(words.study, words.data), words.step, words.log)
     elif words.command == "paper":
         from gru4rec_lib import paper
 
@@ -107,6 +106,20 @@ def run(argv: list[str]) -> int:
 
         report.publish(Workspace(words.study, words.data))
     return 0
+
+
+def _shard(place: Workspace, step: str, name: str) -> None:
+    """One step of a study that is prepared log by log; notebook 02 joins what they made."""
+    from gru4rec_lib import shards
+
+    if not place.shards:
+        raise ConfigError(f"{place.study.name}: is prepared as a whole; a step of one log needs `data.shards: true`")
+    if step == "index":
+        shards.index(place)
+    elif name in (known := shards.logs(place)):
+        {"read": shards.read_log, "encode": shards.encode}[step](place, name)
+    else:
+        raise ConfigError(f"--log: no log is called `{shown(name)}`; known are {shown(', '.join(known))}")
 
 
 def _name_the_study(command: argparse.ArgumentParser) -> None:

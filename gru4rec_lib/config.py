@@ -129,9 +129,8 @@ class Run(Strict):
     def cell(self) -> dict:
         """The parameters by which a notebook names this run; output `ids` and an empty tag are left out."""
         cell = self.model_dump(include={"input_form", "output_form", "loss", "seed", "tag"})
-        return {
-            name: value for name, value in cell.items() if (name, value) not in (("output_form", "ids"), ("tag", ""))
-        }
+        left_out = {"output_form": "ids", "tag": ""}
+        return {name: value for name, value in cell.items() if left_out.get(name) != value}
 
     @property
     def name(self) -> str:
@@ -234,21 +233,13 @@ class Study(Strict):
         forms = {form for m in self.models for form in (*m.input_form, *m.output_form)}
         if events and not self.data.item_table and forms & FORMS_WITH_CONTENT:
             raise ValueError("a form with content needs features; describe them in `data.item_table`")
-        return self
-
-    @model_validator(mode="after")
-    def _curve_holds_its_own_setting(self):
         own = self.data.simulate.content_signal if self.simulated else None
         if self.content_signal and own not in self.content_signal:
             raise ValueError("`content_signal` lists settings of `data.simulate.content_signal`, and that one too")
-        return self
-
-    @model_validator(mode="after")
-    def _baselines_find_their_features(self):
-        table = self.data.item_table if isinstance(self.data, EventData) else None
+        table = self.data.item_table if events else None
         if "same_artist" in self.baselines and not (table and table.categorical):
             raise ValueError("baseline `same_artist` needs a `categorical` column in `data.item_table`")
-        if "content_knn" in self.baselines and isinstance(self.data, EventData) and not table:
+        if "content_knn" in self.baselines and events and not table:
             raise ValueError("baseline `content_knn` needs features; describe them in `data.item_table`")
         return self
 

@@ -23,6 +23,22 @@ def sum_repeats(slices: tf.IndexedSlices):
     return rows, tf.math.unsorted_segment_sum(slices.values, place, tf.size(rows))
 
 
+def added(a, b):
+    """The sum of two gradients of one table.
+
+    Args:
+        a: a tensor, or `tf.IndexedSlices`.
+        b: as `a`.
+
+    Returns:
+        Of two sparse ones the rows of both, one behind the other; else a tensor.
+    """
+    if isinstance(a, tf.IndexedSlices) and isinstance(b, tf.IndexedSlices):
+        values, indices = tf.concat([a.values, b.values], 0), tf.concat([a.indices, b.indices], 0)
+        return tf.IndexedSlices(values, indices, a.dense_shape)
+    return tf.convert_to_tensor(a) + tf.convert_to_tensor(b)
+
+
 def clipped(gradients, norm: float):
     """Gradients scaled down where their norm, of all of them together, is greater than `norm`.
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from gru4rec_lib import cells
 from gru4rec_lib.config import EventData, ItemTable, MssdData
-from gru4rec_lib.sources import DataError, Source, literal, shown
+from gru4rec_lib.sources import DataError, Source, found, literal
 
 # The log's 17 columns beside session, position, length and track, in the official order.
 LOG_COLUMNS = (
@@ -220,24 +220,9 @@ def _mssd(data: MssdData, folder: Path):
 def _generic(data: EventData, folder: Path):
     columns = {"session": (data.session, cells.ID), "item": (data.item, cells.ID)}
     columns |= {"time": (data.time, cells.TIME)} if data.time else {"position": (data.position, cells.WHOLE)}
-    files = [file for pattern in data.events for file in _find(folder, pattern)]
+    files = [file for pattern in data.events for file in found(folder, pattern)]
     table = data.item_table
-    return list(dict.fromkeys(files)), columns, table, _find(folder, table.file) if table else []
-
-
-def _find(folder: Path, pattern: str) -> list[Path]:
-    if (folder / pattern).exists() or (folder / pattern).is_symlink():  # a link to nothing is told as such
-        return [folder / pattern]
-    try:
-        found = [] if Path(pattern).is_absolute() else sorted(folder.glob(pattern))
-    except ValueError:  # until Python 3.12
-        told = f"`{shown(pattern)}` is no pattern of files: `**` should be alone between two `/`"
-        raise DataError(f"{folder}: {told}; correct the study's config") from None
-    if not found:
-        there = shown(", ".join(sorted(path.name for path in folder.iterdir()))) or "nothing"
-        told = f"no file `{shown(pattern)}` (there: {there}); put it there or correct the study's config"
-        raise DataError(f"{folder}: {told}")
-    return found
+    return list(dict.fromkeys(files)), columns, table, found(folder, table.file) if table else []
 
 
 def _events(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict, exact_repeats: str):

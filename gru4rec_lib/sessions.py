@@ -38,6 +38,17 @@ class Sessions:
         flat = [item for items in lists for item in items]
         return cls(np.array(flat, np.int32), np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
 
+    @classmethod
+    def joined(cls, parts: Sequence[Sessions]) -> Sessions:
+        """The sessions of several, one behind the other.
+
+        Args:
+            parts: one or more.
+        """
+        begins = np.cumsum([0, *(len(part.items) for part in parts[:-1])])
+        offsets = [part.offsets[1:] + begin for part, begin in zip(parts, begins, strict=True)]
+        return cls(np.concatenate([part.items for part in parts]), np.concatenate([[0], *offsets]).astype(np.int64))
+
     def __len__(self) -> int:
         return len(self.offsets) - 1
 

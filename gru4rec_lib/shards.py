@@ -19,12 +19,11 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib import prepare, read
-from gru4rec_lib.config import ConfigError
 from gru4rec_lib.features import Features
 from gru4rec_lib.files import replacing_folder
 from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.sessions import Sessions, by_falling_plays
-from gru4rec_lib.sources import DataError, literal, shown
+from gru4rec_lib.sources import DataError, literal
 from gru4rec_lib.split import is_test_file, validation_sessions
 from gru4rec_lib.workspace import Workspace
 
@@ -32,7 +31,10 @@ PARTS = ("train", "validation", "test")
 
 
 def logs(place: Workspace) -> dict[str, Path]:
-    """The study's log files by name, in the order in which they are read; see `run`.
+    """The study's log files by name, in the order in which they are read.
+
+    Args:
+        place: the study's.
 
     Raises:
         DataError: there are none, or two have the same name.
@@ -47,7 +49,13 @@ def logs(place: Workspace) -> dict[str, Path]:
 
 
 def folder(place: Workspace, name: str, step: str) -> Path:
-    """Where a step keeps what it made of a log, data/prepared/<study>/shards/<name>/<step>; see `run`."""
+    """Where a step keeps what it made of a log, data/prepared/<study>/shards/<name>/<step>.
+
+    Args:
+        place: the study's.
+        name: of `logs`, or `all`.
+        step: `read`, `index` or `encode`.
+    """
     return place.prepared / "shards" / name / step
 
 
@@ -89,7 +97,7 @@ def index(place: Workspace) -> None:
     _check_sessions(place, names)
     test = [name for name, path in found.items() if is_test_file(path.name, split)]
     training = [name for name in names if name not in test]
-    sizes = {name: _record(place, name)["long"] for name in training}
+    sizes = {name: _record(place, name, "read")["long"] for name in training}
     if not test or not sum(sizes.values()):
         side = "test session" if sum(sizes.values()) else "training session of two events or more"
         raise DataError(f"the split `{split.how}` leaves no {side}; change `split` in the study's config")
@@ -126,7 +134,7 @@ def encode(place: Workspace, name: str) -> None:
     everything = prepare.encode(events, starts, items)
     long = everything.lengths > 1
     parts, nothing = {}, everything.take(np.zeros(len(starts), bool))
-    is_test = name in _index_record(place)["test"]
+    is_test = name in _record(place, "all", "index")["test"]
     if is_test:
         parts = {"train": nothing, "validation": nothing, "test": everything.take(long)}
     else:
@@ -155,9 +163,10 @@ def join(place: Workspace) -> Prepared:
     Raises:
         DataError: a part has nothing to predict.
     """
-    names, indexed, record = [*logs(place)], folder(place, "all", "index"), _index_record(place)
+    names, indexed = [*logs(place)], folder(place, "all", "index")
+    record = _record(place, "all", "index")
     made = [folder(place, name, "encode") for name in names]
-    parts = {part: _joined([Sessions.load(path, part) for path in made]) for part in PARTS}
+    parts = {part: Sessions.joined([Sessions.load(path, part) for path in made]) for part in PARTS}
     items, n_items = pd.read_parquet(indexed / "items.parquet"), record["n_items"]
     features = Features.load(indexed) if (indexed / "features.json").exists() else None
     test_events = _stacked([pd.read_parquet(path / "test_events.parquet") for path in made])
@@ -168,31 +177,10 @@ def join(place: Workspace) -> Prepared:
 
 
 def problems(place: Workspace) -> pd.DataFrame:
-    """Every row that was dropped as bad, of all logs (see `run`) and of the track features; see `read.Tables`."""
+    """Every row that was dropped as bad, of all logs and of the track features; see `logs`, `read.Tables`."""
     made = [folder(place, name, "read") for name in logs(place)]
     tables = [pd.read_parquet(path / "problems.parquet") for path in (*made, folder(place, "all", "index"))]
     return pd.concat(tables, ignore_index=True)
-
-
-def run(place: Workspace, step: str, name: str = "") -> None:
-    """One step, for the command line.
-
-    Args:
-        place: the study's.
-        step: `read`, `index` or `encode`; notebook 02 joins.
-        name: of `logs`, for `read` and `encode`.
-
-    Raises:
-        ConfigError: the study is not prepared log by log, or has no log of this name.
-    """
-    if not place.shards:
-        raise ConfigError(f"{place.study.name}: is prepared as a whole; a step of one log needs `data.shards: true`")
-    if step == "index":
-        index(place)
-    elif name in (known := logs(place)):
-        {"read": read_log, "encode": encode}[step](place, name)
-    else:
-        raise ConfigError(f"--log: no log is called `{shown(name)}`; known are {shown(', '.join(known))}")
 
 
 def of_study(place: Workspace) -> Prepared:
@@ -242,12 +230,8 @@ def _made(path: Path) -> Path:
     return path
 
 
-def _record(place: Workspace, name: str) -> dict:
-    return json.loads((folder(place, name, "read") / "read.json").read_text(encoding="utf-8"))
-
-
-def _index_record(place: Workspace) -> dict:
-    return json.loads((folder(place, "all", "index") / "index.json").read_text(encoding="utf-8"))
+def _record(place: Workspace, name: str, step: str) -> dict:
+    return json.loads((folder(place, name, step) / f"{step}.json").read_text(encoding="utf-8"))
 
 
 def _summed(place: Workspace, names: Iterable[str]) -> pd.DataFrame:
@@ -270,13 +254,6 @@ def _check_sessions(place: Workspace, names: list[str]) -> None:
         raise DataError(f"{other}, column `session_id`: session `{session}` is in {one} too; {remedy}")
 
 
-def _joined(parts: list[Sessions]) -> Sessions:
-    ends = np.cumsum([len(part.items) for part in parts])
-    begins = np.append(0, ends[:-1])
-    offsets = [part.offsets[1:] + begin for part, begin in zip(parts, begins, strict=True)]
-    return Sessions(np.concatenate([part.items for part in parts]), np.concatenate([[0], *offsets]).astype(np.int64))
-
-
 def _stacked(tables: list[pd.DataFrame]) -> pd.DataFrame:
     """Tables of the same columns, one below the other; texts stay categorical."""
     tables = [table for table in tables if len(table)] or tables[:1]
@@ -289,7 +266,7 @@ def _stacked(tables: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _counts(place, names, record, parts, test_events, n_items, has_features) -> pd.DataFrame:
-    read_records = {name: _record(place, name) for name in names}
+    read_records = {name: _record(place, name, "read") for name in names}
     of_logs = {name: pd.read_parquet(folder(place, name, "read") / "items.parquet") for name in names}
     training = [name for name in names if name not in record["test"]]
     dropped = sum(one["dropped"] for one in read_records.values())
@@ -303,9 +280,7 @@ def _counts(place, names, record, parts, test_events, n_items, has_features) -> 
     row("read", names)
     row(f"bad rows dropped ({dropped:,})", names)
     if has_features:
-        encoded = [
-            json.loads((folder(place, name, "encode") / "encode.json").read_text(encoding="utf-8")) for name in names
-        ]
+        encoded = [_record(place, name, "encode") for name in names]
         indexed = folder(place, "all", "index")
         ids = pd.read_parquet(indexed / "items.parquet")["item"][np.load(indexed / "described.npy")]
         played = set().union(*(table["item"] for table in of_logs.values()))

@@ -86,6 +86,33 @@ def reason(error: Exception) -> str:
     return (getattr(error, "strerror", None) or str(error)).splitlines()[0]
 
 
+def found(folder: Path, pattern: str) -> list[Path]:
+    """The files of a name or pattern.
+
+    Args:
+        folder: where they are.
+        pattern: a file's name, or a pattern such as `log_*.csv`, `**` among it.
+
+    Returns:
+        Their paths, sorted; one at least.
+
+    Raises:
+        DataError: there is none, or the pattern is no pattern.
+    """
+    if (folder / pattern).exists() or (folder / pattern).is_symlink():  # a link to nothing is told as such
+        return [folder / pattern]
+    try:
+        files = [] if Path(pattern).is_absolute() else sorted(folder.glob(pattern))
+    except ValueError:  # until Python 3.12
+        told = f"`{shown(pattern)}` is no pattern of files: `**` should be alone between two `/`"
+        raise DataError(f"{folder}: {told}; correct the study's config") from None
+    if not files:
+        there = shown(", ".join(sorted(path.name for path in folder.iterdir()))) or "nothing"
+        told = f"no file `{shown(pattern)}` (there: {there}); put it there or correct the study's config"
+        raise DataError(f"{folder}: {told}")
+    return files
+
+
 def open_source(con: duckdb.DuckDBPyConnection, path: Path, name: str, wanted: set[str]) -> Source:
     """Look at a file, unpack it once where it is packed, and read its header.
 

@@ -229,7 +229,8 @@ class Trainer(keras.Model):
         for (table, ids), is_whole, gradient in zip(lookups, whole, row_gradients, strict=True):
             if table.trainable:
                 gradient = gradient if is_whole else self._sparse(table, ids, gradient)
-                gradients[table.path] = _add(gradients[table.path], gradient) if table.path in gradients else gradient
+                other = gradients.get(table.path)
+                gradients[table.path] = gradient if other is None else optimizers.added(other, gradient)
         gradients = [gradients[v.path] for v in self.trainable_variables]
         if self._clip_norm:
             gradients = optimizers.clipped(gradients, self._clip_norm)
@@ -295,11 +296,3 @@ class Trainer(keras.Model):
 def _kept(rows, used):
     """Rows [n, ...] with those outside the mask [n] set to zero."""
     return tf.where(tf.reshape(used, [-1] + [1] * (rows.shape.rank - 1)), rows, 0.0)
-
-
-def _add(a, b):
-    """The sum of two gradients of the same table; sparse ones are put one behind the other."""
-    if isinstance(a, tf.IndexedSlices) and isinstance(b, tf.IndexedSlices):
-        values, indices = tf.concat([a.values, b.values], 0), tf.concat([a.indices, b.indices], 0)
-        return tf.IndexedSlices(values, indices, a.dense_shape)
-    return tf.convert_to_tensor(a) + tf.convert_to_tensor(b)
