@@ -73,6 +73,26 @@ def test_the_second_table_is_that_of_thirty_music():
     assert tuple(best[KEYS]) == ("gru4rec", "shared", "hybrid", "wide")
 
 
+def test_the_table_of_the_shop_is_that_of_yoochoose_100k():
+    folder = ROOT / "reports" / "yoochoose_100k"
+    table = pd.read_csv(folder / "table_2_over_seeds.csv", keep_default_na=False)
+    known = table[(table["protocol"] == "known") & (table["seeds"] == 3)]
+    assert set(known["n_targets"]) == {12455}
+    assert set(known["n_candidates"]) == {2873}
+    times = pd.read_csv(folder / "time_to_quality.csv", keep_default_na=False)
+    _, *rows = table_behind("On sessions of a shop")
+    assert len(rows) == 2
+    for name, ours, _, fast, seconds in rows:
+        own = known[(known["input_form"] == "shared") & (known["loss"] == name.split(", ")[1])]
+        assert len(own) == 2
+        for said, tag in ((ours, ""), (fast, "fast_")):
+            one = own[own["tag"].str.startswith("fast_") == bool(tag)].iloc[0]
+            assert said == f"{one['recall_at_20']:.3f} / {one['mrr_at_20']:.3f}", (name, tag)
+        spent = times[(times["loss"] == name.split(", ")[1]) & times["tag"].str.startswith("fast_")]
+        spent = spent["seconds_of_tested"].astype(float)
+        assert seconds == f"{spent.min():.0f} to {spent.max():.0f}"
+
+
 def test_the_speeds_are_those_of_the_bench():
     values = pd.read_csv(ROOT / "reports" / "bench" / "bench.csv").set_index("measure")["value"]
     _, *rows = table_behind("`make bench` on two CPU cores")
