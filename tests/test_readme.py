@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CELL = re.compile(r"(\d\.\d{3}) \((\d\.\d{3}) to (\d\.\d{3})\) / (\d\.\d{3})")
+NUMBER = re.compile("\N{MINUS SIGN}?" + r"\d\.\d{3}")
 KEYS = ["model", "input_form", "output_form", "tag"]
 SHOWN = ["recall_at_20", "recall_low", "recall_high", "mrr_at_20"]
 
@@ -91,6 +92,36 @@ def test_the_table_of_the_shop_is_that_of_yoochoose_100k():
         spent = times[(times["loss"] == name.split(", ")[1]) & times["tag"].str.startswith("fast_")]
         spent = spent["seconds_of_tested"].astype(float)
         assert seconds == f"{spent.min():.0f} to {spent.max():.0f}"
+
+
+def test_the_baselines_are_those_of_both_real_data_sets():
+    (_, *columns), *rows = table_behind("The baselines beside session-rec's")
+    for place, study in enumerate(columns):
+        if study == "session-rec":
+            continue
+        table = pd.read_csv(ROOT / "reports" / study / "table_2.csv", keep_default_na=False)
+        known = table[table["protocol"] == "known"].set_index("model")
+        for name, *said in rows:
+            one = known.loc[name]
+            assert said[place] == f"{one['recall_at_20']:.3f} / {one['mrr_at_20']:.3f}", (study, name)
+
+
+def test_what_content_adds_is_told_of_every_data_set_with_features():
+    _, *rows = table_behind("What content adds")
+    shown = set()
+    for study, *cells in rows:
+        table = pd.read_csv(ROOT / "reports" / study.strip("`") / "content_less_identity.csv")
+        table = table[table["loss"] == "cross_entropy"]
+        assert cells[0] == table["content"].iloc[0]
+        assert cells[1] == table["identity"].iloc[0]
+        for said, row in zip(cells[2:], table.itertuples(), strict=True):
+            numbers = [float(number.replace("\N{MINUS SIGN}", "-")) for number in NUMBER.findall(said)]
+            assert numbers == [round(number, 3) for number in (row.difference, row.low, row.high)], study
+        shown.add(study.strip("`"))
+    everywhere = {
+        path.parent.name for path in ROOT.glob("reports/*/content_less_identity.csv") if len(pd.read_csv(path))
+    }
+    assert shown == everywhere
 
 
 def test_the_speeds_are_those_of_the_bench():
