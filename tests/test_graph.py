@@ -68,7 +68,6 @@ def finished(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.timeout(480)
-@pytest.mark.xdist_group("finished")
 def test_the_toy_study_trains_its_grid_and_publishes_tables_figures_and_a_manifest(finished):
     place = Workspace("toy", root=finished)
     reports = place.published_reports
@@ -99,7 +98,6 @@ def test_the_toy_study_trains_its_grid_and_publishes_tables_figures_and_a_manife
 
 @pytest.mark.slow
 @pytest.mark.timeout(480)
-@pytest.mark.xdist_group("finished")
 def test_every_figure_is_drawn_again_from_its_csv_to_the_same_bytes(finished):
     folder = Workspace("toy", root=finished).published_figures
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -112,7 +110,6 @@ def test_every_figure_is_drawn_again_from_its_csv_to_the_same_bytes(finished):
 
 @pytest.mark.slow
 @pytest.mark.timeout(480)
-@pytest.mark.xdist_group("finished")
 def test_a_second_run_does_nothing_and_a_change_reruns_what_depends_on_it(finished):
     assert planned(finished) == set()
     drawing = finished / "gru4rec_lib" / "figures.py"

@@ -20,7 +20,7 @@ from test_graph import copy_of_the_project, reproduce
 
 from gru4rec_lib.workspace import Workspace
 
-pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(3600), pytest.mark.xdist_group("long")]
+pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(3600)]
 ROOT = Path(__file__).resolve().parents[1]
 KILLS, ROUNDS, SEED = 20, 4, 2018
 KINDS = (".parquet", ".csv", ".svg", ".pdf", ".png", ".npz", ".npy", ".keras", ".json")
