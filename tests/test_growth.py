@@ -30,6 +30,7 @@ def no_training(monkeypatch):
 FORMS = sorted({*itertools.product(INPUT_FORMS, ["ids"]), *itertools.product(["shared", "hybrid_gate"], OUTPUT_FORMS)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("input_form", "output_form"), FORMS)
 def test_what_was_learned_stays_for_every_form(no_training, tmp_path, input_form, output_form):
     forms = {"input_form": input_form, "output_form": output_form}
@@ -49,6 +50,7 @@ def test_what_was_learned_stays_for_every_form(no_training, tmp_path, input_form
     )
 
 
+@pytest.mark.slow
 def test_new_items_are_learned_and_take_the_place_of_old_ones():
     sessions = pd.DataFrame(
         [(number, item) for number, text in enumerate(["abc", "bca"] * 40) for item in text],
@@ -65,6 +67,7 @@ def test_new_items_are_learned_and_take_the_place_of_old_ones():
     assert second.config["training"] == first.config["training"]
 
 
+@pytest.mark.slow
 def test_the_same_update_gives_the_same_weights():
     first = Recommender.fit(OLD, epochs=1, **QUICK)
     one, again, other = (first.update(NEW, epochs=2, seed=seed, verbose=0) for seed in (1, 1, 2))
