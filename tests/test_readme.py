@@ -124,6 +124,22 @@ def test_what_content_adds_is_told_of_every_data_set_with_features():
     assert shown == everywhere
 
 
+def test_the_table_of_samples_is_that_of_sampled_or_full():
+    folder = ROOT / "reports" / "sampled_or_full"
+    tables = [pd.read_csv(folder / f"{name}.csv", keep_default_na=False) for name in ("table_2", "time_to_quality")]
+    known, times = tables[0].query("protocol == 'known' and model == 'gru4rec'"), tables[1]
+    assert set(known["n_candidates"]) == {20502}
+    names = {"all tracks": "all", "2,048 sampled": "samples_2048", "in the batch": "in_batch"}
+    _, *rows = table_behind("### Sampled tracks")
+    assert len(rows) == len(known) == len(times)
+    for name, cell, seconds in rows:
+        tag, seed = names.get(name, ""), 2 if "another" in name else 1
+        one, time = (t[(t["tag"] == tag) & (t["seed"].astype(int) == seed)].iloc[0] for t in (known, times))
+        said = [float(number) for number in CELL.fullmatch(cell).groups()]
+        assert said == [round(score, 3) for score in one[SHOWN].astype(float)], name
+        assert seconds == f"{time['seconds_of_tested']:.0f}"
+
+
 def test_the_speeds_are_those_of_the_bench():
     values = pd.read_csv(ROOT / "reports" / "bench" / "bench.csv").set_index("measure")["value"]
     _, *rows = table_behind("`make bench` on two CPU cores")
