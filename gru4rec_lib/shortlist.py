@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-AXES = 30  # with the two numbers beside them, 128 bytes a row: two lines of the cache
+AXES = 14, 15  # with the numbers beside them 64 bytes a row and bound, a line of the cache
 FIRST = 8192  # rows looked at first; then as many again as were looked at so far
 BLOCK = 65_536  # rows that are prepared together
 
@@ -12,12 +12,13 @@ BLOCK = 65_536  # rows that are prepared together
 class Shortlist:
     """Finds the highest of `rows @ state + bias`.
 
-    Two bounds from above tell which rows need not be scored, both by Cauchy and Schwarz. The first takes a row with its
+    Three bounds from above tell which rows need not be scored, by Cauchy and Schwarz. The first takes a row with its
     bias and a state with a 1 as they are; rows lie by falling length, so that all behind one place are out at once:
         row . state + bias <= |(row, bias)| |(state, 1)|
     The second splits them into their part along a few axes, those along which rows are longest, and a rest:
         row . state <= near_row . near_state + |rest_row| |rest_state|
-    Whatever reaches the k-th best score so far by both is read and scored.
+    The third is the second along twice as many axes, for the few rows that reach the k-th best score so far by that.
+    Whatever reaches it by all three is read and scored.
 
     Args:
         rows: float32 [items, H], finite.
@@ -30,14 +31,16 @@ class Shortlist:
         length = np.sqrt(squares + bias.astype(np.float64) ** 2)
         self._items = np.argsort(-length, kind="stable")
         self._length = length[self._items]
-        self._axes = np.linalg.eigh((rows.T @ rows).astype(np.float64))[1][:, ::-1][:, :AXES].astype(np.float32)
-        self._short = np.empty((len(rows), self._axes.shape[1] + 2), np.float32)
-        self._short[:, -1] = bias[self._items]
+        axes = np.linalg.eigh((rows.T @ rows).astype(np.float64))[1][:, ::-1].astype(np.float32)
+        self._axes = np.split(axes[:, : sum(AXES)], [AXES[0]], axis=1)
+        # A row's part along the axes and the length of what these and those before leave; beside the first, its bias.
+        self._parts = [np.empty((len(rows), axes.shape[1] + 1), np.float32) for axes in self._axes]
         for first in range(0, len(rows), BLOCK):
             block = slice(first, first + BLOCK)
-            own = rows[self._items[block]]
-            self._short[block, :-2] = near = own @ self._axes
-            self._short[block, -2] = np.linalg.norm(own - near @ self._axes.T, axis=1)
+            rest = rows[self._items[block]]
+            for axes, part in zip(self._axes, self._parts, strict=True):
+                part[block, :-1], part[block, -1], rest = _split(rest, axes)
+        self._parts[0] = np.column_stack([self._parts[0], bias[self._items]])
         # Eight times what rounding can add to a score, in whatever order it is summed; the parts are rounded too.
         rounding = 8 * (rows.shape[1] + 2) * np.finfo(np.float32).eps
         self._rounding = rounding * np.sqrt(squares.max(initial=0)), rounding * np.abs(bias).max(initial=0)
@@ -62,7 +65,9 @@ class Shortlist:
             if not len(found):
                 promising = np.argpartition(bound, -k)[-k:]
                 least = self._scores(self._items[promising], state).min()
-            near = self._items[block][bound >= least]
+            near = np.flatnonzero(bound >= least)
+            near = near[self._nearer(state, first + near, bound[near]) >= least]
+            near = self._items[block][near]
             found, scores = np.append(found, near), np.append(scores, self._scores(near, state))
             order = np.lexsort((found, -scores))[:k]
             found, scores = found[order], scores[order]
@@ -71,10 +76,22 @@ class Shortlist:
 
     def _bounds(self, state, block):
         """Float32 [rows of the block]: no score is above it, but for rounding."""
-        near = state @ self._axes
-        rest = np.linalg.norm(state - self._axes @ near)
-        return self._short[block] @ np.append(near, [rest, 1]).astype(np.float32)
+        near, rest, _ = _split(state, self._axes[0])
+        return self._parts[0][block] @ np.append(near, [rest, 1]).astype(np.float32)
+
+    def _nearer(self, state, places, bound):
+        """Float32 [places]: a nearer bound, from that of `_bounds`."""
+        _, first, rest = _split(state, self._axes[0])
+        near, second, _ = _split(rest, self._axes[1])
+        return bound - self._parts[0][places, -2] * first + self._parts[1][places] @ np.append(near, second)
 
     def _scores(self, items, state):
         # Not a matrix product, whose last bits depend on a row's place.
         return (self._rows[items] * state).sum(axis=1) + self._bias[items]
+
+
+def _split(vectors, axes):
+    """Float32 [.., H]: their parts along the axes [.., A], the lengths of their rests [..], and the rests [.., H]."""
+    near = vectors @ axes
+    rest = vectors - near @ axes.T
+    return near, np.linalg.norm(rest, axis=-1), rest
