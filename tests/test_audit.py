@@ -67,6 +67,7 @@ def test_a_loss_has_its_own_defect_and_d9_needs_an_older_log():
     assert "with_D12" not in audit.variants(a_run("cross_entropy", negatives=("sampled",)), backwards=False)
 
 
+@pytest.mark.slow
 def test_without_defects_the_walk_is_the_right_evaluation(prepared):
     known = prepared.test.keep(prepared.test.known(N))
     trained = audit_training.train(a_run(), frozenset(), {frozenset()}, prepared)
@@ -80,6 +81,7 @@ def test_without_defects_the_walk_is_the_right_evaluation(prepared):
     assert sums["mrr"] == pytest.approx((1 / best[best <= 20]).sum())
 
 
+@pytest.mark.slow
 def test_as_published_states_run_through_the_test_and_back_into_training(prepared):
     """The walk goes on from the training's last state without any reset, and training from the walk's."""
     published = audit.variants(a_run(), backwards=False)["as_published"]

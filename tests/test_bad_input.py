@@ -106,6 +106,7 @@ def test_any_bytes_have_an_answer(folder, content):
     assert isinstance(answer(folder, content), str)
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(st.text(st.sampled_from(list('1a,,,"\n\n\r\0é\ufeff -.e')), max_size=40), st.booleans())
 def test_any_text_below_a_header_has_an_answer(folder, text, good_rows):
@@ -128,6 +129,7 @@ CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(
     st.lists(CELLS, min_size=1, max_size=6),

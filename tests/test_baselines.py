@@ -115,6 +115,7 @@ def table(model, test, ties):
     return list(ranks[["protocol", "rank"]].itertuples(index=False, name=None))
 
 
+@pytest.mark.slow
 @given(TRAIN, TEST, TIES)
 def test_most_popular_is_the_naive_loop(train, test, ties):
     model = MostPopular().fit(Sessions.from_lists(train), ITEMS)

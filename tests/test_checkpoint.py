@@ -128,6 +128,7 @@ def test_other_optimisers_and_learning_rates_go_on_too(tmp_path, optimizer):
     assert everything(resumed) == everything(whole)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_training_is_not_used(tmp_path, capsys):
     path = tmp_path / "c.npz"
     options = {"epochs": 1}

@@ -134,6 +134,7 @@ def rank_of(model, hidden, target):
 # Construction and exact values
 
 
+@pytest.mark.slow
 def test_builds_at_once_and_again_from_its_config(case, model):
     hidden, state = model(np.int32([0, 5]))
     assert (hidden.shape, state.shape) == ((2, UNITS), (2, model.recurrence[0].parts * sum(case.widths)))
@@ -220,6 +221,7 @@ def test_exact_values_under_constant_weights(case):
 # State
 
 
+@pytest.mark.slow
 def test_lanes_do_not_hear_each_other(model):
     hidden, _ = model(np.int32([3, 5]), model(np.int32([0, 3]))[1])
     np.testing.assert_allclose(hidden[1], states(model, [3, 5])[1], atol=1e-6)
@@ -245,6 +247,7 @@ def test_an_unknown_input_leaves_the_state_as_it_was(case, model):
 # Ranking
 
 
+@pytest.mark.slow
 def test_sessions_together_rank_as_one_at_a_time(model, monkeypatch):
     """Also where there are fewer sessions than lanes; among them one of two tracks, of one, of none."""
     expected = []

@@ -16,6 +16,8 @@ from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 N = 50
 
 
@@ -60,7 +62,6 @@ def fits(monkeypatch):
     return given
 
 
-@pytest.mark.slow
 def test_it_learns_which_track_follows(capsys):
     data = prepared(grammar(200, seed=1), grammar(20, seed=2))
     trained = experiment.train(a_run(hidden_units=16, embedding_units=16, learning_rate=0.3, max_epochs=6), data)
@@ -178,7 +179,6 @@ def test_save_writes_what_the_study_reads(trained, tmp_path):
     np.testing.assert_array_equal(loaded.scorer.table, result.model.scorer.table)
 
 
-@pytest.mark.slow
 def test_the_same_run_twice_leaves_the_same_bytes_of_ranks(tmp_path):
     """From training to the file, with random negatives, dropout and order; another seed leaves others."""
     study, run = Workspace("toy").study, a_run(negatives=("sampled",), samples=8, dropout_hidden=0.2, max_epochs=2)

@@ -103,6 +103,7 @@ def test_model_diagram_tells_the_sizes_of_the_study():
 plays = st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("uvwxyz")), min_size=1, max_size=60)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(plays, st.randoms())
 def test_no_event_track_or_session_is_lost_and_the_order_of_rows_is_nothing(rows, random):

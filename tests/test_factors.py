@@ -30,6 +30,7 @@ def test_ranks_and_lists_by_hand(model):
     assert model.top(Sessions.from_lists([[4, 1]]), CANDIDATES, k=2).tolist() == [[0, 1]]  # by plays
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(st.lists(st.lists(st.integers(-1, CANDIDATES - 1), max_size=6), max_size=5), st.booleans(), st.integers(1, 4))
 def test_ranks_are_those_of_a_naive_loop(model, lists, above, n_candidates):

@@ -226,6 +226,7 @@ def test_every_figure_has_a_frame_here():
     assert list(FRAMES) == list(figures.FIGURES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "frame"), EVERY, ids=NAMES)
 def test_texts_are_in_the_figure_large_enough_and_apart_and_axes_are_named(name, frame):
     figure = drawn(name, frame)
@@ -253,6 +254,7 @@ def test_the_check_of_texts_sees_two_on_one_place():
     assert {label, twin} <= set(texts(figure))
 
 
+@pytest.mark.slow
 def test_a_figure_is_drawn_again_to_the_same_bytes(tmp_path):
     names = ("model_diagram", "plays_per_track", "table_2")
     for name in names:
@@ -283,6 +285,7 @@ def test_the_csv_is_the_frame(tmp_path):
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "split_sizes.csv"), SPLIT.assign(note="simulated data"))
 
 
+@pytest.mark.slow
 def test_drawing_leaves_no_open_figure_and_no_style_behind(tmp_path):
     before = dict(plt.rcParams)
     with warnings.catch_warnings():

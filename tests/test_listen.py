@@ -237,6 +237,7 @@ def test_the_controls_show_the_number_of_the_session_that_they_begin_with(listen
     assert begun.session == TESTS[0]
 
 
+@pytest.mark.slow
 def test_hearing_on_moves_the_lists(player):
     player.heard.value = 2
     assert "heard: 2. Played next: c" in player.lists.value

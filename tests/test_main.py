@@ -144,6 +144,7 @@ def test_ctrl_c_at_work_says_how_to_go_on(monkeypatch, capsys, command):
     assert capsys.readouterr() == ("", f"\n{STOPPED[command]}\n")
 
 
+@pytest.mark.slow
 def test_where_nobody_reads_on_it_ends_quietly(tmp_path):
     (tmp_path / "mine.csv").write_text("session,item,time\n1,a,1\n1,b,2\n")
     reading, writing = os.pipe()

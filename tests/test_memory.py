@@ -27,6 +27,7 @@ def prepared():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("input_form", INPUT_FORMS)
 @pytest.mark.parametrize("optimizer", [{"momentum": 0.3}, {"optimizer": "adam"}])
 def test_weights_and_optimiser_are_exact(input_form, optimizer):

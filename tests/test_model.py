@@ -44,6 +44,7 @@ def test_exact_ranks_by_hand():
     assert model.rank(Sessions.from_lists([[0, 1, 0], [0, 2], [0, 1, 2]]), 3).tolist() == [3, 2, 1, 3, 3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gathered", [1, 3, 2**15])
 def test_few_targets_of_many_sessions_cost_few_steps_and_one_ranking(monkeypatch, gathered):
     model, lengths = built(), []

@@ -68,6 +68,7 @@ def naive_rank(kind, train, ends, k, sample):
     return rank
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [SKNN, VSKNN, STAN])
 @settings(max_examples=60, deadline=None)
 @given(TRAIN, TEST, st.sampled_from(["conservative", "standard"]), st.integers(1, 4), st.integers(1, 6), st.data())

@@ -221,6 +221,7 @@ def test_the_same_run_gives_the_same_bytes(run):
     assert made[0] == made[1]
 
 
+@pytest.mark.slow
 def test_no_table_and_no_figure_can_be_missing(run):
     """Each .csv that any study has is read: without it there is no paper, and one sentence says which it was."""
     for path in [*run.glob("*/*.csv"), *run.glob("figures/*.pdf"), run / report.MANIFEST]:

@@ -54,6 +54,7 @@ words = st.text("abcde", min_size=1, max_size=5)
 logs = st.lists(words, min_size=8, max_size=25).map(lambda tracks: {f"s{n}": t for n, t in enumerate(tracks)})
 
 
+@pytest.mark.slow
 @given(
     logs,
     st.sampled_from(["by_session", "by_time", "by_file", "listed"]),
@@ -357,6 +358,7 @@ def test_a_list_of_test_sessions_that_is_wrong_is_told(tmp_path, content, told):
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the real sets are not at hand")
 @pytest.mark.parametrize(
     ("name", "folder", "n_items", "rows", "targets"),

@@ -44,6 +44,7 @@ def test_ranks_are_those_of_brute_force(n_items, n):
     np.testing.assert_array_equal(found, brute_force(states, weights, bias, targets, above=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_candidates", [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 10**6])
 @pytest.mark.parametrize("above", [False, True])
 def test_ranks_among_the_first_items_and_the_target(n_candidates, above):
@@ -86,6 +87,7 @@ def trained_like(n_items, n):
     return states, weights, bias / 10, targets
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_candidates", [None, BLOCK + 1, 0])
 @pytest.mark.parametrize("above", [False, True])
 def test_blocks_that_cannot_hold_a_candidate_ahead_are_left_out_and_no_rank_changes(n_candidates, above):

@@ -334,6 +334,7 @@ def test_nothing_left_is_an_error(tmp_path):
     assert "no good row is left of 1" in failure(clicks(on_bad_rows="drop"), tmp_path)[0]
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(
     st.lists(st.tuples(st.sampled_from("123"), st.sampled_from("abc"), st.integers(0, 3)), min_size=1, max_size=30),

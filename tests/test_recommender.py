@@ -34,8 +34,7 @@ FEATURES = Features(
 )
 
 
-@pytest.fixture
-def by_hand():
+def one_unit():
     """One unit, gates z = r = 1/2: h' = h / 2 + c / 2; a gives c = 1/2, b -1/2, c 0. Plays 3, 5, 5."""
     model = GRU4Rec(3, "one_hot", 1)
     model.item_input.table.assign([[0, 0, math.atanh(0.5)], [0, 0, math.atanh(-0.5)], [0, 0, 0]])
@@ -44,6 +43,12 @@ def by_hand():
     model.scorer.bias.assign([0, 0.1, 0])
     model.scorer.plays.assign([3, 5, 5])
     return Recommender(model, pd.Series(["a", "b", "c"]), {"loss": "cross_entropy"})
+
+
+@pytest.fixture(scope="module")
+def by_hand():
+    """That of `one_unit`, for all who leave it as it is."""
+    return one_unit()
 
 
 def with_content(output_form="content"):
@@ -120,6 +125,7 @@ def test_whole_numbers_as_ids(by_hand, tmp_path):
                 one.recommend([wrong], k=1)
 
 
+@pytest.mark.slow
 def test_tracks_never_heard_in_training_are_recommended_and_heard_where_the_form_can():
     content = with_content()
     assert set(content.recommend(["a"], k=4)["item"]) == {"a", "b", "c", "new"}
@@ -137,7 +143,8 @@ def test_a_form_without_content_does_not_know_a_track_of_the_item_table_alone(by
     assert one.recommend(["new"], k=1)["source"].iloc[0].startswith("popularity")
 
 
-def test_the_states_are_those_that_are_ranked_with(by_hand):
+@pytest.mark.slow
+def test_the_states_are_those_that_are_ranked_with():
     """Recommending and ranking agree: the target's rank is its place in the list."""
     rng = np.random.default_rng(3)
     model = GRU4Rec(30, "embedding", (5, 6), cell="lstm", embedding_units=4)
@@ -151,15 +158,17 @@ def test_the_states_are_those_that_are_ranked_with(by_hand):
         assert found["item"].tolist() == [f"t_{i}" for i in np.argsort(-scores)]
 
 
-def test_a_model_that_is_not_finite_is_an_error(by_hand):
-    by_hand.model.scorer.bias.assign([0, np.nan, 0])
+def test_a_model_that_is_not_finite_is_an_error():
+    one = one_unit()
+    one.model.scorer.bias.assign([0, np.nan, 0])
     with pytest.raises(ValueError, match="not finite; train it again with a lower learning rate"):
-        Recommender(by_hand.model, by_hand.items, {})
+        Recommender(one.model, one.items, {})
 
 
 # The folder
 
 
+@pytest.mark.slow
 def test_a_folder_of_plain_files_and_nothing_in_it_is_a_pickle(tmp_path, monkeypatch):
     one = with_content("hybrid")
     one.save(tmp_path / "model")
@@ -200,6 +209,7 @@ print(one.recommend(["a", "b"], k=3).to_json())
     assert done.stdout.splitlines() == ["cross_entropy", by_hand.recommend(["a", "b"], k=3).to_json()]
 
 
+@pytest.mark.slow
 def test_saving_takes_the_place_of_a_model_and_of_nothing_else(by_hand, tmp_path, monkeypatch):
     with_content().save(tmp_path / "model")
     by_hand.save(tmp_path / "model")
@@ -231,6 +241,7 @@ def test_a_folder_that_is_no_model_is_told(by_hand, tmp_path):
         Recommender.load(folder)
 
 
+@pytest.mark.slow
 def test_a_write_that_breaks_leaves_the_model_that_was_there(by_hand, tmp_path, monkeypatch):
     by_hand.save(tmp_path / "model")
     monkeypatch.setattr(model_folder.json, "dumps", lambda *_, **__: 1 / 0)
@@ -340,6 +351,7 @@ def test_a_setting_that_is_wrong_is_told(settings, sentence):
         Recommender.fit(EVENTS, "user", "track", "at", **QUICK | settings)
 
 
+@pytest.mark.slow
 def test_fit_passes_its_settings_on_and_keeps_them(monkeypatch, tmp_path):
     seen = {}
     monkeypatch.setattr(GRU4Rec, "fit", lambda self, sessions, epochs, **options: seen.update(options, epochs=epochs))

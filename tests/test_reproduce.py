@@ -318,6 +318,7 @@ def test_a_full_disk_is_one_sentence(root):
     assert command(root, "--study", "mini", "--data", "data of mine", preexec_fn=full) == (2, told)
 
 
+@pytest.mark.slow
 def test_files_that_a_user_brings_are_checked_before_anything_runs(root, capfd):
     (root / "data/prepared/mini/prepared.json").unlink()
     place = Workspace("mini", root / "data of mine", root)

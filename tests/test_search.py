@@ -22,6 +22,8 @@ from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.strict import ConfigError
 from gru4rec_lib.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 CONFIG = Path(__file__).resolve().parents[1] / "config"
 SPACE = """
 max_epochs: 3

@@ -12,6 +12,8 @@ from gru4rec_lib import prepare, read, shards, simulate
 from gru4rec_lib.read import DataError
 from gru4rec_lib.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 DATES = [f"201807{day}" for day in range(15, 27)]
 STUDY = """
 title: many logs
@@ -123,7 +125,6 @@ def test_one_log_stands_for_all_where_they_are_explored(place, capsys):
     assert "of 12 logs this is log_0_20180715" in capsys.readouterr().out
 
 
-@pytest.mark.slow
 def test_the_graph_scatters_over_logs_and_gathers_the_index(logs, tmp_path):
     root = copy_of_the_project(tmp_path)
     few = STUDY.replace("shards: true", 'shards: true, logs: ["log_0_*", "log_3_*", "log_10_*"]')

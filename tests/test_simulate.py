@@ -194,6 +194,7 @@ def test_two_dates_are_two_different_logs_about_their_own_days(folder):
     assert second.date.mode()[0] == "2018-07-15"
 
 
+@pytest.mark.slow
 def test_mini_counts_what_was_published_of_mini(mini):
     real = FACTS["rows"]
     plays = mini.track_id_clean.value_counts()

@@ -20,6 +20,7 @@ ARTISTS = st.lists(st.integers(-1, 3), min_size=CANDIDATES, max_size=CANDIDATES)
 NUMBERS = st.lists(st.tuples(*[st.sampled_from([-1.0, 0.0, 0.5, 2.0])] * 2), min_size=CANDIDATES, max_size=CANDIDATES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BASELINES)
 @settings(max_examples=25)
 @given(TRAIN, TEST, ARTISTS, NUMBERS, st.sampled_from([2, ITEMS, CANDIDATES]), st.integers(1, 9), st.data())

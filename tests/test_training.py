@@ -13,6 +13,8 @@ from gru4rec_lib.backend import keras
 from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.sessions import Sessions
 
+pytestmark = pytest.mark.slow
+
 SESSIONS = Sessions.from_lists([[0, 1, 2, 5], [3, 1], [1, 4], [2, 5, 0], [5, 5]])
 DROPOUT = {"dropout_input": 0.3, "dropout_hidden": 0.4}
 
@@ -70,7 +72,6 @@ def test_a_fitted_model_that_nobody_holds_leaves_the_memory():
     assert held() is None
 
 
-@pytest.mark.slow
 def test_a_fit_is_the_same_in_other_stretches_and_after_an_interruption(tmp_path, monkeypatch, capsys):
     whole = made(sizes=DROPOUT)
     whole.fit(SESSIONS, 3, 2, verbose=0)
@@ -87,7 +88,6 @@ def test_a_fit_is_the_same_in_other_stretches_and_after_an_interruption(tmp_path
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.slow
 def test_dropout_is_a_function_of_seed_and_step_and_keeps_the_mean():
     """One unit, dropped with probability 0.4: its loss is log 2 where it is dropped, else that of h / 0.6."""
     losses = {}
@@ -231,7 +231,6 @@ def test_items_beyond_the_model_are_named():
         made().fit(Sessions.from_lists([[0, 6]]), verbose=0)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["cross_entropy", "bpr", "bpr_max"])
 def test_xla_changes_nothing_but_last_bits(loss):
     settings = {"loss": loss, "negatives": ("in_batch", "sampled"), "logq": 1.0, "l2": 0.01, "sizes": DROPOUT}
@@ -239,7 +238,6 @@ def test_xla_changes_nothing_but_last_bits(loss):
     np.testing.assert_allclose(*histories, rtol=1e-4)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["cross_entropy", "bpr_max"])
 def test_mixed_precision_is_near_and_keeps_float32_weights(loss):
     settings = {"loss": loss, "negatives": ("in_batch", "sampled"), "logq": 1.0, "sizes": DROPOUT}
