@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib.published import TABLE_2
+from gru4rec_lib.published import LOSSES, TABLE_2
 from gru4rec_lib.ranked import read
 from gru4rec_lib.statistics import ALPHA, SCORES, differences, holm
 from gru4rec_lib.workspace import Workspace
@@ -24,9 +24,11 @@ def comparisons(cells: Sequence[tuple[str, str]]) -> list[tuple[str, tuple[str, 
         cells: (input form, loss).
 
     Returns:
-        (conclusion, first cell, second cell, sign that the conclusion gives to first less second).
+        (conclusion, first cell, second cell, sign that the conclusion gives to first less second); the losses are those
+        of the paper.
     """
-    forms, losses = dict.fromkeys(form for form, _ in cells), dict.fromkeys(loss for _, loss in cells)
+    losses = [loss for loss in LOSSES if loss in {loss for _, loss in cells}]
+    forms = dict.fromkeys(form for form, loss in cells if loss in losses)
     asked = [("C1", ("one_hot", loss), (form, loss), 1) for loss in losses for form in forms if form != "one_hot"]
     asked += [("C2", (form, "bpr"), (form, other), -1) for form in forms for other in losses if other != "bpr"]
     asked += [("C3", (form, "bpr_max"), (form, "cross_entropy"), 0) for form in forms]

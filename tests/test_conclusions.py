@@ -42,6 +42,10 @@ def ranked(hits):
     return Ranked(pd.DataFrame(models, columns=CELL).assign(seed=1), targets.assign(n_candidates=100), ranks)
 
 
+def test_a_loss_that_the_paper_does_not_have_is_no_part_of_its_conclusions():
+    assert conclusions.comparisons([("one_hot", "top1"), ("content", "top1"), ("shared", "top1_max")]) == []
+
+
 def test_a_conclusion_may_hold_at_one_setting_and_not_at_another(monkeypatch):
     at = {0.0: {"one_hot": 5, "content": 3}, 0.5: {"one_hot": 4, "content": 4}, 1.0: {"one_hot": 2, "content": 4}}
     monkeypatch.setattr(conclusions, "read", lambda hits, protocol: ranked(hits))

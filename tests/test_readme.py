@@ -156,9 +156,8 @@ def test_the_distances_of_content_are_those_of_the_curve():
     curve = pd.read_csv(ROOT / "reports" / "twin_signal" / "content_signal.csv")
     content = curve.query("input_form == 'content' and protocol == 'known'")
     assert content["content_signal"].nunique() == 5
-    within, low, high = re.search(
-        r"within (\S+) of the better identity.*?and (\S+) to (\S+) below", README, re.S
-    ).groups()
+    told = re.search(r"within\s+(\S+)\s+of\s+the\s+better\s+identity.*?and\s+(\S+)\s+to\s+(\S+)\s+below", README, re.S)
+    within, low, high = told.groups()
     assert content["recall_less_identity"].abs().max() <= float(within)
     assert round(-content["mrr_less_identity"].max(), 3) == float(low)
     assert round(-content["mrr_less_identity"].min(), 3) == float(high)
