@@ -28,7 +28,7 @@ def no_training(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("input_form", "output_form"), [*itertools.product(INPUT_FORMS, OUTPUT_FORMS)])
-def test_what_was_learned_stays_for_every_form(no_training, tmp_path, input_form, output_form):
+def test_what_was_learned_stays_for_every_form(eager, no_training, tmp_path, input_form, output_form):
     forms = {"input_form": input_form, "output_form": output_form}
     before = Recommender.fit(OLD, features=FEATURES, epochs=1, **forms, **QUICK)
     after = before.update(NEW, verbose=0)

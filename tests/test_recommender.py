@@ -114,7 +114,7 @@ def test_what_cannot_be_asked_is_told(by_hand, session, k, error, sentence):
         by_hand.recommend(session, k)
 
 
-def test_whole_numbers_as_ids(by_hand, tmp_path):
+def test_whole_numbers_as_ids(eager, by_hand, tmp_path):
     numbered = Recommender(by_hand.model, pd.Series([10, 20, 30]), {})
     numbered.save(tmp_path / "model")
     for one in (numbered, Recommender.load(tmp_path / "model")):
@@ -125,8 +125,7 @@ def test_whole_numbers_as_ids(by_hand, tmp_path):
                 one.recommend([wrong], k=1)
 
 
-@pytest.mark.slow
-def test_tracks_never_heard_in_training_are_recommended_and_heard_where_the_form_can():
+def test_tracks_never_heard_in_training_are_recommended_and_heard_where_the_form_can(eager):
     content = with_content()
     assert set(content.recommend(["a"], k=4)["item"]) == {"a", "b", "c", "new"}
     assert content.recommend(["new"], k=1)["source"].tolist() == ["model"]
@@ -138,7 +137,7 @@ def test_tracks_never_heard_in_training_are_recommended_and_heard_where_the_form
     assert len(ids.recommend(["new"], k=3, exclude_heard=True)) == 3
 
 
-def test_a_form_without_content_does_not_know_a_track_of_the_item_table_alone(by_hand):
+def test_a_form_without_content_does_not_know_a_track_of_the_item_table_alone(eager, by_hand):
     one = Recommender(by_hand.model, pd.Series(["a", "b", "c", "new"]), {})
     assert one.recommend(["new"], k=1)["source"].iloc[0].startswith("popularity")
 
@@ -158,7 +157,7 @@ def test_the_states_are_those_that_are_ranked_with():
         assert found["item"].tolist() == [f"t_{i}" for i in np.argsort(-scores)]
 
 
-def test_a_model_that_is_not_finite_is_an_error():
+def test_a_model_that_is_not_finite_is_an_error(eager):
     one = one_unit()
     one.model.scorer.bias.assign([0, np.nan, 0])
     with pytest.raises(ValueError, match="not finite; train it again with a lower learning rate"):
@@ -168,8 +167,7 @@ def test_a_model_that_is_not_finite_is_an_error():
 # The folder
 
 
-@pytest.mark.slow
-def test_a_folder_of_plain_files_and_nothing_in_it_is_a_pickle(tmp_path, monkeypatch):
+def test_a_folder_of_plain_files_and_nothing_in_it_is_a_pickle(eager, tmp_path, monkeypatch):
     one = with_content("hybrid")
     one.save(tmp_path / "model")
     files = {path.name: path for path in (tmp_path / "model").iterdir()}
@@ -209,8 +207,7 @@ print(one.recommend(["a", "b"], k=3).to_json())
     assert done.stdout.splitlines() == ["cross_entropy", by_hand.recommend(["a", "b"], k=3).to_json()]
 
 
-@pytest.mark.slow
-def test_saving_takes_the_place_of_a_model_and_of_nothing_else(by_hand, tmp_path, monkeypatch):
+def test_saving_takes_the_place_of_a_model_and_of_nothing_else(eager, by_hand, tmp_path, monkeypatch):
     with_content().save(tmp_path / "model")
     by_hand.save(tmp_path / "model")
     assert not (tmp_path / "model" / "features.json").exists()
@@ -222,7 +219,7 @@ def test_saving_takes_the_place_of_a_model_and_of_nothing_else(by_hand, tmp_path
     assert (tmp_path / "model" / "thesis.docx").exists()
 
 
-def test_a_folder_that_is_no_model_is_told(by_hand, tmp_path):
+def test_a_folder_that_is_no_model_is_told(eager, by_hand, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"model.keras: there is no such file; name a folder that `Recommender"):
         Recommender.load(tmp_path)
     folder = tmp_path / "model"
@@ -241,8 +238,7 @@ def test_a_folder_that_is_no_model_is_told(by_hand, tmp_path):
         Recommender.load(folder)
 
 
-@pytest.mark.slow
-def test_a_write_that_breaks_leaves_the_model_that_was_there(by_hand, tmp_path, monkeypatch):
+def test_a_write_that_breaks_leaves_the_model_that_was_there(eager, by_hand, tmp_path, monkeypatch):
     by_hand.save(tmp_path / "model")
     monkeypatch.setattr(model_folder.json, "dumps", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
