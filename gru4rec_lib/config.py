@@ -265,7 +265,7 @@ def load_study(name: str, folder: Path, searched: bool = True) -> Study:
     Args:
         name: such as `twin_mini`; or the path of a .yaml file anywhere. `@<setting>` behind it means the study at that
             one of its settings of content_signal.
-        folder: where the studies are, `config/`.
+        folder: where the studies are, `config/`, and files of settings that a study elsewhere has not beside it.
         searched: false leaves out what a search chose, for the search itself.
 
     Returns:
@@ -282,10 +282,10 @@ def load_study(name: str, folder: Path, searched: bool = True) -> Study:
     if "name" in fields:
         raise ConfigError(f"{path}: name: a study has its file's name; delete the field")
     if "searched" in fields:
-        fields["searched"] = load_searched(path.parent / str(fields["searched"])) if searched else None
+        fields["searched"] = load_searched(_beside(path, str(fields["searched"]), folder)) if searched else None
     for block in fields["models"] if isinstance(fields.get("models"), list) else ():
         if isinstance(block, dict) and isinstance(block.get("settings"), str):
-            settings = path.parent / block["settings"]
+            settings = _beside(path, block["settings"], folder)
             block["settings"] = read_mapping(settings, "there is no such file", "is no mapping of fields of `training`")
     study = check(Study, {"name": path.stem} | fields, path)
     if setting is None:
@@ -295,3 +295,8 @@ def load_study(name: str, folder: Path, searched: bool = True) -> Study:
         known = f"known are {', '.join(settings)}" if settings else "the study lists none"
         raise ConfigError(f"{path}: content_signal: no such setting as {setting}; {known}")
     return study.at(settings[setting])
+
+
+def _beside(study: Path, name: str, folder: Path) -> Path:
+    """A file that a study names: in its own folder, else in config/."""
+    return next((path for path in (study.parent / name, folder / name) if path.exists()), study.parent / name)

@@ -82,6 +82,17 @@ def test_a_file_of_settings_that_is_wrong_is_named(load, tmp_path):
         load({"models": [block]})
 
 
+def test_a_study_elsewhere_finds_files_of_settings_beside_it_and_else_in_config(tmp_path):
+    block = {"input_form": ["shared"], "loss": ["cross_entropy"], "settings": "official/rsc15.yaml"}
+    study = tmp_path / "mine.yaml"
+    study.write_text(yaml.safe_dump(EVENTS | {"models": [block]}))
+    official = yaml.safe_load((FOLDER / "official" / "rsc15.yaml").read_text(encoding="utf-8"))
+    assert config.load_study(str(study), FOLDER).runs[0].training.hidden_units == (official["hidden_units"],)
+    (tmp_path / "official").mkdir()
+    (tmp_path / "official" / "rsc15.yaml").write_text("hidden_units: 7\n")
+    assert config.load_study(str(study), FOLDER).runs[0].training.hidden_units == (7,)
+
+
 DELETE = object()
 BLOCK = {"input_form": ["embedding"], "loss": ["bpr"]}
 
