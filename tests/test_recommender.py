@@ -380,5 +380,6 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     assert "epoch 5/5" in capsys.readouterr().out
     assert {path.name for path in (tmp_path / "my_model").iterdir()} == {"model.keras", "items.parquet", "config.json"}
     for block in others:
-        exec(compile(block, "README.md", "exec"), {})
+        exec(compile(block, "README.md", "exec"), scope)
+    assert scope["told"].recommend(["work", "rest"], k=2)["item"].tolist() == ["sleep", "nap"]
     assert "recall_at_1" in capsys.readouterr().out
