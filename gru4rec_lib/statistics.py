@@ -106,12 +106,14 @@ def quick_intervals(sums: SessionSums) -> tuple[np.ndarray, np.ndarray]:
         sums: of the sessions.
 
     Returns:
-        float64 [strata, models, 2], the lower and the upper ends of 95 %, cut off at 0 and 1; NaN in an empty stratum.
+        float64 [strata, models, 2], the lower and the upper ends of 95 %, cut off at 0 and 1; NaN in a stratum whose
+        targets are of less than two sessions, as those tell nothing of others.
     """
     n, scores = len(sums.counts), sums.scores
     residuals = sums.gains - scores * sums.counts[:, :, None, None]
     with np.errstate(invalid="ignore"):
         error = np.sqrt((residuals**2).sum(axis=0) * n / max(n - 1, 1)) / sums.counts.sum(axis=0)[:, None, None]
+    error[(sums.counts > 0).sum(axis=0) < 2] = np.nan
     half = stats.norm.ppf(1 - ALPHA / 2) * error
     return np.clip(scores - half, 0, 1), np.clip(scores + half, 0, 1)
 
