@@ -1,8 +1,9 @@
 """The audit: cells of the paper's Table 2 as its code trains and tests them, with each defect mended alone, and right.
 
 A variant is a set of defects in force. Those that touch the weights need a training of their own (TRAINED); the others
-score the same states again. Every training makes the same number of steps from the same first weights on the same
-sessions; the validation part is held out of all of them, so that selection (D8) is a choice among the same epochs.
+score the same states again. But for D9, which exchanges the logs, every training makes the same number of steps (where
+the study sets `steps_per_epoch`) from the same first weights on the same sessions; the validation part is held out of
+all of them, so that selection (D8) is a choice among the same epochs.
 """
 
 from __future__ import annotations

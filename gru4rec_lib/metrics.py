@@ -67,6 +67,11 @@ def cold(ranks: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         ranks: a ranks.parquet: columns protocol, target, n_candidates; those of `known` are the training tracks.
+
+    Raises:
+        ValueError: there is no row of `known`.
     """
+    if not (ranks["protocol"] == "known").any():
+        raise ValueError("no target is known to training, so that nothing tells how many tracks that has")
     n_items = ranks.loc[ranks["protocol"] == "known", "n_candidates"].max()
     return ranks[(ranks["protocol"] == "open") & (ranks["target"] >= n_items)]

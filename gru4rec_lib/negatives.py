@@ -50,6 +50,7 @@ def log_expected_count(plays: np.ndarray, alpha: float, samples: int, lanes: int
     """Log of how often each track is expected among the negatives of a step: the logQ correction's Q.
 
     Scores less this make a sampled softmax estimate the full one (Bengio & Senecal, IEEE Trans. Neural Networks 2008).
+    In the batch that is near only: all plays are counted, though a session's first track is never a target.
 
     Args:
         plays: [items].

@@ -5,7 +5,7 @@ candidates for a session s are the most recent training sessions that share a tr
 
     sim(s, n) = w(n) * sum of u(i, s) over the tracks i that s and n share.
 
-Of the most similar ones (among equal ones the more recent) each track j collects
+Of the most similar ones (among equal ones, to the last bit, the more recent) each track j collects
 
     score(j, s) = sum of sim(s, n) * v(s, n) * x(j, s, n) over the neighbours n that hold j.
 

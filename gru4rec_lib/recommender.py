@@ -24,7 +24,7 @@ from gru4rec_lib.strict import check
 
 NETWORK = {"cell", "hidden_units", "hidden_activation", "embedding_units", "mlp_units"}
 STEPS = 8  # items heard in one call of the graph
-NOT_HERE = {"max_epochs": "say `epochs`", "patience": "no session is held out", "refit": "no session is held out"}
+NOT_HERE = {"max_epochs": "say `epochs`"} | dict.fromkeys(("patience", "refit", "monitor"), "no session is held out")
 
 
 class Recommender:
@@ -45,7 +45,8 @@ class Recommender:
         # In one piece: a file is read in several, and to take twenty texts from those cost a millisecond.
         self._index = pd.Index(items.to_numpy())
         rows, bias = model.scorer.scoring_rows()
-        if not (np.isfinite(rows).all() and np.isfinite(bias).all()):
+        weights = (rows, bias, *(weight.numpy() for weight in model.weights))
+        if not all(np.isfinite(weight).all() for weight in weights):
             raise ValueError("the model has weights that are not finite; train it again with a lower learning rate")
         self._shortlist = Shortlist(rows, bias)
         self._ids = self._index[: len(bias)]  # those that have a score
@@ -83,7 +84,7 @@ class Recommender:
             input_form: see `GRU4Rec`.
             output_form: see `GRU4Rec`.
             loss: see `GRU4Rec.compile`.
-            epochs: passes over the sessions.
+            epochs: passes over the sessions, or as many times `steps_per_epoch`.
             seed: of all that is random.
             verbose: 1 prints one line an epoch, 0 nothing.
             **settings: any other of `config.Training`, such as `hidden_units`, `learning_rate` or `logq`.
@@ -124,7 +125,8 @@ class Recommender:
             session: column of the session.
             item: column of the item id, of the model's kind.
             time: column to sort by; events of equal time stay in their order.
-            epochs: passes over these sessions. The optimiser begins anew; negatives are drawn by plays in old and new.
+            epochs: passes over these sessions, or as many times `steps_per_epoch` where that is given here. The
+                optimiser begins anew; negatives are drawn by plays in old and new.
             seed: of all that is random, the first weights of new items too.
             verbose: 1 prints one line an epoch, 0 nothing.
             **settings: changes to those that the model was trained with, such as `learning_rate`.
@@ -139,7 +141,8 @@ class Recommender:
         for name in NETWORK & settings.keys():
             raise ValueError(f"Recommender.update: {name}: a trained model keeps it; leave it out")
         cell = {name: self.config[name] for name in ("input_form", "output_form", "loss")} | {"seed": seed}
-        run = _run("Recommender.update", cell, epochs, settings, self.config["training"])
+        before = self.config["training"] | {"steps_per_epoch": None}  # that was of other sessions
+        run = _run("Recommender.update", cell, epochs, settings, before)
         heard, sessions = index_sessions(events, session, item, time)
         items, n_items = growth.grown_items(self.model, self.items, heard)
         index = self._index.get_indexer(items)
@@ -149,7 +152,8 @@ class Recommender:
         )
         sessions = replace(sessions, items=pd.Index(items).get_indexer(heard).astype(np.int32)[sessions.items])
         _fit(model, sessions, run, verbose, plays_before=model.scorer.plays.numpy())
-        return Recommender(model, items, _record(run), self.features and self.features.take(index))
+        features = self.features.take(index) if self.features is not None and spec is not None else None
+        return Recommender(model, items, _record(run), features)
 
     def evaluate(
         self, events: pd.DataFrame, session: str = "session", item: str = "item", time: str = "time", k: int = 20
@@ -244,7 +248,8 @@ class Recommender:
         for given in session:
             if not isinstance(given, kinds) or isinstance(given, bool):
                 raise TypeError(f"item {given!r} is no {told}, but the model's ids are, such as {example[0]!r}")
-        return self._index.get_indexer(pd.Index(session, dtype=self._index.dtype))
+        # As objects: a number may be beyond the index's dtype.
+        return self._index.get_indexer(pd.Index(list(session), dtype=object))
 
     def _hidden(self, ids):
         """Int32 [n] -> float32 [H], the hidden state behind the last of them."""

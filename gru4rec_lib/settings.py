@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -33,7 +34,7 @@ class Training(Strict):
         bpr_max_regularization: weight of BPR-max's score regularisation.
         label_smoothing: share of cross_entropy's label that the negatives have among them.
         clip_norm: the greatest norm of all gradients of a step together; null leaves them as they are.
-        l2: weight of the squared L2 norm of the step's rows and of the dense weights.
+        l2: weight of half the squared L2 norm of the step's rows and of the dense weights.
         optimizer: `adagrad` and `lazy_adam` touch only the rows of a step; `adam` is the dense one of the paper.
         learning_rate, momentum: of the optimiser.
         max_epochs: the most epochs trained.
@@ -81,10 +82,24 @@ class Training(Strict):
 
     @model_validator(mode="after")
     def _negatives_fit(self):
-        if not self.negatives or ("all" in self.negatives and len(self.negatives) > 1):
-            raise ValueError("`negatives` is `all` alone, or `in_batch`, `sampled` or both")
-        if "sampled" in self.negatives and self.samples == 0:
-            raise ValueError("`negatives: sampled` needs `samples` above 0")
-        if self.negatives == ("in_batch",) and self.batch_size == 1:
-            raise ValueError("in-batch negatives need a `batch_size` above 1")
+        check_negatives(self.negatives, self.samples, self.batch_size)
         return self
+
+
+def check_negatives(negatives: Sequence[str], samples: int, batch_size: int) -> None:
+    """See to it that there are negatives: without any a loss is 0, and nothing is learned.
+
+    Args:
+        negatives: as in `Training`.
+        samples: as in `Training`.
+        batch_size: as in `Training`.
+
+    Raises:
+        ValueError: `negatives` holds another name or none, or there can be no negatives.
+    """
+    if set(negatives) not in ({"all"}, {"in_batch"}, {"sampled"}, {"in_batch", "sampled"}):
+        raise ValueError("`negatives` is `all` alone, or `in_batch`, `sampled` or both")
+    if "sampled" in negatives and samples < 1:
+        raise ValueError("`negatives: sampled` needs `samples` above 0")
+    if set(negatives) == {"in_batch"} and batch_size == 1:
+        raise ValueError("in-batch negatives need a `batch_size` above 1")

@@ -54,7 +54,12 @@ class Shortlist:
 
         Returns:
             (int64 [k] items, float32 [k] scores). Equal rows have equal scores to the last bit.
+
+        Raises:
+            ValueError: the state is not finite.
         """
+        if not np.isfinite(state).all():
+            raise ValueError("the state is not finite; the model's weights or the features are not")
         norm = np.linalg.norm(state.astype(np.float64))
         rounding = norm * self._rounding[0] + self._rounding[1]
         first, size = 0, max(FIRST, k)

@@ -17,6 +17,7 @@ from gru4rec_lib.checkpoint import Checkpoint, made_with
 from gru4rec_lib.epoch import TRAIN_STEPS, Epoch
 from gru4rec_lib.layers import dropout, zero_lanes
 from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.settings import check_negatives
 
 
 class Trainer(keras.Model):
@@ -128,8 +129,10 @@ class Trainer(keras.Model):
             keras.callbacks.History; `step` counts mini-batches, `passes` passes over the sessions.
 
         Raises:
-            FloatingPointError: the loss is no longer finite, or a weight; the last checkpoint was before that.
+            FloatingPointError: the loss is no longer finite, or a weight that a checkpoint would keep.
+            ValueError: an item is none of the model's; or `negatives` is wrong, or asks for none.
         """
+        check_negatives(*(self._compiled[name] for name in ("negatives", "samples")), batch_size)
         plays = np.bincount(sessions.items, minlength=self.n_items)
         if len(plays) > self.n_items:
             raise ValueError(f"sessions hold item {len(plays) - 1}, but the model has {self.n_items} items")

@@ -46,6 +46,17 @@ def test_what_was_learned_stays_for_every_form(eager, no_training, tmp_path, inp
     )
 
 
+def test_an_update_goes_through_its_own_sessions_and_keeps_the_features_that_the_model_uses(eager, monkeypatch):
+    asked = []
+    monkeypatch.setattr(GRU4Rec, "fit", lambda *_, **options: asked.append(options["steps_per_epoch"]))
+    first = Recommender.fit(OLD, features=FEATURES, input_form="one_hot", steps_per_epoch=7, **QUICK)
+    second = first.update(NEW.replace("e", "g"), verbose=0)
+    third = second.update(NEW, steps_per_epoch=2, verbose=0)
+    assert asked == [7, None, 2]
+    assert first.features is not None
+    assert second.features is third.features is None, "of `g` nobody knows any"
+
+
 @pytest.mark.slow
 def test_new_items_are_learned_and_take_the_place_of_old_ones():
     sessions = pd.DataFrame(

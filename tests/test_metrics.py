@@ -103,6 +103,8 @@ def test_cold_targets_are_candidates_that_training_never_heard():
     scores = metrics.scores(metrics.cold(ranks))
     assert scores.iloc[0].tolist() == ["open", 9, 2, 0.5, 0.25]
     assert metrics.scores(metrics.cold(ranks.iloc[:2])).empty
+    with pytest.raises(ValueError, match="no target is known to training"):
+        metrics.cold(ranks.iloc[1:])
 
 
 def test_any_cutoff_follows_from_the_ranks():

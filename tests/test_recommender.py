@@ -116,6 +116,8 @@ def test_what_cannot_be_asked_is_told(by_hand, session, k, error, sentence):
 
 def test_whole_numbers_as_ids(eager, by_hand, tmp_path):
     numbered = Recommender(by_hand.model, pd.Series([10, 20, 30]), {})
+    small = Recommender(by_hand.model, pd.Series([10, 20, 30], dtype=np.uint8), {})
+    pd.testing.assert_series_equal(small.recommend([10, -1, 2**70], 3)["score"], numbered.recommend([10], 3)["score"])
     numbered.save(tmp_path / "model")
     for one in (numbered, Recommender.load(tmp_path / "model")):
         assert one.recommend([10, np.int64(20)], k=1)["item"].tolist() == [20]
@@ -158,10 +160,13 @@ def test_the_states_are_those_that_are_ranked_with():
 
 
 def test_a_model_that_is_not_finite_is_an_error(eager):
-    one = one_unit()
-    one.model.scorer.bias.assign([0, np.nan, 0])
-    with pytest.raises(ValueError, match="not finite; train it again with a lower learning rate"):
-        Recommender(one.model, one.items, {})
+    for part, weight in (("scorer", "bias"), ("recurrence", "recurrent_kernel")):
+        one = one_unit()
+        layer = getattr(one.model, part)
+        weight = getattr(layer[0] if part == "recurrence" else layer, weight)
+        weight.assign(np.full(weight.shape, np.nan))
+        with pytest.raises(ValueError, match="not finite; train it again with a lower learning rate"):
+            Recommender(one.model, one.items, {})
 
 
 # The folder
@@ -339,6 +344,7 @@ def test_features_that_are_wrong_are_told():
         ({"loss": "mse"}, "Recommender.fit: loss: "),
         ({"epochs": 0}, "Recommender.fit: max_epochs: "),
         ({"patience": 3}, "Recommender.fit: patience: no session is held out; leave it out"),
+        ({"monitor": "val_mrr_at_20"}, "Recommender.fit: monitor: no session is held out; leave it out"),
         ({"input_form": "content"}, "needs `features`"),
     ],
 )

@@ -69,6 +69,11 @@ def test_few_rows_are_looked_at_and_fewer_scored(monkeypatch):
     assert len(bounded) < 6, "the rows behind are too short"
 
 
+def test_a_state_that_is_not_finite_is_told():
+    with pytest.raises(ValueError, match="the state is not finite"):
+        best(*example(10, 3)[:2], np.float32([1, np.inf, 0]), 2)
+
+
 @given(st.integers(1, 12), st.data())
 def test_blocks_of_any_size_find_the_same(size, data):
     random = np.random.default_rng(data.draw(st.integers(0, 99)))

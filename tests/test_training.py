@@ -231,6 +231,21 @@ def test_items_beyond_the_model_are_named():
         made().fit(Sessions.from_lists([[0, 6]]), verbose=0)
 
 
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"negatives": ("in-batch",)}, "`negatives` is `all` alone, or"),
+        ({"negatives": ()}, "`negatives` is `all` alone, or"),
+        ({"negatives": "sampled"}, "`negatives` is `all` alone, or"),
+        ({"negatives": ("sampled",), "samples": 0}, "needs `samples` above 0"),
+        ({"negatives": ("in_batch",)}, "need a `batch_size` above 1"),
+    ],
+)
+def test_without_negatives_nothing_would_be_learned_so_that_is_told(settings, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        made(**settings).fit(SESSIONS, 1, 1, verbose=0)
+
+
 @pytest.mark.parametrize("loss", ["cross_entropy", "bpr", "bpr_max"])
 def test_xla_changes_nothing_but_last_bits(loss):
     settings = {"loss": loss, "negatives": ("in_batch", "sampled"), "logq": 1.0, "l2": 0.01, "sizes": DROPOUT}
