@@ -129,9 +129,28 @@ def test_what_content_adds_is_told_of_every_data_set_with_features():
             assert numbers == [round(number, 3) for number in (row.difference, row.low, row.high)], study
         shown.add(study.strip("`"))
     everywhere = {
-        path.parent.name for path in ROOT.glob("reports/*/content_less_identity.csv") if len(pd.read_csv(path))
+        path.parent.name
+        for path in ROOT.glob("reports/*/content_less_identity.csv")
+        if len(pd.read_csv(path)) and "content_signal" not in pd.read_csv(path)
     }
     assert shown == everywhere
+
+
+def test_the_papers_conclusions_are_counted_as_the_studies_have_them():
+    (_, *studies), *rows = table_behind("### The course paper's conclusions")
+    told = {
+        path.parent.name: pd.read_csv(path).query("score == 'recall' and published.notna()")
+        for path in ROOT.glob("reports/*/conclusions.csv")
+    }
+    assert {study.strip("`") for study in studies} == {
+        name for name, table in told.items() if len(table) and "content_signal" not in table
+    }
+    for name, *said in rows:
+        for study, cell in zip(studies, said, strict=True):
+            table = told[study.strip("`")]
+            holds = table.loc[table["conclusion"] == name[:2], "holds"]
+            counts = " / ".join(str((holds == one).sum()) for one in ("yes", "no", "undecided"))
+            assert cell == (counts if len(holds) else ""), (name, study)
 
 
 def test_the_table_of_samples_is_that_of_sampled_or_full():
