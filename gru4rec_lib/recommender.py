@@ -244,12 +244,15 @@ class Recommender:
         example = self._index[:1].tolist()
         if isinstance(session, str | bytes) or not isinstance(session, Sequence | np.ndarray | pd.Series | pd.Index):
             raise TypeError(f"session is {session!r}; give a list of item ids, such as {example!r}")
-        kinds, told = _kind(self._index)
+        session, (kinds, told) = list(session), _kind(self._index)
         for given in session:
             if not isinstance(given, kinds) or isinstance(given, bool):
                 raise TypeError(f"item {given!r} is no {told}, but the model's ids are, such as {example[0]!r}")
-        # As objects: a number may be beyond the index's dtype.
-        return self._index.get_indexer(pd.Index(list(session), dtype=object))
+        places, dtype = np.full(len(session), -1), self._index.dtype
+        bounds = np.iinfo(dtype) if told == "whole number" else None  # what is beyond them has no place
+        inside = [n for n, given in enumerate(session) if bounds is None or bounds.min <= given <= bounds.max]
+        places[inside] = self._index.get_indexer(pd.Index([session[n] for n in inside], dtype=dtype))
+        return places
 
     def _hidden(self, ids):
         """Int32 [n] -> float32 [H], the hidden state behind the last of them."""
