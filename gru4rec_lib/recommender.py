@@ -48,10 +48,12 @@ class Recommender:
         weights = (rows, bias, *(weight.numpy() for weight in model.weights))
         if not all(np.isfinite(weight).all() for weight in weights):
             raise ValueError("the model has weights that are not finite; train it again with a lower learning rate")
+        self._place = {one: place for place, one in enumerate(self._index.tolist())}
         self._shortlist = Shortlist(rows, bias)
         self._ids = self._index[: len(bias)]  # those that have a score
         self._plays = np.pad(model.scorer.plays.numpy(), (0, len(self._ids) - model.n_items))
-        signature = [tf.TensorSpec([STEPS], tf.int32), tf.TensorSpec.from_tensor(model.initial_state(1))]
+        self._start = model.initial_state(1)
+        signature = [tf.TensorSpec([STEPS], tf.int32), tf.TensorSpec.from_tensor(self._start)]
         self._walk = tf.function(self._steps, input_signature=signature, jit_compile=True)
         self._hidden(np.zeros(1, np.int32))  # so that the first session waits for no compilation
 
@@ -244,19 +246,15 @@ class Recommender:
         example = self._index[:1].tolist()
         if isinstance(session, str | bytes) or not isinstance(session, Sequence | np.ndarray | pd.Series | pd.Index):
             raise TypeError(f"session is {session!r}; give a list of item ids, such as {example!r}")
-        session, (kinds, told) = list(session), _kind(self._index)
+        kinds, told = _kind(self._index)
         for given in session:
             if not isinstance(given, kinds) or isinstance(given, bool):
                 raise TypeError(f"item {given!r} is no {told}, but the model's ids are, such as {example[0]!r}")
-        places, dtype = np.full(len(session), -1), self._index.dtype
-        bounds = np.iinfo(dtype) if told == "whole number" else None  # what is beyond them has no place
-        inside = [n for n, given in enumerate(session) if bounds is None or bounds.min <= given <= bounds.max]
-        places[inside] = self._index.get_indexer(pd.Index([session[n] for n in inside], dtype=dtype))
-        return places
+        return np.array([self._place.get(given, -1) for given in session], np.int64)
 
     def _hidden(self, ids):
         """Int32 [n] -> float32 [H], the hidden state behind the last of them."""
-        state = self.model.initial_state(1)
+        state = self._start
         filled = np.pad(ids, (-len(ids) % STEPS, 0), constant_values=-1)  # what is no item leaves the first state
         for part in filled.reshape(-1, STEPS):
             hidden, state = self._walk(part, state)
