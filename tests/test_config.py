@@ -111,7 +111,7 @@ def test_every_study_of_the_project_loads(path):
     if path.stem == "sampled_or_full":  # one cell, its negatives are compared
         assert cells == {("one_hot", "cross_entropy")}
         return
-    if path.stem == "audit_dataset03":  # its grid is the audit's
+    if path.stem == "audit_two_logs":  # its grid is the audit's
         assert len(study.audit) == 2
         return
     if path.stem in ("twin_signal", "mssd_full"):  # few cells, of many sessions
