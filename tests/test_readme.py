@@ -23,6 +23,11 @@ def table_behind(text):
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in (header, *rows)]
 
 
+def with_tag(table):
+    """The column `tag` too, which a table has where a cell has one."""
+    return table.reindex(columns=[*table, *{"tag"}.difference(table)], fill_value="")
+
+
 def comparator(data, model):
     """What other people's code reaches, the mean over its seeds, as the README says it."""
     table = pd.read_csv(ROOT / "reports" / "comparators.csv")
@@ -33,7 +38,7 @@ def comparator(data, model):
 @pytest.mark.parametrize("study", ["paper", "twin_dataset03"])
 def test_the_tables_of_inputs_and_losses_are_those_of_the_studies(study):
     published = pd.read_csv(ROOT / "reports" / study / "table_2_over_seeds.csv", keep_default_na=False)
-    published = published.reindex(columns=[*published, *{"tag"}.difference(published)], fill_value="")
+    published = with_tag(published)
     of_grid = published["tag"].eq("") & published["output_form"].isin(["", "ids"])
     published = published[published["protocol"].eq("known") & of_grid]
     (_, *losses), *rows = table_behind(f"tudy `{study}`: ")
@@ -52,15 +57,17 @@ def test_the_tables_of_inputs_and_losses_are_those_of_the_studies(study):
     assert {*published.index[is_trained], *best} <= {*shown}
 
 
-def test_the_second_table_is_that_of_thirty_music():
-    folder = ROOT / "reports" / "thirty_music"
-    known, cold = (pd.read_csv(folder / f"{name}.csv", keep_default_na=False) for name in ("table_2", "cold_tracks"))
+@pytest.mark.parametrize(
+    ("study", "known_targets", "cold_targets"),
+    [("thirty_music", (8212, 39649), (6992, 46097)), ("polimi", (21481, 12675), (927, 20635))],
+)
+def test_the_tables_with_cold_tracks_are_those_of_real_sessions(study, known_targets, cold_targets):
+    paths = [ROOT / "reports" / study / f"{name}.csv" for name in ("table_2", "cold_tracks")]
+    known, cold = (with_tag(pd.read_csv(path, keep_default_na=False)) for path in paths)
     known = known[known["protocol"] == "known"]
-    assert set(known["n_targets"]) == {8212}
-    assert set(known["n_candidates"]) == {39649}
-    assert set(cold["n_targets"]) == {6992}
-    assert set(cold["n_candidates"]) == {46097}
-    _, *rows = table_behind("Study `thirty_music`")
+    for table, told in ((known, known_targets), (cold, cold_targets)):
+        assert {*zip(table["n_targets"], table["n_candidates"], strict=True)} == {told}
+    _, *rows = table_behind(f"Study `{study}`")
     for name, output, cell, recall in rows:
         form, _, tag = name.partition(", ")
         key = pd.Series(["gru4rec", form, output, tag] if output else [name, "", "", ""], KEYS)
@@ -71,6 +78,11 @@ def test_the_second_table_is_that_of_thirty_music():
         said = [float(number) for number in (*CELL.fullmatch(cell).groups(), recall)]
         one, other = (table.iloc[0] for table in found)
         assert said == [round(score, 3) for score in (*one[SHOWN], other["recall_at_20"])], name
+
+
+def test_the_audit_and_the_lead_are_those_of_thirty_music():
+    folder = ROOT / "reports" / "thirty_music"
+    known = pd.read_csv(folder / "table_2.csv", keep_default_na=False).query("protocol == 'known'")
     audit = pd.read_csv(folder / "audit.csv").query("metric == 'recall'")
     audit = audit.set_index([audit["input_form"] + ", " + audit["loss"], "switch"])["value"]
     (_, *variants), *rows = table_behind("What the course paper's code would")
