@@ -94,6 +94,20 @@ def test_the_audit_and_the_lead_are_those_of_thirty_music():
     assert tuple(best[KEYS]) == ("gru4rec", "shared", "hybrid", "wide")
 
 
+def test_the_audit_of_two_logs_is_told_as_it_is():
+    table = pd.read_csv(ROOT / "reports" / "audit_two_logs" / "audit.csv")
+    told = README[README.index("study `audit_two_logs`") :].split("\n\n")[0]
+    for loss, metric, switches in (
+        ("bpr_max", "recall", ("as_published", "D9", "all_mended")),
+        ("cross_entropy", "recall", ("as_published", "D9", "all_mended")),
+        ("bpr_max", "mrr", ("as_published", "D1")),
+        ("cross_entropy", "mrr", ("as_published", "D1")),
+    ):
+        own = table[(table["loss"] == loss) & (table["metric"] == metric)].set_index("switch")["value"]
+        values = [f"{own[switch]:.3f}" for switch in switches]
+        assert re.search(".{1,60}".join(values), told, re.DOTALL), (loss, metric, values)
+
+
 def test_the_table_of_the_shop_is_that_of_yoochoose_100k():
     folder = ROOT / "reports" / "yoochoose_100k"
     table = pd.read_csv(folder / "table_2_over_seeds.csv", keep_default_na=False)
