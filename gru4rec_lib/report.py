@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import nbformat
@@ -191,7 +192,11 @@ def publish(place: Workspace) -> None:
         for name in (MANIFEST, *PAPER):
             shutil.copyfile(place.runs / name, reports / name)
         for name, page in executed_notebooks(place).items():
-            (reports / f"{name}.html").write_text(to_html(page, name), encoding="utf-8")
+            html = to_html(page, name)
+            # Where it was made is no result.
+            for path, said in ((sys.prefix, "python"), (place.root, "."), (place.raw, f"/path/to/{place.raw.name}")):
+                html = html.replace(str(path), said)
+            (reports / f"{name}.html").write_text(html, encoding="utf-8")
     with replacing(place.runs / "published.json") as path:
         shutil.copyfile(place.runs / MANIFEST, path)
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 
 import nbformat
 import numpy as np
@@ -235,6 +236,17 @@ def published(place, monkeypatch):
 
 def entries(folder):
     return sorted(path.name for path in folder.iterdir())
+
+
+def test_pages_do_not_tell_where_they_were_made(published):
+    path = published.runs / "05_results.ipynb"
+    page = nbformat.read(path, as_version=4)
+    page.cells.append(nbformat.v4.new_code_cell(f"# {published.root}/runs {sys.prefix}/lib"))
+    nbformat.write(page, path)
+    report.publish(published)
+    text = (published.published_reports / "05_results.html").read_text(encoding="utf-8")
+    assert "# ./runs python/lib" in text
+    assert str(published.root) not in text
 
 
 def test_tables_figures_pages_and_a_manifest_are_published(published):
