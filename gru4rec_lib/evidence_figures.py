@@ -42,7 +42,7 @@ def differences(frame: pd.DataFrame) -> Figure:
     order = recall.reindex(frame["name"].unique(), fill_value=0.0).sort_values(ascending=False, kind="stable")
     order = order.index.tolist()
     losses = {loss: look | {"linestyle": ""} for loss, look in looks(frame["loss"]).items() if loss}
-    figure, *axes = new_figure(2.4 + 0.33 * len(order), columns=2, sharey=True)
+    figure, *axes = new_figure(max(2.4 + 0.33 * len(order), 4.4), columns=2, sharey=True)
     for ax, (score, title) in zip(axes, SCORES.items(), strict=True):
         rows = frame[frame["score"] == score]
         # One model that failed must not press all others together: beyond the edge there is a number.
