@@ -183,6 +183,7 @@ EDGES = [
     ("differences", some_differences(forms=(), baselines=("markov",))),
     ("differences", some_differences(forms=("shared",)).assign(tag="many", reference="sequential_rules")),
     ("differences", some_differences([0.0, 0.0, 0.0], forms=FORMS[:1], losses=THREE[:1])),
+    ("differences", some_differences(forms=FORMS[:1], losses=THREE[:1], baselines=("most_popular",))),
     ("quality_by_position", some_strata(["1"])),
     ("quality_by_position", some_strata([1, 2, 3], forms=INPUT_FORMS, baselines=MORE[:3])),
     ("quality_by_popularity", some_strata(PLAYS, forms=())),
