@@ -385,7 +385,9 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     assert scope["recommender"].recommend(["wake", "walk"], k=1)["item"].tolist() == ["work"], "as in its sessions"
     assert "epoch 5/5" in capsys.readouterr().out
     assert {path.name for path in (tmp_path / "my_model").iterdir()} == {"model.keras", "items.parquet", "config.json"}
+    with_features, *others = others  # it goes on from the first; each of the others stands for itself
+    exec(compile(with_features, "README.md", "exec"), scope)
     for block in others:
-        exec(compile(block, "README.md", "exec"), scope)
+        exec(compile(block, "README.md", "exec"), {})
     assert scope["told"].recommend(["work", "rest"], k=2)["item"].tolist() == ["sleep", "nap"]
     assert "recall_at_1" in capsys.readouterr().out
