@@ -1,9 +1,9 @@
 """Models without training by gradients, ranked by the same rule as GRU4Rec.
 
 Each has `fit(train, n_items)`, which takes the training sessions and returns the model, and two methods with the
-arguments and results of GRU4Rec's: `rank(sessions, n_candidates, chosen, above)`, which returns int32 [chosen targets],
-and `top(sessions, n_candidates, chosen, k)`, which returns the best tracks, int32 [chosen targets, k]. And, as GRU4Rec,
-`beyond_training`: whether it can hear or score tracks that training never saw.
+arguments and results of GRU4Rec's: `rank(sessions, n_candidates, chosen, above)`, which returns float64 [chosen
+targets], and `top(sessions, n_candidates, chosen, k)`, which returns the best tracks, int32 [chosen targets, k]. And,
+as GRU4Rec, `beyond_training`: whether it can hear or score tracks that training never saw.
 """
 
 from __future__ import annotations

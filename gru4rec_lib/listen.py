@@ -16,7 +16,7 @@ from pandas.io.formats.style import Styler
 from gru4rec_lib.drawing import named
 from gru4rec_lib.listen_figures import HIT
 from gru4rec_lib.prepare import Prepared
-from gru4rec_lib.ranking import popularity_ranks
+from gru4rec_lib.ranking import NO_RANK, popularity_ranks
 from gru4rec_lib.recommender import Recommender
 from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.telling import changes, traits
@@ -129,8 +129,8 @@ class Listener:
         parts = []
         for name in names:
             one = self.model(name)
-            ranks = one.model.rank(Sessions.from_lists([places]), len(one.items)).astype(float)
-            ranks[ranks > len(one.items)] = np.nan
+            ranks = one.model.rank(Sessions.from_lists([places]), len(one.items))
+            ranks[ranks == NO_RANK] = np.nan
             part = {"model": name, "position": range(2, len(session) + 1), "rank": ranks, "by_plays": by_plays}
             parts.append(pd.DataFrame(part))
         return pd.concat(parts, ignore_index=True)

@@ -1,4 +1,4 @@
-"""Scores from ranks; a rank is 1 for the best.
+"""Scores from ranks; a rank is 1 for the best, and infinite for a target that was not ranked.
 
 >>> ranks = np.array([1, 4, 21])
 >>> round(recall(ranks, 20), 4), round(mrr(ranks, 20), 4)
@@ -17,7 +17,7 @@ def recall(ranks: np.ndarray, k: int) -> float:
     """Recall@k with one target an event: the share of targets among the first k (also called hit rate).
 
     Args:
-        ranks: int [n], 1 and more.
+        ranks: float or int [n], 1 and more; infinite for a miss.
         k: cutoff, 1 and more.
 
     Returns:
@@ -30,7 +30,7 @@ def mrr(ranks: np.ndarray, k: int) -> float:
     """MRR@k, the mean reciprocal rank, 0 beyond the cutoff (arXiv 1511.06939, section 4).
 
     Args:
-        ranks: int [n], 1 and more.
+        ranks: float or int [n], 1 and more; infinite for a miss.
         k: cutoff, 1 and more.
 
     Returns:

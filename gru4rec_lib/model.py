@@ -195,12 +195,13 @@ class GRU4Rec(Trainer):
             above: whether a tie counts for the target instead of against it.
 
         Returns:
-            int32 [chosen targets], in the order of `sessions.items`; a miss is n_candidates + 1. Before the first track
-            that the input form knows, tracks are ranked by their plays in training.
+            float64 [chosen targets], in the order of `sessions.items`, whole numbers from 1; a miss is
+            `ranking.NO_RANK`. Before the first track that the input form knows, tracks are ranked by their plays in
+            training.
         """
         ranker, plays = self._ranker(n_candidates)
         by_plays = ranking.popularity_ranks(plays, above, n_candidates)
-        found = np.full(len(sessions.items), n_candidates + 1, np.int32)
+        found = np.full(len(sessions.items), ranking.NO_RANK)
         chosen = sessions.targets(chosen)
         for event, hidden, has_heard in self._states(sessions, chosen & sessions.known(len(plays))):
             target = sessions.items[event]

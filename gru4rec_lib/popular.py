@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from gru4rec_lib.heard import heard_before
-from gru4rec_lib.ranking import popularity_ranks, popularity_top
+from gru4rec_lib.ranking import NO_RANK, popularity_ranks, popularity_top
 from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.sparse_scores import sparse_top
 
@@ -36,7 +36,7 @@ class MostPopular:
         """As `GRU4Rec.rank`; a target unseen in training is a miss."""
         wanted = sessions.targets(chosen)
         target, scored = sessions.items[wanted], sessions.known(self.n_items)[wanted]
-        ranks = np.full(len(target), n_candidates + 1, np.int32)
+        ranks = np.full(len(target), NO_RANK)
         ranks[scored] = popularity_ranks(self.plays, above, n_candidates)[target[scored]]
         return ranks
 

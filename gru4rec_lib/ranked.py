@@ -31,7 +31,7 @@ class Ranked:
     Args:
         models: one row a model: CELL, and its `seed` or how many `seeds`.
         targets: one row a target: TARGET.
-        ranks: for each model int32 [targets, seeds].
+        ranks: for each model float64 [targets, seeds], infinite for a miss.
         k: cutoff of its scores.
     """
 

@@ -1,10 +1,9 @@
 """The rank of every target among all candidates, block by block.
 
 One rule for every model: rank = 1 + the number of other candidates that score at least as high as the target, so that a
-tie counts against the model (`TIES` has the official code's other two rules); tracks already heard stay candidates
-(repeats are real); a target that the model cannot score ranks behind every candidate. Candidates are the first
-`n_candidates` of the item index, which is by falling popularity, and the target. Ranks, not scores, are what a run
-leaves behind.
+tie counts against the model (`TIES` has two other rules); tracks already heard stay candidates (repeats are real); a
+target that the model cannot score has no rank (`NO_RANK`). Candidates are the first `n_candidates` of the item index,
+which is by falling popularity, and the target. Ranks, not scores, are what a run leaves behind.
 """
 
 from __future__ import annotations
@@ -18,6 +17,8 @@ import pandas as pd
 from gru4rec_lib.backend import tf
 from gru4rec_lib.sessions import Sessions
 
+# A miss: beyond every cutoff however few candidates there are, and of reciprocal 0.
+NO_RANK = np.inf
 STATES = 512  # rows ranked together; fixed, so that there is one compiled shape and the same last bits every time
 BLOCK = 2048  # candidates scored together: states x block floats stay in cache
 
@@ -227,7 +228,8 @@ def popularity_top(plays: np.ndarray, k: int, n_candidates: int | None = None) -
     return np.pad(order, (0, k - len(order)), constant_values=-1).astype(np.int32)
 
 
-# What a rank is where others tie with the target, from a function of `above`.
+# What a rank is where others tie with the target, from a function of `above`. The official code names the same three
+# rules, but it runs with the first two alone: its `-e median` ends in a TypeError.
 TIES = {
     "conservative": lambda rank: rank(),
     "standard": lambda rank: rank(above=True),
@@ -247,8 +249,8 @@ def rank_table(
     """Rank every target of the test sessions under each protocol.
 
     Args:
-        model: has `rank(sessions, n_candidates, chosen, above) -> int32 [chosen targets]`, in the order of the events,
-            among tracks 0..n_candidates-1 and the target; whatever it cannot score gets n_candidates + 1. And
+        model: has `rank(sessions, n_candidates, chosen, above) -> float64 [chosen targets]`, in the order of the
+            events, among tracks 0..n_candidates-1 and the target; what it cannot score is `NO_RANK`. And
             `beyond_training`, whether it can hear or score tracks that training never saw.
         test: test sessions over the item index; n_items.. are candidates unseen in training, -1 is no candidate.
         n_items: training tracks, the candidates of `known`.
@@ -260,7 +262,8 @@ def rank_table(
 
     Returns:
         One row a target: protocol, session (number in the test set), position (1.. in the test session, of the target),
-        target (item index), rank, n_candidates.
+        target (item index), rank (float64, 1 is best; infinite where the model cannot score the target),
+        n_candidates.
     """
     # `known`: events on tracks unseen in training are removed, then pairs formed.
     seen = test.known(n_items)
@@ -272,7 +275,7 @@ def rank_table(
     for protocol, keep, candidates in protocols:
         part = test.keep(keep)
         wanted = part.targets(None if chosen is None else chosen[keep])
-        rank = np.zeros(len(wanted), np.float64 if ties == "median" else np.int32)
+        rank = np.zeros(len(wanted))
         again = wanted
         if protocol == "open" and not model.beyond_training:
             # Such a model neither hears nor scores what training never saw: the targets of `known` have their rank.

@@ -171,7 +171,8 @@ class Recommender:
 
         Returns:
             A row for each protocol, `known` (events on items unknown to training are removed) and `open` (they are
-            misses, or ranked where the model has their features); columns of `metrics.scores`.
+            misses, or ranked where the model has their features); columns of `metrics.scores`. A protocol without a
+            target has no row: `known` where no session holds two events on items of training.
 
         Raises:
             ValueError: a column is missing or has gaps, ids are of the wrong kind, or no session has two events.

@@ -40,7 +40,7 @@ class SessionSums:
 
         Args:
             session: int [n], of each target.
-            ranks: for each model int [n, seeds]; its gain is the mean over its seeds.
+            ranks: for each model float [n, seeds], infinite for a miss; its gain is the mean over its seeds.
             k: cutoff.
             stratum: int [n], 0 and more; one stratum when None.
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from gru4rec_lib.ranking import NO_RANK
 from gru4rec_lib.sessions import Sessions
 
 
@@ -36,7 +37,7 @@ def ranks_of_all(model, heard, n_candidates):
     """After each of the lists `heard`, every candidate takes its turn as target of `rank`.
 
     Returns:
-        int [lists, candidates]; equal ones share a rank, and what has no score comes behind n_candidates.
+        float [lists, candidates]; equal ones share a rank, and what has no score has an infinite one.
     """
     turns = Sessions.from_lists([[*tracks, target] for tracks in heard for target in range(n_candidates)])
     last = np.isin(np.arange(len(turns.items)), turns.offsets[1:] - 1)
@@ -47,6 +48,6 @@ def top_by_rank(model, heard, n_candidates, k):
     """What `top` has to give after each of the lists `heard`."""
     expected = []
     for own in ranks_of_all(model, heard, n_candidates).tolist():
-        scored = [track for track in range(n_candidates) if own[track] <= n_candidates]
+        scored = [track for track in range(n_candidates) if own[track] < NO_RANK]
         expected.append((sorted(scored, key=own.__getitem__) + [-1] * k)[:k])
     return expected

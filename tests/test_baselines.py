@@ -14,7 +14,7 @@ from gru4rec_lib import rules
 from gru4rec_lib.baselines import BASELINES
 from gru4rec_lib.features import Features
 from gru4rec_lib.popular import MostPopular, Random, SessionPopular
-from gru4rec_lib.ranking import rank_table
+from gru4rec_lib.ranking import NO_RANK, rank_table
 from gru4rec_lib.rules import ItemKNN, SequentialRules
 from gru4rec_lib.sessions import Sessions
 
@@ -37,7 +37,7 @@ def naive_popular(train):
 
     def rank(heard, target, n_candidates, ties):
         if not 0 <= target < ITEMS:
-            return n_candidates + 1
+            return NO_RANK
         return place_of(target, [plays[item] for item in range(ITEMS)], ties, n_candidates)
 
     return rank
@@ -66,7 +66,7 @@ def naive_session_popular(train):
 
     def rank(heard, target, n_candidates, ties):
         if not 0 <= target < ITEMS:
-            return n_candidates + 1
+            return NO_RANK
         scores = [(heard.count(item), plays[item]) for item in range(ITEMS)]
         return place_of(target, scores, ties, n_candidates)
 
@@ -150,15 +150,15 @@ def test_random_gives_each_training_track_a_rank_of_its_own():
     assert ranks[0] == ranks[1] != ranks[2]
     for found in ranks:
         assert sorted(found[:ITEMS]) == [1, 2, 3, 4, 5]
-        assert found[ITEMS:] == [CANDIDATES + 1] * 2
+        assert found[ITEMS:] == [NO_RANK] * 2
 
 
 def test_most_popular_by_hand():
     # Plays 3, 1, 1, 0, 0.
     model = MostPopular().fit(Sessions.from_lists([[0, 1, 0], [0, 2]]), ITEMS)
     ranks = model.rank(Sessions.from_lists([[6, 0, 1, 2, 3, 4, 5, -1], [0]]), CANDIDATES)
-    assert ranks.tolist() == [1, 3, 3, 5, 5, 8, 8]
-    assert ranks.dtype == np.int32
+    assert ranks.tolist() == [1, 3, 3, 5, 5, NO_RANK, NO_RANK]
+    assert ranks.dtype == np.float64
 
 
 def test_sequential_rules_by_hand():
@@ -168,8 +168,8 @@ def test_sequential_rules_by_hand():
     assert model.rules.toarray()[1].tolist() == [0, 0, 1, 0, 0]
     ranks = model.rank(Sessions.from_lists([[0, 1], [0, 2], [0, 3], [0, 5], [0, 6, 2], [6, 0, 1], [3, 1]]), CANDIDATES)
     # Without a rule: last among the training tracks; unseen: a miss; an unseen input is passed over.
-    assert ranks.tolist() == [1, 2, 5, 8, 8, 2, 2, 1, 5]
-    assert ranks.dtype == np.int32
+    assert ranks.tolist() == [1, 2, 5, NO_RANK, NO_RANK, 2, 2, 1, 5]
+    assert ranks.dtype == np.float64
 
 
 def test_session_popular_by_hand():
@@ -177,7 +177,7 @@ def test_session_popular_by_hand():
     model = SessionPopular().fit(Sessions.from_lists([[0, 1, 0], [0, 1, 2, 3]]), ITEMS)
     lists = [[4, 3, 4, target] for target in (4, 3, 0, 1, 2, 6)]
     ranks = model.rank(Sessions.from_lists(lists), CANDIDATES)
-    assert ranks.reshape(6, 3)[:, 2].tolist() == [1, 2, 3, 4, 5, 8]
+    assert ranks.reshape(6, 3)[:, 2].tolist() == [1, 2, 3, 4, 5, NO_RANK]
     # 2 and 3 have one play each, in training and here, and so tie; unheard, they tie behind 0 and 1.
     assert model.rank(Sessions.from_lists([[2, 3, 3]]), CANDIDATES).tolist() == [4, 2]
 
@@ -219,8 +219,8 @@ def test_contract(name):
     assert model.fit(Sessions.from_lists([[0, 1], [2, 0]]), ITEMS) is model
     assert model.rank(nothing, CANDIDATES).tolist() == []
     alone = model.rank(Sessions.from_lists([[0], [], [1]]), CANDIDATES)
-    assert (alone.dtype, alone.tolist()) == (np.int32, [])
+    assert (alone.dtype, alone.tolist()) == (np.float64, [])
     untrained = BASELINES[name](prepared).fit(nothing, ITEMS)
     ranks = untrained.rank(Sessions.from_lists([[0, 1], [0, 6], [0, -1]]), CANDIDATES)
-    assert (ranks.dtype, ranks.tolist()[1:]) == (np.int32, [CANDIDATES + 1, CANDIDATES + 1])
+    assert (ranks.dtype, ranks.tolist()[1:]) == (np.float64, [NO_RANK, NO_RANK])
     assert name == "random" or ranks[0] == ITEMS, "all tie"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gru4rec_lib import content_knn
 from gru4rec_lib.content_knn import ContentKNN, SameArtist
 from gru4rec_lib.features import Features
-from gru4rec_lib.ranking import rank_table
+from gru4rec_lib.ranking import NO_RANK, rank_table
 from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.vectors import category_counts
 
@@ -49,7 +49,7 @@ def naive_table(score, train, test, ties):
                 scores = scores or plays
                 others = [item for item in range(min(n, n_scored)) if item != target]
                 scored = 0 <= target < n_scored
-                rank = 1 + sum(ahead(scores[item], scores[target]) for item in others) if scored else n + 1
+                rank = 1 + sum(ahead(scores[item], scores[target]) for item in others) if scored else NO_RANK
                 rows.append((protocol, rank))
     return rows
 
@@ -109,7 +109,7 @@ def test_same_artist_by_hand():
     model = SameArtist(features([1, 1, 1, 2, 0, 1, -1])).fit(Sessions.from_lists([[0, 1, 0], [0, 1, 2, 3]]), ITEMS)
     after_1 = Sessions.from_lists([[1, target] for target in (0, 2, 5, 1, 3, 4, 6, -1)])
     # Of artist 1 are 0, 2 and the unseen 5, then 1 itself; of the others only 3 was played, 4 and 6 tie.
-    assert model.rank(after_1, CANDIDATES).tolist() == [1, 2, 3, 4, 5, 7, 7, 8]
+    assert model.rank(after_1, CANDIDATES).tolist() == [1, 2, 3, 4, 5, 7, 7, NO_RANK]
     # No artist was heard: by plays. An unseen track of a known artist leads to others of that artist.
     assert model.rank(Sessions.from_lists([[4, 0], [6, 1], [5, 0], [5, 5]]), CANDIDATES).tolist() == [1, 2, 1, 4]
     assert model.rank(Sessions.from_lists([[1, 0], [1, 3], [1, 4]]), ITEMS).tolist() == [1, 4, 5]
@@ -144,7 +144,7 @@ def test_blocks_do_not_show(model, monkeypatch):
         monkeypatch.setattr(content_knn, "TARGETS", targets)
         monkeypatch.setattr(content_knn, "CANDIDATES", candidates)
         ranks.append(model(made).fit(Sessions.from_lists(train), n).rank(Sessions.from_lists(test), n))
-    assert ranks[0].dtype == np.int32
+    assert ranks[0].dtype == np.float64
     assert ranks[0].tolist() == ranks[1].tolist()
 
 

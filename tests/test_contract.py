@@ -24,7 +24,7 @@ from gru4rec_lib.outputs import OUTPUTS
 from gru4rec_lib.sessions import Sessions
 
 N, CANDIDATES, UNITS, ROW = 6, 8, 4, 3  # tracks 6 and 7 are unseen in training ("cold"), 8 is no candidate
-COLD, MISS = 7, CANDIDATES + 1
+COLD, MISS = 7, ranking.NO_RANK
 PLAYS = np.array([9, 7, 7, 5, 3, 2])
 FEATURES = Features(
     np.random.default_rng(3).normal(size=(CANDIDATES, 2)).astype(np.float32),

@@ -7,6 +7,7 @@ import pytest
 from gru4rec_lib import evaluation
 from gru4rec_lib.baselines import MostPopular, rank_baselines
 from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.ranking import NO_RANK
 from gru4rec_lib.rules import SequentialRules
 from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.workspace import Workspace
@@ -36,7 +37,7 @@ def test_the_studys_rule_for_ties_is_the_one_used(place):
     model, study = MostPopular().fit(prepared().train_and_validation, 3), place().study
     study = study.model_copy(update={"evaluation": study.evaluation.model_copy(update={"ties": "median"})})
     ranks = evaluation.rank(model, prepared(), study)
-    assert ranks["rank"].tolist() == [{0: 1.5, 1: 1.5, 2: 3}.get(target, 6) for target in ranks["target"]]
+    assert ranks["rank"].tolist() == [{0: 1.5, 1: 1.5, 2: 3}.get(target, NO_RANK) for target in ranks["target"]]
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def test_all_targets_are_ranked_under_both_protocols(place):
         "session": [0, 0, 1, 3, 3, 3, 3, 0, 0, 0, 1, 1, 2, 3, 3, 3, 3],
         "position": [2, 4, 3, 2, 3, 4, 5, 2, 3, 4, 2, 3, 2, 2, 3, 4, 5],
         "target": [1, 2, 0, 0, 1, 2, 0, 1, 3, 2, 0, 0, 1, 0, 1, 2, 0],
-        "rank": [2, 3, 2, 2, 2, 3, 2, 2, 6, 3, 2, 2, 2, 2, 2, 3, 2],
+        "rank": [2, 3, 2, 2, 2, 3, 2, 2, NO_RANK, 3, 2, 2, 2, 2, 2, 3, 2],
         "n_candidates": [3] * 7 + [5] * 10,
     }
 

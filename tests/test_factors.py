@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gru4rec_lib.factors import BPRMF
+from gru4rec_lib.ranking import NO_RANK
 from gru4rec_lib.sessions import Sessions
 
 ITEMS, CANDIDATES = 4, 6  # 4 and 5 are candidates that training never saw, -1 is no candidate
@@ -24,8 +25,8 @@ def model():
 def test_ranks_and_lists_by_hand(model):
     # After 0, the profile is (2, 0): scores 4, 0, 1, 1. After 0 and 1 it is (1, 1): scores 2, 2, 1, 2.
     sessions = Sessions.from_lists([[0, 1, 2], [0, 5, 3], [4, 1], [0, 4]])
-    assert model.rank(sessions, CANDIDATES).tolist() == [4, 4, CANDIDATES + 1, 3, 2, CANDIDATES + 1]
-    assert model.rank(sessions, CANDIDATES, above=True).tolist() == [4, 4, CANDIDATES + 1, 2, 2, CANDIDATES + 1]
+    assert model.rank(sessions, CANDIDATES).tolist() == [4, 4, NO_RANK, 3, 2, NO_RANK]
+    assert model.rank(sessions, CANDIDATES, above=True).tolist() == [4, 4, NO_RANK, 2, 2, NO_RANK]
     assert model.top(sessions, CANDIDATES, k=5)[:2].tolist() == [[0, 2, 3, 1, -1], [0, 1, 3, 2, -1]]
     assert model.top(Sessions.from_lists([[4, 1]]), CANDIDATES, k=2).tolist() == [[0, 1]]  # by plays
 
@@ -40,7 +41,7 @@ def test_ranks_are_those_of_a_naive_loop(model, lists, above, n_candidates):
             heard, target = [item for item in items[:place] if 0 <= item < ITEMS], items[place]
             scores = FACTORS @ FACTORS[heard].mean(axis=0) + BIAS if heard else model.popular.plays
             if not 0 <= target < ITEMS:
-                expected.append(n_candidates + 1)
+                expected.append(NO_RANK)
                 continue
             # A float32 mean of three is not exact: what differs by less than a millionth ties here, and is not asked.
             margin = np.abs(scores - scores[target])

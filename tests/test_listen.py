@@ -84,8 +84,8 @@ def test_ranks_are_those_of_the_test(listener):
     for name in NAMES:
         table = ranking.rank_table(listener.model(name).model, listener.prepared.test, 3, 4).query("protocol == 'open'")
         for number in (1, 3):
-            rank = table.loc[table["session"] == number - 1, "rank"].to_numpy()
-            found = listener.ranks([name], listener.session(number))["rank"].fillna(5)
+            rank = table.loc[table["session"] == number - 1, "rank"]
+            found = listener.ranks([name], listener.session(number))["rank"].fillna(ranking.NO_RANK)
             assert found.tolist() == rank.tolist()
 
 

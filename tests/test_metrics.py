@@ -30,6 +30,14 @@ def test_by_hand(ranks, k, recall, mrr):
     assert metrics.mrr(np.array(ranks, np.int32), k) == pytest.approx(mrr, rel=1e-12)
 
 
+def test_a_miss_is_no_hit_at_any_cutoff_and_adds_nothing():
+    ranks = pd.DataFrame({"protocol": "open", "rank": [2.0, np.inf, np.inf, 4.0], "n_candidates": 6})
+    for k in (4, 20, 10**9):
+        assert metrics.recall(ranks["rank"].to_numpy(), k) == 1 / 2
+        assert metrics.mrr(ranks["rank"].to_numpy(), k) == (1 / 2 + 1 / 4) / 4
+        assert metrics.scores(ranks, k).iloc[0, 2:].tolist() == [4, 1 / 2, 3 / 16]
+
+
 def test_no_ranks_give_nan():
     assert math.isnan(metrics.recall(np.zeros(0, np.int32), 20))
     assert math.isnan(metrics.mrr(np.zeros(0, np.int32), 20))

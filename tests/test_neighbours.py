@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gru4rec_lib import neighbours
 from gru4rec_lib.neighbours import SKNN, STAN, VSKNN
-from gru4rec_lib.ranking import rank_table
+from gru4rec_lib.ranking import NO_RANK, rank_table
 from gru4rec_lib.sessions import Sessions
 
 ITEMS, CANDIDATES = 5, 7  # 5 and 6 are candidates that training never saw, -1 is no candidate
@@ -57,7 +57,7 @@ def naive_rank(kind, train, ends, k, sample):
 
     def rank(heard, target, n_candidates, ties):
         if not 0 <= target < ITEMS:
-            return n_candidates + 1
+            return NO_RANK
         heard = [item for item in heard if 0 <= item < ITEMS]
         scores = [score(heard, item) if heard else plays[item] for item in range(ITEMS)]
         others = [value for item, value in enumerate(scores[:n_candidates]) if item != target]
@@ -106,7 +106,7 @@ def test_sknn_by_hand():
     model = SKNN().fit(TOY, ITEMS)
     assert scores(model, 0, 1) == pytest.approx([2 * both, 2 * both + one, both, one, both])
     ranks = model.rank(Sessions.from_lists([[0, 1, 1], [0, 1, 0], [0, 1, 2], [0, 1, 3], [0, 1, 6]]), CANDIDATES)
-    assert ranks[1::2].tolist() == [1, 2, 4, 5, 8]
+    assert ranks[1::2].tolist() == [1, 2, 4, 5, NO_RANK]
     # With one neighbour the more recent of the equal ones is it; with a sample of two the first is not compared.
     assert scores(SKNN(neighbours=1).fit(TOY, ITEMS), 0, 1) == pytest.approx([both, both, 0, 0, both])
     assert scores(SKNN(sample=2).fit(TOY, ITEMS), 0, 1) == pytest.approx([both, both + one, 0, one, both])

@@ -3,13 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gru4rec_lib import metrics
 from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.popular import MostPopular
-from gru4rec_lib.ranking import BLOCK, STATES, Ranker, popularity_ranks, popularity_top, rank_table
+from gru4rec_lib.ranking import BLOCK, NO_RANK, STATES, TIES, Ranker, popularity_ranks, popularity_top, rank_table
 from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.statistics import SessionSums
 
 
 def brute_force(states, weights, bias, targets, above=False):
@@ -212,7 +214,7 @@ def test_rank_table_by_hand():
     model = Counting()
     table = rank_table(model, TEST, n_items=3, n_candidates=5)
     assert list(table.columns) == ["protocol", "session", "position", "target", "rank", "n_candidates"]
-    assert set(table.dtypes.astype(str)[1:]) == {"int32"}
+    assert table.dtypes.astype(str)[1:].tolist() == ["int32"] * 3 + ["float64", "int32"]
     assert rows(table) == KNOWN + OPEN
     assert table.index.equals(pd.RangeIndex(9))
     # `known` removes unseen events first and forms pairs then: 0 -> 1 is a pair, and session 1 holds none.
@@ -265,7 +267,28 @@ def test_ties_count_against_the_target_or_for_it_or_half():
     expected = {"conservative": [3, 3, 4], "standard": [1, 1, 4], "median": [2, 2, 4]}
     for ties, ranks in expected.items():
         found = rank_table(model, test, 4, 5, ties=ties)["rank"].tolist()
-        assert found == [*ranks, *ranks, 6]
+        assert found == [*ranks, *ranks, NO_RANK]
+
+
+@settings(max_examples=25)
+@given(st.integers(2, 19), st.lists(st.integers(-1, 19), min_size=2, max_size=8), st.sampled_from([*TIES]), st.data())
+def test_a_target_without_a_rank_adds_nothing_however_few_candidates_there_are(n_items, items, ties, data):
+    """Recall, MRR and every sum of them grow by the targets that can be scored, and all of those are hits here."""
+    extra = data.draw(st.integers(0, 19 - n_items))
+    train = Sessions.from_lists([[*range(n_items)]])
+    test = Sessions.from_lists([[item if item < n_items + extra else -1 for item in items]])
+    table = rank_table(MostPopular().fit(train, n_items), test, n_items, n_items + extra, ties=ties)
+    opened = table[table["protocol"] == "open"]
+    known = test.known(n_items)[test.is_target]
+    assert (opened["rank"] == NO_RANK).tolist() == (~known).tolist()
+    assert metrics.recall(opened["rank"].to_numpy(), 20) == known.mean()
+    assert metrics.mrr(opened["rank"].to_numpy(), 20) == (known / opened["rank"]).mean() <= known.mean()
+    # No cutoff finds them: 1 / log2(1 + rank), what a target adds to NDCG, is 0 as well.
+    assert (1 / np.log2(1 + opened["rank"])).gt(0).tolist() == known.tolist()
+    assert metrics.recall(opened["rank"].to_numpy(), 10**9) == known.mean()
+    sums = SessionSums.of(opened["session"].to_numpy(), [opened[["rank"]].to_numpy()], 20)
+    assert sums.scores.ravel().tolist() == [known.mean(), metrics.mrr(opened["rank"].to_numpy(), 20)]
+    assert np.nanmax(sums.draws) <= known.mean()
 
 
 def test_chosen_targets_keep_the_ranks_that_all_would_give():

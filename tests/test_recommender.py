@@ -391,3 +391,16 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
         exec(compile(block, "README.md", "exec"), {})
     assert scope["told"].recommend(["work", "rest"], k=2)["item"].tolist() == ["sleep", "nap"]
     assert "recall_at_1" in capsys.readouterr().out
+
+
+def test_unknown_targets_are_misses_however_few_items_there_are():
+    """Six items are fewer than the cutoff of 20; a session of unknown items alone has no target of `known`."""
+    events = pd.DataFrame({"session": [1, 1, 1, 2, 2, 2], "item": list("abcdef"), "time": range(6)})
+    model = Recommender.fit(events, **QUICK)
+    test = pd.DataFrame({"session": 9, "item": ["a", "x", "y"], "time": range(3)})
+    assert model.evaluate(test).to_dict("records") == [
+        {"protocol": "open", "n_candidates": 6, "n_targets": 2, "recall_at_20": 0, "mrr_at_20": 0}
+    ]
+    assert model.evaluate(test.assign(item=["a", "x", "b"]), k=20)["recall_at_20"].tolist() == [1, 1 / 2]
+    alone = model.evaluate(test.assign(item=["x", "y", "z"]))
+    assert alone[["protocol", "n_targets", "recall_at_20"]].to_numpy().tolist() == [["open", 2, 0]]
