@@ -16,7 +16,7 @@ from gru4rec_lib.factors import BPRMF
 from gru4rec_lib.metrics import scores
 from gru4rec_lib.neighbours import SKNN, STAN, VSKNN
 from gru4rec_lib.popular import MostPopular, Random, SessionPopular
-from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.prepare import Prepared, check_targets
 from gru4rec_lib.rules import ItemKNN, SequentialRules
 from gru4rec_lib.workspace import Workspace
 
@@ -56,5 +56,6 @@ def rank_baseline(name: str, prepared: Prepared, place: Workspace) -> pd.DataFra
 
 def rank_baselines(prepared: Prepared, place: Workspace) -> pd.DataFrame:
     """As `rank_baseline`, for every baseline of the study: their scores, by name, one below the other."""
+    check_targets(prepared, place.study)
     tables = [rank_baseline(name, prepared, place) for name in place.study.baselines]
     return pd.concat(tables, ignore_index=True).set_index("model")

@@ -13,7 +13,7 @@ import yaml
 
 from gru4rec_lib import read
 from gru4rec_lib.config import FORMS_WITH_CONTENT, ConfigError, EventData, Study, check
-from gru4rec_lib.prepare import prepare
+from gru4rec_lib.prepare import check_targets, prepare
 from gru4rec_lib.read import Tables
 from gru4rec_lib.sources import DataError, open_source, shown
 from gru4rec_lib.workspace import Workspace
@@ -108,8 +108,7 @@ def _study(place: Workspace) -> Iterator[str]:
     prepared = prepare(tables, study.split, place.raw)
     if not prepared.learnable_validation.is_target.any():
         raise DataError("no validation session holds two tracks of training; raise `validation_fraction` in `split`")
-    if not prepared.test.keep(prepared.test.known(prepared.n_items)).is_target.any():
-        yield "warning: no test session holds two tracks of training; protocol `known` has no target"
+    check_targets(prepared, study)
 
 
 def _wants_content(study: Study) -> bool:

@@ -61,6 +61,7 @@ def need_runs(place: Workspace) -> None:
             need_runs(other)
     need_prepared(place)
     prepared = prepare.Prepared.load(place.prepared)
+    prepare.check_targets(prepared, place.study)
     for run in place.study.runs:
         folder = place.run_folder(run)
         if not evaluation.is_saved(folder):

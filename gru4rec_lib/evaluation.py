@@ -9,7 +9,7 @@ import pandas as pd
 
 from gru4rec_lib.config import Study
 from gru4rec_lib.files import replacing
-from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.prepare import Prepared, chosen_targets
 from gru4rec_lib.ranking import rank_table
 
 FILES = ("lists.parquet", "ranks.parquet")  # in the order in which they are written
@@ -31,7 +31,7 @@ def rank(model, prepared: Prepared, study: Study) -> pd.DataFrame:
         prepared.test,
         prepared.n_items,
         prepared.n_candidates,
-        _ranked(prepared, study),
+        chosen_targets(prepared, study),
         study.evaluation.ties,
         study.evaluation.popular,
     )
@@ -52,7 +52,7 @@ def lists(model, prepared: Prepared, study: Study) -> pd.DataFrame:
     """
     test, k = prepared.test, study.evaluation.cutoff
     seen = test.known(prepared.n_items)
-    ranked = _ranked(prepared, study)
+    ranked = chosen_targets(prepared, study)
     known = test.keep(seen)
     targets = np.flatnonzero(known.targets(None if ranked is None else ranked[seen]))
     wanted = np.zeros(len(known.items), bool)
@@ -90,13 +90,3 @@ def is_saved(folder: Path) -> bool:
         folder: of a run or a baseline.
     """
     return all((folder / name).exists() for name in FILES)
-
-
-def _ranked(prepared: Prepared, study: Study) -> np.ndarray | None:
-    """Bool [test events], the targets that are ranked; None for all."""
-    wanted, targets = study.evaluation.max_test_events, np.flatnonzero(prepared.test.is_target)
-    if wanted is None or wanted >= len(targets):
-        return None
-    chosen = np.zeros(len(prepared.test.items), bool)
-    chosen[np.random.default_rng([study.split.seed, 2]).choice(targets, wanted, replace=False)] = True
-    return chosen

@@ -215,6 +215,48 @@ def checked(prepared: Prepared, split: Split) -> Prepared:
     return prepared
 
 
+def chosen_targets(prepared: Prepared, study: Study) -> np.ndarray | None:
+    """Choose the test targets that a study ranks, at random with the split's seed.
+
+    Args:
+        prepared: arrays.
+        study: says how many.
+
+    Returns:
+        Bool [test events]; None for all targets.
+    """
+    wanted, targets = study.evaluation.max_test_events, np.flatnonzero(prepared.test.is_target)
+    if wanted is None or wanted >= len(targets):
+        return None
+    chosen = np.zeros(len(prepared.test.items), bool)
+    chosen[np.random.default_rng([study.split.seed, 2]).choice(targets, wanted, replace=False)] = True
+    return chosen
+
+
+def check_targets(prepared: Prepared, study: Study) -> None:
+    """Validate, before anything is trained, that protocol `known` has a target: tables and figures are of these first.
+
+    Args:
+        prepared: arrays.
+        study: says how many targets it ranks.
+
+    Raises:
+        DataError: no test session holds two events on items of training, or none of these targets is chosen.
+    """
+    seen, chosen = prepared.test.known(prepared.n_items), chosen_targets(prepared, study)
+    known = prepared.test.keep(seen)
+    if not known.is_target.any():
+        raise DataError(
+            f"the split `{study.split.how}` leaves no test session with two events on items of training, so that "
+            "protocol `known` has no target; change `split` in the study's config"
+        )
+    if chosen is not None and not known.targets(chosen[seen]).any():
+        raise DataError(
+            f"{study.name}: evaluation.max_test_events: none of the {chosen.sum():,} targets chosen at random is a "
+            "target of protocol `known` (an item of training after another one in its session); raise the number"
+        )
+
+
 def settings(study: Study) -> dict:
     """What of a study the arrays depend on: data and split, as plain JSON.
 

@@ -120,11 +120,10 @@ def table(name, content, told, code=2, words=""):
     return Case(name, {file: content if isinstance(content, str) else content[1]}, f"check {file}{words}", code, told)
 
 
-def config(name, told, code=2, text=None, **changes):
+def config(name, told, code=2, text=None, rows=MANY, **changes):
     """A case of one study that is checked, with good events beside it."""
-    return Case(
-        name, {"s.yaml": study(**changes) if text is None else text, "e.csv": MANY}, "check s.yaml --data .", code, told
-    )
+    files = {"s.yaml": study(**changes) if text is None else text, "e.csv": rows}
+    return Case(name, files, "check s.yaml --data .", code, told)
 
 
 def with_items(name, items, told, code=2, events=MANY, text=WITH_ITEMS):
@@ -743,6 +742,20 @@ CASES = [
         "a test part of nothing",
         "the split `by_time` leaves no test session; change `split` in the study's config",
         split={"how": "by_time", "test_fraction": 0.01},
+    ),
+    config(
+        "test sessions on items that training does not have",
+        "the split `by_time` leaves no test session with two events on items of training, so that protocol `known` has "
+        "no target; change `split` in the study's config",
+        rows=MANY + "".join(f"t{n},new{n},{100 + n}\nt{n},i1,{200 + n}\n" for n in range(6)),
+    ),
+    config(
+        "so few test targets that none is on an item of training",
+        "s: evaluation.max_test_events: none of the 1 targets chosen at random is a target of protocol `known` (an "
+        "item of training after another one in its session); raise the number",
+        rows=MANY + "".join(f"t,{item},{100 + n}\n" for n, item in enumerate(["i0", *map(str, range(50)), "i1"])),
+        split={"how": "by_time", "test_fraction": 0.05},
+        evaluation={"max_test_events": 1},
     ),
     config(
         "a list of test sessions missing",

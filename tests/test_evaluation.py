@@ -1,5 +1,9 @@
 """The test is ranked alike for every model, and ranks and lists are what is left of it."""
 
+import json
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +14,10 @@ from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.ranking import NO_RANK
 from gru4rec_lib.rules import SequentialRules
 from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.sources import DataError
 from gru4rec_lib.workspace import Workspace
+
+NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 
 STUDY = """
 title: hand-made
@@ -166,3 +173,24 @@ def test_the_choice_of_lists_follows_the_splits_seed(place):
 def test_a_study_can_leave_lists_out(place):
     lists = evaluation.lists(MostPopular().fit(prepared().train, 3), prepared(), place(lists="null").study)
     assert (len(lists), [*lists]) == (0, ["session", "position", "place", "item"])
+
+
+@pytest.mark.parametrize("test", [[[3, 0, 4], [1]], [[-1, 4], [2, 3]]])
+def test_without_a_target_of_known_nothing_is_ranked(place, test):
+    """Each session has at most one event on an item of training."""
+    cold = replace(prepared(), test=Sessions.from_lists(test))
+    with pytest.raises(DataError, match="no test session with two events on items of training"):
+        rank_baselines(cold, place())
+    assert not place().runs.exists()
+
+
+@pytest.mark.parametrize("notebook", ["02_preprocess", "03_train_gru4rec"])
+def test_targets_are_checked_before_anything_is_trained(notebook):
+    source = "".join(
+        "".join(cell["source"]) for cell in json.loads((NOTEBOOKS / f"{notebook}.ipynb").read_text())["cells"]
+    )
+    assert (
+        0
+        < source.find("check_targets(prepared, place.study)")
+        < (source + "experiment.train(").find("experiment.train(")
+    )
