@@ -7,6 +7,7 @@ lie beside `_file` (the number of the file) and `_bad` (its bad cells); `rowid` 
 from __future__ import annotations
 
 import itertools
+import shlex
 from pathlib import Path
 from typing import NamedTuple
 
@@ -238,9 +239,9 @@ def _broken(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict
                 told = "its lines end in more than one way (LF, CRLF or CR); give all of them the same end"
                 return f"{source.name}: {told}"
             if "GZIP" in str(own):  # it was unpacked whole before: zeros follow it, which only other readers skip
-                plain = source.name[: -len(".gz")]
+                packed, plain = (shlex.quote(name) for name in (source.name, source.name[: -len(".gz")]))
                 told = "zeros follow the packed data; unpack it, and put the unpacked file in its place"
-                return f"{source.name}: {told}: python3 -m gzip -d < {source.name} > {plain}"
+                return f"{source.name}: {told}: python3 -m gzip -d < {packed} > {plain}"
             return f"{source.name}: cannot be read: {reason(own)}; copy it again"
     return f"{', '.join(source.name for source in sources)}: cannot be read: {reason(error)}; copy them again"
 

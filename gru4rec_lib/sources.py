@@ -204,9 +204,8 @@ def open_source(
     except (OSError, duckdb.Error) as error:
         raise DataError(f"{name}: cannot be read: {reason(error)}; mend that, or copy it again") from None
     source = Source(path, name, delimiter, header, mark if delimiter else "", lines)
-    # Who names a column by a word that is there knows the header; `--session 196` may be a value of the first row.
-    if wanted and not any(column in header and not _VALUE.fullmatch(column) for column in wanted):
-        check_for_header(source)
+    if wanted:
+        check_for_header(source, wanted)
     missing = sorted(wanted - set(header))
     doubled = sorted(column for column in wanted if header.count(column) > 1)
     there = shown(", ".join(header))
@@ -246,15 +245,16 @@ def declare_quote(mark: str) -> str:
     return f"declare the marks by `quote: {text}` in the study, by `--quote {text}` in a check, or delete them"
 
 
-def check_for_header(source: Source) -> None:
+def check_for_header(source: Source, wanted: set[str] = frozenset()) -> None:
     """Raise where the first line seems to hold values and not names of columns.
 
     It does where one of its cells is found again below, is a date, a decimal or a large number, or where all are
-    numbers. It does not where a text stands above numbers or dates alone, nor where columns are numbered from 0, as
-    Pandas does.
+    numbers. It does not where a text stands above numbers or dates alone, where a wanted column is a text that is not
+    found again below, nor where columns are numbered from 0, as Pandas does.
 
     Args:
         source: with a header. Parquet always has names.
+        wanted: columns that the user names; `--session 196` may be a value of the first row.
 
     Raises:
         DataError: the names are missing.
@@ -268,11 +268,14 @@ def check_for_header(source: Source) -> None:
         rows = []
     columns = [[cell for cell in column if cell.strip()] for column in zip(*rows, strict=True)] or [[]] * n
     values = [_VALUE.fullmatch(cell) for cell in header]
-    names = (not v and c and all(map(_VALUE.fullmatch, c)) for v, c in zip(values, columns, strict=True))
+    again = [bool(cell.strip()) and cell in column for cell, column in zip(header, columns, strict=True)]
+    names = (
+        not value and ((cell in wanted and not found) or (column and all(map(_VALUE.fullmatch, column))))
+        for cell, value, found, column in zip(header, values, again, columns, strict=True)
+    )
     if header in rows or any(names):
         return
-    again = any(cell.strip() and cell in column for cell, column in zip(header, columns, strict=True))
-    if again or all(values) or any(map(_SURE_VALUE.fullmatch, header)):
+    if any(again) or all(values) or any(map(_SURE_VALUE.fullmatch, header)):
         cells = shown(", ".join(header), 80)
         raise DataError(
             f"{source.name}, line 1: holds values ({cells}), the header is missing; "
@@ -302,7 +305,7 @@ def records(source: Source) -> Iterator[tuple[int, list[str], list[str]]]:
 
         try:
             # DuckDB, too, takes a mark behind spaces for an opening one.
-            for cells in _reader(kept(), source.delimiter, source.quote, skipinitialspace=True):
+            for cells in _reader(kept(), source.delimiter, source.quote, skipinitialspace=bool(source.quote)):
                 yield first, lines, cells
                 first, lines = first + len(lines), []
         except csv.Error:

@@ -353,7 +353,7 @@ def test_cells_that_stay_in_quotation_marks_are_told(tmp_path):
         "e.tsv, column `s`: cells in quotation marks, which count as part of the text: 1",
     ]
     write(tmp_path / "e.tsv", ['"s"\t"i"\t"t"', '"1"\t"a"\t"1"'])
-    assert failure(clicks(events=("e.tsv",)), tmp_path)[2] == (
+    assert failure(clicks(events=("e.tsv",)), tmp_path)[1] == (
         'e.tsv, line 1, column `s`: is missing, there is `"s"` in quotation marks; declare the marks by `quote: \'"\'` '
         "in the study, by `--quote '\"'` in a check, or delete them"
     )
@@ -375,7 +375,7 @@ def test_zeros_behind_a_packed_file_have_a_remedy_that_works(tmp_path, padding, 
 
 HEADERLESS = [
     "196\t242\t3\t881250949\n186\t302\t3\t891717742\n",
-    "user_000001\t2009-05-04T23:08:57Z\tf1b1\tDeep Dish\t\tOne\nuser_000002\t2009-05-04T13:54:10Z\ta7f7\tNoto\t\tTwo\n",
+    "user_000001\t2009-05-04T23:08:57Z\tf1b1\tDish\t\tOne\nuser_000001\t2009-05-04T13:54:10Z\tf1b1\tDish\t\tTwo\n",
     "\n".join(log_rows("0_00006f66", ["t_1", "t_2"])).replace(",", "\t"),
     "s1\ta\tx\ns1\tb\ty\n",
 ]
@@ -387,9 +387,8 @@ def test_a_table_without_a_header_is_told(tmp_path, text):
     cells = text.split("\n")[0].split("\t")
     for session, item, time in (("session", "item", "time"), cells[:3]):
         named = {"session": session, "item": item, "time": time}
-        is_there = session == cells[0]
-        if is_there and not session.isdigit():
-            continue  # a text that is there may be a name
+        if session == "s1":
+            continue  # `a` and `x` are not found again below, and may be names
         (told,) = failure(clicks(events=("e.tsv",), **named), tmp_path)
         assert told.startswith(f"e.tsv, line 1: holds values ({', '.join(cells)[:40]}")
         assert told.endswith("the header is missing; put a line with the names of the columns above it")
