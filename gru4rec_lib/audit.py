@@ -19,6 +19,7 @@ from gru4rec_lib.checkpoint import checksum, checksum_of_code
 from gru4rec_lib.config import ConfigError, Run, Study
 from gru4rec_lib.files import replacing
 from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.sources import name_below
 from gru4rec_lib.workspace import Workspace
 
 AS_PUBLISHED, ALL_MENDED = "as_published", "all_mended"
@@ -139,7 +140,7 @@ def exchanged(place: Workspace) -> Prepared | None:
     Args:
         place: the study's; its raw files are read again.
     """
-    logs = [path.name for path in place.raw_files() if path.name.startswith("log_")]
+    logs = [name_below(place.raw, path) for path in place.raw_files() if path.name.startswith("log_")]
     if not published_loader.tests_on_the_past(place.study.split, logs):
         return None
     split = published_loader.the_other_way_round(place.study.split, logs)

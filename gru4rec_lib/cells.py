@@ -6,6 +6,8 @@ lie beside `_file` (the number of the file) and `_bad` (its bad cells); `rowid` 
 
 from __future__ import annotations
 
+import itertools
+import shlex
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,11 +20,16 @@ from gru4rec_lib.sources import (
     OPEN_QUOTE,
     DataError,
     Source,
+    declare_quote,
     exactly,
+    is_packed,
+    is_row,
     literal,
+    name_below,
     open_source,
     reason,
     record_lines,
+    records,
     shown,
 )
 
@@ -75,6 +82,7 @@ TIME = Kind(_TIME, "write unix seconds or an ISO date and time")
 _FEATURE = "CASE WHEN isfinite(TRY_CAST({x} AS FLOAT)) THEN TRY_CAST({x} AS DOUBLE) END"
 NUMBER = Kind(_FEATURE, "write a finite number below 3e38, or leave the cell empty", optional=True)
 
+_MARKED = literal('"%"')
 # Rows of a wrong length are bad rows; after any other fault of the text nothing behind it can be trusted.
 _RAGGED = {"MISSING COLUMNS": "fewer", "TOO MANY COLUMNS": "more"}
 _FAULTS = {
@@ -85,8 +93,13 @@ _FAULTS = {
 
 
 def load(
-    con: duckdb.DuckDBPyConnection, table: str, folder: Path, files: list[Path], columns: dict[str, tuple[str, Kind]]
-) -> list[Source]:
+    con: duckdb.DuckDBPyConnection,
+    table: str,
+    folder: Path,
+    files: list[Path],
+    columns: dict[str, tuple[str, Kind]],
+    quote: str = "auto",
+) -> tuple[list[Source], list[str]]:
     """Read files into a new table, in the order given.
 
     Args:
@@ -95,18 +108,20 @@ def load(
         folder: messages name files relative to it.
         files: .csv, .tsv (each also with .gz) or .parquet.
         columns: for each column of the table, the name in the files and the kind.
+        quote: the quotation mark, see `open_source`.
 
     Returns:
-        The files.
+        The files; and warnings, of cells that hold line ends and of marks that stay part of ids.
 
     Raises:
-        DataError: a file is missing, a folder, empty, broken or not UTF-8, or lacks a column.
+        DataError: a file is missing, a folder, empty, broken or not UTF-8, or lacks a header or a column; or rows are
+            lost within quotation marks.
     """
     sources, wrong = [], []
     for path in files:
-        name = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
         try:
-            sources.append(open_source(con, path, name, {wanted for wanted, _ in columns.values()}))
+            wanted = {name for name, _ in columns.values()}
+            sources.append(open_source(con, path, name_below(folder, path), wanted, quote))
         except DataError as error:
             wrong.append(str(error))
     if wrong:
@@ -116,19 +131,27 @@ def load(
         con.execute(f"CREATE TABLE {table} AS {query}")
     except duckdb.Error as error:
         raise DataError(_broken(con, sources, columns, error)) from error
-    filled = {i for (i,) in con.execute(f"SELECT DISTINCT _file FROM {table}").fetchall()}
+    rows = dict(con.execute(f"SELECT _file, count(*) FROM {table} GROUP BY 1").fetchall())
+    rejected = dict.fromkeys(range(len(sources)), 0)
     for name, line, fault in _rejected(con, sources):
         if fault not in _RAGGED:
             wrong.append(f"{name}, line {line}: {_FAULTS.get(fault, 'cannot be read; mend this line')}")
-        filled.add(next(i for i, source in enumerate(sources) if source.name == name))
+        rejected[next(i for i, source in enumerate(sources) if source.name == name)] += 1
     wrong += [
         f"{s.name}: has a header but no rows; replace it by the whole file or take it away"
         for i, s in enumerate(sources)
-        if i not in filled
+        if not rows.get(i, 0) + rejected[i]
     ]
     if wrong:
         raise DataError("\n".join(wrong))
-    return sources
+    warnings = []
+    for i, source in enumerate(sources):
+        if source.lines > 1 + rows.get(i, 0) + rejected[i]:
+            lost, warning = _between_lines(source, rows.get(i, 0), quote != "auto")
+            wrong, warnings = wrong + lost, warnings + warning
+    if wrong:
+        raise DataError("\n".join(wrong))
+    return sources, warnings + _marked(con, table, sources, columns)
 
 
 def check(
@@ -167,6 +190,45 @@ def check(
     return found
 
 
+def _between_lines(source: Source, rows: int, is_declared: bool) -> tuple[list[str], list[str]]:
+    """Errors and warnings of a file with more lines than rows: some are blank, or a cell goes on over several."""
+    found, several, swallowed, first = -1, 0, 0, ""
+    for line, lines, cells in records(source):
+        found += is_row(source, cells)
+        if len(lines) > 1:
+            # Cut at every delimiter, text seldom has the header's number of cells; rows that a stray mark took in have.
+            alone = sum(text.count(source.delimiter) + 1 == len(source.header) for text in lines)
+            is_lost = 2 * alone > len(lines) and not is_declared
+            if not swallowed and (is_lost or not several):
+                first = f"line {line}: a quotation mark opens and closes in line {line + len(lines) - 1}"
+            several, swallowed = several + 1, swallowed + is_lost
+    of_all = f"{source.lines - 1:,} lines below the header give {rows:,} rows"
+    if found != rows:
+        place = f", {first}" if first else ""
+        told = f"{of_all}, or {found:,} by another reading; put texts that hold marks in marks, and double those inside"
+        return [f"{source.name}{place}: {told}"], []
+    if swallowed:
+        told = f"{first}, around lines that look like rows ({of_all}); delete stray marks and double those inside texts"
+        return [f"{source.name}, {told}; if a text holds these lines, {declare_quote(source.quote)}"], []
+    if several:
+        texts = "1 row holds" if several == 1 else f"{several:,} rows hold"
+        return [], [f"{source.name}, {first}; {texts} line ends, {of_all}; if they should not, delete stray marks"]
+    return [], []
+
+
+def _marked(con: duckdb.DuckDBPyConnection, table: str, sources: list[Source], columns: dict) -> list[str]:
+    """Warnings of texts in quotation marks that stay part of them."""
+    warnings = []
+    texts = [(name, wanted) for name, (wanted, kind) in columns.items() if kind.is_text]
+    for mark, (name, wanted) in itertools.product("\"'", texts):
+        query = f"SELECT _file, count(*) FROM {table} WHERE {quoted(name)} LIKE {literal(f'{mark}%{mark}')} GROUP BY 1"
+        for i, n in con.execute(query + " ORDER BY 1").fetchall():
+            if sources[i].delimiter:
+                told = f"cells in quotation marks, which count as part of the text: {n:,}; {declare_quote(mark)}"
+                warnings.append(f"{sources[i].name}, column `{wanted}`: {told}")
+    return warnings
+
+
 def _broken(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict, error: duckdb.Error) -> str:
     """The first file that cannot be read alone, and why."""
     for source in sources:
@@ -176,6 +238,10 @@ def _broken(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict
             if "state machine" in str(own):
                 told = "its lines end in more than one way (LF, CRLF or CR); give all of them the same end"
                 return f"{source.name}: {told}"
+            if "GZIP" in str(own):  # it was unpacked whole before: zeros follow it, which only other readers skip
+                packed, plain = (shlex.quote(name) for name in (source.name, source.name[: -len(".gz")]))
+                told = "zeros follow the packed data; unpack it, and put the unpacked file in its place"
+                return f"{source.name}: {told}: python3 -m gzip -d < {packed} > {plain}"
             return f"{source.name}: cannot be read: {reason(own)}; copy it again"
     return f"{', '.join(source.name for source in sources)}: cannot be read: {reason(error)}; copy them again"
 
@@ -186,7 +252,8 @@ def _select(number: int, source: Source, columns: dict[str, tuple[str, Kind]]) -
         types = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(source.header)))
         table = (
             f"read_csv({exactly(source.path)}, columns = {{{types}}}, auto_detect = false, header = true, "
-            f"delim = {literal(source.delimiter)}, quote = '\"', escape = '\"', store_rejects = true)"
+            f"delim = {literal(source.delimiter)}, quote = {literal(source.quote)}, escape = {literal(source.quote)}, "
+            f"compression = {literal('gzip' if is_packed(source.path) else 'none')}, store_rejects = true)"
         )
         cells = {wanted: f"c{source.header.index(wanted)}" for wanted, _ in columns.values()}
     else:
@@ -197,10 +264,13 @@ def _select(number: int, source: Source, columns: dict[str, tuple[str, Kind]]) -
         inner += [f"{cells[wanted]} AS _x{i}", f"{kind.sql.format(x=cells[wanted])} AS {quoted(name)}"]
         if kind.remedy:
             empty = f"trim(coalesce(_x{i}, '')) = ''"
+            remedy = literal(kind.remedy)
+            if source.delimiter and source.quote != '"':
+                remedy = f"CASE WHEN _x{i} LIKE {_MARKED} THEN {literal(declare_quote(chr(34)))} ELSE {remedy} END"
             bad.append(
                 f"CASE WHEN {quoted(name)} IS NULL {f'AND NOT {empty}' if kind.optional else ''} THEN "
                 f"{{'column': {literal(wanted)}, 'problem': CASE WHEN {empty} THEN 'is empty' "
-                f"ELSE 'cannot read `' || _x{i} || '`' END, 'remedy': {literal(kind.remedy)}}} END"
+                f"ELSE 'cannot read `' || _x{i} || '`' END, 'remedy': {remedy}}} END"
             )
     return (
         f"SELECT {number} AS _file, {', '.join(map(quoted, columns))}, "

@@ -12,28 +12,31 @@ import pandas as pd
 import yaml
 
 from gru4rec_lib import read
-from gru4rec_lib.config import FORMS_WITH_CONTENT, ConfigError, EventData, Study, check
+from gru4rec_lib.config import FORMS_WITH_CONTENT, ConfigError, EventData, Study, check, is_study_file
+from gru4rec_lib.datasets import Quoted
 from gru4rec_lib.prepare import check_targets, prepare
 from gru4rec_lib.read import Tables
-from gru4rec_lib.sources import DataError, open_source, shown
+from gru4rec_lib.sources import (
+    DataError,
+    Source,
+    check_for_header,
+    declare_quote,
+    is_marked,
+    known_as,
+    open_source,
+    shown,
+)
 from gru4rec_lib.workspace import Workspace
 
-# Names that columns go by, in small letters without underscores.
-COMMON = {
-    "session": ("sessionid", "session"),
-    "item": ("itemid", "item", "trackid", "track"),
-    "time": ("time", "timestamp"),
-    "position": ("position", "pos"),
-}
 
-
-def check_path(path: Path, data: str = "", **columns: str | None) -> Iterator[str]:
+def check_path(path: Path, data: str = "", quote: str | None = None, **columns: str | None) -> Iterator[str]:
     """Read and check a file, or a study with its data.
 
     Args:
         path: a study (.yaml), or a table (.csv, .tsv, each also with .gz, or .parquet). A table is a log or track
             features in MSSD layout where it has most of their columns and none is named, else a table of events.
         data: the folder of a study's raw files; data/raw/<data set> where not given.
+        quote: the quotation mark of an event table, or `none`; see `EventData`.
         columns: `session`, `item`, and `time` or `position` of an event table; those not named are found by COMMON.
 
     Yields:
@@ -43,52 +46,62 @@ def check_path(path: Path, data: str = "", **columns: str | None) -> Iterator[st
         ConfigError, DataError: it is wrong; one problem a line.
     """
     named = {name: column for name, column in columns.items() if column}
-    if path.suffix in (".yaml", ".yml"):
-        if named:
-            raise ConfigError(f"--{next(iter(named))}: a study names its columns itself; leave the word out")
+    if is_study_file(path):
+        if named or quote:
+            raise ConfigError(f"--{next(iter(named), 'quote')}: a study has this in its own file; leave the word out")
         yield from _study(Workspace(str(path), data))
         return
     if data:
         raise ConfigError("--data: goes with a study, and a table is a file of its own; leave the word out")
+    name = path.name or str(path)
+    quote = check(Quoted, {"quote": quote} if quote else {}, name).quote
     with duckdb.connect() as con:
-        header = open_source(con, path, path.name or str(path), set(named.values())).header
+        source = open_source(con, path, name, set(named.values()), quote)
     layouts = {"log": [name for name, _ in read.LOG.values()], "tracks": [read.TRACKS.item, *read.TRACK_FEATURES]}
-    of_most = [kind for kind, known in layouts.items() if len({*known} & {*header}) > len(known) / 2 and not named]
-    if of_most == ["log"]:
+    most = [kind for kind, known in layouts.items() if len({*known} & {*source.header}) > len(known) / 2]
+    if named or quote != "auto" or not most:
+        yield from _event_table(source, named, quote)
+    elif most == ["log"]:
         yield f"{path.name}: a log in MSSD layout"
         yield from _events(read.read_log(path))
-    elif of_most == ["tracks"]:
-        yield f"{path.name}: track features in MSSD layout"
-        yield from _features(read.read_track_features(path), read.TRACK_FEATURES)
     else:
-        yield from _event_table(path, header, named)
+        yield f"{path.name}: track features in MSSD layout"
+        tracks = read.read_track_features(path)
+        yield from _warnings(tracks.warnings)
+        yield from _features(tracks.items, tracks.numeric)
 
 
-def _event_table(path: Path, header: tuple[str, ...], named: dict[str, str]) -> Iterator[str]:
+def _warnings(warnings: tuple[str, ...]) -> Iterator[str]:
+    return (f"warning: {warning}" for warning in warnings)
+
+
+def _event_table(source: Source, named: dict[str, str], quote: str) -> Iterator[str]:
+    header, file = source.header, source.path.name
     orders = [name for name in ("time", "position") if name in named]
-    orders = orders or [name for name in ("time", "position") if _known(header, name)] or ["time"]
+    orders = orders or [name for name in ("time", "position") if known_as(header, name)] or ["time"]
     roles = ("session", "item", orders[0])
-    roles = {role: named.get(role) or _column(path.name, header, role) for role in roles}
-    fields = {"layout": "events", "name": "mine", "events": [path.name], **roles}
-    yield f"{path.name}: a table of events"
-    yield from _events(read.read(check(EventData, fields, path.name), path.parent))
+    roles = {role: named.get(role) or _column(source, role) for role in roles}
+    fields = {"layout": "events", "name": "mine", "events": [file], **roles}
+    fields |= {} if quote == "auto" else {"quote": quote}
+    yield f"{file}: a table of events"
+    yield from _events(read.read(check(EventData, fields, file), source.path.parent))
     told = yaml.safe_dump(fields, default_flow_style=True, sort_keys=False, allow_unicode=True, width=math.inf)
     yield f"in a study: data: {told.strip()}"
 
 
-def _known(header: tuple[str, ...], role: str) -> list[str]:
-    return [column for column in header if column.strip().lower().replace("_", "") in COMMON[role]]
-
-
-def _column(file: str, header: tuple[str, ...], role: str) -> str:
-    found = _known(header, role)
+def _column(source: Source, role: str) -> str:
+    found = known_as(source.header, role)
     if len({*found}) > 1:
         several = " and ".join(f"`{column}`" for column in found)
-        raise DataError(f"{file}, line 1: {several} may each be the {role}; name the right one by --{role}")
+        raise DataError(f"{source.name}, line 1: {several} may each be the {role}; name the right one by --{role}")
     if not found:
+        check_for_header(source)
+        if marked := next(filter(is_marked, source.header), ""):
+            told = f"names of columns are in quotation marks, such as `{shown(marked)}`"
+            raise DataError(f"{source.name}, line 1: {told}; {declare_quote(marked[0])}")
         flags = "--time or --position" if role == "time" else f"--{role}"
-        there = shown(", ".join(header))
-        raise DataError(f"{file}, line 1: no column is known as the {role} (there: {there}); name it by {flags}")
+        there = shown(", ".join(source.header))
+        raise DataError(f"{source.name}, line 1: no column is known as the {role} (there: {there}); name it by {flags}")
     return found[0]
 
 
@@ -128,6 +141,7 @@ def _events(tables: Tables) -> Iterator[str]:
         first, last = (np.datetime64(int(t), "s") for t in (events["time"].min(), events["time"].max()))
         times = f", from {first} to {last} (UTC)"
     yield f"{len(events):,} events, {len(lengths):,} sessions, {n_items:,} items{times}"
+    yield from _warnings(tables.warnings)
     if len(tables.problems):
         yield f"warning: rows dropped as bad: {len(tables.problems):,}"
     for role in ("session", "item"):

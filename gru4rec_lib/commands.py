@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from gru4rec_lib.config import ConfigError, Twin, check
-from gru4rec_lib.sources import shown
+from gru4rec_lib.sources import COMMON, shown
 from gru4rec_lib.workspace import Workspace
 
 
@@ -62,6 +62,7 @@ def run(argv: list[str]) -> int:
     order = command.add_mutually_exclusive_group()
     order.add_argument("--time", metavar="COLUMN", help="as --session: unix seconds or ISO dates")
     order.add_argument("--position", metavar="COLUMN", help="in place of --time: places in the session")
+    command.add_argument("--quote", metavar="MARK", help="the quotation mark of an event table's cells, or none")
     command.add_argument("--data", default="", help="the folder of a study's raw files; data/raw/<data set>")
     command = commands.add_parser("bench", help="measure speed and memory; writes reports/bench/ and figures/bench/")
     command.add_argument("--size", choices=["toy", "tenth", "full"], default="tenth", help="of the data (%(default)s)")
@@ -93,9 +94,10 @@ def run(argv: list[str]) -> int:
         with reproduce.only_run(place.runs / ".lock"):
             search.search(place, words.space, words.trials, words.seed, tuple(words.cells), words.jobs)
     elif words.command == "check":
-        from gru4rec_lib.check import COMMON, check_path
+        from gru4rec_lib.check import check_path
 
-        for line in check_path(words.path, words.data, **{name: getattr(words, name) for name in COMMON}):
+        columns = {name: getattr(words, name) for name in COMMON}
+        for line in check_path(words.path, words.data, words.quote, **columns):
             print(line, flush=True)
     elif words.command == "bench":
         from gru4rec_lib import bench

@@ -42,6 +42,7 @@ __all__ = [
     "Training",
     "Twin",
     "check",
+    "is_study_file",
     "load_study",
 ]
 
@@ -259,6 +260,15 @@ class Study(Strict):
         return self
 
 
+def is_study_file(name: str | Path) -> bool:
+    """Whether a study is named by its file and not by a word.
+
+    Args:
+        name: as the user gives it.
+    """
+    return str(name).lower().endswith((".yaml", ".yml"))
+
+
 def load_study(name: str, folder: Path, searched: bool = True) -> Study:
     """Read and check one study.
 
@@ -275,7 +285,7 @@ def load_study(name: str, folder: Path, searched: bool = True) -> Study:
         ConfigError: there is no such file or setting, or a field is unknown, missing or wrong.
     """
     name, setting = re.fullmatch(r"(.*?)(?:@([\d.e-]+))?", name).groups()
-    path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
+    path = Path(name) if is_study_file(name) else folder / f"{name}.yaml"
     known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
     missing = f"there is no such study; known are {known}"
     fields = read_mapping(path, missing, "a study is a mapping of fields; see config/toy.yaml")

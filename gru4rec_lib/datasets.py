@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import string
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gru4rec_lib.strict import Fraction, Name, Seed, Some, Strict
 
@@ -19,6 +20,16 @@ def _is_a_day(date: str) -> str:
     except ValueError:
         raise ValueError("is no day of the calendar; write YYYYMMDD") from None
     return date
+
+
+def _is_a_mark(quote: str) -> str:
+    is_mark = len(quote) == 1 and quote in string.punctuation and quote != ","
+    if not (is_mark or quote in ("auto", "none")):
+        raise ValueError("should be one punctuation mark such as '\"', or null where cells are never quoted")
+    return quote
+
+
+Quote = Annotated[str, BeforeValidator(lambda quote: "none" if quote is None else quote), AfterValidator(_is_a_mark)]
 
 
 class Twin(Strict):
@@ -37,12 +48,24 @@ class Twin(Strict):
     content_signal: Signal = 0.5
 
 
-class ItemTable(Strict):
+class Quoted(Strict):
+    """What text files with quoted cells need.
+
+    Args:
+        quote: the quotation mark around cells that hold delimiters or line ends; null: cells are never quoted;
+            `auto`: `"` in .csv, and no quotation in .tsv.
+    """
+
+    quote: Quote = "auto"
+
+
+class ItemTable(Quoted):
     """The table of item features and what its columns are.
 
     Args:
-        file: its name inside the data folder (.csv, .tsv or .parquet).
+        file: its name inside the data folder (.csv, .tsv, each also with .gz, or .parquet).
         item: the column of item ids.
+        quote: as in `Quoted`.
         numeric: columns that are standardised.
         categorical: columns with one value an item.
         multivalued: for each feature, the columns that hold its values.
@@ -99,7 +122,7 @@ class MssdData(Strict):
         return self
 
 
-class EventData(Strict):
+class EventData(Quoted):
     """A table of events (.csv, .tsv, .parquet), one row an event, with columns named here.
 
     Args:
@@ -111,6 +134,7 @@ class EventData(Strict):
         position: column of places in the session; null where `time` is given.
         exact_repeats: what to do with further rows of the same (session, item, time or position); counted either way.
         on_bad_rows: `error` stops at the first kind of problem, `drop` leaves such rows out and counts them.
+        quote: as in `Quoted`.
         item_table: features of the items, where there are any.
     """
 
@@ -140,7 +164,8 @@ class Split(Strict):
     Args:
         how: `by_file` (test files match the pattern `test`), `by_session` (a random `test_fraction`), `by_time` (the
             last `test_fraction` of the sessions by start), `listed` (`test` is a file of session ids in the folder).
-        test: see `how`.
+        test: see `how`. A pattern with `/` is that of a path below the data folder, such as `test/*` or `**/day_7/*`
+            (`**`: any folders); one without is that of a file's name in any folder.
         test_fraction: share of the sessions, 0 to 1.
         validation: how the validation part is cut from training: at random, or the last by start time.
         validation_fraction: share of the training sessions, 0 to 1.

@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from fnmatch import fnmatch
 
 import numpy as np
 
 from gru4rec_lib.batches import Batches
 from gru4rec_lib.config import Split
 from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.split import is_test_file
 
 TEST_STEPS = 500  # mini-batches of a published evaluation
 
@@ -110,13 +110,13 @@ def tests_on_the_past(split: Split, files: Sequence[str]) -> bool:
 
     Args:
         split: any; only one by file can.
-        files: names of the log files, such as log_0_20180715_000000000000.csv.gz.
+        files: paths of the log files below the data folder, such as log_0_20180715_000000000000.csv.gz.
     """
     if split.how != "by_file":
         return False
     dates = {name: found[1] for name in files if (found := re.search(r"_(\d{8})_", name))}
-    test = [date for name, date in dates.items() if fnmatch(name, split.test)]
-    training = [date for name, date in dates.items() if not fnmatch(name, split.test)]
+    test = [date for name, date in dates.items() if is_test_file(name, split)]
+    training = [date for name, date in dates.items() if not is_test_file(name, split)]
     return bool(test and training) and max(test) < min(training)
 
 
@@ -125,12 +125,12 @@ def the_other_way_round(split: Split, files: Sequence[str]) -> Split:
 
     Args:
         split: by file.
-        files: names of the log files; exactly one of them is not the test.
+        files: paths of the log files below the data folder; exactly one of them is not the test.
 
     Raises:
         ValueError: there are other than one.
     """
-    training = [name for name in files if not fnmatch(name, split.test)]
+    training = [name for name in files if not is_test_file(name, split)]
     if len(training) != 1:
         raise ValueError(f"of {len(files)} log files {len(training)} are for training; D9 exchanges two files")
     return split.model_copy(update={"test": training[0]})

@@ -92,14 +92,15 @@ class Tables:
 
     Args:
         events: one row an event: sessions in reading order, each by position or time. `session`, `item` and `file`
-            (name without folder): categorical; `position`: int32, 1..n; `time`: float64, unix seconds, where the table
-            has times; for MSSD also LOG_COLUMNS (bool, int32, hour int8, date datetime64[s], texts categorical).
+            (path below the data folder): categorical; `position`: int32, 1..n; `time`: float64, unix seconds, where the
+            table has times; for MSSD also LOG_COLUMNS (bool, int32, hour int8, date datetime64[s], texts categorical).
         items: one row an item: `item` and the feature columns (numeric: float64, NaN where missing; others: str, NA
             where missing). None where there is no item table.
         numeric, categorical: columns of `items` that are features of one value.
         multivalued: for each feature of many values, the columns that hold them.
         counts: `step`, `events`, `sessions`, `items`: what is left after each step.
         problems: `file`, `line` (for Parquet the row), `column`, `problem`, `remedy` of every row dropped as bad.
+        warnings: a sentence for each thing in the files that is allowed and may not be meant.
     """
 
     events: pd.DataFrame
@@ -109,6 +110,7 @@ class Tables:
     multivalued: dict[str, tuple[str, ...]]
     counts: pd.DataFrame
     problems: pd.DataFrame
+    warnings: tuple[str, ...] = ()
 
 
 def read(data: MssdData | EventData, folder: Path) -> Tables:
@@ -130,21 +132,25 @@ def read(data: MssdData | EventData, folder: Path) -> Tables:
     return _tables(data, folder, *(_mssd if isinstance(data, MssdData) else _generic)(data, folder))
 
 
-def read_log(path: Path, on_bad_rows: str = "error") -> Tables:
+def read_log(path: Path, on_bad_rows: str = "error", folder: Path | None = None) -> Tables:
     """Read and check one log in MSSD layout alone; as `read`.
 
     Args:
         path: a log, log_*.csv[.gz].
         on_bad_rows: `error` or `drop`, as in `MssdData`.
+        folder: the data folder, below which the log is; its own folder where not given.
     """
     data = MssdData(layout="mssd", name="log", on_bad_rows=on_bad_rows)
-    return _tables(data, path.parent, [path], LOG, None, [])
+    return _tables(data, folder or path.parent, [path], LOG, None, [])
 
 
-def read_track_features(path: Path) -> pd.DataFrame:
-    """As `read_log`, one file of track features: `items` of `Tables`. Bad rows are an error."""
-    with duckdb.connect() as con:
-        return _items(con, TRACKS, path.parent, [path], "error")[0]
+def read_track_features(path: Path) -> SimpleNamespace:
+    """As `read_tracks`, one file of track features. Bad rows are an error.
+
+    Args:
+        path: of the file, tf_*.csv[.gz].
+    """
+    return _tracks(path.parent, [path], "error")
 
 
 def read_tracks(data: MssdData, folder: Path) -> SimpleNamespace:
@@ -155,29 +161,34 @@ def read_tracks(data: MssdData, folder: Path) -> SimpleNamespace:
         folder: as for `read`.
 
     Returns:
-        items, numeric, categorical, multivalued and problems of `Tables`; items is None where there are no features.
+        items, numeric, categorical, multivalued, problems and warnings of `Tables`; items is None where there are no
+        features.
     """
-    _, tracks = mssd_files(data, folder)
-    items, problems = None, pd.DataFrame(columns=["file", "line", "column", "problem", "remedy"])
-    if tracks:
+    return _tracks(folder, mssd_files(data, folder)[1], data.on_bad_rows)
+
+
+def _tracks(folder: Path, files: list[Path], on_bad_rows: str) -> SimpleNamespace:
+    items, problems, warnings = None, pd.DataFrame(columns=["file", "line", "column", "problem", "remedy"]), []
+    if files:
         with duckdb.connect() as con:
-            items, problems = _items(con, TRACKS, folder, tracks, data.on_bad_rows)
-    numeric = TRACKS.numeric if tracks else ()
-    return SimpleNamespace(items=items, numeric=numeric, categorical=(), multivalued={}, problems=problems)
+            items, problems, warnings = _items(con, TRACKS, folder, files, on_bad_rows)
+    features = {"numeric": TRACKS.numeric if files else (), "categorical": (), "multivalued": {}}
+    return SimpleNamespace(items=items, problems=problems, warnings=tuple(warnings), **features)
 
 
 def _tables(data: MssdData | EventData, folder: Path, files: list[Path], columns: dict, table, table_files) -> Tables:
     is_mssd = isinstance(data, MssdData)
     with duckdb.connect() as con:
         con.execute("SET TimeZone = 'UTC'")
-        sources = cells.load(con, "log", folder, files, columns)
+        sources, warnings = cells.load(con, "log", folder, files, columns, "auto" if is_mssd else data.quote)
         con.execute(f"SET VARIABLE log_files = [{', '.join(literal(source.name) for source in sources)}]")
         checks = (_BROKEN_SESSIONS, _SESSION_MATES) if is_mssd else ()
         problems = cells.check(con, "log", sources, data.on_bad_rows, checks)
         events, counts = _events(con, sources, columns, "keep" if is_mssd else data.exact_repeats)
         items = None
         if table:
-            items, item_problems = _items(con, table, folder, table_files, data.on_bad_rows)
+            items, item_problems, item_warnings = _items(con, table, folder, table_files, data.on_bad_rows)
+            warnings += item_warnings
             problems = pd.concat([problems, item_problems], ignore_index=True)
             if len(item_problems):
                 counts.append(_count(f"item rows dropped ({len(item_problems):,})", events))
@@ -191,6 +202,7 @@ def _tables(data: MssdData | EventData, folder: Path, files: list[Path], columns
         multivalued=dict(table.multivalued) if table else {},
         counts=pd.DataFrame(counts, columns=["step", "events", "sessions", "items"]),
         problems=problems,
+        warnings=tuple(warnings),
     )
 
 
@@ -256,7 +268,7 @@ def _events(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict
     session = events["session"].cat.codes.to_numpy()
     first = np.flatnonzero(np.diff(session, prepend=-1))
     place = np.arange(1, len(events) + 1) - np.repeat(first, np.diff(first, append=len(events)))
-    names = pd.Categorical([source.path.name for source in sources])
+    names = pd.Categorical([source.name for source in sources])
     front = {
         "session": events["session"],
         "item": events["item"],
@@ -271,18 +283,18 @@ def _events(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict
 
 
 def _items(con: duckdb.DuckDBPyConnection, table: ItemTable, folder: Path, files: list[Path], on_bad_rows: str):
-    """The item table, one row an item, and its bad rows."""
+    """The item table, one row an item, its bad rows, and warnings."""
     texts = dict.fromkeys((*table.categorical, *(name for names in table.multivalued.values() for name in names)))
     features = dict.fromkeys(table.numeric, cells.NUMBER) | dict.fromkeys(texts, cells.text(*table.missing))
     # Numbered in the database: a feature may be called as the reader's own columns are, `rowid` too.
     columns = {"item": (table.item, cells.ID)} | {f"feature_{n}": pair for n, pair in enumerate(features.items())}
-    sources = cells.load(con, "items", folder, files, columns)
+    sources, warnings = cells.load(con, "items", folder, files, columns, table.quote)
     repeated = _REPEATED_ITEMS.format(column=literal(table.item))
     problems = cells.check(con, "items", sources, on_bad_rows, (repeated,))
     names = ", ".join(columns)
     items = con.sql(f"SELECT {names} FROM items ANTI JOIN items_bad ON items.rowid = items_bad.row ORDER BY rowid").df()
     items.columns = ["item", *features]
-    return items.astype(dict.fromkeys(("item", *texts), "str")), problems
+    return items.astype(dict.fromkeys(("item", *texts), "str")), problems, warnings
 
 
 def _count(step: str, events: pd.DataFrame) -> tuple[str, int, int, int]:

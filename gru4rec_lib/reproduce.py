@@ -19,7 +19,7 @@ from typing import BinaryIO
 import pandas as pd
 
 from gru4rec_lib import explore, tied
-from gru4rec_lib.config import ConfigError
+from gru4rec_lib.config import ConfigError, is_study_file
 from gru4rec_lib.workspace import ROOT, Workspace, named_folder
 
 
@@ -124,7 +124,7 @@ def _check(place: Workspace, study: str, root: Path) -> int:
     unread = not made.exists() or any(path.stat().st_mtime > made.stat().st_mtime for path in place.raw_files())
     if place.simulates or not unread:
         return 0
-    path = study if study.endswith((".yaml", ".yml")) else root / "config" / f"{study}.yaml"
+    path = study if is_study_file(study) else root / "config" / f"{study}.yaml"
     command = [sys.executable, "-m", "gru4rec_lib", "check", str(path), "--data", str(place.raw)]
     tied_command = [sys.executable, "-m", "gru4rec_lib.tied", *command]
     return subprocess.run(tied_command, check=False, start_new_session=True).returncode  # Ctrl-C: see `_run`

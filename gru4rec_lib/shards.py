@@ -23,7 +23,7 @@ from gru4rec_lib.features import Features
 from gru4rec_lib.files import replacing_folder
 from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.sessions import Sessions, by_falling_plays
-from gru4rec_lib.sources import DataError, literal
+from gru4rec_lib.sources import DataError, literal, name_below
 from gru4rec_lib.split import is_test_file, validation_sessions
 from gru4rec_lib.workspace import Workspace
 
@@ -69,7 +69,7 @@ def read_log(place: Workspace, name: str) -> None:
     Raises:
         DataError: as `read.read`.
     """
-    tables = read.read_log(logs(place)[name], place.study.data.on_bad_rows)
+    tables = _with_warnings(read.read_log(logs(place)[name], place.study.data.on_bad_rows, place.raw))
     code, starts = prepare.sessions_of(tables.events)
     long = np.bincount(code, minlength=len(starts)) > 1
     ids = tables.events["item"].astype(str)
@@ -95,7 +95,7 @@ def index(place: Workspace) -> None:
     found, split = logs(place), place.study.split
     names = [*found]
     _check_sessions(place, names)
-    test = [name for name, path in found.items() if is_test_file(path.name, split)]
+    test = [name for name, path in found.items() if is_test_file(name_below(place.raw, path), split)]
     training = [name for name in names if name not in test]
     sizes = {name: _record(place, name, "read")["long"] for name in training}
     if not test or not sum(sizes.values()):
@@ -105,7 +105,7 @@ def index(place: Workspace) -> None:
     plays = by_falling_plays(plays[plays > 0].reset_index())
     if len(plays) < 2:
         raise DataError("the training sessions hold one item alone, so there is nothing to choose from; bring others")
-    tables = read.read_tracks(place.study.data, place.raw)
+    tables = _with_warnings(read.read_tracks(place.study.data, place.raw))
     items, features = prepare.candidates(plays, tables)
     described = items["item"].isin(tables.items["item"]) if tables.items is not None else None
     held_out = validation_sessions(sum(sizes.values()), split)
@@ -195,7 +195,8 @@ def of_study(place: Workspace) -> Prepared:
         DataError: as `read.read` and `prepare.prepare`.
     """
     if not place.shards:
-        return prepare.prepare(read.read(place.study.data, place.raw), place.study.split, place.raw)
+        tables = _with_warnings(read.read(place.study.data, place.raw))
+        return prepare.prepare(tables, place.study.split, place.raw)
     made = {step: [folder(place, name, step) for name in logs(place)] for step in ("read", "encode")}
     for name, path in zip(logs(place), made["read"], strict=True):
         if not path.exists():
@@ -222,7 +223,14 @@ def explored(place: Workspace) -> read.Tables:
     found = logs(place)
     name, path = next(iter(found.items()))
     print(f"of {len(found):,} logs this is {name}")
-    return read.read_log(path, place.study.data.on_bad_rows)
+    return read.read_log(path, place.study.data.on_bad_rows, place.raw)
+
+
+def _with_warnings(tables):
+    """The same tables, their warnings printed."""
+    for warning in tables.warnings:
+        print(f"warning: {warning}", flush=True)
+    return tables
 
 
 def _made(path: Path) -> Path:

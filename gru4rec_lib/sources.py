@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import glob
 import gzip
+import io
 import itertools
 import re
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -16,9 +18,22 @@ import numpy as np
 
 csv.field_size_limit(1 << 22)  # Python's own limit is lower than DuckDB's of 2 MB a line
 
-_DELIMITERS = {".csv": ",", ".tsv": "\t", ".parquet": ""}
+# Delimiter and quotation mark of each kind: what writes tabs seldom quotes, and a stray mark would swallow lines.
+_DIALECTS = {".csv": (",", '"'), ".tsv": ("\t", ""), ".parquet": ("", "")}
+# A number or a date: what a column's name hardly is. Those of the second are no years or places either.
+_DATE = r"\d{4}-\d\d-\d\d(?:[T ].*)?"
+_VALUE = re.compile(rf"\s*(?:[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|{_DATE})\s*")
+_SURE_VALUE = re.compile(rf"\s*(?:[+-]?\d*\.\d+|\d{{9,}}|{_DATE})\s*")
+# Names that columns go by, in small letters without underscores.
+COMMON = {
+    "session": ("sessionid", "session"),
+    "item": ("itemid", "item", "trackid", "track"),
+    "time": ("time", "timestamp"),
+    "position": ("position", "pos"),
+}
 NOT_UTF_8 = "is not UTF-8; save the file as UTF-8"
 OPEN_QUOTE = "a quotation mark opens and does not close as it should; close it, or double those inside a text"
+_ENDLESS = "has a cell of more than 4 MB; look for a quotation mark that does not close"
 # What a file says by its first bytes that it is, whatever its name says.
 _MAGIC = {
     b"\x1f\x8b": "is a .gz file by its first bytes; let its name end in .gz",
@@ -39,12 +54,16 @@ class Source(NamedTuple):
         name: what messages call it.
         delimiter: between cells; empty for Parquet.
         header: names of its columns, in order.
+        quote: the mark around cells that hold delimiters or line ends; empty where cells are never quoted.
+        lines: of its text, blank ones too; 0 for Parquet.
     """
 
     path: Path
     name: str
     delimiter: str
     header: tuple[str, ...]
+    quote: str = ""
+    lines: int = 0
 
 
 def literal(text: object) -> str:
@@ -113,26 +132,61 @@ def found(folder: Path, pattern: str) -> list[Path]:
     return files
 
 
-def open_source(con: duckdb.DuckDBPyConnection, path: Path, name: str, wanted: set[str]) -> Source:
-    """Look at a file, unpack it once where it is packed, and read its header.
+def name_below(folder: Path, path: Path) -> str:
+    """The path below the data folder with `/`, which is what messages, tables and splits call a file.
+
+    Args:
+        folder: the data folder.
+        path: of a file; one outside the folder has its bare name.
+    """
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
+
+
+def is_packed(path: Path) -> bool:
+    """Whether a file's name ends in .gz.
+
+    Args:
+        path: of a file.
+    """
+    return path.suffix.lower() == ".gz"
+
+
+def known_as(header: tuple[str, ...], role: str) -> list[str]:
+    """The columns with a common name of a role.
+
+    Args:
+        header: names of columns.
+        role: of COMMON.
+    """
+    return [column for column in header if column.strip().lower().replace("_", "") in COMMON[role]]
+
+
+def open_source(
+    con: duckdb.DuckDBPyConnection, path: Path, name: str, wanted: set[str], quote: str = "auto", other: str = ""
+) -> Source:
+    """Look at a file, read it once whole, and read its header.
 
     Args:
         con: a database, which reads the header of Parquet.
-        path: .csv, .tsv (each also with .gz) or .parquet.
+        path: .csv, .tsv (each also with .gz) or .parquet, in capitals or small letters.
         name: what messages call it.
         wanted: columns that it must have, each once.
+        quote: the quotation mark of its cells; `auto`: `"` in .csv and none in .tsv; `none`: no mark.
+        other: the kind, such as .csv, as which a file with another ending is read; empty refuses it.
 
     Returns:
         The file with its header, which has the columns.
 
     Raises:
-        DataError: it is missing, a folder, empty, broken or not UTF-8, or lacks a column.
+        DataError: it is missing, a folder, empty, broken or not UTF-8, lacks a header or a column.
     """
-    plain = path.with_suffix("") if path.suffix == ".gz" else path
+    plain = path.with_suffix("") if is_packed(path) else path
+    lines = 0
     try:
         if path.is_dir():
             raise DataError(f"{name}: is a folder, not a file; put the file itself in its place")
-        if plain.suffix not in _DELIMITERS:
+        delimiter, mark = _DIALECTS.get(plain.suffix.lower()) or _DIALECTS.get(other, (None, ""))
+        if delimiter is None:
             raise DataError(f"{name}: is no kind of file that is read here; give .csv[.gz], .tsv[.gz] or .parquet")
         if not path.exists():
             raise DataError(f"{name}: there is no such file; put it there or correct the name")
@@ -140,28 +194,137 @@ def open_source(con: duckdb.DuckDBPyConnection, path: Path, name: str, wanted: s
             raise DataError(f"{name}: is no regular file but a pipe or a device; put the file itself in its place")
         if path.stat().st_size == 0:
             raise DataError(f"{name}: is empty (0 bytes); copy it again")
-        delimiter = _DELIMITERS[plain.suffix]
-        header = _header(path, name, delimiter) if delimiter else _parquet_header(con, path, name, wanted)
+        mark = {"auto": mark, "none": ""}.get(quote, quote)
+        if delimiter:
+            _check_kinds(path, name)
+            lines = _count_lines(path, name)
+            header = _header(path, name, delimiter, mark)
+        else:
+            header = _parquet_header(con, path, name, wanted)
     except (OSError, duckdb.Error) as error:
         raise DataError(f"{name}: cannot be read: {reason(error)}; mend that, or copy it again") from None
+    source = Source(path, name, delimiter, header, mark if delimiter else "", lines)
+    if wanted:
+        check_for_header(source, wanted)
     missing = sorted(wanted - set(header))
     doubled = sorted(column for column in wanted if header.count(column) > 1)
     there = shown(", ".join(header))
     spaced = {column.strip(): column for column in header}
+    marked = {column[1:-1]: column for column in header if is_marked(column)}
     told = [
         f"{name}, line 1, column `{m}`: is missing, there is `{spaced[m]}` with a space; delete the space"
         if m in spaced
+        else f"{name}, line 1, column `{m}`: is missing, there is `{marked[m]}` in quotation marks; "
+        f"{declare_quote(marked[m][0])}"
+        if m in marked
         else f"{name}, line 1, column `{m}`: is missing (there: {there}); add it or name it so"
         for m in missing
     ]
     told += [f"{name}, line 1, column `{d}`: is there twice; rename one of them" for d in doubled]
     if told:
         raise DataError("\n".join(told))
-    return Source(path, name, delimiter, header)
+    return source
+
+
+def is_marked(cell: str) -> bool:
+    """Whether a cell stands in quotation marks.
+
+    Args:
+        cell: as it was read.
+    """
+    return len(cell) > 1 and cell[0] == cell[-1] and cell[0] in "\"'"
+
+
+def declare_quote(mark: str) -> str:
+    """The remedy where cells are in quotation marks that are not known as such.
+
+    Args:
+        mark: `"` or `'`.
+    """
+    text = f"'{mark}'" if mark == '"' else f'"{mark}"'
+    return f"declare the marks by `quote: {text}` in the study, by `--quote {text}` in a check, or delete them"
+
+
+def check_for_header(source: Source, wanted: set[str] = frozenset()) -> None:
+    """Raise where the first line seems to hold values and not names of columns.
+
+    It does where one of its cells is found again below, is a date, a decimal or a large number, or where all are
+    numbers. It does not where a text stands above numbers or dates alone, where a wanted column is a text that is not
+    found again below, nor where columns are numbered from 0, as Pandas does.
+
+    Args:
+        source: with a header. Parquet always has names.
+        wanted: columns that the user names; `--session 196` may be a value of the first row.
+
+    Raises:
+        DataError: the names are missing.
+    """
+    header, n = source.header, len(source.header)
+    if not source.delimiter or header == tuple(map(str, range(n))):
+        return
+    try:
+        rows = [tuple(cells) for _, _, cells in itertools.islice(records(source), 1, 1001) if len(cells) == n]
+    except DataError:  # a cell without end, which reading the rows reports
+        rows = []
+    columns = [[cell for cell in column if cell.strip()] for column in zip(*rows, strict=True)] or [[]] * n
+    values = [_VALUE.fullmatch(cell) for cell in header]
+    again = [bool(cell.strip()) and cell in column for cell, column in zip(header, columns, strict=True)]
+    names = (
+        not value and ((cell in wanted and not found) or (column and all(map(_VALUE.fullmatch, column))))
+        for cell, value, found, column in zip(header, values, again, columns, strict=True)
+    )
+    if header in rows or any(names):
+        return
+    if any(again) or all(values) or any(map(_SURE_VALUE.fullmatch, header)):
+        cells = shown(", ".join(header), 80)
+        raise DataError(
+            f"{source.name}, line 1: holds values ({cells}), the header is missing; "
+            "put a line with the names of the columns above it"
+        )
+
+
+def records(source: Source) -> Iterator[tuple[int, list[str], list[str]]]:
+    """What each line of a text file holds, the header and blank lines too; a quoted cell may go on over lines.
+
+    Args:
+        source: a .csv or .tsv file, packed or not.
+
+    Yields:
+        The number of the record's first line (1 for the file's first), its lines, its cells (none of a blank line).
+
+    Raises:
+        DataError: a cell is beyond the limit above.
+    """
+    with _text(source.path, "replace") as file:
+        first, lines = 1, []
+
+        def kept():
+            for line in file:
+                lines.append(line)
+                yield line
+
+        try:
+            # DuckDB, too, takes a mark behind spaces for an opening one.
+            for cells in _reader(kept(), source.delimiter, source.quote, skipinitialspace=bool(source.quote)):
+                yield first, lines, cells
+                first, lines = first + len(lines), []
+        except csv.Error:
+            raise DataError(f"{source.name}, line {first}: {_ENDLESS}") from None
+
+
+def is_row(source: Source, cells: list[str]) -> bool:
+    """Whether DuckDB reads a record as a row: it is as long as the header, or has one empty cell more.
+
+    Args:
+        source: a .csv or .tsv file.
+        cells: of a record.
+    """
+    n = len(source.header)
+    return len(cells) == n or cells[n:] == [""]
 
 
 def record_lines(source: Source) -> np.ndarray:
-    """The line on which each row begins that DuckDB reads: it is as long as the header, or has one empty cell more.
+    """The line on which each row begins that DuckDB reads.
 
     Args:
         source: a .csv or .tsv file, packed or not.
@@ -169,30 +332,27 @@ def record_lines(source: Source) -> np.ndarray:
     Returns:
         int64 [rows], 1 for the first line of the file; the header is no row.
     """
-    n = len(source.header)
-    with _unpacked(source.path)(source.path, "rt", encoding="utf-8-sig", errors="replace", newline="") as lines:
-        rows = csv.reader(lines, delimiter=source.delimiter)
-        ends = itertools.chain((0,), (rows.line_num for _ in itertools.count()))
-        begins = (end + 1 for end, row in zip(ends, rows, strict=False) if len(row) == n or row[n:] == [""])
-        return np.fromiter(itertools.islice(begins, 1, None), np.int64)
+    below = itertools.islice(records(source), 1, None)
+    return np.fromiter((line for line, _, cells in below if is_row(source, cells)), np.int64)
 
 
-def _header(path: Path, name: str, delimiter: str) -> tuple[str, ...]:
-    is_packed = path.suffix == ".gz"
-    with path.open("rb") as raw:
-        _check_kind(raw, name, known=b"\x1f\x8b" if is_packed else b"")
-    if is_packed:
-        _check_gzip(path, name)
-        with gzip.open(path) as unpacked:
-            _check_kind(unpacked, name)
+def _text(path: Path, errors: str):
+    return _unpacked(path)(path, "rt", encoding="utf-8-sig", errors=errors, newline="")
+
+
+def _reader(lines: Iterator[str], delimiter: str, quote: str, **more):
+    quoting = {"quotechar": quote} if quote else {"quoting": csv.QUOTE_NONE}
+    return csv.reader(lines, delimiter=delimiter, **quoting, **more)
+
+
+def _header(path: Path, name: str, delimiter: str, quote: str) -> tuple[str, ...]:
     try:
-        with _unpacked(path)(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
-            header = next(csv.reader(lines, delimiter=delimiter), None)
+        with _text(path, "surrogateescape") as lines:
+            header = next(_reader(lines, delimiter, quote), None)
     except csv.Error:  # the one that the reader has: a cell beyond the limit above
-        told = "has a cell of more than 4 MB; look for a quotation mark that does not close"
-        raise DataError(f"{name}, line 1: {told}") from None
+        raise DataError(f"{name}, line 1: {_ENDLESS}") from None
     if header is None:
-        raise DataError(f"{name}: is empty{' when unpacked' if is_packed else ''}; copy it again")
+        raise DataError(f"{name}: is empty{' when unpacked' if is_packed(path) else ''}; copy it again")
     if not header:
         raise DataError(f"{name}, line 1: is blank; begin the file with the names of its columns")
     other = next((mark for mark in ";\t,|" if len(header) == 1 and mark in header[0]), None)
@@ -206,6 +366,11 @@ def _header(path: Path, name: str, delimiter: str) -> tuple[str, ...]:
     if "\0" in text:
         raise DataError(f"{name}, line 1: a name of a column holds a NUL (\\x00); delete it")
     return tuple(header)
+
+
+def _check_kinds(path: Path, name: str) -> None:
+    with path.open("rb") as raw:
+        _check_kind(raw, name, known=b"\x1f\x8b" if is_packed(path) else b"")
 
 
 def _check_kind(file: BinaryIO, name: str, known: bytes = b"") -> None:
@@ -224,18 +389,23 @@ def _parquet_header(con: duckdb.DuckDBPyConnection, path: Path, name: str, wante
     return tuple(table.columns)
 
 
-def _check_gzip(path: Path, name: str) -> None:
-    """DuckDB may wait for ever on a damaged file; unpacking once costs a sixth of reading."""
-    lines = 1
+def _count_lines(path: Path, name: str) -> int:
+    """Lines of a file, blank ones too, which is read once whole: DuckDB may wait for ever on a damaged .gz file."""
+    ends, returns, last, is_first = 0, 0, b"", True
     try:
-        with gzip.open(path) as unpacked:
-            while block := unpacked.read1(1 << 20):
-                lines += block.count(b"\n")
+        with _unpacked(path)(path, "rb") as file:
+            while block := file.read1(1 << 20):
+                if is_first and is_packed(path):
+                    _check_kind(io.BytesIO(block), name)
+                ends += block.count(b"\n")
+                returns += 0 if ends else block.count(b"\r")  # the line ends of old Macs
+                last, is_first = block[-1:], False
     except EOFError:
-        raise DataError(f"{name}, line {lines}: the .gz file ends too early; copy it again") from None
+        raise DataError(f"{name}, line {ends + 1}: the .gz file ends too early; copy it again") from None
     except (gzip.BadGzipFile, zlib.error):
-        raise DataError(f"{name}, line {lines}: the .gz file is damaged or no .gz file; copy it again") from None
+        raise DataError(f"{name}, line {ends + 1}: the .gz file is damaged or no .gz file; copy it again") from None
+    return (ends or returns) + (last not in (b"\n", b"\r"))
 
 
 def _unpacked(path: Path):
-    return gzip.open if path.suffix == ".gz" else open
+    return gzip.open if is_packed(path) else open

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
 
 from gru4rec_lib.config import Split
-from gru4rec_lib.sources import DataError
+from gru4rec_lib.sources import DataError, check_for_header, is_row, known_as, open_source, records, shown
 
 
 def test_sessions(events: pd.DataFrame, starts: np.ndarray, split: Split, folder: Path) -> np.ndarray:
@@ -53,30 +55,54 @@ def test_sessions(events: pd.DataFrame, starts: np.ndarray, split: Split, folder
 
 
 def is_test_file(name: str, split: Split) -> bool:
-    """Whether a split by file puts a file of this name into the test.
+    """Whether a split by file puts a file into the test.
 
     Args:
-        name: of a log file, without its folder.
-        split: by file.
+        name: path of a log file below the data folder, with `/`.
+        split: by file. Its pattern is one of paths where it holds `/`, and of names in any folder where not.
     """
-    return fnmatch.fnmatch(name, split.test)
+    pattern = split.test.removeprefix("./")
+    return _matches(name.split("/"), pattern.split("/") if "/" in pattern else ["**", pattern])
 
 
-def _listed_sessions(path: Path, ids: pd.Series) -> pd.Series:
-    """The first column of a file with a header line, all of its values being sessions of the data."""
-    try:
-        listed = pd.read_csv(path, dtype=str, keep_default_na=False).iloc[:, 0]
-    except ValueError as error:
-        raise DataError(f"{path}: cannot be read ({error}); write one session id a line below a header") from None
-    if listed.name in set(ids):
-        raise DataError(f"{path}, line 1: `{listed.name}` is a session; put a header line, such as `session`, above it")
-    unknown = listed[~listed.isin(ids)]
-    if len(unknown):
+def _matches(parts: list[str], pattern: list[str]) -> bool:
+    """Whether each part of a path matches its part of the pattern; `**` stands for any number of parts."""
+    if not (parts and pattern):
+        return not parts and all(one == "**" for one in pattern)
+    if pattern[0] == "**" and _matches(parts[1:], pattern):
+        return True
+    is_first = pattern[0] != "**" and fnmatch.fnmatchcase(parts[0], pattern[0])
+    return _matches(parts[1:], pattern[1:]) if is_first else pattern[0] == "**" and _matches(parts, pattern[1:])
+
+
+def _listed_sessions(path: Path, ids: pd.Series) -> set[str]:
+    """The session ids of a file with a header line, all of them being sessions of the data."""
+    name = str(path)
+    with duckdb.connect() as con:
+        source = open_source(con, path, name, set(), other=".csv")
+    if not source.delimiter:
+        raise DataError(f"{name}: is no text; write one session id a line below a header, as .csv or .tsv")
+    header, known = source.header, set(ids)
+    if len(header) == 1 and header[0] in known:
+        raise DataError(f"{name}, line 1: `{header[0]}` is a session; put a header line, such as `session`, above it")
+    check_for_header(source)
+    columns = known_as(header, "session") if len(header) > 1 else header
+    if len(columns) != 1:
+        told = f"has {len(header)} columns ({shown(', '.join(header))}), and not one known as the session"
+        raise DataError(f"{name}, line 1: {told}; keep the column of session ids alone, or call it `session`")
+    place, column = header.index(columns[0]), columns[0]
+    rows = [(line, cells) for line, _, cells in itertools.islice(records(source), 1, None) if cells]
+    line = next((line for line, cells in rows if not is_row(source, cells)), None)
+    if line:
+        raise DataError(f"{name}, line {line}: has not as many cells as the header ({len(header)}); correct the line")
+    unknown = [(line, cells[place]) for line, cells in rows if cells[place] not in known]
+    if unknown:
+        line, session = unknown[0]
         raise DataError(
-            f"{path}, line {unknown.index[0] + 2}, column `{listed.name}`: session `{unknown.iloc[0]}` is not in the "
-            f"data ({len(unknown)} such); delete it from the list or bring back its events"
+            f"{name}, line {line}, column `{column}`: session `{shown(session)}` is not in the data "
+            f"({len(unknown):,} such); delete it from the list or bring back its events"
         )
-    return listed
+    return {cells[place] for _, cells in rows}
 
 
 def validation_sessions(n: int, split: Split) -> np.ndarray:

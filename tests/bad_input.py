@@ -45,6 +45,10 @@ def events(*rows, header="session_id,item_id,time"):
     return lines(header, *rows)
 
 
+def tabs(*rows, header="session_id,item_id,time"):
+    return events(*rows, header=header).replace(",", "\t")
+
+
 def study(**changes):
     return yaml.safe_dump({**STUDY, **changes})
 
@@ -90,6 +94,7 @@ def full_disk(path):
     path.with_name(f".{os.getpid()}.{path.name}").symlink_to("/dev/full")
 
 
+DECLARE = "declare the marks by `quote: '\"'` in the study, by `--quote '\"'` in a check, or delete them"
 ROWS = ("1,a,10", "1,b,20", "2,a,5", "2,b,6")
 GOOD = events(*ROWS)
 PACKED = gzip.compress(events(*(f"{n // 5},{n % 7},{n}" for n in range(20_000))).encode(), mtime=0)
@@ -182,7 +187,7 @@ CASES = [
         {"s.yaml": study()},
         "check s.yaml --item song",
         2,
-        "--item: a study names its columns itself; leave the word out",
+        "--item: a study has this in its own file; leave the word out",
     ),
     table(
         "a column named that is not there",
@@ -224,7 +229,8 @@ CASES = [
     table(
         "no header",
         lines(*ROWS),
-        "e.csv, line 1: no column is known as the session (there: 1, a, 10); name it by --session",
+        "e.csv, line 1: holds values (1, a, 10), the header is missing; put a line with the names of the columns above "
+        "it",
     ),
     table("a blank first line", "\n" + GOOD, "e.csv, line 1: is blank; begin the file with the names of its columns"),
     # Cells
@@ -361,6 +367,78 @@ CASES = [
         'session_id,"item_id,time\n' + "1,a,10\n" * 90,
         "e.csv, line 1: no column is known as the item (there: session_id, item_id,time\\n1,a,10…); name it by --item",
     ),
+    table(
+        "a quotation mark in a table of tabs",
+        ("e.tsv", tabs('1,"a,10', "1,b,20").encode()),
+        "2 events, 1 sessions, 2 items",
+        0,
+    ),
+    table(
+        "quoted cells in a table of tabs",
+        ("e.tsv", tabs('1,"a",10', "1,b,20").encode()),
+        "warning: e.tsv, column `item_id`: cells in quotation marks, which count as part of the text: 1; declare",
+        0,
+    ),
+    table(
+        "quoted cells in a table of tabs, declared",
+        ("e.tsv", tabs('1,"a",10', "1,b,20").encode()),
+        """events: [e.tsv], session: session_id, item: item_id, time: time, quote: '"'}""",
+        0,
+        """ --quote '"'""",
+    ),
+    table(
+        "quoted times in a table of tabs",
+        ("e.tsv", tabs('1,a,"10"', "1,b,20").encode()),
+        one(f'e.tsv, line 2, column `time`: cannot read `"10"`; {DECLARE}'),
+    ),
+    table(
+        "quoted names of columns in a table of tabs",
+        ("e.tsv", tabs("1,a,10", header='"session","item","time"').encode()),
+        f'e.tsv, line 1: names of columns are in quotation marks, such as `"session"`; {DECLARE}',
+    ),
+    table(
+        "a quotation mark of two letters",
+        GOOD,
+        "e.csv: quote: should be one punctuation mark such as '\"', or null where cells are never quoted (given: 'ab')",
+        2,
+        " --quote ab",
+    ),
+    Case(
+        "a quotation mark, for a study",
+        {"s.yaml": study()},
+        "check s.yaml --quote none",
+        2,
+        "--quote: a study has this in its own file; leave the word out",
+    ),
+    table(
+        "rows within stray quotation marks",
+        events('1,"a,10', "1,b,20", '2,c",30', "2,d,40"),
+        "e.csv, line 2: a quotation mark opens and closes in line 4, around lines that look like rows (4 lines below "
+        "the header give 2 rows); delete stray marks and double those inside texts; if a text holds these lines, "
+        + DECLARE,
+    ),
+    table(
+        "cells of several lines",
+        events('1,"a\nb",10', "1,c,20"),
+        "warning: e.csv, line 2: a quotation mark opens and closes in line 3; 1 row holds line ends, 3 lines below the "
+        "header give 2 rows; if they should not, delete stray marks",
+        0,
+    ),
+    table(
+        "a table of tabs without a header",
+        ("e.tsv", b"196\t242\t3\t881250949\n186\t302\t3\t891717742\n"),
+        "e.tsv, line 1: holds values (196, 242, 3, 881250949), the header is missing; put a line with the names of the "
+        "columns above it",
+    ),
+    table(
+        "a value of the first row given as a column's name",
+        ("e.tsv", b"196\t242\t3\t881250949\n186\t302\t3\t891717742\n"),
+        "e.tsv, line 1: holds values (196, 242, 3, 881250949), the header is missing; put a line with the names of the "
+        "columns above it",
+        2,
+        " --session 196 --item 242 --time 881250949",
+    ),
+    table("a file's ending in capitals", ("e.CSV", GOOD.encode()), "4 events", 0),
     # The file itself
     table("an empty file", "", "e.csv: is empty (0 bytes); copy it again"),
     table("a header alone", events(), "e.csv: has a header but no rows; replace it by the whole file or take it away"),
@@ -442,6 +520,12 @@ CASES = [
         "a packed file damaged",
         ("e.csv.gz", PACKED[:900] + b"\0\1\2\3" + PACKED[904:]),
         "e.csv.gz, line 1: the .gz file is damaged or no .gz file; copy it again",
+    ),
+    table(
+        "a packed file with zeros behind it",
+        ("e.csv.gz", gzip.compress(GOOD.encode(), mtime=0) + bytes(512)),
+        "e.csv.gz: zeros follow the packed data; unpack it, and put the unpacked file in its place: "
+        "python3 -m gzip -d < e.csv.gz > e.csv",
     ),
     table("an empty packed file", ("e.csv.gz", gzip.compress(b"")), "e.csv.gz: is empty when unpacked; copy it again"),
     table(
@@ -761,6 +845,25 @@ CASES = [
         "a list of test sessions missing",
         "test.csv: the split's list of test sessions is missing; put it into the data folder",
         split={"how": "listed", "test": "test.csv"},
+    ),
+    config(
+        "a pattern of test files that matches none",
+        "no log file matches the split's `test: test/*`; mend the pattern (there: e.csv)",
+        split={"how": "by_file", "test": "test/*"},
+    ),
+    Case(
+        "a list of test sessions with a session that is not there",
+        {"s.yaml": study(split={"how": "listed", "test": "t.csv"}), "e.csv": MANY, "t.csv": "session\n\n3\n\n99\n"},
+        "check s.yaml --data .",
+        2,
+        "t.csv, line 5, column `session`: session `99` is not in the data (1 such); delete it from the list or bring "
+        "back its events",
+    ),
+    config(
+        "a quotation mark that is none",
+        "s.yaml: data.quote: should be one punctuation mark such as '\"', or null where cells are never quoted "
+        "(given: 'ab')",
+        data=data(quote="ab"),
     ),
     Case(
         "a setting of content_signal, where the study lists none",

@@ -356,3 +356,23 @@ def test_a_cell_names_its_run_seed_0_too():
     assert study.run("content", "bpr", 0).cell == {"input_form": "content", "loss": "bpr", "seed": 0}
     study = config.load_study("twin_mini_as_published", FOLDER)
     assert study.run("embedding", "cross_entropy", 1, "d50").cell["tag"] == "d50"
+
+
+@pytest.mark.parametrize(
+    ("given", "quote"), [(None, "none"), ("none", "none"), ("auto", "auto"), ('"', '"'), ("'", "'")]
+)
+def test_a_quotation_mark_is_one_mark_or_none(given, quote):
+    table = config.check(config.ItemTable, {"file": "i", "item": "i", "numeric": ["n"], "quote": given}, "x")
+    assert table.quote == quote
+    assert config.check(config.ItemTable, table.model_dump(mode="json"), "x") == table
+
+
+@pytest.mark.parametrize("given", ["", '""', "a", "1", " ", ",", "\t", "“", 1, ["'"]])
+def test_what_is_no_quotation_mark_is_told(given):
+    with pytest.raises(config.ConfigError, match=r"^x: quote: "):
+        config.check(config.ItemTable, {"file": "i", "item": "i", "numeric": ["n"], "quote": given}, "x")
+
+
+def test_a_study_file_may_end_in_capitals(tmp_path):
+    (tmp_path / "My.YML").write_text((FOLDER / "toy.yaml").read_text(encoding="utf-8"))
+    assert config.load_study(str(tmp_path / "My.YML"), FOLDER).name == "My"

@@ -1,5 +1,6 @@
 """Preparing: whole sessions on one side, and nothing of the test in what is learned from training."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from gru4rec_lib import prepare, read
-from gru4rec_lib.config import Split
+from gru4rec_lib.config import EventData, Split
 from gru4rec_lib.read import DataError, Tables
+from gru4rec_lib.split import is_test_file
 from gru4rec_lib.workspace import Workspace
 
 BY_SESSION = Split(how="by_session", test_fraction=0.3, validation_fraction=0.3)
@@ -337,8 +339,15 @@ def test_a_split_that_cannot_be_is_told(tmp_path, sessions, split, told):
     ("content", "told"),
     [
         (None, ": the split's list of test sessions is missing; put it into the data folder"),
-        (b"", ": cannot be read (No columns to parse from file); write one session id a line below a header"),
-        (b"\xff\xfe", ": cannot be read ("),
+        (b"", ": is empty (0 bytes); copy it again"),
+        (b"\xff\xfe", ", line 1: is not UTF-8; save the file as UTF-8"),
+        (b"7\n8\n", ", line 1: holds values (7), the header is missing;"),
+        (b"\xef\xbb\xbfsession\r\n\r\ns1\r\n\r\ns9\r\n", ", line 5, column `session`: session `s9` is not in the"),
+        (b"session\ns1,2\n", ", line 2: has not as many cells as the header (1); correct the line"),
+        (b"session,user\ns1,2\n\ns9,2\n", ", line 4, column `session`: session `s9` is not in the data (1 such)"),
+        (b"a,b\ns1,s2\n", ", line 1: has 2 columns (a, b), and not one known as the session; keep the column"),
+        (b"session\tuser\ns1\t2\n", ", line 1: cells are parted by `\\t`; part them by commas in a .csv"),
+        (b"session\ns1\t2\n", ", line 2, column `session`: session `s1\\t2` is not in the data (1 such)"),
         (b"s1\ns2\n", ", line 1: `s1` is a session; put a header line, such as `session`, above it"),
         (
             b"session\ns1\ns9\ns8\n",
@@ -353,6 +362,63 @@ def test_a_list_of_test_sessions_that_is_wrong_is_told(tmp_path, content, told):
     with pytest.raises(DataError) as caught:
         prepare.prepare(tables(TRAINING), LISTED, tmp_path)
     assert str(caught.value).removeprefix(f"{tmp_path}/test.csv").startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("test.csv", "\ufeffsession\n\nt\nt\n\n"),
+        ("test.csv", "session\r\nt\r\n\r\n"),
+        ("test.csv", "user,Session_ID\ns1,t\n"),
+        ("test.csv", 'session\n"t"\n'),
+        ("test.tsv", "user\tsession\n\ns1\tt"),
+        ("test.txt", "session\nt\n"),
+        ("TEST.CSV.GZ", "session\nt\n"),
+    ],
+)
+def test_a_list_of_test_sessions_is_read_as_other_files_are(tmp_path, name, text):
+    content = text.encode()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("GZ") else content)
+    made = prepare.prepare(tables(TRAINING | {"t": "ab"}), LISTED.model_copy(update={"test": name}), tmp_path)
+    assert made.test_events["session"].unique().tolist() == ["t"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "wanted"),
+    [
+        ("log_0_*", "log_0_1.csv", True),
+        ("log_0_*", "training_set/log_0_1.csv", True),
+        ("valid.tsv", "day/valid.tsv", True),
+        ("test*", "test/part-0.parquet", False),
+        ("test/*", "test/part-0.parquet", True),
+        ("./test/*", "test/part-0.parquet", True),
+        ("test/*", "train/part-0.parquet", False),
+        ("test/*", "day/test/part-0.parquet", False),
+        ("test/*", "test/day/part-0.parquet", False),
+        ("test/**", "test/day/part-0.parquet", True),
+        ("**/test/*", "day/test/part-0.parquet", True),
+        ("**/test/*", "test/part-0.parquet", True),
+        ("**/part-0.*", "part-0.parquet", True),
+        ("day=[12]/**/*.csv", "day=2/a/b/c.csv", True),
+        ("day=[12]/**/*.csv", "day=3/a/b/c.csv", False),
+        ("*/part-1.csv", "b/part-1.CSV", False),
+    ],
+)
+def test_a_pattern_with_a_slash_is_one_of_paths(pattern, name, wanted):
+    assert is_test_file(name, Split(how="by_file", test=pattern)) is wanted
+
+
+def test_folders_of_files_of_one_name_are_split(tmp_path):
+    for folder, first in (("train", 0), ("test", 100)):
+        (tmp_path / folder).mkdir()
+        rows = [(first + n // 4, f"i{n % 5}", n) for n in range(40)]
+        pd.DataFrame(rows, columns=["s", "i", "t"]).to_parquet(tmp_path / folder / "part-0.parquet")
+    data = EventData(layout="events", name="x", events=["*/part-*.parquet"], session="s", item="i", time="t")
+    made = prepare.prepare(read.read(data, tmp_path), Split(how="by_file", test="test/*"), tmp_path)
+    assert made.test_events["file"].unique().tolist() == ["test/part-0.parquet"]
+    assert sorted(made.test_events["session"].unique(), key=int) == [str(n) for n in range(100, 110)]
+    with pytest.raises(DataError, match=r"there: test/part-0.parquet, train/part-0.parquet"):
+        prepare.prepare(read.read(data, tmp_path), Split(how="by_file", test="valid/*"), tmp_path)
 
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"

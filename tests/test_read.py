@@ -1,6 +1,8 @@
 """Reading: exact tables from small hand-made files, and every fault named by file, line, column and remedy."""
 
 import gzip
+import random
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +34,7 @@ def log_rows(session, tracks, rest=OFFICIAL):
 def write(path, lines, end="\n"):
     path.parent.mkdir(parents=True, exist_ok=True)
     content = end.join([*lines, ""]).encode()
-    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    path.write_bytes(gzip.compress(content) if path.suffix.lower() == ".gz" else content)
 
 
 def write_log(path, *rows):
@@ -77,7 +79,7 @@ def test_mssd_in_both_writings_is_the_same_table(tmp_path):
     assert one.events["session"].tolist() == list("aabbb")
     assert one.events["item"].tolist() == list("xyyzy")
     assert one.events["position"].tolist() == [1, 2, 1, 2, 3]
-    assert one.events["file"].unique().tolist() == ["log_0_20180715_000000000000.csv.gz"]
+    assert one.events["file"].unique().tolist() == ["training_set/log_0_20180715_000000000000.csv.gz"]
     assert {name: str(kind) for name, kind in one.events.dtypes.items()} == (
         dict.fromkeys(("session", "item", "file", *LOG_HEADER[18:]), "category")
         | {"position": "int32", "hour_of_day": "int8", "date": "datetime64[s]"}
@@ -229,19 +231,188 @@ def test_a_folder_in_place_of_a_file(tmp_path):
     assert failure(mssd(), tmp_path) == ["log_1.csv: is a folder, not a file; put the file itself in its place"]
 
 
-@pytest.mark.parametrize("name", ["e.csv", "e.tsv", "e.csv.gz", "e.parquet"])
+@pytest.mark.parametrize("name", ["e.csv", "e.tsv", "e.csv.gz", "e.parquet", "e.CSV", "e.Tsv", "e.CSV.GZ", "e.PARQUET"])
 def test_every_kind_of_file_gives_the_same_events(tmp_path, name):
-    if name.endswith("parquet"):
+    if name.lower().endswith("parquet"):
         frame = pd.DataFrame({"s": [1, 1, 2], "i": ["a", "b", "a"], "t": pd.to_datetime([10, 20, 5], unit="s")})
         frame.to_parquet(tmp_path / name)
     else:
-        lines = [line.replace(",", "\t") if "tsv" in name else line for line in LINES]
+        lines = [line.replace(",", "\t") if "tsv" in name.lower() else line for line in LINES]
         write(tmp_path / name, ["\ufeff" + lines[0], *lines[1:]], end="\r\n")
     events = read.read(clicks(events=("e.*",)), tmp_path).events
     assert events["session"].tolist() == ["1", "1", "2"]
     assert events["item"].tolist() == list("aba")
     assert events["time"].tolist() == [10.0, 20.0, 5.0]
     assert list(events) == ["session", "item", "position", "file", "time"]
+
+
+TITLES = st.text(st.sampled_from(list("ab \"'\\,é")), min_size=1, max_size=5).filter(str.strip)
+
+
+def rows_of(tables):
+    return [*zip(tables.events["session"], tables.events["item"], tables.events["time"].astype(int), strict=True)]
+
+
+@pytest.mark.slow
+@settings(max_examples=40)
+@given(st.lists(TITLES, min_size=1, max_size=12), st.sampled_from(["\n", "\r\n", "\r"]), st.booleans())
+def test_every_line_of_a_tab_file_is_a_row(tmp_path_factory, titles, end, is_blank_between):
+    folder = tmp_path_factory.mktemp("tabs")
+    lines = [f"{n // 3}\t{title}\t{n}" for n, title in enumerate(titles)]
+    write(folder / "e.tsv", ["s\ti\tt", *(["", *lines, ""] if is_blank_between else lines)], end)
+    write(folder / "i.tsv", ["id\tkind", *(f"{n}\t{title}" for n, title in enumerate(titles))], end)
+    tables = read.read(
+        clicks(item_table=ItemTable(file="i.tsv", item="id", categorical=("kind",)), events=("e.tsv",)), folder
+    )
+    assert rows_of(tables) == [(s, i, int(t)) for s, i, t in (line.split("\t") for line in lines)]
+    assert tables.items["kind"].tolist() == titles
+
+
+@pytest.mark.parametrize("name", ["e.tsv", "e.tsv.gz"])
+def test_no_row_of_a_large_tab_file_is_lost_to_a_stray_quotation_mark(tmp_path, name):
+    marks, n = random.Random(1), 20_000
+    titles = [f"{marks.choice(['', '', '', chr(34)])}title {k}{marks.choice(['', '', '', chr(34)])}" for k in range(n)]
+    write(tmp_path / name, ["s\ti\tt", *(f"{k // 10}\t{title}\t{k}" for k, title in enumerate(titles))])
+    tables = read.read(clicks(events=(name,)), tmp_path)
+    assert rows_of(tables) == [(str(k // 10), title, k) for k, title in enumerate(titles)]
+
+
+def test_a_bad_row_of_a_tab_file_has_its_line_below_stray_quotation_marks(tmp_path):
+    write(tmp_path / "e.tsv", ["s\ti\tt", '1\t"a\t1', "", '1\tb"\t2', "1\tc\t?", "1\td"])
+    told = failure(clicks(events=("e.tsv",)), tmp_path)
+    assert [line.split(":")[0] for line in told[:2]] == ["e.tsv, line 5, column `t`", "e.tsv, line 6"]
+
+
+@pytest.mark.parametrize(
+    ("name", "quote", "lines", "items"),
+    [
+        ("e.tsv", '"', ['"s"\t"i"\tt', '1\t"a\tb"\t1', '1\t"say ""c"""\t2'], ["a\tb", 'say "c"']),
+        ("e.tsv", "'", ["s\ti\tt", "1\t'a\tb'\t1", '1\t"c\t2'], ["a\tb", '"c']),
+        ("e.tsv", "auto", ["s\ti\tt", '1\t"a"\t1', "1\tc\t2"], ['"a"', "c"]),
+        ("e.csv", None, ["s,i,t", '1,"a,1', '1,c",2'], ['"a', 'c"']),
+        ("e.csv", "none", ["s,i,t", "1,'a',1", '1,"c",2'], ["'a'", '"c"']),
+        ("e.csv", "'", ["s,i,t", "1,'a,b',1", '1,"c,2'], ["a,b", '"c']),
+        ("e.csv", "auto", ["s,i,t", '1,"a,b",1', "1,'c',2"], ["a,b", "'c'"]),
+    ],
+)
+def test_the_quotation_mark_is_the_one_declared(tmp_path, name, quote, lines, items):
+    write(tmp_path / name, lines)
+    write(tmp_path / "i.tsv", ["id\tkind", "'x\ty'\t1"])
+    table = ItemTable(file="i.tsv", item="id", categorical=("kind",), quote="'")
+    tables = read.read(clicks(events=(name,), quote=quote, item_table=table), tmp_path)
+    assert tables.events["item"].tolist() == items
+    assert tables.items["item"].tolist() == ["x\ty"]
+
+
+def test_rows_within_the_quotation_marks_of_a_csv_are_an_error_or_a_warning(tmp_path):
+    swallowed = ["s,i,t", "1,x,1", '1,"Awake,2', "1,b,3", '2,c",4', "2,d,5"]
+    write(tmp_path / "e.csv", swallowed)
+    for on_bad_rows in ("error", "drop"):
+        (line,) = failure(clicks(on_bad_rows=on_bad_rows), tmp_path)
+        assert line.startswith(
+            "e.csv, line 3: a quotation mark opens and closes in line 5, around lines that look like"
+        )
+        assert "(5 lines below the header give 3 rows)" in line
+    tables = read.read(clicks(quote='"'), tmp_path)
+    assert tables.events["item"].tolist() == ["x", "Awake,2\n1,b,3\n2,c", "d"]
+    (warning,) = tables.warnings
+    assert warning.startswith(
+        "e.csv, line 3: a quotation mark opens and closes in line 5; 1 row holds line ends, 5 lines"
+    )
+    write(tmp_path / "e.csv", ["s,i,t", "1,x,1", '1,"a', 'b",2', "", '1,"c', 'd",3'])
+    (warning,) = read.read(clicks(), tmp_path).warnings
+    assert warning.startswith(
+        "e.csv, line 3: a quotation mark opens and closes in line 4; 2 rows hold line ends, 6 lines"
+    )
+    write(tmp_path / "e.csv", ["s,i,t", "1,x,1"])
+    write(tmp_path / "i.csv", ["id,kind", 'a,"x', "b,y", 'c,z"', "d,w"])
+    table = ItemTable(file="i.csv", item="id", categorical=("kind",))
+    assert failure(clicks(item_table=table), tmp_path)[0].startswith(
+        "i.csv, line 2: a quotation mark opens and closes in"
+    )
+
+
+@pytest.mark.slow
+@settings(max_examples=60)
+@given(st.lists(TITLES, min_size=2, max_size=12))
+def test_stray_quotation_marks_in_a_csv_never_lose_a_row_in_silence(tmp_path_factory, titles):
+    folder = tmp_path_factory.mktemp("commas")
+    titles = [title.replace(",", "") or "x" for title in titles]
+    write(folder / "e.csv", ["s,i,t", *(f"{n // 3},{title}x,{n}" for n, title in enumerate(titles))])
+    try:
+        tables = read.read(clicks(), folder)
+    except read.DataError:
+        return
+    assert len(tables.events) == len(titles) or tables.warnings
+
+
+def test_cells_that_stay_in_quotation_marks_are_told(tmp_path):
+    write(tmp_path / "e.tsv", ["s\ti\tt", '1\t"a"\t1', '1\t"b"\t2', "'2'\tc\t3"])
+    assert [warning.split(";")[0] for warning in read.read(clicks(events=("e.tsv",)), tmp_path).warnings] == [
+        "e.tsv, column `i`: cells in quotation marks, which count as part of the text: 2",
+        "e.tsv, column `s`: cells in quotation marks, which count as part of the text: 1",
+    ]
+    write(tmp_path / "e.tsv", ['"s"\t"i"\t"t"', '"1"\t"a"\t"1"'])
+    assert failure(clicks(events=("e.tsv",)), tmp_path)[1] == (
+        'e.tsv, line 1, column `s`: is missing, there is `"s"` in quotation marks; declare the marks by `quote: \'"\'` '
+        "in the study, by `--quote '\"'` in a check, or delete them"
+    )
+    write(tmp_path / "e.tsv", ["s\ti\tt", '1\ta\t"1"'])
+    assert 'cannot read `"1"`; declare the marks' in failure(clicks(events=("e.tsv",)), tmp_path)[0]
+
+
+@pytest.mark.parametrize(
+    ("padding", "more"), [(1, b""), (7, b""), (511, b""), (1 << 17, b""), (512, gzip.compress(b"2,b,6\n"))]
+)
+def test_zeros_behind_a_packed_file_have_a_remedy_that_works(tmp_path, padding, more):
+    (tmp_path / "e.csv.gz").write_bytes(gzip.compress("\n".join([*LINES, ""]).encode()) + bytes(padding) + more)
+    (told,) = failure(clicks(events=("e.csv.gz",)), tmp_path)
+    told, command = told.rsplit(": ", 1)
+    assert told == "e.csv.gz: zeros follow the packed data; unpack it, and put the unpacked file in its place"
+    subprocess.run(command, shell=True, cwd=tmp_path, check=True)
+    assert len(read.read(clicks(), tmp_path).events) == (4 if more else 3)
+
+
+HEADERLESS = [
+    "196\t242\t3\t881250949\n186\t302\t3\t891717742\n",
+    "user_000001\t2009-05-04T23:08:57Z\tf1b1\tDish\t\tOne\nuser_000001\t2009-05-04T13:54:10Z\tf1b1\tDish\t\tTwo\n",
+    "\n".join(log_rows("0_00006f66", ["t_1", "t_2"])).replace(",", "\t"),
+    "s1\ta\tx\ns1\tb\ty\n",
+]
+
+
+@pytest.mark.parametrize("text", HEADERLESS)
+def test_a_table_without_a_header_is_told(tmp_path, text):
+    (tmp_path / "e.tsv").write_text(text)
+    cells = text.split("\n")[0].split("\t")
+    for session, item, time in (("session", "item", "time"), cells[:3]):
+        named = {"session": session, "item": item, "time": time}
+        if session == "s1":
+            continue  # `a` and `x` are not found again below, and may be names
+        (told,) = failure(clicks(events=("e.tsv",), **named), tmp_path)
+        assert told.startswith(f"e.tsv, line 1: holds values ({', '.join(cells)[:40]}")
+        assert told.endswith("the header is missing; put a line with the names of the columns above it")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0,1,2\n1,a,10\n",  # as Pandas numbers columns
+        "session,item,time\na,b,2018-07-15\n",
+        "2018,item,time\n1,b,5\n",
+    ],
+)
+def test_names_of_columns_are_not_taken_for_values(tmp_path, text):
+    (tmp_path / "e.csv").write_text(text)
+    session, item, time = text.split("\n")[0].split(",")
+    assert len(read.read(clicks(session=session, item=item, time=time), tmp_path).events) == 1
+
+
+def test_files_of_one_name_are_told_apart(tmp_path):
+    for folder in ("train", "test"):
+        write(tmp_path / folder / "part-0.csv", LINES)
+    events = read.read(clicks(events=("**/part-*.csv",)), tmp_path).events
+    assert sorted(events["file"].unique()) == ["test/part-0.csv", "train/part-0.csv"]
 
 
 def test_quoted_cells_and_blank_lines_keep_lines_right(tmp_path):

@@ -100,7 +100,9 @@ def test_a_session_in_two_logs_is_told(place, logs, tmp_path):
     folder = shutil.copytree(logs, tmp_path / "twice")
     one, other = (next(folder.glob(f"**/log_{n}_*")) for n in (1, 4))
     shutil.copyfile(one, other)
-    with pytest.raises(DataError, match=r"log_4_20180719\S*, column `session_id`: session `\S+` is in log_1_20180716"):
+    with pytest.raises(
+        DataError, match=r"log_4_20180719\S*, column `session_id`: session `\S+` is in training_set/log_1_20180716"
+    ):
         shards.of_study(Workspace(str(tmp_path / "many.yaml"), folder, root=tmp_path))
 
 
@@ -121,7 +123,7 @@ def test_an_empty_side_is_told(logs, tmp_path, test, side):
 
 def test_one_log_stands_for_all_where_they_are_explored(place, capsys):
     tables = shards.explored(place)
-    assert tables.events["file"].unique().tolist() == ["log_0_20180715_000000000000.csv.gz"]
+    assert tables.events["file"].unique().tolist() == ["training_set/log_0_20180715_000000000000.csv.gz"]
     assert "of 12 logs this is log_0_20180715" in capsys.readouterr().out
 
 
