@@ -13,6 +13,7 @@ from gru4rec_lib.dependencies import library_files
 from gru4rec_lib.workspace import Workspace
 
 place = Workspace(config["study"], config.get("data", ""))
+place.refuse_if_taken()  # Snakemake deletes a step's old outputs before the step runs
 study = place.study
 cells = {run.name: run for run in study.runs}
 

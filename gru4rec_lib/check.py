@@ -108,6 +108,8 @@ def _column(source: Source, role: str) -> str:
 def _study(place: Workspace) -> Iterator[str]:
     study = place.study
     yield f"{study.title}: models to train: {len(study.runs)}, baselines: {len(study.baselines)}"
+    if place.taken:
+        yield f"warning: this study cannot be run: {place.taken}"
     if place.simulates:
         yield "the study writes its own data: there is nothing else to check"
         return

@@ -74,11 +74,11 @@ def run(argv: list[str]) -> int:
         twin = check(Twin, given | {"content_signal": words.content_signal}, "simulate")
         simulate.simulate(words.out, **twin.model_dump())
     elif words.command == "shard":
-        _shard(Workspace(words.study, words.data), words.step, words.log)
+        _shard(_place(words), words.step, words.log)
     elif words.command == "paper":
         from gru4rec_lib import paper
 
-        paper.make(Workspace(words.study, words.data))
+        paper.make(_place(words))
     elif words.command == "page":
         from gru4rec_lib import report
 
@@ -86,11 +86,11 @@ def run(argv: list[str]) -> int:
     elif words.command == "figures":
         from gru4rec_lib import figures
 
-        figures.redraw(Workspace(words.study).published_figures)
+        figures.redraw(_place(words).published_figures)
     elif words.command == "search":
         from gru4rec_lib import reproduce, search
 
-        place = Workspace(words.study, words.data, searched=False)
+        place = _place(words, searched=False)
         with reproduce.only_run(place.runs / ".lock"):
             search.search(place, words.space, words.trials, words.seed, tuple(words.cells), words.jobs)
     elif words.command == "check":
@@ -106,8 +106,15 @@ def run(argv: list[str]) -> int:
     else:
         from gru4rec_lib import report
 
-        report.publish(Workspace(words.study, words.data))
+        report.publish(_place(words))
     return 0
+
+
+def _place(words: argparse.Namespace, searched: bool = True) -> Workspace:
+    """The study that a command names, which may write to its folders."""
+    place = Workspace(words.study, getattr(words, "data", ""), searched=searched)
+    place.refuse_if_taken()
+    return place
 
 
 def _shard(place: Workspace, step: str, name: str) -> None:
@@ -116,12 +123,13 @@ def _shard(place: Workspace, step: str, name: str) -> None:
 
     if not place.shards:
         raise ConfigError(f"{place.study.name}: is prepared as a whole; a step of one log needs `data.shards: true`")
+    if step != "index" and name not in (known := shards.logs(place)):
+        raise ConfigError(f"--log: no log is called `{shown(name)}`; known are {shown(', '.join(known))}")
+    place.claim()
     if step == "index":
         shards.index(place)
-    elif name in (known := shards.logs(place)):
-        {"read": shards.read_log, "encode": shards.encode}[step](place, name)
     else:
-        raise ConfigError(f"--log: no log is called `{shown(name)}`; known are {shown(', '.join(known))}")
+        {"read": shards.read_log, "encode": shards.encode}[step](place, name)
 
 
 def _name_the_study(command: argparse.ArgumentParser) -> None:

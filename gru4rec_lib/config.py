@@ -44,6 +44,7 @@ __all__ = [
     "check",
     "is_study_file",
     "load_study",
+    "study_file",
 ]
 
 INPUT_FORMS = ("one_hot", "embedding", "shared", "content", "content_mlp", "hybrid_concat", "hybrid_gate")
@@ -284,8 +285,7 @@ def load_study(name: str, folder: Path, searched: bool = True) -> Study:
     Raises:
         ConfigError: there is no such file or setting, or a field is unknown, missing or wrong.
     """
-    name, setting = re.fullmatch(r"(.*?)(?:@([\d.e-]+))?", name).groups()
-    path = Path(name) if is_study_file(name) else folder / f"{name}.yaml"
+    path, setting = study_file(name, folder)
     known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
     missing = f"there is no such study; known are {known}"
     fields = read_mapping(path, missing, "a study is a mapping of fields; see config/toy.yaml")
@@ -305,6 +305,20 @@ def load_study(name: str, folder: Path, searched: bool = True) -> Study:
         known = f"known are {', '.join(settings)}" if settings else "the study lists none"
         raise ConfigError(f"{path}: content_signal: no such setting as {setting}; {known}")
     return study.at(settings[setting])
+
+
+def study_file(name: str, folder: Path) -> tuple[Path, str | None]:
+    """Return the file that a study is read from.
+
+    Args:
+        name: as for `load_study`.
+        folder: where the studies are, `config/`.
+
+    Returns:
+        (the file, whether it exists or not; the setting of content_signal after `@`, None without one).
+    """
+    name, setting = re.fullmatch(r"(.*?)(?:@([\d.e-]+))?", name).groups()
+    return Path(name) if is_study_file(name) else folder / f"{name}.yaml", setting
 
 
 def _beside(study: Path, name: str, folder: Path) -> Path:

@@ -18,6 +18,7 @@ def need_raw(place: Workspace) -> None:
 
     Raises:
         DataError: the study reads files that are brought by the user, and their folder is missing.
+        ConfigError: another study has the same name.
     """
     from gru4rec_lib import read, simulate
 
@@ -25,6 +26,7 @@ def need_raw(place: Workspace) -> None:
         raise read.DataError(
             f"{place.raw}: there is no such folder; put the raw files there (data/README.md), or set `data`"
         )
+    place.claim()
     if not place.simulates or all(path.exists() for path in place.raw_files()):
         return
     print(f"no raw files in {place.raw}: simulating them", flush=True)
@@ -36,9 +38,13 @@ def need_prepared(place: Workspace) -> None:
 
     Args:
         place: the study's.
+
+    Raises:
+        ConfigError: another study has the same name.
     """
     from gru4rec_lib import prepare, shards
 
+    place.claim()
     record = place.prepared / "prepared.json"
     settings = prepare.settings(place.study)
     if record.exists() and json.loads(record.read_text(encoding="utf-8")).get("settings") == settings:

@@ -34,16 +34,18 @@ def main(argv: list[str], root: Path = ROOT) -> int:
         The exit code: Snakemake's; 2 for wrong data.
 
     Raises:
-        ConfigError: a wrong study or folder.
+        ConfigError: a wrong study or folder, or another study of the same name.
         OSError: the run's lock cannot be written.
     """
     words = _parse(argv)
     place = _place(words, root)
+    place.refuse_if_taken()
     tied.tie()
     with _alone(place) as locks:
         code = _check(place, words.study, root)
         if code:
             return code
+        place.claim()
         settings = [f"study={words.study}", *([f"data={place.raw}"] if words.data else [])]
         return _run(place, settings, words.snakemake, locks)
 

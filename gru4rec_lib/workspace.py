@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
-from gru4rec_lib.config import ConfigError, EventData, Run, Study, load_study
+from gru4rec_lib.config import ConfigError, EventData, Run, Study, load_study, study_file
 from gru4rec_lib.datasets import SIMULATED
+from gru4rec_lib.files import replacing
 
 ROOT = Path(__file__).resolve().parents[1]
+RESERVED = ("bench", "browser", "lab")  # folders of runs/, reports/ and figures/ that belong to no study
 
 
 def named_folder(given: str | Path, beside: Path = Path()) -> Path:
@@ -44,6 +47,8 @@ class Workspace:
         self.root = root
         self._given = study
         self.study: Study = load_study(study, root / "config", searched)
+        file = study_file(study, root / "config")[0]
+        self.file = file.parent.resolve() / file.name
         name = self.study.data.name
         self.raw = named_folder(data) if data else root / "data" / "raw" / name
         self.prepared = root / "data" / "prepared" / self.study.name
@@ -52,6 +57,71 @@ class Workspace:
         self.figures = self.runs / "figures"
         self.published_figures = root / "figures" / self.study.name
         self.published_reports = root / "reports" / self.study.name
+
+    @property
+    def taken(self) -> str:
+        """Why this study may not write to its folders; empty where it may.
+
+        A study's folders have the name of its file, so two files of one name would write over each other's results.
+        """
+        name, mine = self.file.stem, self._shown(self.file)
+        if name.casefold() in RESERVED:
+            folder = f"a folder `{name}` has another purpose in runs/, reports/ or figures/"
+            return f"{mine}: {folder}; rename the study's file"
+        for other in sorted((self.root / "config").glob("*.y*ml")):
+            if other.stem.casefold() == name.casefold() and self._is_another(other):
+                both = f"both studies would write to runs/{name}, reports/{name} and figures/{name}"
+                return f"{mine}: {self._shown(other)} has the same name, and {both}; rename one of the two files"
+        if (owner := self._owner) and self._is_another(owner):
+            has = f"runs/{name} holds the results of {self._shown(owner)}, a study of the same name"
+            return f"{mine}: {has}; rename one of the two files"
+        return ""
+
+    def refuse_if_taken(self) -> None:
+        """Raise where the study may not write to its folders; write nothing.
+
+        Raises:
+            ConfigError: another study has the same name; the message names both files.
+        """
+        if taken := self.taken:
+            raise ConfigError(taken)
+
+    def claim(self) -> None:
+        """Record in runs/<study>/study.json which file the results are of; results of a file that is gone go on.
+
+        Raises:
+            ConfigError: another study has the same name; the message names both files.
+        """
+        self.refuse_if_taken()
+        owner = self._owner
+        if owner and owner.exists():
+            return
+        if owner:
+            before, mine = self._shown(owner), self._shown(self.file)
+            print(f"{before} no longer exists: its results in runs/{self.file.stem} are now those of {mine}")
+        self._claimed.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(self._claimed) as partial:
+            partial.write_text(json.dumps({"study": self._shown(self.file)}) + "\n", encoding="utf-8")
+
+    @property
+    def _claimed(self) -> Path:
+        """One record for a study at all its settings of content_signal."""
+        return self.root / "runs" / self.file.stem / "study.json"
+
+    @property
+    def _owner(self) -> Path | None:
+        """The file that the results are of; None where nothing is recorded."""
+        if not self._claimed.is_file():
+            return None
+        return self.root / json.loads(self._claimed.read_text(encoding="utf-8"))["study"]
+
+    def _is_another(self, file: Path) -> bool:
+        """Whether a study file is there and is not this study's own, by whatever links."""
+        return file.exists() and not file.samefile(self.file)
+
+    def _shown(self, file: Path) -> str:
+        """A path from the project's folder where it lies there, so that the folder may be moved; else in full."""
+        return str(file.relative_to(self.root) if file.is_relative_to(self.root) else file)
 
     @property
     def simulates(self) -> bool:

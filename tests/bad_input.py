@@ -872,6 +872,40 @@ CASES = [
         2,
         "s.yaml: content_signal: no such setting as 0.5; the study lists none",
     ),
+    # Two studies of one file name
+    *(
+        Case(
+            f"a study of the name of one in config/, to {command.split()[0]}",
+            {"toy.yaml": study(), "e.csv": MANY},
+            f"{command} --study toy.yaml",
+            2,
+            "toy.yaml: config/toy.yaml has the same name, and both studies would write to runs/toy, reports/toy and "
+            "figures/toy; rename one of the two files",
+        )
+        for command in ("publish", "figures", "reproduce --data .", "search --data .")
+    ),
+    Case(
+        "a study of the name of one in config/, in capitals",
+        {"TOY.yml": study(), "e.csv": MANY},
+        "reproduce --study TOY.yml --data .",
+        2,
+        "TOY.yml: config/toy.yaml has the same name, and both studies would write to runs/TOY, reports/TOY and "
+        "figures/TOY; rename one of the two files",
+    ),
+    Case(
+        "a study of the name of a folder of another purpose",
+        {"bench.yaml": study(), "e.csv": MANY},
+        "reproduce --study bench.yaml --data .",
+        2,
+        "bench.yaml: a folder `bench` has another purpose in runs/, reports/ or figures/; rename the study's file",
+    ),
+    Case(
+        "a study of the name of one in config/, checked",
+        {"toy.yaml": study(), "e.csv": MANY},
+        "check toy.yaml --data .",
+        0,
+        "toy.yaml: config/toy.yaml has the same name, and both studies would write to runs/toy",
+    ),
     config(
         "a pattern of files that is none",
         "…`a**b`…; …correct the study's config",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gru4rec_lib import baselines, demo, evaluation, experiment, prepare, read, simulate
+from gru4rec_lib import __main__, baselines, commands, demo, evaluation, experiment, prepare, read, reproduce, simulate
 from gru4rec_lib.config import ConfigError
 from gru4rec_lib.workspace import Workspace
 
@@ -116,6 +116,115 @@ def test_the_tables_that_are_read_have_their_patterns_and_names(place, tmp_path)
     assert "items.tsv" not in names(place(text + "}\n", data=tmp_path / "x"))
     elsewhere = place(text.replace("t.csv", f"{tmp_path}/test.csv") + "}\n", data=tmp_path / "x")
     assert tmp_path / "test.csv" in elsewhere.raw_files()
+
+
+# Two studies of one file name
+
+
+@pytest.fixture
+def study(tmp_path):
+    """Writes a study's file below the project's folder."""
+
+    def study(name, text=TWIN):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"title: {name}\n{text}")
+        return Workspace(str(path), root=tmp_path)
+
+    return study
+
+
+def refused(place, told):
+    """The study may not write, and a refusal writes nothing."""
+    before = sorted(place.root.rglob("*"))
+    for write in (place.refuse_if_taken, place.claim, lambda: demo.need_raw(place), lambda: demo.need_prepared(place)):
+        with pytest.raises(ConfigError) as caught:
+            write()
+        assert str(caught.value) == told
+    assert sorted(place.root.rglob("*")) == before
+
+
+BOTH = "both studies would write to runs/{0}, reports/{0} and figures/{0}; rename one of the two files"
+
+
+def test_a_second_study_of_one_file_name_is_refused(study):
+    first, second = study("a/study.yaml"), study("b/study.yaml")
+    first.claim()
+    has = "runs/study holds the results of a/study.yaml, a study of the same name; rename one of the two files"
+    refused(second, f"b/study.yaml: {has}")
+    first.claim()
+    refused(study("config/study.yaml"), f"config/study.yaml: {has}")
+
+
+@pytest.mark.parametrize("name", ["other/paper.yaml", "other/paper.yml", "other/Paper.yaml", "config/PAPER.yaml"])
+def test_a_study_of_the_name_of_one_in_config_is_refused_at_once(study, name):
+    study("config/paper.yaml").claim()
+    place = study(name)
+    refused(place, f"{name}: config/paper.yaml has the same name, and {BOTH.format(place.study.name)}")
+
+
+def test_one_claim_is_for_all_settings_of_a_curve(study, tmp_path):
+    curve = TWIN + "content_signal: [0, 0.5]\n"
+    study("a/study.yaml", curve).curve[0].claim()
+    study("b/study.yaml", curve)
+    for setting in ("", "@0"):
+        with pytest.raises(ConfigError, match=r"b/study\.yaml: runs/study holds the results of a/study\.yaml"):
+            Workspace(f"{tmp_path}/b/study.yaml{setting}", root=tmp_path).claim()
+
+
+def test_links_to_one_file_are_one_study(study, tmp_path, monkeypatch):
+    study("a/study.yaml").claim()
+    (tmp_path / "link").symlink_to("a")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "study.yaml").symlink_to("../a/study.yaml")
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "study.yaml").symlink_to("../a/study.yaml")
+    monkeypatch.chdir(tmp_path / "a")
+    for given in ("study.yaml", "../a/study.yaml", "../link/study.yaml", "../b/study.yaml", "study"):
+        Workspace(given, root=tmp_path).claim()
+
+
+def test_a_study_file_that_was_moved_keeps_its_results_and_says_so(study, tmp_path, capsys):
+    study("a/study.yaml").claim()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a" / "study.yaml").rename(tmp_path / "b" / "study.yaml")
+    moved = Workspace(str(tmp_path / "b" / "study.yaml"), root=tmp_path)
+    for told in ("a/study.yaml no longer exists: its results in runs/study are now those of b/study.yaml\n", ""):
+        moved.claim()
+        assert capsys.readouterr().out == told
+    with pytest.raises(ConfigError, match=r"runs/study holds the results of b/study\.yaml"):
+        study("a/study.yaml").claim()
+
+
+def test_the_project_may_be_moved(study, tmp_path, capsys):
+    study("project/a/study.yaml")
+    Workspace(f"{tmp_path}/project/a/study.yaml", root=tmp_path / "project").claim()
+    (tmp_path / "project").rename(tmp_path / "moved")
+    Workspace(f"{tmp_path}/moved/a/study.yaml", root=tmp_path / "moved").claim()
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("name", ["config/bench.yaml", "mine/Bench.yaml", "mine/lab.yaml"])
+def test_a_study_may_not_have_the_name_of_a_folder_of_another_purpose(study, name):
+    place = study(name)
+    folder = f"a folder `{place.study.name}` has another purpose in runs/, reports/ or figures/"
+    refused(place, f"{name}: {folder}; rename the study's file")
+
+
+WRITING = ["paper", "publish", "figures", "search", "reproduce", "shard --step index"]
+
+
+@pytest.mark.parametrize("command", WRITING)
+def test_every_command_that_writes_is_refused(study, tmp_path, monkeypatch, capsys, command):
+    study("config/paper.yaml")
+    path = study("other/paper.yaml").file
+    monkeypatch.setattr(commands, "Workspace", lambda *given, **named: Workspace(*given, root=tmp_path, **named))
+    monkeypatch.setattr(reproduce.main, "__defaults__", (tmp_path,))
+    before = sorted(tmp_path.rglob("*"))
+    assert __main__.main([*command.split(), "--study", str(path)]) == 2
+    told = f"other/paper.yaml: config/paper.yaml has the same name, and {BOTH.format('paper')}\n"
+    assert capsys.readouterr().err == told
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_an_unknown_study_is_told(tmp_path):
