@@ -144,7 +144,7 @@ def exchanged(place: Workspace) -> Prepared | None:
     if not published_loader.tests_on_the_past(place.study.split, logs):
         return None
     split = published_loader.the_other_way_round(place.study.split, logs)
-    return prepare.prepare(read.read(place.study.data, place.raw), split, place.raw)
+    return prepare.prepare(read.read(place.study.data, place.raw, split), split, place.raw)
 
 
 def _fingerprint(run: Run, prepared: Prepared, max_targets: int | None) -> str:

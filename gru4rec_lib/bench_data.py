@@ -104,7 +104,7 @@ def prepared(folder: Path) -> dict:
     """
     study = load_study(STUDY, ROOT / "config")
     began = time.perf_counter()
-    made = prepare.prepare(read.read(study.data, folder / "raw"), study.split, folder / "raw")
+    made = prepare.prepare(read.read(study.data, folder / "raw", study.split), study.split, folder / "raw")
     made.save(folder / "prepared", prepare.settings(study))
     seconds = time.perf_counter() - began
     events = len(made.train.items) + len(made.validation.items) + len(made.test.items)

@@ -42,12 +42,15 @@ class Kind(NamedTuple):
         remedy: what to write in a cell that cannot be read.
         optional: whether a cell may be empty.
         is_text: whether values are texts.
+        missing: further texts and numbers that count as an empty cell; a number means all ways to write it, and so does
+            a text that is a number where values are numbers.
     """
 
     sql: str
     remedy: str
     optional: bool = False
     is_text: bool = False
+    missing: tuple[str | float, ...] = ()
 
 
 def quoted(name: str) -> str:
@@ -59,10 +62,23 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def text(*missing: str) -> Kind:
-    """The kind of a column of texts, where the empty cell and `missing` mean that there is none."""
-    none = ", ".join(map(literal, ("", *missing)))
-    return Kind(f"CASE WHEN {{x}} NOT IN ({none}) THEN {{x}} END", "", optional=True, is_text=True)
+def text(*missing: str | float) -> Kind:
+    """Return the kind of a column of texts, where the empty cell and `missing` mean that there is none.
+
+    Args:
+        missing: texts, and numbers however they are written.
+    """
+    return Kind("CASE WHEN {x} <> '' THEN {x} END", "", optional=True, is_text=True, missing=missing)
+
+
+def _is_missing(cell: str, kind: Kind) -> str:
+    """Whether the text of a cell is among the kind's `missing`, in SQL."""
+    texts = [literal(value) for value in kind.missing if isinstance(value, str)]
+    numbers = [repr(value) for value in kind.missing if not isinstance(value, str)]
+    numbers += [f"TRY_CAST({text} AS DOUBLE)" for text in texts if not kind.is_text]
+    tests = [f"{cell} IN ({', '.join(texts)})"] if texts else []
+    tests += [f"coalesce(TRY_CAST({cell} AS DOUBLE) IN ({', '.join(numbers)}), false)"] if numbers else []
+    return " OR ".join(tests)
 
 
 # A cast of text to an integer rounds 3.7 to 4; comparing it with the cast to a double refuses that.
@@ -261,7 +277,10 @@ def _select(number: int, source: Source, columns: dict[str, tuple[str, Kind]]) -
         cells = {wanted: f"CAST({quoted(wanted)} AS VARCHAR)" for wanted, _ in columns.values()}
     inner, bad = [], []
     for i, (name, (wanted, kind)) in enumerate(columns.items()):
-        inner += [f"{cells[wanted]} AS _x{i}", f"{kind.sql.format(x=cells[wanted])} AS {quoted(name)}"]
+        cell = cells[wanted]
+        if kind.missing:
+            cell = f"CASE WHEN {_is_missing(cell, kind)} THEN '' ELSE {cell} END"
+        inner += [f"{cell} AS _x{i}", f"{kind.sql.format(x=cell)} AS {quoted(name)}"]
         if kind.remedy:
             empty = f"trim(coalesce(_x{i}, '')) = ''"
             remedy = literal(kind.remedy)

@@ -113,7 +113,7 @@ def _study(place: Workspace) -> Iterator[str]:
     if place.simulates:
         yield "the study writes its own data: there is nothing else to check"
         return
-    tables = read.read(study.data, place.raw)
+    tables = read.read(study.data, place.raw, study.split)
     yield from _events(tables)
     if tables.items is not None:
         numeric = [*tables.numeric, *tables.categorical]
@@ -152,6 +152,7 @@ def _events(tables: Tables) -> Iterator[str]:
             yield f"warning: ids of column `{role}` that differ from others by outer spaces alone: {alike:,}"
     if alone := (lengths < 2).sum():
         yield f"warning: sessions of one event: {alone:,}; there is nothing to predict in them, and they are left out"
+    yield from (f"warning: {warning}" for warning in tables.warnings)
     for step in tables.counts["step"]:
         if step.startswith("exact repeats kept") and "(0)" not in step:
             yield f"warning: {step}; `exact_repeats: drop` in the study leaves them out"

@@ -32,6 +32,23 @@ def _is_a_mark(quote: str) -> str:
 Quote = Annotated[str, BeforeValidator(lambda quote: "none" if quote is None else quote), AfterValidator(_is_a_mark)]
 
 
+def _is_missing(value: object) -> object:
+    """Refuse in one sentence what is neither of the two forms of `ItemTable.missing`."""
+    by_column = isinstance(value, dict)
+    lists = [*value.values()] if by_column else [value]
+    if (
+        not all(isinstance(cells, list | tuple) for cells in lists)
+        or not all(isinstance(cell, str) or (by_column and _is_number(cell)) for cells in lists for cell in cells)
+        or (by_column and not all(isinstance(column, str) for column in value))
+    ):
+        raise ValueError("should be a list of texts, or a list of numbers and texts for each column: {tempo: [0]}")
+    return value
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e308
+
+
 class Twin(Strict):
     """How much simulated data the study writes for itself (`simulate.py`).
 
@@ -69,7 +86,9 @@ class ItemTable(Quoted):
         numeric: columns that are standardised.
         categorical: columns with one value an item.
         multivalued: for each feature, the columns that hold its values.
-        missing: texts that mean "no value" in categorical and multi-valued columns.
+        missing: what means "no value" beside the empty cell: texts for all categorical and multi-valued columns; or, by
+            column, a list of numbers and texts, such as {tempo: [0], time_signature: [0]}. A number means all ways to
+            write it (0, 0.0), and so does a text that is a number in a numeric column.
     """
 
     file: str
@@ -77,7 +96,17 @@ class ItemTable(Quoted):
     numeric: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
     multivalued: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    missing: tuple[str, ...] = ("",)
+    missing: Annotated[tuple[str, ...] | dict[str, tuple[str | float, ...]], BeforeValidator(_is_missing)] = ("",)
+
+    def missing_in(self, column: str) -> tuple[str | float, ...]:
+        """What means "no value" in a column beside the empty cell.
+
+        Args:
+            column: of `numeric`, `categorical` or `multivalued`.
+        """
+        if isinstance(self.missing, dict):
+            return self.missing.get(column, ())
+        return () if column in self.numeric else self.missing
 
     @model_validator(mode="after")
     def _each_column_once(self):
@@ -91,6 +120,11 @@ class ItemTable(Quoted):
             raise ValueError(f"`{twice}` is named twice among the features; a column is of one kind")
         if "item" in names:
             raise ValueError("a feature cannot be called `item`, as the ids of the items are; rename the column")
+        unknown = next((name for name in self.missing if name not in columns), None)
+        if isinstance(self.missing, dict) and unknown is not None:
+            raise ValueError(
+                f"`missing` names the column `{unknown}`, but the features are {', '.join(columns)}; correct the name"
+            )
         return self
 
 
@@ -161,13 +195,21 @@ class EventData(Quoted):
 class Split(Strict):
     """Which sessions are for training and which for testing; a validation part is always cut from training.
 
+    A session id in several files is one session, as where a session goes on in the next part of a log. Only by_file has
+    an exception: an id in training files and in test files is two sessions, for files that each number their sessions
+    anew would otherwise put test events into training. (In an MSSD log a session in two files is an error.)
+
     Args:
         how: `by_file` (test files match the pattern `test`), `by_session` (a random `test_fraction`), `by_time` (the
-            last `test_fraction` of the sessions by start), `listed` (`test` is a file of session ids in the folder).
+            last `test_fraction` of the sessions by start; sessions that start at the same time go together, and those
+            that start before the test and end at its first event or later are dropped and counted), `listed` (`test`
+            is a file of session ids in the folder).
         test: see `how`. A pattern with `/` is that of a path below the data folder, such as `test/*` or `**/day_7/*`
             (`**`: any folders); one without is that of a file's name in any folder.
         test_fraction: share of the sessions, 0 to 1.
-        validation: how the validation part is cut from training: at random, or the last by start time.
+        validation: how the validation part is cut from training: at random, or the last by start time (by order of
+            reading where there are no times), with the rules of `by_time`; sessions that end in the time of validation
+            are left out of training until the final one, on all.
         validation_fraction: share of the training sessions, 0 to 1.
         seed: of the random choices.
     """

@@ -91,7 +91,7 @@ def memory_estimate(run: Run, prepared: Prepared) -> dict[str, int]:
     def make(n_items, spec):
         return build(run, SimpleNamespace(n_items=n_items, features=spec))
 
-    events = len(prepared.train.items) + len(prepared.validation.items)
+    events = sum(len(part.items) for part in (prepared.train, prepared.crossing, prepared.validation))
     return memory.estimate(make, run, prepared.n_items, spec, events)
 
 

@@ -1,13 +1,14 @@
 """From tables to arrays: splits, the item index, features fitted on training alone.
 
-Nothing of the test sessions reaches the index, the popularity or the features' fit. Whole sessions stay on one side.
+Nothing of the test sessions reaches the index, the popularity or the features' fit. Whole sessions stay on one side,
+and where the split is by time no training session reaches into the time of the test, nor into that of validation.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from gru4rec_lib.features import Features
 from gru4rec_lib.files import replacing
 from gru4rec_lib.read import DataError, Tables
 from gru4rec_lib.sessions import Sessions, item_index
-from gru4rec_lib.split import test_sessions, validation_sessions
+from gru4rec_lib.split import BOTH_SIDES, apart, crossing, test_sessions, validation_sessions
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Prepared:
         counts: sessions, events and items after every step.
         ends: float64 [sessions of train_and_validation], the time of each one's last event in unix seconds; None where
             the log tells no times.
+        crossing: training sessions that begin before a validation part that is the last in time and end in it: left out
+            while validation counts, part of the final training.
     """
 
     items: pd.DataFrame
@@ -51,6 +54,7 @@ class Prepared:
     features: Features | None
     counts: pd.DataFrame
     ends: np.ndarray | None = None
+    crossing: Sessions = field(default_factory=lambda: Sessions.from_lists([]))
 
     @property
     def n_candidates(self) -> int:
@@ -60,9 +64,7 @@ class Prepared:
     @property
     def train_and_validation(self) -> Sessions:
         """All training sessions, the validation part last."""
-        items = np.concatenate([self.train.items, self.validation.items])
-        offsets = np.concatenate([self.train.offsets, len(self.train.items) + self.validation.offsets[1:]])
-        return Sessions(items, offsets)
+        return Sessions.joined([self.train, self.crossing, self.validation])
 
     @property
     def learnable_validation(self) -> Sessions:
@@ -82,7 +84,7 @@ class Prepared:
         (folder / "prepared.json").unlink(missing_ok=True)
         for path in _files(folder):
             path.unlink()
-        for name in ("train", "validation", "test"):
+        for name in ("train", "validation", "test", *(("crossing",) if len(self.crossing) else ())):
             getattr(self, name).save(folder, name)
         for name in ("items", "test_events", "counts"):
             getattr(self, name).to_parquet(folder / f"{name}.parquet")
@@ -107,7 +109,8 @@ class Prepared:
             The arrays, memory-mapped.
         """
         record = json.loads((folder / "prepared.json").read_text(encoding="utf-8"))
-        parts = {name: Sessions.load(folder, name) for name in ("train", "validation")}
+        names = ("train", "validation", "crossing")
+        parts = {name: Sessions.load(folder, name) for name in names if f"{name}_items.npy" in record["sha256"]}
         parts["test"] = Sessions.load(folder, "test") if test else None
         frames = {name: pd.read_parquet(folder / f"{name}.parquet") for name in ("items", "counts")}
         frames["test_events"] = pd.read_parquet(folder / "test_events.parquet") if test else None
@@ -130,10 +133,21 @@ def prepare(tables: Tables, split: Split, folder: Path) -> Prepared:
     Raises:
         DataError: a side of the split is empty, or a file of sessions is missing or names unknown ones.
     """
-    events = tables.events
-    code, starts = sessions_of(events)
-    is_test = test_sessions(events, starts, split, folder)
     log = Counts(tables.counts)
+    events, n_apart = apart(tables.events, split)
+    code, starts = sessions_of(events)
+    if n_apart:  # of tables that were read without the split
+        position = (np.arange(len(events)) - starts[code] + 1).astype(np.int32)
+        events = events.assign(position=position).reset_index(drop=True)
+        log.add(BOTH_SIDES.format(n_apart), events)
+    is_test = test_sessions(events, starts, split, folder)
+    times = events["time"].to_numpy(np.float64) if "time" in events else None
+    if split.how == "by_time":
+        crosses = crossing(times[starts], times[np.append(starts[1:], len(events)) - 1], is_test, "the test")
+        kept = ~crosses[code]
+        events, is_test, times = events[kept].reset_index(drop=True), is_test[~crosses], times[kept]
+        code, starts = sessions_of(events)
+        log.add(f"sessions that begin before the test and end in it dropped ({crosses.sum():,})", events)
     log.add("training sessions", events[~is_test[code]])
     log.add("test sessions", events[is_test[code]])
 
@@ -145,18 +159,24 @@ def prepare(tables: Tables, split: Split, folder: Path) -> Prepared:
         side = "training session of two events or more" if training.empty else "test session"
         raise DataError(f"the split `{split.how}` leaves no {side}; change `split` in the study's config")
 
+    order, last_event = np.flatnonzero(in_training), starts + lengths - 1
+    if times is not None:
+        order = order[np.argsort(times[starts[order]], kind="stable")]
+    held_out = validation_sessions(np.arange(len(order)) if times is None else times[starts[order]], split)
+    crosses = np.zeros(len(order), bool)
+    if times is not None and split.validation == "last":
+        crosses = crossing(times[starts[order]], times[last_event[order]], held_out, "validation")
+        told = f"training: sessions that begin before validation and end in it left out of train ({crosses.sum():,})"
+        log.add(told, events[np.isin(code, order[~crosses])])
+    train, across, validation = order[~held_out & ~crosses], order[crosses], order[held_out]
+
     plays = item_index(training["item"])
     if len(plays) < 2:
         raise DataError("the training sessions hold one item alone, so there is nothing to choose from; bring others")
     items, features = candidates(plays, tables)
     everything = encode(events, starts, items)
-
-    order, times = np.flatnonzero(in_training), events["time"].to_numpy(np.float64) if "time" in events else None
-    if times is not None:
-        order = order[np.argsort(times[starts[order]], kind="stable")]
-    held_out = validation_sessions(len(order), split)
-    ends = None if times is None else times[(starts + lengths - 1)[np.r_[order[~held_out], order[held_out]]]]
-    train, validation = everything.take(order[~held_out]), everything.take(order[held_out])
+    ends = None if times is None else times[last_event[np.r_[train, across, validation]]]
+    train, across, validation = everything.take(train), everything.take(across), everything.take(validation)
     in_test = is_test & (lengths > 1)
     test, test_events = everything.take(in_test), events[in_test[code]].reset_index(drop=True)
 
@@ -165,7 +185,8 @@ def prepare(tables: Tables, split: Split, folder: Path) -> Prepared:
     log.add("test: sessions of one event dropped", test_events)
     seen = test.known(len(plays))
     log.add("test, protocol known: tracks unseen in training removed", test_events[seen])
-    return checked(Prepared(items, len(plays), train, validation, test, test_events, features, log.table, ends), split)
+    parts = {"train": train, "crossing": across, "validation": validation, "test": test, "test_events": test_events}
+    return checked(Prepared(items, len(plays), **parts, features=features, counts=log.table, ends=ends), split)
 
 
 def candidates(plays: pd.DataFrame, tables: Tables) -> tuple[pd.DataFrame, Features | None]:

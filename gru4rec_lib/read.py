@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib import cells
-from gru4rec_lib.config import EventData, ItemTable, MssdData
+from gru4rec_lib.config import EventData, ItemTable, MssdData, Split
 from gru4rec_lib.sources import DataError, Source, found, literal
+from gru4rec_lib.split import BOTH_SIDES, apart
 
 # The log's 17 columns beside session, position, length and track, in the official order.
 LOG_COLUMNS = (
@@ -38,6 +39,9 @@ LOG = {
     "position": ("session_position", cells.WHOLE),
     "session_length": ("session_length", cells.WHOLE),
 } | {name: (name, kind) for name, kind in LOG_COLUMNS.items()}
+
+# Two players write one play up to four minutes apart (at its start, or when it counts as played), and clocks differ.
+AGAIN = 10  # minutes
 
 # One problem a session, at its first wrong row. A session that lies complete and in order has the same rowid - position
 # on every row, so that only the others are looked at closely. Rows of unknown session do not part a session.
@@ -100,7 +104,7 @@ class Tables:
         multivalued: for each feature of many values, the columns that hold them.
         counts: `step`, `events`, `sessions`, `items`: what is left after each step.
         problems: `file`, `line` (for Parquet the row), `column`, `problem`, `remedy` of every row dropped as bad.
-        warnings: a sentence for each thing in the files that is allowed and may not be meant.
+        warnings: what is allowed and may surprise, a sentence each.
     """
 
     events: pd.DataFrame
@@ -113,12 +117,13 @@ class Tables:
     warnings: tuple[str, ...] = ()
 
 
-def read(data: MssdData | EventData, folder: Path) -> Tables:
+def read(data: MssdData | EventData, folder: Path, split: Split | None = None) -> Tables:
     """Read and check a data set's raw files.
 
     Args:
         data: the layout, the names and what to do with bad rows; in an MSSD log a bad row takes its session with it.
         folder: where the files are.
+        split: how sessions are split; where it is by file, see `split.apart`. None takes an id as one session.
 
     Returns:
         The tables. Times without a zone are taken as UTC.
@@ -129,7 +134,7 @@ def read(data: MssdData | EventData, folder: Path) -> Tables:
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such folder; name the one that holds the files of `{data.name}`")
-    return _tables(data, folder, *(_mssd if isinstance(data, MssdData) else _generic)(data, folder))
+    return _tables(data, folder, *(_mssd if isinstance(data, MssdData) else _generic)(data, folder), split)
 
 
 def read_log(path: Path, on_bad_rows: str = "error", folder: Path | None = None) -> Tables:
@@ -176,7 +181,9 @@ def _tracks(folder: Path, files: list[Path], on_bad_rows: str) -> SimpleNamespac
     return SimpleNamespace(items=items, problems=problems, warnings=tuple(warnings), **features)
 
 
-def _tables(data: MssdData | EventData, folder: Path, files: list[Path], columns: dict, table, table_files) -> Tables:
+def _tables(
+    data: MssdData | EventData, folder: Path, files: list[Path], columns: dict, table, table_files, split=None
+) -> Tables:
     is_mssd = isinstance(data, MssdData)
     with duckdb.connect() as con:
         con.execute("SET TimeZone = 'UTC'")
@@ -184,7 +191,9 @@ def _tables(data: MssdData | EventData, folder: Path, files: list[Path], columns
         con.execute(f"SET VARIABLE log_files = [{', '.join(literal(source.name) for source in sources)}]")
         checks = (_BROKEN_SESSIONS, _SESSION_MATES) if is_mssd else ()
         problems = cells.check(con, "log", sources, data.on_bad_rows, checks)
-        events, counts = _events(con, sources, columns, "keep" if is_mssd else data.exact_repeats)
+        repeats = "keep" if is_mssd else data.exact_repeats
+        events, counts, noted = _events(con, sources, columns, repeats, split)
+        warnings += noted
         items = None
         if table:
             items, item_problems, item_warnings = _items(con, table, folder, table_files, data.on_bad_rows)
@@ -237,8 +246,8 @@ def _generic(data: EventData, folder: Path):
     return list(dict.fromkeys(files)), columns, table, found(folder, table.file) if table else []
 
 
-def _events(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict, exact_repeats: str):
-    """The rows of `log` that are not bad, in order, and the counts of each step."""
+def _events(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict, exact_repeats: str, split):
+    """The rows of `log` that are not bad, in order, the counts of each step, and warnings."""
     read_rows = "SELECT count(*) + (SELECT count(*) FROM log_bad WHERE row IS NULL) AS events"
     counts = [("read", *con.execute(f"{read_rows}, count(DISTINCT session), count(DISTINCT item) FROM log").fetchone())]
     con.execute("CREATE VIEW kept AS SELECT log.rowid AS row, * FROM log ANTI JOIN log_bad ON log.rowid = log_bad.row")
@@ -253,6 +262,12 @@ def _events(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict
         name, n = sources[0].name, counts[0][1]
         raise DataError(f"{name}: no good row is left of {n:,}; `on_bad_rows: error` names the bad ones")
     counts.append(_count(f"bad rows dropped ({counts[0][1] - len(events):,})", events))
+    names = pd.Categorical([source.name for source in sources])
+    events["file"] = pd.Categorical.from_codes(names.codes[events.pop("_file")], names.categories)
+    noted = []
+    if "session_length" not in columns:
+        events, n_apart = apart(events, split)
+        noted += _of_files(events, n_apart)
 
     # Session codes count in reading order; rows of equal time stay in the order of the files.
     key = "time" if "time" in columns else "position"
@@ -261,31 +276,81 @@ def _events(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict
         events = events.iloc[order]
     if "session_length" not in columns:
         repeated, drop = events.duplicated(["session", "item", key]), exact_repeats == "drop"
-        events = events[~repeated] if drop else events
+        once = events[~repeated]
+        events = once if drop else events
         counts.append(_count(f"exact repeats {'dropped' if drop else 'kept'} ({repeated.sum():,})", events))
+        noted += _of_order(once, key)
+        counts += [_count(step, events) for step, _ in noted]
 
     events = events.reset_index(drop=True)
     session = events["session"].cat.codes.to_numpy()
     first = np.flatnonzero(np.diff(session, prepend=-1))
     place = np.arange(1, len(events) + 1) - np.repeat(first, np.diff(first, append=len(events)))
-    names = pd.Categorical([source.name for source in sources])
     front = {
         "session": events["session"],
         "item": events["item"],
         "position": place.astype(np.int32),
-        "file": pd.Categorical.from_codes(names.codes[events["_file"]], names.categories),
+        "file": events["file"],
     }
     others = [name for name in columns if name not in ("session", "item", "position", "session_length")]
     events = pd.DataFrame(front | {name: events[name] for name in others}, copy=False)
     for name in events.select_dtypes("category"):
         events[name] = events[name].cat.as_unordered()
-    return events.astype({"date": "datetime64[s]"}) if "date" in others else events, counts
+    events = events.astype({"date": "datetime64[s]"}) if "date" in others else events
+    return events, counts, [warning for _, warning in noted]
+
+
+def _of_files(events: pd.DataFrame, n_apart: int) -> list[tuple[str, str]]:
+    """Session ids in several files: a step of the counts and a warning each."""
+    noted = []
+    if n_apart:
+        warning = f"session ids in files of training and of the test: {n_apart:,}; each is taken as two sessions"
+        noted.append((BOTH_SIDES.format(n_apart), warning))
+    pairs = events[["session", "file"]].drop_duplicates()
+    if n := int((pairs["session"].value_counts() > 1).sum()):
+        step = f"session ids in more than one file, each taken as one session ({n:,})"
+        remedy = "make the ids differ where every file numbers its sessions anew"
+        noted.append((step, f"session ids in more than one file: {n:,}; the rows of each are one session; {remedy}"))
+    return noted
+
+
+def _of_order(once: pd.DataFrame, key: str) -> list[tuple[str, str]]:
+    """Events whose order is in doubt, and items that come again soon: a step of the counts and a warning each.
+
+    Args:
+        once: without exact repeats, sorted by session, `key` and `row`.
+        key: `time` or `position`.
+    """
+    noted = []
+    tied = once.duplicated(["session", key], keep=False)
+    if n := int(tied.sum()):
+        kept, remedy = "they are kept in the order of the file", "number a session's events in a column `position`"
+        later = (np.diff(once["session"].cat.codes) == 0) & (np.diff(once[key]) > 0)
+        if key == "time":
+            remedy = f"give finer times, or {remedy}"
+            if (np.diff(once["row"])[later] < 0).sum() > later.sum() / 2:
+                kept += (
+                    ", which is newest first: most likely the reverse of how they were played, and neither order is "
+                )
+                kept += "right where two players wrote the log"
+        step = f"events at the same {key} as another of their session, in the order of the file ({n:,})"
+        where = f"{n:,} in {once.loc[tied, 'session'].nunique():,} sessions"
+        noted.append((step, f"events at the same {key} as another event of their session: {where}; {kept}; {remedy}"))
+    if key == "time":
+        once = once.sort_values(["session", "item", "time"], kind="stable")
+        same = (np.diff(once["session"].cat.codes) == 0) & (np.diff(once["item"].cat.codes) == 0)
+        if n := int((same & (np.diff(once["time"]) <= 60 * AGAIN)).sum()):
+            told = f"the same item again within {AGAIN} minutes"
+            remedy = "where two players wrote one play, delete one of its rows; a repeat that was played is right"
+            noted.append((f"{told}, kept ({n:,})", f"{told} in a session: {n:,} events; {remedy}"))
+    return noted
 
 
 def _items(con: duckdb.DuckDBPyConnection, table: ItemTable, folder: Path, files: list[Path], on_bad_rows: str):
     """The item table, one row an item, its bad rows, and warnings."""
     texts = dict.fromkeys((*table.categorical, *(name for names in table.multivalued.values() for name in names)))
-    features = dict.fromkeys(table.numeric, cells.NUMBER) | dict.fromkeys(texts, cells.text(*table.missing))
+    features = {name: cells.NUMBER._replace(missing=table.missing_in(name)) for name in table.numeric}
+    features |= {name: cells.text(*table.missing_in(name)) for name in texts}
     # Numbered in the database: a feature may be called as the reader's own columns are, `rowid` too.
     columns = {"item": (table.item, cells.ID)} | {f"feature_{n}": pair for n, pair in enumerate(features.items())}
     sources, warnings = cells.load(con, "items", folder, files, columns, table.quote)

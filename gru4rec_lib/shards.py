@@ -108,7 +108,7 @@ def index(place: Workspace) -> None:
     tables = _with_warnings(read.read_tracks(place.study.data, place.raw))
     items, features = prepare.candidates(plays, tables)
     described = items["item"].isin(tables.items["item"]) if tables.items is not None else None
-    held_out = validation_sessions(sum(sizes.values()), split)
+    held_out = validation_sessions(np.arange(sum(sizes.values())), split)
     ends = np.cumsum([*sizes.values()])
     with replacing_folder(_made(folder(place, "all", "index"))) as partial:
         items.to_parquet(partial / "items.parquet", index=False)
@@ -195,7 +195,7 @@ def of_study(place: Workspace) -> Prepared:
         DataError: as `read.read` and `prepare.prepare`.
     """
     if not place.shards:
-        tables = _with_warnings(read.read(place.study.data, place.raw))
+        tables = _with_warnings(read.read(place.study.data, place.raw, place.study.split))
         return prepare.prepare(tables, place.study.split, place.raw)
     made = {step: [folder(place, name, step) for name in logs(place)] for step in ("read", "encode")}
     for name, path in zip(logs(place), made["read"], strict=True):
@@ -219,7 +219,7 @@ def explored(place: Workspace) -> read.Tables:
         DataError: as `read.read`.
     """
     if not place.shards:
-        return read.read(place.study.data, place.raw)
+        return read.read(place.study.data, place.raw, place.study.split)
     found = logs(place)
     name, path = next(iter(found.items()))
     print(f"of {len(found):,} logs this is {name}")

@@ -13,6 +13,9 @@ import pandas as pd
 from gru4rec_lib.config import Split
 from gru4rec_lib.sources import DataError, check_for_header, is_row, known_as, open_source, records, shown
 
+# A step of the counts.
+BOTH_SIDES = "session ids in files of training and of the test, each taken as two sessions ({:,})"
+
 
 def test_sessions(events: pd.DataFrame, starts: np.ndarray, split: Split, folder: Path) -> np.ndarray:
     """Choose the test sessions.
@@ -27,7 +30,8 @@ def test_sessions(events: pd.DataFrame, starts: np.ndarray, split: Split, folder
         Bool [sessions].
 
     Raises:
-        DataError: no file matches, there are no times, or the list is missing or names unknown sessions.
+        DataError: no file matches, there are no times, all sessions begin at one time, or the list is missing or names
+            unknown sessions.
     """
     n = len(starts)
     n_test = round(n * (split.test_fraction or 0))
@@ -47,8 +51,8 @@ def test_sessions(events: pd.DataFrame, starts: np.ndarray, split: Split, folder
     elif split.how == "by_time":
         if "time" not in events:
             raise DataError("the split `by_time` needs events with times; name the `time` column, or split by session")
-        order = np.argsort(events["time"].to_numpy()[starts], kind="stable")
-        chosen[order[n - n_test :]] = True
+        if n_test:
+            chosen = last(events["time"].to_numpy()[starts], split.test_fraction)
     else:
         chosen[np.random.default_rng(split.seed).permutation(n)[:n_test]] = True
     return chosen
@@ -105,18 +109,109 @@ def _listed_sessions(path: Path, ids: pd.Series) -> set[str]:
     return {cells[place] for _, cells in rows}
 
 
-def validation_sessions(n: int, split: Split) -> np.ndarray:
+def validation_sessions(begins: np.ndarray, split: Split) -> np.ndarray:
     """Choose the validation part of the training sessions.
 
     Args:
-        n: training sessions.
+        begins: float64 or int [n], rising: the time of each one's first event in unix seconds, or 0..n-1 where there
+            are no times.
         split: how.
 
     Returns:
-        Bool [n], in the order of training.
+        Bool [n].
+
+    Raises:
+        DataError: the last are wanted, and all begin at one time.
     """
+    if split.validation == "last":
+        return last(begins, split.validation_fraction)
+    n = len(begins)
     n_held_out = max(1, round(n * split.validation_fraction))
     held_out = np.zeros(n, bool)
-    order = np.arange(n) if split.validation == "last" else np.random.default_rng([split.seed, 1]).permutation(n)
-    held_out[order[n - n_held_out :]] = True
+    held_out[np.random.default_rng([split.seed, 1]).permutation(n)[n - n_held_out :]] = True
     return held_out
+
+
+def last(begins: np.ndarray, fraction: float) -> np.ndarray:
+    """Choose the sessions that begin at a time or later, as near to a share of all as such a time allows.
+
+    Args:
+        begins: float64 or int [n], the time of each session's first event.
+        fraction: share of the sessions, 0 to 1; the sizes possible are 1 to n - 1, less what equal times exclude.
+
+    Returns:
+        Bool [n]; sessions that begin at the same time are chosen together. None of a single session.
+
+    Raises:
+        DataError: two sessions or more all begin at one time.
+
+    >>> last(np.array([10, 20, 20, 20, 30]), 0.6).tolist()
+    [False, True, True, True, True]
+    """
+    times, sessions = np.unique(begins, return_counts=True)
+    if len(times) < 2:
+        if len(begins) > 1:
+            raise DataError(
+                f"all {len(begins):,} sessions to cut begin at the same time, so that none of them is the last; split "
+                "`by_session`, with `validation: random`, or give finer times"
+            )
+        return np.zeros(len(begins), bool)
+    sizes, wanted = len(begins) - np.cumsum(sessions)[:-1], len(begins) * fraction
+    nearest = np.lexsort((np.abs(sizes - round(wanted)), np.abs(sizes - wanted)))[0]
+    return begins >= times[1:][nearest]
+
+
+def crossing(begins: np.ndarray, ends: np.ndarray, later: np.ndarray, part: str) -> np.ndarray:
+    """Find the sessions that begin before a later part and end in it: to learn from them is to know its time.
+
+    Args:
+        begins: float64 [n], the time of each session's first event in unix seconds.
+        ends: float64 [n], that of its last event.
+        later: bool [n], the later part.
+        part: its name, for the message.
+
+    Returns:
+        Bool [n]: not of the later part, and with an event at or after the later part's first one.
+
+    Raises:
+        DataError: all that begin before it end in it.
+    """
+    found = ~later & (ends >= begins[later].min(initial=np.inf))
+    if found.any() and (found | later).all():
+        raise DataError(
+            f"all {found.sum():,} sessions that begin before {part} end in it, so that none is left to learn from; "
+            "split `by_session`, with `validation: random`, or cut the sessions where listening pauses"
+        )
+    return found
+
+
+def apart(events: pd.DataFrame, split: Split | None) -> tuple[pd.DataFrame, int]:
+    """Make two sessions of a session id that is in training files and in test files.
+
+    Args:
+        events: one row an event: session and file, categorical.
+        split: how; only a split by file has files of two sides.
+
+    Returns:
+        The events, and of how many ids there are two sessions. If there are any, the session of the training files is
+        named `<id> (training)`, and rows are sorted by session; those of a session keep their order.
+    """
+    if split is None or split.how != "by_file":
+        return events, 0
+    ids, codes = events["session"].cat.categories, events["session"].cat.codes.to_numpy(np.int64)
+    files = events["file"].cat
+    is_test = np.array([is_test_file(name, split) for name in files.categories], bool)[files.codes]
+    sides = np.zeros((len(ids), 2), bool)
+    sides[codes, is_test.astype(int)] = True
+    both = sides.all(axis=1)
+    if not both.any():
+        return events, 0
+    keys, session = np.unique(2 * codes + is_test, return_inverse=True)
+    names = ids.to_numpy(object)[keys // 2]
+    renamed = (keys % 2 == 0) & both[keys // 2]
+    mark = " (training)"
+    while ids.isin(names[renamed] + mark).any():
+        mark += " (training)"
+    names[renamed] += mark
+    order = np.argsort(session, kind="stable")
+    return events.assign(session=pd.Categorical.from_codes(session, names)).iloc[order], int(both.sum())

@@ -131,6 +131,12 @@ def config(name, told, code=2, text=None, rows=MANY, **changes):
     return Case(name, files, "check s.yaml --data .", code, told)
 
 
+def config(name, told, code=2, text=None, files=None, **changes):
+    """A case of one study that is checked, with good events and perhaps other files beside it."""
+    content = {"s.yaml": study(**changes) if text is None else text, "e.csv": MANY} | (files or {})
+    return Case(name, content, "check s.yaml --data .", code, told)
+
+
 def with_items(name, items, told, code=2, events=MANY, text=WITH_ITEMS):
     files = {"s.yaml": text, "e.csv": events, "items.csv": items}
     return Case(name, files, "check s.yaml --data .", code, told)
@@ -840,6 +846,71 @@ CASES = [
         rows=MANY + "".join(f"t,{item},{100 + n}\n" for n, item in enumerate(["i0", *map(str, range(50)), "i1"])),
         split={"how": "by_time", "test_fraction": 0.05},
         evaluation={"max_test_events": 1},
+    ),
+    config(
+        "a split by time of sessions that begin at the same time",
+        "all 20 sessions to cut begin at the same time, so that none of them is the last; split `by_session`, with "
+        "`validation: random`, or give finer times",
+        data=data(events=["same.csv"]),
+        files={"same.csv": events(*(f"{n // 4},i{n % 5},{n % 4}" for n in range(80)))},
+    ),
+    config(
+        "a split by time of sessions that all last to the end",
+        "all 16 sessions that begin before the test end in it, so that none is left to learn from; split `by_session`, "
+        "with `validation: random`, or cut the sessions where listening pauses",
+        data=data(events=["long.csv"]),
+        files={"long.csv": events(*(f"{n // 2},i{n % 5},{n // 2 + n % 2 * 100}" for n in range(40)))},
+    ),
+    config(
+        "session ids of training again in the test file",
+        "warning: session ids in files of training and of the test: 20; each is taken as two sessions",
+        0,
+        data=data(events=["e.csv", "t.csv"]),
+        split={"how": "by_file", "test": "t.csv"},
+        files={"t.csv": MANY},
+    ),
+    config(
+        "session ids in several files",
+        "warning: session ids in more than one file: 20; the rows of each are one session; make the ids differ where "
+        "every file numbers its sessions anew",
+        0,
+        data=data(events=["e.csv", "t.csv"]),
+        files={"t.csv": events(*(f"{n // 4},i{n % 5},{n + 1}" for n in range(80)))},
+    ),
+    table(
+        "two events of a session at the same time",
+        events("1,a,60", "1,b,60", "1,c,120", "2,a,60"),
+        "warning: events at the same time as another event of their session: 2 in 1 sessions; they are kept in the "
+        "order of the file; give finer times, or number a session's events in a column `position`",
+        0,
+    ),
+    table(
+        "two events of a session at the same time, in a log that is newest first",
+        events("1,c,120", "1,b,60", "1,a,60", "2,a,60"),
+        "warning: events at the same time as another event of their session: 2 in 1 sessions; they are kept in the "
+        "order of the file, which is newest first: most likely the reverse of how they were played, and neither order "
+        "is right where two players wrote the log; give finer times, or number a session's events in a column "
+        "`position`",
+        0,
+    ),
+    table(
+        "the same item again within minutes",
+        events("1,a,60", "1,a,120", "1,b,300", "2,a,60"),
+        "warning: the same item again within 10 minutes in a session: 1 events; where two players wrote one play, "
+        "delete one of its rows; a repeat that was played is right",
+        0,
+    ),
+    config(
+        "a number that means none, in a column that is no feature",
+        "s.yaml: data.item_table: `missing` names the column `tempo`, but the features are length, artist; correct the "
+        "name",
+        data=data(item_table={**TABLE, "missing": {"tempo": [0]}}),
+    ),
+    config(
+        "a number that means none, in no list",
+        "s.yaml: data.item_table.missing: should be a list of texts, or a list of numbers and texts for each column: "
+        "{tempo: [0]}",
+        data=data(item_table={**TABLE, "missing": {"length": 0}}),
     ),
     config(
         "a list of test sessions missing",

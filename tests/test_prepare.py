@@ -11,6 +11,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from gru4rec_lib import prepare, read
+from gru4rec_lib import split as split_module
 from gru4rec_lib.config import EventData, Split
 from gru4rec_lib.read import DataError, Tables
 from gru4rec_lib.split import is_test_file
@@ -160,6 +161,144 @@ def test_by_time_takes_the_last_and_by_session_depends_on_the_seed():
     }
     assert all(len(set(test)) == 3 for test in chosen.values())
     assert len(set(chosen.values())) > 1
+
+
+def clicks(folder, files, exact_repeats="keep"):
+    """A data set of tables `session,item,time`, one row each."""
+    for name, rows in files.items():
+        (folder / name).write_text("\n".join(["s,i,t", *(",".join(map(str, row)) for row in rows), ""]))
+    fields = {"session": "s", "item": "i", "time": "t", "exact_repeats": exact_repeats}
+    return EventData(layout="events", name="clicks", events=tuple(files), **fields)
+
+
+BY_FILE = Split(how="by_file", test="t*", validation_fraction=0.3)
+TWO_SIDES = {
+    "a.csv": [(1, "a", 10), (1, "b", 20), (2, "b", 30), (2, "a", 40), (3, "a", 50), (3, "b", 60)],
+    # 1 goes on in the second part of training; the test counts its sessions anew, one event by chance the same.
+    "b.csv": [(1, "a", 15)],
+    "t.csv": [(1, "a", 10), (1, "b", 21), (4, "b", 80), (4, "a", 90)],
+}
+
+
+@pytest.mark.parametrize("exact_repeats", ["keep", "drop"])
+def test_an_id_in_training_and_test_files_is_two_sessions_and_within_a_side_one(tmp_path, exact_repeats):
+    data = clicks(tmp_path, TWO_SIDES, exact_repeats)
+    made = read.read(data, tmp_path, BY_FILE)
+    prepared = prepare.prepare(made, BY_FILE, tmp_path)
+    assert sorted(tracks(prepared, "train_and_validation")) == ["aab", "ab", "ba"]
+    assert tracks(prepared, "test") == ["ab", "ba"]
+    assert prepared.test_events["session"].astype(str).tolist() == ["1", "1", "4", "4"]
+    assert prepared.test_events["position"].tolist() == [1, 2, 1, 2]
+    counts = prepared.counts.set_index("step")
+    both = "session ids in files of training and of the test, each taken as two sessions (1)"
+    several = "session ids in more than one file, each taken as one session (1)"
+    assert counts.loc[both, ["sessions", "events"]].tolist() == [5, 11]
+    assert several in counts.index
+    assert made.warnings[0].startswith("session ids in files of training and of the test: 1; each is taken as two")
+    assert made.warnings[1].startswith("session ids in more than one file: 1; the rows of each are one session")
+
+
+def test_an_id_on_both_sides_is_two_sessions_of_tables_read_without_the_split_too(tmp_path):
+    data = clicks(tmp_path, TWO_SIDES | {"c.csv": [("1 (training)", "a", 1), ("1 (training)", "b", 2)]})
+    one, other = (prepare.prepare(read.read(data, tmp_path, split), BY_FILE, tmp_path) for split in (BY_FILE, None))
+    pd.testing.assert_frame_equal(one.test_events.astype({"session": str}), other.test_events.astype({"session": str}))
+    assert tracks(one, "train") == tracks(other, "train")
+    assert sorted(tracks(other, "train_and_validation")) == ["aab", "ab", "ab", "ba"]
+    assert sum("each taken as two sessions (1)" in step for step in other.counts["step"]) == 1
+    # Other splits take an id as one session, wherever its rows lie.
+    merged = read.read(data, tmp_path, BY_SESSION)
+    assert merged.events["session"].nunique() == 5
+    assert merged.warnings[0].startswith("session ids in more than one file: 1;")
+
+
+def test_by_time_no_training_session_ends_in_the_test(tmp_path):
+    rows = [("early", "a", 0), ("early", "b", 5), ("long", "a", 1), ("long", "b", 50), ("meets", "a", 2)]
+    rows += [("meets", "b", 40), ("before", "b", 3), ("before", "a", 39.9), ("other", "a", 4), ("other", "b", 6)]
+    rows += [("t1", "a", 40), ("t1", "b", 41), ("t2", "b", 40), ("t2", "a", 60), ("t3", "b", 70), ("t3", "a", 80)]
+    data = clicks(tmp_path, {"e.csv": rows})
+    # Two of eight sessions are wanted; those that begin at 40 go together, and 3 is as near as 1.
+    split = Split(how="by_time", test_fraction=0.3, validation_fraction=0.3)
+    prepared = prepare.prepare(read.read(data, tmp_path), split, tmp_path)
+    assert set(prepared.test_events["session"]) == {"t1", "t2", "t3"}
+    assert sorted(prepared.ends) == [5, 6, 39.9]
+    counts = prepared.counts.set_index("step")
+    assert counts.loc["sessions that begin before the test and end in it dropped (2)"].tolist() == [6, 12, 2]
+    assert counts.loc["training sessions", "sessions"] == counts.loc["test sessions", "sessions"] == 3
+
+
+def test_the_last_sessions_are_as_near_to_the_fraction_as_equal_times_allow():
+    rng = np.random.default_rng(1)
+    for n in range(2, 30):
+        begins, fraction = rng.integers(0, 6, n), rng.uniform(0.05, 0.95)
+        if len(set(begins)) == 1:
+            continue
+        chosen = split_module.last(begins, fraction)
+        sizes = [(begins >= time).sum() for time in set(begins) if time > begins.min()]
+        assert abs(chosen.sum() - n * fraction) == min(abs(size - n * fraction) for size in sizes)
+        assert begins[chosen].min() > begins[~chosen].max()
+
+
+def test_no_session_of_train_ends_in_a_validation_part_that_is_the_last(tmp_path):
+    rows = [(n, item, 10 * n + k) for n in range(8) for k, item in enumerate("ab")]
+    rows += [("long", "a", 5), ("long", "c", 70), ("t", "a", 0), ("t", "b", 1)]
+    split = LISTED.model_copy(update={"validation": "last", "validation_fraction": 0.12})
+    made = read.read(clicks(tmp_path, {"e.csv": rows}), tmp_path)
+    prepared = prepare.prepare(made, split, listed(tmp_path, "t"))
+    assert tracks(prepared, "train") == ["ab"] * 7
+    assert tracks(prepared, "crossing") == ["ac"]
+    assert tracks(prepared, "validation") == ["ab"]
+    assert tracks(prepared, "train_and_validation") == ["ab"] * 7 + ["ac", "ab"]
+    assert prepared.ends.tolist() == [1, 11, 21, 31, 41, 51, 61, 70, 71]
+    step = "training: sessions that begin before validation and end in it left out of train (1)"
+    assert prepared.counts.set_index("step").loc[step].tolist() == [8, 16, 2]
+    prepared.save(tmp_path / "one", {})
+    loaded = prepare.Prepared.load(tmp_path / "one")
+    assert tracks(loaded, "train_and_validation") == tracks(prepared, "train_and_validation")
+    random = prepare.prepare(made, LISTED, tmp_path)
+    random.save(tmp_path / "one", {})
+    assert len(prepare.Prepared.load(tmp_path / "one").crossing) == 0
+
+
+rows = st.lists(
+    st.tuples(st.integers(0, 9), st.integers(0, 30), st.sampled_from(["a.csv", "t.csv"])), min_size=12, max_size=60
+)
+
+
+def heard_at(prepared, part):
+    """The times of a part's events, which are what the items are called in the test below."""
+    return prepared.items["item"].astype(int).to_numpy()[getattr(prepared, part).items]
+
+
+@pytest.mark.slow
+@given(rows, st.sampled_from(["by_time", "by_file"]), st.sampled_from(["random", "last"]), st.booleans())
+@settings(max_examples=100)
+def test_no_leak_and_no_loss_whatever_the_events(tmp_path_factory, rows, how, validation, reads_the_split):
+    folder = tmp_path_factory.mktemp("events")
+    files = {name: [(s, time, time) for s, time, file in rows if file == name] for name in ("a.csv", "t.csv")}
+    if not all(files.values()):
+        reject()
+    wanted = {"test": "t*"} if how == "by_file" else {"test_fraction": 0.3}
+    split = Split(how=how, validation=validation, validation_fraction=0.3, **wanted)
+    made = read.read(clicks(folder, files), folder, split if reads_the_split else None)
+    try:
+        prepared = prepare.prepare(made, split, folder)
+    except DataError:
+        reject()
+    if how == "by_time":
+        assert heard_at(prepared, "train_and_validation").max() < prepared.test_events["time"].min()
+    else:
+        of_sides = [pd.Series([s for s, *_ in rows]).value_counts() for rows in files.values()]
+        long = [int((lengths > 1).sum()) for lengths in of_sides]
+        assert [len(prepared.train_and_validation), len(prepared.test)] == long
+    if validation == "last":
+        assert heard_at(prepared, "train").max() < heard_at(prepared, "validation").min()
+    counts = prepared.counts.set_index("step")["events"]
+    sides = ["training sessions", "test sessions"]
+    assert counts["read"] == len(rows)
+    assert counts[sides].sum() == counts.iloc[counts.index.get_loc(sides[0]) - 1]
+    assert len(prepared.train_and_validation.items) == counts["training: sessions of one event dropped"]
+    assert len(prepared.train.items) + len(prepared.validation.items) == counts[["train", "validation"]].sum()
+    assert len(prepared.test.items) == counts["test: sessions of one event dropped"] == len(prepared.test_events)
 
 
 # Features: c and y have no row of their own; x and z are heard in the test alone.

@@ -4,6 +4,7 @@ import gzip
 import random
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from gru4rec_lib import read
 from gru4rec_lib.config import EventData, ItemTable, MssdData
+from gru4rec_lib.prepare import fit_features
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"
 LOG_HEADER = [
@@ -446,6 +448,44 @@ def test_interleaved_rows_are_ordered_stably_and_repeats_counted(tmp_path):
     assert counts(dropped)["exact repeats dropped (2)"] == (6, 2, 4)
 
 
+# Whole minutes, oldest first: two events of session 1 and three of 2 are at one time; 2 has an exact repeat, too.
+MINUTES = ["1,a,0", "1,b,60", "1,c,60", "1,d,120", "2,x,0", "2,x,0", "2,y,0", "2,z,0", "2,y,600", "2,x,601", "3,a,0"]
+SAME = "at the same time as another"
+
+
+@pytest.mark.parametrize("exact_repeats", ["keep", "drop"])
+def test_equal_times_and_the_same_item_soon_again_are_counted(tmp_path, exact_repeats):
+    write(tmp_path / "e.csv", ["s,i,t", *MINUTES])
+    tables = read.read(clicks(exact_repeats=exact_repeats), tmp_path)
+    n = 11 if exact_repeats == "keep" else 10
+    assert counts(tables)[f"events {SAME} of their session, in the order of the file (5)"][0] == n
+    # y after exactly ten minutes, x after one second more.
+    assert counts(tables)["the same item again within 10 minutes, kept (1)"][0] == n
+    ties, again = tables.warnings
+    told = (
+        "they are kept in the order of the file; give finer times, or number a session's events in a column `position`"
+    )
+    assert ties == f"events {SAME} event of their session: 5 in 2 sessions; {told}"
+    assert again.startswith("the same item again within 10 minutes in a session: 1 events; where two players wrote")
+
+
+def test_equal_times_of_a_log_that_is_newest_first_are_told(tmp_path):
+    write(tmp_path / "e.csv", ["s,i,t", *MINUTES[::-1]])
+    tables = read.read(clicks(), tmp_path)
+    assert tables.events["item"].tolist()[-4:] == ["a", "c", "b", "d"]
+    assert "in the order of the file, which is newest first: most likely the reverse of" in tables.warnings[0]
+    write(tmp_path / "e.csv", ["s,i,t", "1,a,9", "1,b,8", "2,c,7", "2,d,6"])  # nothing to say without equal times
+    assert read.read(clicks(), tmp_path).warnings == ()
+
+
+def test_equal_positions_are_counted_and_different_ones_are_not(tmp_path):
+    write(tmp_path / "e.csv", ["s,i,p", "1,a,1", "1,b,1", "1,c,2", "2,a,1", "2,a,2"])
+    tables = read.read(clicks(position="p"), tmp_path)
+    assert counts(tables)["events at the same position as another of their session, in the order of the file (2)"]
+    assert len(tables.warnings) == 1
+    assert "position as another event of their session: 2 in 1 sessions;" in tables.warnings[0]
+
+
 def test_positions_may_have_gaps(tmp_path):
     write(tmp_path / "e.csv", ["s,i,p", "1,a,30", "1,b,2", "1,c,7"])
     events = read.read(clicks(position="p"), tmp_path).events
@@ -485,6 +525,44 @@ def test_item_table(tmp_path):
     assert failure(clicks(item_table=table), tmp_path)[0].startswith(
         "i.tsv, line 2, column `length`: cannot read `inf`;"
     )
+
+
+@pytest.mark.parametrize("zero", ["0", "0.0", " 0 ", "-0", "0e3"])
+@pytest.mark.parametrize("given", [0, 0.0, "0"])
+def test_numbers_that_mean_none_are_missing_however_they_are_written(tmp_path, zero, given):
+    write(tmp_path / "e.csv", LINES)
+    write(
+        tmp_path / "i.csv",
+        ["id,tempo,beat,kind", f"a,{zero},{zero},7", "b,120,0,0.0", "c,10,4,0", "d,,4,n/a", "e,n/a,4,"],
+    )
+    missing = {"tempo": [given, "n/a"], "kind": [0, "n/a"]}
+    table = ItemTable(file="i.csv", item="id", numeric=["tempo", "beat"], categorical=["kind"], missing=missing)
+    items = read.read(clicks(item_table=table), tmp_path).items
+    np.testing.assert_array_equal(items["tempo"], [np.nan, 120, 10, np.nan, np.nan])
+    assert items["beat"].tolist() == [0, 0, 4, 4, 4]  # not named: 0 is a value
+    assert items["kind"].dropna().tolist() == ["7"]
+    features = fit_features(
+        SimpleNamespace(items=items, numeric=("tempo",), categorical=(), multivalued={}), items["item"], 5
+    )
+    assert features.fitted["mean"] == [65]
+    assert features.numeric[[0, 3, 4], 0].tolist() == [0, 0, 0]
+    write(tmp_path / "i.csv", ["id,tempo,beat,kind", "a,none,0,7"])
+    assert failure(clicks(item_table=table), tmp_path)[0].startswith(
+        "i.csv, line 2, column `tempo`: cannot read `none`;"
+    )
+
+
+def test_numbers_that_mean_none_are_missing_in_parquet(tmp_path):
+    write(tmp_path / "e.csv", LINES)
+    frame = pd.DataFrame({"id": ["a", "b"], "whole": [0, 4], "short": np.float32([-0.1, 3]), "tag": [1, 0]})
+    frame.to_parquet(tmp_path / "i.parquet")
+    missing = {"whole": [0], "short": [-0.1], "tag": [0]}
+    table = ItemTable(
+        file="i.parquet", item="id", numeric=["whole", "short"], multivalued={"tags": ["tag"]}, missing=missing
+    )
+    items = read.read(clicks(item_table=table), tmp_path).items
+    np.testing.assert_array_equal(items[["whole", "short"]], [[np.nan, np.nan], [4, 3]])
+    assert items["tag"].isna().tolist() == [False, True]
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
