@@ -125,15 +125,9 @@ def table(name, content, told, code=2, words=""):
     return Case(name, {file: content if isinstance(content, str) else content[1]}, f"check {file}{words}", code, told)
 
 
-def config(name, told, code=2, text=None, rows=MANY, **changes):
-    """A case of one study that is checked, with good events beside it."""
-    files = {"s.yaml": study(**changes) if text is None else text, "e.csv": rows}
-    return Case(name, files, "check s.yaml --data .", code, told)
-
-
-def config(name, told, code=2, text=None, files=None, **changes):
+def config(name, told, code=2, text=None, rows=MANY, files=None, **changes):
     """A case of one study that is checked, with good events and perhaps other files beside it."""
-    content = {"s.yaml": study(**changes) if text is None else text, "e.csv": MANY} | (files or {})
+    content = {"s.yaml": study(**changes) if text is None else text, "e.csv": rows} | (files or {})
     return Case(name, content, "check s.yaml --data .", code, told)
 
 
