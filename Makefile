@@ -38,8 +38,9 @@ test-fast: .venv/.installed ## Run the tests that train nothing and run no noteb
 test-long: .venv/.installed ## Run what takes long: kills, two runs at once, a study twice, an executor's jobs
 	@$(BIN)/python -m pytest -m long $(ARGS)
 
-lab: .venv/.installed ## Open the notebooks in JupyterLab
-	@exec $(BIN)/python -m jupyterlab --ServerApp.ip=localhost --ServerApp.root_dir="$(CURDIR)/notebooks" \
+lab: .venv/.installed ## Open copies of the notebooks in JupyterLab; they and their outputs stay in runs/lab
+	@$(BIN)/python -m gru4rec_lib lab
+	@exec $(BIN)/python -m jupyterlab --ServerApp.ip=localhost --ServerApp.root_dir="$(CURDIR)/runs/lab" \
 	    $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS)
 
 lint: .venv/.installed ## Check style, and that notebooks carry no outputs

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from gru4rec_lib.dependencies import library_files
+from gru4rec_lib.notebook_copies import cells_alone
 from gru4rec_lib.workspace import Workspace
 
 place = Workspace(config["study"], config.get("data", ""))
@@ -68,9 +69,9 @@ if workflow.remote_exec:
 
 
 def notebook(name):
-    """A notebook, and the library files that it reads."""
-    path = f"notebooks/{name}.ipynb"
-    return [path, *map(here, library_files(Path(path)))]
+    """A copy of a notebook that outputs and metadata do not change, and the library files that it reads."""
+    copy = cells_alone(place.root / f"notebooks/{name}.ipynb", place.runs / "notebooks")
+    return [here(path) for path in (copy, *library_files(copy))]
 
 
 def drawn(*names):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gru4rec_lib.config import ConfigError, Twin, check
 from gru4rec_lib.sources import COMMON, shown
-from gru4rec_lib.workspace import Workspace
+from gru4rec_lib.workspace import ROOT, Workspace
 
 
 def run(argv: list[str]) -> int:
@@ -46,6 +46,7 @@ def run(argv: list[str]) -> int:
     _name_the_study(command)
     command = commands.add_parser("page", help="write an executed notebook as an HTML page beside it")
     command.add_argument("notebook", type=Path, help="a .ipynb with outputs, such as papermill writes")
+    commands.add_parser("lab", help="copy the notebooks to runs/lab, to work in; edited copies are kept")
     command = commands.add_parser("figures", help="draw figures/<study>/ again from its CSV: SVG, PDF and PNG")
     command.add_argument("--study", default="twin_mini")
     command = commands.add_parser("search", help="search settings for each cell of a study, on its validation part")
@@ -83,6 +84,11 @@ def run(argv: list[str]) -> int:
         from gru4rec_lib import report
 
         print(report.page(words.notebook))
+    elif words.command == "lab":
+        from gru4rec_lib import notebook_copies
+
+        for line in notebook_copies.to_work_in(ROOT / "notebooks", ROOT / "runs" / "lab"):
+            print(line)
     elif words.command == "figures":
         from gru4rec_lib import figures
 

@@ -23,11 +23,11 @@ from gru4rec_lib.telling import changes, traits
 from gru4rec_lib.workspace import Workspace
 
 MISS = "\N{EN DASH}"
-LONG = 14  # letters; longer ids are cut for the eye
 PLAYED = "background-color: #00664b; color: white"
 HEARD = "background-color: #cfeee4; color: black"
 CELLS = [
     {"selector": "td, th", "props": "text-align: left; vertical-align: top; line-height: 1.4; padding: 0.3em 0.8em"},
+    {"selector": "td, caption", "props": "overflow-wrap: anywhere; min-width: 6em"},  # ids are shown in full
     {"selector": "caption", "props": "text-align: left; padding: 0.5em"},
     {"selector": "small", "props": "opacity: 0.7"},
 ]
@@ -154,15 +154,15 @@ class Listener:
         return table.assign(place=table["place"] + 1, played=table["item"] == played)
 
     def label(self, track: str, score: str = "") -> str:
-        """A track as HTML: its id, cut where it is long, what stands beside it, and below the features that tell it.
+        """A track as HTML: its id, what stands beside it, and below the features that tell it.
 
         Args:
             track: its id.
             score: what stands beside it.
         """
-        place, short = self.places([track])[0], track if len(track) <= LONG else track[: LONG - 4] + "…"
+        place = self.places([track])[0]
         known = traits(self.prepared.features, place) if self.prepared.features else ""
-        return _two_lines(f"{short} {score}", known if place >= 0 else "no candidate")
+        return _two_lines(f"{track} {score}", known if place >= 0 else "no candidate")
 
     def lists(self, names: Sequence[str], session: Sequence[str], heard: int, k: int = 10) -> Styler:
         """The next tracks of each model side by side, the one that was played in colour, its rank below.

@@ -38,7 +38,7 @@ class ListeningParameters(StudyParameters):
 
     Args:
         session: number of a test session; 0 takes one with many tracks known from training.
-        tracks: ids of tracks, in place of a test session; a text, such as `papermill -p` gives, has one a line.
+        tracks: ids of tracks, in place of a test session; a text, such as `papermill -r` gives, has one a line.
         heard: how many tracks the models have heard when they are asked.
     """
 

@@ -21,6 +21,7 @@ from gru4rec_lib.workspace import Workspace
 
 IDENTITY = [form for form in INPUT_FORMS if form not in FORMS_WITH_CONTENT]
 TABLES, FIGURES = (".csv",), (".csv", ".pdf", ".png", ".svg")  # what is published
+CONTROL = "application/vnd.jupyter.widget-view+json"
 MANIFEST, PAPER = "manifest.json", ("paper.pdf", "paper.html")
 TABLE_2 = ["study", *CELL[:-1], "seed", "protocol", "n_candidates", "n_targets", "recall_at_20", "mrr_at_20"]
 TABLE_2 += ["recall_low", "recall_high", "mrr_low", "mrr_high", "recall_with_best", "mrr_with_best"]
@@ -288,7 +289,18 @@ def to_html(executed: nbformat.NotebookNode, title: str) -> str:
     """
     metadata = {name: value for name, value in executed.metadata.items() if name != "widgets"}
     executed = nbformat.from_dict(executed | {"metadata": metadata})
+    for cell in executed.cells:
+        cell.update({"outputs": list(filter(_is_seen, cell.outputs))} if "outputs" in cell else {})
     hosts = ("require_js_url", "mathjax_url", "mermaid_js_url", "mermaid_layout_elk_js_url", "jupyter_widgets_base_url")
     exporter = HTMLExporter(exclude_input_prompt=True, exclude_output_prompt=True, **dict.fromkeys(hosts, ""))
     body, _ = exporter.from_notebook_node(executed, {"metadata": {"name": title}})
     return body
+
+
+def _is_seen(output: nbformat.NotebookNode) -> bool:
+    """Take a control and its text out of an output; false where nothing else is in it."""
+    data = output.get("data", {})
+    if data.pop(CONTROL, None) is None:
+        return True
+    data.pop("text/plain", None)
+    return bool(data)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pandas as pd
 import pytest
 
@@ -128,6 +129,25 @@ def test_a_second_run_does_nothing_and_a_change_reruns_what_depends_on_it(finish
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(480)
+def test_a_notebook_that_was_run_and_saved_in_place_reruns_nothing_and_a_changed_one_does(finished):
+    path = finished / "notebooks" / "03_train_gru4rec.ipynb"
+    text = path.read_text(encoding="utf-8")
+    saved = nbformat.reads(text, as_version=4)
+    for number, cell in enumerate(saved.cells):
+        if cell.cell_type == "code":
+            cell.update(execution_count=number, outputs=[nbformat.v4.new_output("stream", text="shown")])
+    saved.metadata["language_info"]["version"] = "3.13.1"
+    nbformat.write(saved, path)
+    assert planned(finished) == set()
+    saved.cells[-1].source += "  # changed"
+    nbformat.write(saved, path)
+    assert planned(finished) == {"03_train_gru4rec", "05_results", "paper", "publish"}
+    path.write_text(text, encoding="utf-8")
+    assert planned(finished) == set()
+
+
+@pytest.mark.slow
 def test_a_curve_is_the_same_rules_at_each_setting_and_one_page_of_results(tmp_path):
     root = copy_of_the_project(tmp_path)
     config = root / "config" / "toy.yaml"
@@ -151,6 +171,7 @@ def test_a_notebook_runs_by_hand_without_arguments_and_makes_what_it_does_not_fi
         page = (root / "out.html").read_text(encoding="utf-8")
         assert [page.count(part) for part in ("<table", 'src="data:image/png;base64')] == [3, 1]
         assert re.search(r"heard: 5\. Played next: .+what changed", page, re.DOTALL)
+        assert "Player(" not in page, "the text of a control"
     records = "notebook.record(" in (root / "notebooks" / name).read_text(encoding="utf-8")
     assert (root / "runs" / "toy" / "records").is_dir() == records == (name != "07_listen_along.ipynb")
 

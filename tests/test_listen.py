@@ -141,11 +141,19 @@ def test_the_table_along_a_session(listener):
 
 def test_what_users_wrote_is_text_and_no_html(listener):
     assert listener.label("a", "0.5") == "a 0.5<br><small>artist &lt;b&gt; · tags folk, rock · tempo 105</small>"
-    assert listener.label(NEW) == "a-very-lon…<br><small>tempo 120</small>"
+    assert listener.label(NEW) == f"{NEW}<br><small>tempo 120</small>"
     assert listener.label("<i>") == "&lt;i&gt;<br><small>no candidate</small>"
     page = listener.along(NAMES[1:], ["b", "a"]).to_html()
     assert "<b>" not in page
     assert "artist Nico → &lt;b&gt;" in page
+
+
+def test_ids_of_the_same_first_letters_are_told_apart(listener):
+    ids = [f"spotify:track:4uLU6hMCjMI75M1A2tKUQ{end}" for end in "CD"]
+    assert all(track in listener.label(track, "0.50") for track in ids)
+    page = listener.along(NAMES, [*ids, NEW]).to_html() + listener.lists(NAMES, [NEW, *ids], 1).to_html()
+    assert all(track in page for track in (*ids, NEW))
+    assert "…" not in page
 
 
 def test_a_session_by_its_number(listener):

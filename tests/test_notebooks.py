@@ -10,6 +10,7 @@ import tokenize
 from pathlib import Path
 
 import nbformat
+import papermill
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))
@@ -110,6 +111,21 @@ def test_every_notebook_is_thin_and_stripped():
     assert NOTEBOOKS
     read = {path.name: nbformat.read(path, as_version=4) for path in NOTEBOOKS}
     assert {name: found for name, notebook in read.items() if (found := problems(name, notebook))} == {}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_papermill_lists_every_parameter_with_its_type_default_and_comment(path):
+    cells = nbformat.read(path, as_version=4).cells
+    source = next(cell.source for cell in cells if "parameters" in cell.metadata.get("tags", []))
+    written = {
+        node.target.id: (ast.unparse(node.annotation), ast.literal_eval(node.value), line.split("  # ")[1])
+        for node, line in zip(ast.parse(source).body, source.splitlines(), strict=True)
+    }
+    listed = {
+        name: (told["inferred_type_name"], ast.literal_eval(told["default"]), told["help"])
+        for name, told in papermill.inspect_notebook(str(path)).items()
+    }
+    assert listed == written
 
 
 def test_numbers_are_given_once():

@@ -311,6 +311,24 @@ def test_a_page_lies_beside_its_notebook_without_the_state_of_controls(published
     assert "moved" not in html.read_text()
 
 
+def test_a_page_leaves_out_the_text_of_controls_and_nothing_else():
+    new, control = nbformat.v4, {"application/vnd.jupyter.widget-view+json": {"model_id": "1", "version_major": 2}}
+    outputs = [
+        new.new_output("execute_result", control | {"text/plain": "Player(children=(Textarea(value='a')"}),
+        new.new_output("display_data", control | {"text/plain": "FloatProgress(value=0.0)"}),
+        new.new_output("display_data", control | {"text/plain": "Plot()", "text/html": "<p>a plot</p>"}),
+        new.new_output("display_data", {"text/plain": "Textarea is a word"}),
+        new.new_output("stream", text="printed\n"),
+    ]
+    cells = [new.new_markdown_cell("# Title"), new.new_code_cell("player", outputs=outputs)]
+    executed = new.new_notebook(cells=cells)
+    before = nbformat.writes(executed)
+    html = report.to_html(executed, "controls")
+    assert not [word for word in ("Player(", "Textarea(", "FloatProgress", "Plot()", "widget-view") if word in html]
+    assert all(word in html for word in ("<p>a plot</p>", "Textarea is a word", "printed", "# Title"[2:]))
+    assert nbformat.writes(executed) == before
+
+
 @pytest.mark.parametrize("text", ["hello", "{}"])
 def test_a_page_of_what_is_no_notebook_is_one_sentence(tmp_path, capsys, text):
     (tmp_path / "x.ipynb").write_text(text)

@@ -1,0 +1,103 @@
+"""Copies of the notebooks: their cells alone, for the graph; and notebooks to work in, for `make lab`.
+
+JupyterLab saves outputs, counts and metadata into a notebook. They change no result: a notebook is its cells here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from gru4rec_lib.files import replacing
+
+KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+MADE_FROM = "gru4rec_cells"  # in the metadata of a copy to work in: the digest of the cells that it was made from
+
+
+def cells_alone(notebook: Path, folder: Path) -> Path:
+    """Write a copy of a notebook without outputs, counts and metadata, unless the same copy is there.
+
+    Args:
+        notebook: a .ipynb file, with outputs or without.
+        folder: where the copy belongs; made where it is missing.
+
+    Returns:
+        The copy; it changes when a cell's source or tags change, and not otherwise.
+
+    Raises:
+        ValueError: the file is no notebook.
+    """
+    copy, text = folder / notebook.name, _text(_cells(notebook))
+    if not copy.exists() or copy.read_text(encoding="utf-8") != text:
+        folder.mkdir(parents=True, exist_ok=True)
+        with replacing(copy) as partial:
+            partial.write_text(text, encoding="utf-8")
+    return copy
+
+
+def to_work_in(notebooks: Path, folder: Path) -> list[str]:
+    """Copy the notebooks to a folder where users may change them; keep every copy that a user has edited.
+
+    A copy whose cells are those of the notebook keeps its outputs. One that no user edited is replaced when the
+    notebook changed.
+
+    Args:
+        notebooks: the folder with the .ipynb files; it is only read.
+        folder: for the copies; made where it is missing.
+
+    Returns:
+        A sentence for each edited copy whose notebook has changed since.
+
+    Raises:
+        ValueError: a file is no notebook.
+    """
+    outdated = []
+    folder.mkdir(parents=True, exist_ok=True)
+    for notebook in sorted(notebooks.glob("*.ipynb")):
+        copy, cells = folder / notebook.name, _cells(notebook)
+        if copy.exists():
+            made_from, edited = _read(copy).get("metadata", {}).get(MADE_FROM), _digest(_cells(copy))
+            if edited == _digest(cells):
+                continue
+            if edited != made_from:
+                if made_from != _digest(cells):
+                    outdated.append(
+                        f"{copy}: keeps your edits; {notebook} has changed: delete the copy to get the new one"
+                    )
+                continue
+        with replacing(copy) as partial:
+            partial.write_text(_text(cells, {MADE_FROM: _digest(cells)}), encoding="utf-8")
+    return outdated
+
+
+def _read(notebook: Path) -> dict:
+    try:
+        read = json.loads(notebook.read_text(encoding="utf-8"))
+        return {**read, "cells": [*read["cells"]]}
+    except (ValueError, TypeError, KeyError):
+        raise ValueError(f"{notebook}: is no notebook; restore or delete the file") from None
+
+
+def _cells(notebook: Path) -> list[dict]:
+    """Type, source and tags of each cell; JupyterLab adds empty ones at the end."""
+    cells = []
+    for cell in _read(notebook)["cells"]:
+        kept = {"cell_type": cell["cell_type"], "id": str(len(cells)), "source": "".join(cell["source"])}
+        tags = cell.get("metadata", {}).get("tags")
+        kept["metadata"] = {"tags": tags} if tags else {}
+        if cell["cell_type"] == "code":
+            kept |= {"execution_count": None, "outputs": []}
+        if kept["source"].strip():
+            cells.append(kept)
+    return cells
+
+
+def _digest(cells: list[dict]) -> str:
+    return hashlib.sha256(json.dumps(cells).encode()).hexdigest()
+
+
+def _text(cells: list[dict], more: dict | None = None) -> str:
+    metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}} | (more or {})
+    notebook = {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"

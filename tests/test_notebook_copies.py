@@ -1,0 +1,148 @@
+"""Outputs, counts and metadata are no part of a notebook; `make lab` leaves `notebooks/` as it was."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import nbformat
+import pytest
+from jupyter_server.services.contents.largefilemanager import LargeFileManager
+
+from gru4rec_lib import __main__, commands
+from gru4rec_lib.notebook_copies import cells_alone
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = ROOT / "notebooks"
+NAME = "03_train_gru4rec.ipynb"
+
+
+def change(path, change):
+    notebook = nbformat.read(path, as_version=4)
+    change(notebook)
+    nbformat.write(notebook, path)
+
+
+def run_and_save(notebook):
+    """Change a notebook as JupyterLab with another environment does when all cells run and it is saved."""
+    new = nbformat.v4
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"{number:08x}"
+        if cell.cell_type == "code":
+            cell.update(execution_count=number, outputs=[new.new_output("stream", text="shown\n")])
+            cell.metadata |= {"trusted": True, "execution": {"iopub.status.busy": "now"}, "scrolled": True}
+    notebook.cells.append(new.new_code_cell(""))
+    notebook.metadata["kernelspec"] = {"name": "mine", "language": "python", "display_name": "mine"}
+    notebook.metadata["language_info"] = {"name": "python", "version": "3.13.1"}
+    notebook.metadata["toc"] = {"base_numbering": 1}
+
+
+def edit(notebook):
+    notebook.cells[-1].source += "\n# edited"
+
+
+@pytest.fixture
+def notebooks(tmp_path):
+    return Path(shutil.copytree(NOTEBOOKS, tmp_path / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints")))
+
+
+@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
+def test_a_copy_has_the_cells_and_tags(path, tmp_path):
+    copy = nbformat.read(cells_alone(path, tmp_path / "copies"), as_version=4)
+    nbformat.validate(copy)
+    read = nbformat.read(path, as_version=4)
+    assert [(c.cell_type, c.source, c.metadata) for c in copy.cells] == [
+        (c.cell_type, c.source, c.metadata) for c in read.cells
+    ]
+    assert copy.metadata == read.metadata
+
+
+def test_what_jupyterlab_saves_changes_no_copy(notebooks, tmp_path):
+    copy = cells_alone(notebooks / NAME, tmp_path)
+    text, written = copy.read_bytes(), copy.stat().st_mtime_ns
+    change(notebooks / NAME, run_and_save)
+    assert cells_alone(notebooks / NAME, tmp_path) == copy
+    assert (copy.read_bytes(), copy.stat().st_mtime_ns) == (text, written)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        edit,
+        lambda notebook: notebook.cells[0].update(source="# Another title?"),
+        lambda notebook: notebook.cells[1].metadata.pop("tags"),
+        lambda notebook: notebook.cells.insert(2, notebook.cells.pop()),
+        lambda notebook: notebook.cells.pop(),
+    ],
+)
+def test_a_change_of_the_cells_changes_the_copy(notebooks, tmp_path, spoil):
+    before = cells_alone(notebooks / NAME, tmp_path).read_bytes()
+    change(notebooks / NAME, spoil)
+    assert cells_alone(notebooks / NAME, tmp_path).read_bytes() != before
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"cells": 1}'])
+def test_a_file_that_is_no_notebook_is_one_sentence(tmp_path, text):
+    (tmp_path / NAME).write_text(text)
+    with pytest.raises(ValueError, match=f"^{tmp_path}/{NAME}: is no notebook; restore or delete the file$"):
+        cells_alone(tmp_path / NAME, tmp_path / "copies")
+
+
+# make lab
+
+
+@pytest.fixture
+def lab(notebooks, tmp_path, monkeypatch, capsys):
+    """`python -m gru4rec_lib lab` in a project; what it prints."""
+    monkeypatch.setattr(commands, "ROOT", tmp_path)
+
+    def lab():
+        assert __main__.main(["lab"]) == 0
+        return capsys.readouterr().out
+
+    return lab
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_a_notebook_saved_in_the_lab_leaves_the_originals_and_keeps_its_outputs(lab, notebooks, tmp_path, monkeypatch):
+    """Saved by JupyterLab's own contents manager."""
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
+    before = contents(notebooks)
+    assert lab() == ""
+    assert set(contents(tmp_path / "runs" / "lab")) == set(before)
+    manager = LargeFileManager(root_dir=str(tmp_path / "runs" / "lab"))
+    model = manager.get(NAME)
+    run_and_save(model["content"])
+    manager.save(model, NAME)
+    manager.notary.store.close()
+    assert lab() == ""
+    assert contents(notebooks) == before
+    saved = nbformat.read(tmp_path / "runs" / "lab" / NAME, as_version=4)
+    assert saved.cells[1].outputs[0].text == "shown\n"
+
+
+def test_an_edited_copy_is_kept_and_another_follows_the_notebook(lab, notebooks, tmp_path):
+    lab()
+    mine, other = (tmp_path / "runs" / "lab" / name for name in (NAME, "04_baselines.ipynb"))
+    change(mine, edit)
+    change(other, run_and_save)
+    edited = mine.read_bytes()
+    assert lab() == "", "the notebook is as it was"
+    for path in (notebooks / NAME, notebooks / other.name):
+        change(path, lambda notebook: notebook.cells[0].update(source="# Is this new?"))
+    told = f"{mine}: keeps your edits; {notebooks / NAME} has changed: delete the copy to get the new one\n"
+    assert lab() == told
+    assert mine.read_bytes() == edited
+    assert nbformat.read(other, as_version=4).cells[0].source == "# Is this new?"
+    mine.unlink()
+    assert lab() == ""
+    assert nbformat.read(mine, as_version=4).cells[0].source == "# Is this new?"
+
+
+def test_make_lab_opens_the_copies():
+    command = subprocess.run(
+        ["make", "-n", "-o", ".venv/.installed", "lab"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert command.index("-m gru4rec_lib lab") < command.index(f'root_dir="{ROOT}/runs/lab"')
