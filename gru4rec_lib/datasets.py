@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from gru4rec_lib.strict import Fraction, Name, Seed, Some, Strict
 
 Signal = Annotated[float, Field(ge=0, le=1)]
+NOT_CATEGORIES = ("numeric", "mean", "scale")  # beside the categories by name in the record of fitted features
 SIMULATED = "simulated.json"  # lies beside simulated raw files, and tells what they were made with
 
 
@@ -68,6 +69,9 @@ class ItemTable(Strict):
             raise ValueError(f"`{twice}` is named twice among the features; a column is of one kind")
         if "item" in names:
             raise ValueError("a feature cannot be called `item`, as the ids of the items are; rename the column")
+        taken = [name for name in (*self.categorical, *self.multivalued) if name in NOT_CATEGORIES]
+        if taken:
+            raise ValueError(f"a category cannot be called `{taken[0]}`, as part of the features' record; rename it")
         return self
 
 

@@ -175,9 +175,15 @@ def _tables(data: MssdData | EventData, folder: Path, files: list[Path], columns
         checks = (_BROKEN_SESSIONS, _SESSION_MATES) if is_mssd else ()
         problems = cells.check(con, "log", sources, data.on_bad_rows, checks)
         events, counts = _events(con, sources, columns, "keep" if is_mssd else data.exact_repeats)
+        texts = {
+            name: cells.Column("log", sources, name, columns[name][0], events[name].cat.categories)
+            for name in ("session", "item")
+        }
+        for column in texts.values():
+            cells.check_forms(con, [column])
         items = None
         if table:
-            items, item_problems = _items(con, table, folder, table_files, data.on_bad_rows)
+            items, item_problems = _items(con, table, folder, table_files, data.on_bad_rows, texts["item"])
             problems = pd.concat([problems, item_problems], ignore_index=True)
             if len(item_problems):
                 counts.append(_count(f"item rows dropped ({len(item_problems):,})", events))
@@ -270,8 +276,15 @@ def _events(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict
     return events.astype({"date": "datetime64[s]"}) if "date" in others else events, counts
 
 
-def _items(con: duckdb.DuckDBPyConnection, table: ItemTable, folder: Path, files: list[Path], on_bad_rows: str):
-    """The item table, one row an item, and its bad rows."""
+def _items(
+    con: duckdb.DuckDBPyConnection,
+    table: ItemTable,
+    folder: Path,
+    files: list[Path],
+    on_bad_rows: str,
+    played: cells.Column | None = None,
+):
+    """The item table, one row an item, and its bad rows; `played` are the items of the log."""
     texts = dict.fromkeys((*table.categorical, *(name for names in table.multivalued.values() for name in names)))
     features = dict.fromkeys(table.numeric, cells.NUMBER) | dict.fromkeys(texts, cells.text(*table.missing))
     # Numbered in the database: a feature may be called as the reader's own columns are, `rowid` too.
@@ -282,6 +295,14 @@ def _items(con: duckdb.DuckDBPyConnection, table: ItemTable, folder: Path, files
     names = ", ".join(columns)
     items = con.sql(f"SELECT {names} FROM items ANTI JOIN items_bad ON items.rowid = items_bad.row ORDER BY rowid").df()
     items.columns = ["item", *features]
+    texts_of = {
+        wanted: cells.Column("items", sources, name, wanted, items[feature])
+        for feature, (name, (wanted, kind)) in zip(items, columns.items(), strict=True)
+        if kind.is_text
+    }
+    cells.check_forms(con, [column for column in (played, texts_of[table.item]) if column])
+    for group in (*((name,) for name in table.categorical), *table.multivalued.values()):
+        cells.check_forms(con, [texts_of[name] for name in group], table.missing)
     return items.astype(dict.fromkeys(("item", *texts), "str")), problems
 
 

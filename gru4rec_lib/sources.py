@@ -39,12 +39,14 @@ class Source(NamedTuple):
         name: what messages call it.
         delimiter: between cells; empty for Parquet.
         header: names of its columns, in order.
+        types: of Parquet, the SQL type of each column.
     """
 
     path: Path
     name: str
     delimiter: str
     header: tuple[str, ...]
+    types: tuple[str, ...] = ()
 
 
 def literal(text: object) -> str:
@@ -141,7 +143,7 @@ def open_source(con: duckdb.DuckDBPyConnection, path: Path, name: str, wanted: s
         if path.stat().st_size == 0:
             raise DataError(f"{name}: is empty (0 bytes); copy it again")
         delimiter = _DELIMITERS[plain.suffix]
-        header = _header(path, name, delimiter) if delimiter else _parquet_header(con, path, name, wanted)
+        header, types = (_header(path, name, delimiter), ()) if delimiter else _parquet(con, path, name, wanted)
     except (OSError, duckdb.Error) as error:
         raise DataError(f"{name}: cannot be read: {reason(error)}; mend that, or copy it again") from None
     missing = sorted(wanted - set(header))
@@ -157,7 +159,7 @@ def open_source(con: duckdb.DuckDBPyConnection, path: Path, name: str, wanted: s
     told += [f"{name}, line 1, column `{d}`: is there twice; rename one of them" for d in doubled]
     if told:
         raise DataError("\n".join(told))
-    return Source(path, name, delimiter, header)
+    return Source(path, name, delimiter, header, types)
 
 
 def record_lines(source: Source) -> np.ndarray:
@@ -216,12 +218,13 @@ def _check_kind(file: BinaryIO, name: str, known: bytes = b"") -> None:
         raise DataError(f"{name}: {told}")
 
 
-def _parquet_header(con: duckdb.DuckDBPyConnection, path: Path, name: str, wanted: set[str]) -> tuple[str, ...]:
+def _parquet(con: duckdb.DuckDBPyConnection, path: Path, name: str, wanted: set[str]):
+    """Names and types of the columns."""
     table = con.sql(f"FROM read_parquet({exactly(path)})")
     for column, kind in zip(table.columns, table.types, strict=True):
         if column in wanted and kind.id in ("list", "array", "struct", "map", "union"):
             raise DataError(f"{name}, column `{column}`: holds a {kind.id} in each cell; write one value a cell")
-    return tuple(table.columns)
+    return tuple(table.columns), tuple(map(str, table.types))
 
 
 def _check_gzip(path: Path, name: str) -> None:

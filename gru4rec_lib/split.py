@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib.config import Split
+from gru4rec_lib.ids import REMEDY, written_twice
 from gru4rec_lib.sources import DataError
 
 
@@ -72,9 +73,12 @@ def _listed_sessions(path: Path, ids: pd.Series) -> pd.Series:
         raise DataError(f"{path}, line 1: `{listed.name}` is a session; put a header line, such as `session`, above it")
     unknown = listed[~listed.isin(ids)]
     if len(unknown):
+        pairs = written_twice(listed, ids)
+        other = (dict(pairs) | {whole: text for text, whole in pairs}).get(unknown.iloc[0])
+        remedy = f"`{other}` is; {REMEDY}" if other else "delete it from the list or bring back its events"
         raise DataError(
             f"{path}, line {unknown.index[0] + 2}, column `{listed.name}`: session `{unknown.iloc[0]}` is not in the "
-            f"data ({len(unknown)} such); delete it from the list or bring back its events"
+            f"data ({len(unknown)} such); {remedy}"
         )
     return listed
 
