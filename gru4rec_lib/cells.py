@@ -7,6 +7,7 @@ lie beside `_file` (the number of the file) and `_bad` (its bad cells); `rowid` 
 from __future__ import annotations
 
 import itertools
+import re
 import shlex
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
+from gru4rec_lib.ids import REMEDY, written_twice
 from gru4rec_lib.sources import (
     NOT_UTF_8,
     OPEN_QUOTE,
@@ -53,6 +55,24 @@ class Kind(NamedTuple):
     missing: tuple[str | float, ...] = ()
 
 
+class Column(NamedTuple):
+    """A column of texts that was loaded.
+
+    Args:
+        table: its table's name.
+        sources: the files of the table, as `load` returned them.
+        name: of the column in the table.
+        wanted: its name in the files.
+        texts: its values.
+    """
+
+    table: str
+    sources: list[Source]
+    name: str
+    wanted: str
+    texts: pd.Series | pd.Index
+
+
 def quoted(name: str) -> str:
     """`name` as a column's name in SQL.
 
@@ -85,6 +105,13 @@ def _is_missing(cell: str, kind: Kind) -> str:
 _WHOLE = "CASE WHEN TRY_CAST({x} AS DOUBLE) = TRY_CAST({x} AS BIGINT) THEN TRY_CAST({x} AS INTEGER) END"
 _FINITE = "CASE WHEN isfinite(TRY_CAST({x} AS DOUBLE)) THEN TRY_CAST({x} AS DOUBLE) END"
 ID = Kind("CASE WHEN trim({x}) <> '' AND NOT contains({x}, chr(0)) THEN {x} END", "give every row an id", is_text=True)
+# Of Parquet. Text keeps its form, and so does a whole number; a date or a number with decimals has several.
+_ID_TYPES = r"VARCHAR|ENUM\(.*|UUID|U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL\(.*|\"NULL\""
+_EXACT = {"FLOAT": 1 << 24, "DOUBLE": 1 << 53}  # from here on, a floating column has lost digits
+_FLOATING_ID = ID._replace(
+    sql="CASE WHEN regexp_full_match({x}, '-?[0-9]+') THEN {x} END",
+    remedy="give every row an id, saved as text or a whole number",
+)
 WHOLE = Kind(_WHOLE, "write a whole number")
 HOUR = Kind(f"CASE WHEN {_WHOLE} BETWEEN 0 AND 23 THEN CAST({_WHOLE} AS TINYINT) END", "write 0 to 23")
 FLAG = Kind("TRY_CAST({x} AS BOOLEAN)", "write true or false")
@@ -138,6 +165,7 @@ def load(
         try:
             wanted = {name for name, _ in columns.values()}
             sources.append(open_source(con, path, name_below(folder, path), wanted, quote))
+            _check_types(sources[-1], columns)
         except DataError as error:
             wrong.append(str(error))
     if wrong:
@@ -245,6 +273,37 @@ def _marked(con: duckdb.DuckDBPyConnection, table: str, sources: list[Source], c
     return warnings
 
 
+def check_forms(con: duckdb.DuckDBPyConnection, columns: list[Column], missing: tuple[str, ...] = ()) -> None:
+    """Check that each id or category is written in one way.
+
+    Args:
+        con: the database.
+        columns: those whose values mean the same things.
+        missing: further texts that the values are compared with: those that mean "no value".
+
+    Raises:
+        DataError: a value is written both as a whole and as a floating number, such as `12` and `12.0`.
+    """
+    pairs = written_twice(*(column.texts for column in columns), list(missing))
+    pairs = [pair for pair in pairs if not {*pair} <= {*missing}]
+    if pairs:
+        found = {text: _place(con, columns, text) for text in pairs[0]}
+        (one, there), (other, elsewhere) = sorted(found.items(), key=lambda item: not item[1])
+        told = f"`{one}` is `{other}` in {elsewhere or '`missing` of the study'}"
+        raise DataError(f"{there}: {told}; {REMEDY} (values written in two ways: {len(pairs):,})")
+
+
+def _place(con: duckdb.DuckDBPyConnection, columns: list[Column], text: str) -> str:
+    """File, line and column of the first cell that holds a text; empty where none does."""
+    for table, sources, name, wanted, _ in columns:
+        query = f"SELECT _file, min(rowid) FROM {table} WHERE {quoted(name)} = ? GROUP BY 1 ORDER BY 1 LIMIT 1"
+        for number, row in con.execute(query, [text]).fetchall():
+            (first,) = con.execute(f"SELECT min(rowid) FROM {table} WHERE _file = {number}").fetchone()
+            line = record_lines(sources[number])[row - first] if sources[number].delimiter else row - first + 1
+            return f"{sources[number].name}, line {line}, column `{wanted}`"
+    return ""
+
+
 def _broken(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict, error: duckdb.Error) -> str:
     """The first file that cannot be read alone, and why."""
     for source in sources:
@@ -274,7 +333,13 @@ def _select(number: int, source: Source, columns: dict[str, tuple[str, Kind]]) -
         cells = {wanted: f"c{source.header.index(wanted)}" for wanted, _ in columns.values()}
     else:
         table = f"read_parquet({exactly(source.path)})"
-        cells = {wanted: f"CAST({quoted(wanted)} AS VARCHAR)" for wanted, _ in columns.values()}
+        columns, cells = dict(columns), {}
+        for name, (wanted, kind) in columns.items():
+            cells[wanted] = f"CAST({quoted(wanted)} AS VARCHAR)"
+            kind_of_cells = source.types[source.header.index(wanted)]
+            if kind.is_text and re.match("FLOAT|DOUBLE|DECIMAL", kind_of_cells):
+                cells[wanted] = _whole_as_such(quoted(wanted), kind_of_cells)
+                columns[name] = (wanted, _FLOATING_ID if kind is ID else kind)
     inner, bad = [], []
     for i, (name, (wanted, kind)) in enumerate(columns.items()):
         cell = cells[wanted]
@@ -295,6 +360,26 @@ def _select(number: int, source: Source, columns: dict[str, tuple[str, Kind]]) -
         f"SELECT {number} AS _file, {', '.join(map(quoted, columns))}, "
         f"list_filter([{', '.join(bad)}], lambda cell: cell IS NOT NULL) AS _bad "
         f"FROM (SELECT {', '.join(inner)} FROM {table})"
+    )
+
+
+def _check_types(source: Source, columns: dict[str, tuple[str, Kind]]) -> None:
+    """Raise where a Parquet file's column of ids holds what has several forms as text."""
+    types = dict(zip(source.header, source.types, strict=False))
+    for wanted, kind in columns.values():
+        if kind is ID and source.types and not re.fullmatch(_ID_TYPES, types[wanted]):
+            told = f"holds a {types[wanted]} in each cell; save the ids as text or whole numbers"
+            raise DataError(f"{source.name}, column `{wanted}`: {told}")
+
+
+def _whole_as_such(column: str, kind: str) -> str:
+    """The text of a floating or decimal column: an integer column with gaps, where its numbers are whole."""
+    exact = f" AND abs({column}) < {_EXACT[kind]}" if kind in _EXACT else ""
+    there = f"{column} IS NOT NULL{f' AND NOT isnan({column})' if exact else ''}"
+    whole = f"{column} = trunc({column}){exact}"
+    return (
+        f"CASE WHEN {there} THEN CASE WHEN {whole} THEN CAST(TRY_CAST({column} AS HUGEINT) AS VARCHAR) "
+        f"ELSE CAST({column} AS VARCHAR) END END"
     )
 
 

@@ -166,9 +166,7 @@ def _features(items: pd.DataFrame, columns: list[str] | tuple[str, ...], heard: 
     if heard is None:
         return
     without, never = (~heard.isin(items["item"])).sum(), (~items["item"].isin(heard)).sum()
-    if without == len(heard):
-        yield "warning: no item of the sessions has features; are ids written alike in both files?"
-    elif without:
+    if without:
         yield f"warning: items without features: {without:,}; they count as average"
     if never:
         yield f"items with features that no session holds: {never:,}"

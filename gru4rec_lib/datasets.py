@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from gru4rec_lib.strict import Fraction, Name, Seed, Some, Strict
 
 Signal = Annotated[float, Field(ge=0, le=1)]
+NOT_CATEGORIES = ("numeric", "mean", "scale")  # beside the categories by name in the record of fitted features
 SIMULATED = "simulated.json"  # lies beside simulated raw files, and tells what they were made with
 
 
@@ -125,6 +126,9 @@ class ItemTable(Quoted):
             raise ValueError(
                 f"`missing` names the column `{unknown}`, but the features are {', '.join(columns)}; correct the name"
             )
+        taken = [name for name in (*self.categorical, *self.multivalued) if name in NOT_CATEGORIES]
+        if taken:
+            raise ValueError(f"a category cannot be called `{taken[0]}`, as part of the features' record; rename it")
         return self
 
 

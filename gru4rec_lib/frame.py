@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+import warnings
+from collections.abc import Mapping, Sequence
+from numbers import Real
 
 import numpy as np
 import pandas as pd
 
+from gru4rec_lib.feature_columns import feature_table
 from gru4rec_lib.features import Features
-from gru4rec_lib.prepare import fit_features
+from gru4rec_lib.ids import REMEDY, written_twice
+from gru4rec_lib.prepare import few_described, fit_features
 from gru4rec_lib.sessions import Sessions, item_index
 
 
@@ -27,10 +31,15 @@ def index_sessions(events: pd.DataFrame, session: str, item: str, time: str) -> 
     Raises:
         ValueError: a column is missing or has gaps, ids are of the wrong kind, or no session has two events.
     """
+    if len({session, item, time}) < 3:
+        raise ValueError("events: session, item and time should be three different columns; name each once")
     for column in (session, item, time):
         _check_column(events, "events", column)
-    _check_ids(events, "events", item)
-    events = events[[session, item, time]].sort_values(time, kind="stable")
+    _check_sessions(events, session)
+    ids = _ids(events, "events", item)
+    events = events[[session, item, time]].copy()
+    events[item] = ids
+    events = events.sort_values(time, kind="stable")
     code, _ = pd.factorize(events[session])  # numbered in order of the first events
     lengths = np.bincount(code)
     kept = lengths[code] > 1
@@ -43,48 +52,120 @@ def index_sessions(events: pd.DataFrame, session: str, item: str, time: str) -> 
     return items, Sessions(pd.Index(items).get_indexer(heard).astype(np.int32), offsets)
 
 
-def index_features(features: pd.DataFrame, item: str, items: pd.Series) -> tuple[pd.Series, Features]:
+def index_features(
+    features: pd.DataFrame,
+    item: str,
+    items: pd.Series,
+    numeric: str | Sequence[str] = (),
+    categorical: str | Sequence[str] = (),
+    separator: str | Mapping[str, str] | None = None,
+) -> tuple[pd.Series, Features]:
     """The features of all candidates, fitted on the items of training.
 
     Args:
-        features: one row an item; its columns beside the id are numeric or categorical, by their dtype.
+        features: one row an item; every column beside the id is a feature.
         item: column of the item id.
         items: ids of the items of training, in index order.
+        numeric: see `feature_columns.feature_table`.
+        categorical: see there.
+        separator: see there.
 
     Returns:
         (ids of all candidates, those of training first, then the others by id; their features).
 
     Raises:
-        ValueError: the column is missing or has gaps, or an item has two rows.
+        ValueError: a column is missing, has gaps or has to be declared; ids are of the wrong kind; an item has two
+            rows, or no item of training has one.
     """
-    _check_column(features, "features", item)
-    if features[item].duplicated().any():
-        twice = features.loc[features[item].duplicated(), item].iloc[0]
-        raise ValueError(f"features: item {twice!r} has two rows; keep one")
-    if pd.api.types.is_integer_dtype(features[item]) != pd.api.types.is_integer_dtype(items):
-        raise ValueError(f"features: {item!r} is of another kind than in the events; convert one of the two")
-    others = features.loc[~features[item].isin(items), item].sort_values()
-    candidates = pd.concat([items, others], ignore_index=True)
-    columns = features.drop(columns=item)
-    numeric = tuple(columns.select_dtypes("number"))
-    table = SimpleNamespace(
-        items=columns.assign(item=features[item]),
-        numeric=numeric,
-        categorical=tuple(name for name in columns if name not in numeric),
-        multivalued={},
-    )
+    ids = _ids(features, "features", item).reset_index(drop=True)
+    if ids.duplicated().any():
+        raise ValueError(f"features: item {_first(ids[ids.duplicated()])} has two rows; keep one")
+    check_kind(ids, items, "features", item, "in the events")
+    columns = features.drop(columns=item).reset_index(drop=True)
+    table = feature_table(columns, ids, numeric, categorical, separator)
+    if few := few_described(items, ids, "the features table"):
+        warnings.warn(few, UserWarning, stacklevel=3)
+    candidates = pd.concat([items, ids[~ids.isin(items)].sort_values()], ignore_index=True)
     return candidates, fit_features(table, candidates.astype(str), len(items))
+
+
+def check_kind(ids: pd.Series, known: pd.Series, name: str, column: str, place: str) -> None:
+    """Compare ids with those that are known.
+
+    Args:
+        ids: text or whole numbers.
+        known: the others.
+        name: what messages call the table of `ids`.
+        column: their column.
+        place: where the known ones are, as messages say it: `in the events`.
+
+    Raises:
+        ValueError: text on one side, whole numbers on the other; or one id is written in two ways.
+    """
+    if pd.api.types.is_integer_dtype(ids) != pd.api.types.is_integer_dtype(known):
+        told = f"{name}: {column!r} is of another kind than {place}, such as {_first(known)}"
+        raise ValueError(f"{told}; convert one of the two")
+    _check_forms(name, column, ids, known)
+
+
+def _first(ids: pd.Series) -> str:
+    return ", ".join(map(repr, ids.iloc[:1].tolist()))
 
 
 def _check_column(table: pd.DataFrame, name: str, column: str) -> None:
     if column not in table:
         raise ValueError(f"{name}: there is no column {column!r}; name the right one of {', '.join(map(str, table))}")
+    if (table.columns == column).sum() > 1:
+        raise ValueError(f"{name}: column {column!r} is there twice; rename one of them")
     missing = int(table[column].isna().sum())
     if missing:
         raise ValueError(f"{name}: {missing:,} rows have no {column!r}; fill or drop them")
 
 
-def _check_ids(table: pd.DataFrame, name: str, column: str) -> None:
-    kind = pd.api.types.infer_dtype(table[column])
-    if kind not in ("string", "integer", "empty"):
-        raise ValueError(f"{name}: {column!r} is {kind}, but ids are text or whole numbers; convert it by .astype(str)")
+def _check_sessions(events: pd.DataFrame, column: str) -> None:
+    """Raise where a session may be split, as its id is 1 in some rows and "1" or "1.0" in others."""
+    ids = pd.Series(events[column].unique(), dtype=object)
+    kinds = {_kind(kind) for kind in ids.map(type).unique()}
+    if len(kinds) > 1:
+        told = f"events: {column!r} holds ids of several types ({', '.join(sorted(kinds))})"
+        raise ValueError(f"{told}; convert it by .astype(str)")
+    if kinds == {"text"}:
+        _check_text(ids, "events", column)
+
+
+def _kind(kind: type) -> str:
+    return "number" if issubclass(kind, Real) else "text" if issubclass(kind, str) else kind.__name__
+
+
+def _ids(table: pd.DataFrame, name: str, column: str) -> pd.Series:
+    """The ids of a column as int64, or as text."""
+    _check_column(table, name, column)
+    ids = table[column]
+    if isinstance(ids.dtype, pd.CategoricalDtype):
+        ids = ids.astype(ids.cat.categories.dtype)
+    kind = pd.api.types.infer_dtype(ids)
+    if kind in ("string", "empty"):
+        ids = ids.astype("str")
+        _check_text(ids, name, column)
+        return ids
+    if kind == "integer" and ids.between(-(1 << 63), (1 << 63) - 1).all():
+        return ids.astype("int64")
+    is_whole = kind in ("floating", "mixed-integer-float", "decimal") and (ids.astype("float64") % 1 == 0).all()
+    remedy = '.str.decode("utf-8")' if kind == "bytes" else '.astype("int64")' if is_whole else ".astype(str)"
+    told = "beyond 2^63" if kind == "integer" else kind
+    raise ValueError(f"{name}: {column!r} is {told}, but ids are text or whole numbers; convert it by {remedy}")
+
+
+def _check_text(ids: pd.Series, name: str, column: str) -> None:
+    """Raise where texts are no ids: empty ones, as in files, or one id that is written in two ways."""
+    empty = int((ids.str.strip() == "").sum())
+    if empty:
+        raise ValueError(f"{name}: {empty:,} rows have no {column!r}; fill or drop them")
+    _check_forms(name, column, ids)
+
+
+def _check_forms(name: str, column: str, *ids: pd.Series) -> None:
+    is_text = not any(pd.api.types.is_integer_dtype(one) for one in ids)
+    if is_text and (pairs := written_twice(*ids)):
+        told = f"{name}: {column!r}: {pairs[0][0]!r} is {pairs[0][1]!r} in other rows"
+        raise ValueError(f"{told}; {REMEDY} (ids written in two ways: {len(pairs):,})")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from gru4rec_lib.frame import check_kind
 from gru4rec_lib.model import GRU4Rec
 
 
@@ -25,7 +26,7 @@ def grown_items(model: GRU4Rec, items: pd.Series, heard: pd.Series) -> tuple[pd.
     Raises:
         ValueError: ids are of another kind; or the model uses features, and an item has none.
     """
-    check_kind(items, heard)
+    check_kind(heard, items, "events", "item", "the model's")
     without = heard[~heard.isin(items)]
     if model.features is not None and len(without):
         first = without.iloc[0]
@@ -33,20 +34,6 @@ def grown_items(model: GRU4Rec, items: pd.Series, heard: pd.Series) -> tuple[pd.
     trained, others = items.iloc[: model.n_items], items.iloc[model.n_items :]
     trained = pd.concat([trained, heard[~heard.isin(trained)]], ignore_index=True)
     return pd.concat([trained, others[~others.isin(trained)]], ignore_index=True), len(trained)
-
-
-def check_kind(items: pd.Series, heard: pd.Series) -> None:
-    """Compare the kinds of ids.
-
-    Args:
-        items: ids of a model.
-        heard: ids in events.
-
-    Raises:
-        ValueError: text on one side, whole numbers on the other.
-    """
-    if pd.api.types.is_integer_dtype(items) != pd.api.types.is_integer_dtype(heard):
-        raise ValueError(f"events: item ids are of another kind than the model's, such as {items.iloc[0]!r}")
 
 
 def grow(model: GRU4Rec, index: np.ndarray, n_items: int, build: Callable[[int], GRU4Rec]) -> GRU4Rec:

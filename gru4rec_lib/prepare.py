@@ -23,6 +23,8 @@ from gru4rec_lib.read import DataError, Tables
 from gru4rec_lib.sessions import Sessions, item_index
 from gru4rec_lib.split import BOTH_SIDES, apart, crossing, test_sessions, validation_sessions
 
+FAR = 1e18  # standard deviations: squares and sums of features are float32
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -198,12 +200,38 @@ def candidates(plays: pd.DataFrame, tables: Tables) -> tuple[pd.DataFrame, Featu
 
     Returns:
         One row a candidate: item, plays; and the features, None where there is no item table.
+
+    Raises:
+        DataError: no training track has a row in the item table, or a feature is out of range.
     """
     if tables.items is None:
         return plays, None
+    if warning := few_described(plays["item"], tables.items["item"], "the item table"):
+        print(f"warning: {warning}", flush=True)
     others = tables.items["item"][~tables.items["item"].isin(plays["item"])].sort_values()
     items = pd.concat([plays, pd.DataFrame({"item": others, "plays": 0})], ignore_index=True)
     return items, fit_features(tables, items["item"], len(plays))
+
+
+def few_described(items: pd.Series, described: pd.Series, table: str) -> str:
+    """Describe how few of the training tracks have features; empty where half of them and more have.
+
+    Args:
+        items: ids of the training tracks.
+        described: ids of the tracks that have features.
+        table: what messages call the table of features.
+
+    Raises:
+        DataError: none of the training tracks has.
+    """
+    known = int(items.isin(described).sum())
+    if not known:
+        told = f"{table} holds none of the {len(items):,} items of training, such as `{items.iloc[0]}`"
+        there = f"; its ids are such as `{described.iloc[0]}`" if len(described) else ""
+        raise DataError(f"{told}{there}; write ids alike in both")
+    if 2 * known >= len(items):
+        return ""
+    return f"{table} holds {known:,} of the {len(items):,} items of training; the others have no features"
 
 
 def encode(events: pd.DataFrame, starts: np.ndarray, items: pd.DataFrame) -> Sessions:
@@ -312,12 +340,20 @@ def fit_features(tables: Tables, items: pd.Series, n_items: int) -> Features:
     Returns:
         Features of all candidates. A track without a row has value 0 (the mean) in every number and no category; a
         category unseen in training becomes value 0, *unknown*.
+
+    Raises:
+        DataError: a number is further than FAR from those of the training tracks.
     """
     table = tables.items.set_index(tables.items["item"].astype(str)).reindex(items)
     raw = table[list(tables.numeric)].to_numpy(np.float64, copy=True)
     raw[:, np.isnan(raw[:n_items]).all(axis=0)] = 0  # no track of training has this number, so it tells nothing
     scaler = StandardScaler().fit(raw[:n_items]) if tables.numeric else None
-    numeric = np.nan_to_num(scaler.transform(raw), nan=0.0).astype(np.float32) if scaler else np.zeros_like(raw, "f4")
+    numeric = np.nan_to_num(scaler.transform(raw), nan=0.0) if scaler else raw
+    if numeric.size and max(numeric.max(), -numeric.min()) > FAR:
+        row, column = np.argwhere(np.abs(numeric) > FAR)[0]
+        told = f"item `{items.iloc[row]}` has {raw[row, column]:g}, {numeric[row, column]:.0e} standard deviations from"
+        remedy = "the mean of the items of training; correct it or leave it missing"
+        raise DataError(f"feature `{tables.numeric[column]}`: {told} {remedy}")
     fitted = {"numeric": list(tables.numeric)}
     if scaler:
         fitted |= {"mean": scaler.mean_.tolist(), "scale": scaler.scale_.tolist()}
@@ -331,7 +367,7 @@ def fit_features(tables: Tables, items: pd.Series, n_items: int) -> Features:
         categories[name] = np.where(values.isna(), -1, codes).astype(np.int32)
         sizes[name] = len(known) + 1
         fitted[name] = known.tolist()
-    return Features(numeric, categories, sizes, fitted)
+    return Features(numeric.astype(np.float32), categories, sizes, fitted)
 
 
 def _files(folder: Path) -> list[Path]:

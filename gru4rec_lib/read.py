@@ -194,9 +194,16 @@ def _tables(
         repeats = "keep" if is_mssd else data.exact_repeats
         events, counts, noted = _events(con, sources, columns, repeats, split)
         warnings += noted
+        texts = {
+            name: cells.Column("log", sources, name, columns[name][0], events[name].cat.categories)
+            for name in ("session", "item")
+        }
+        for column in texts.values():
+            cells.check_forms(con, [column])
         items = None
         if table:
-            items, item_problems, item_warnings = _items(con, table, folder, table_files, data.on_bad_rows)
+            rest = data.on_bad_rows, texts["item"]
+            items, item_problems, item_warnings = _items(con, table, folder, table_files, *rest)
             warnings += item_warnings
             problems = pd.concat([problems, item_problems], ignore_index=True)
             if len(item_problems):
@@ -346,8 +353,15 @@ def _of_order(once: pd.DataFrame, key: str) -> list[tuple[str, str]]:
     return noted
 
 
-def _items(con: duckdb.DuckDBPyConnection, table: ItemTable, folder: Path, files: list[Path], on_bad_rows: str):
-    """The item table, one row an item, its bad rows, and warnings."""
+def _items(
+    con: duckdb.DuckDBPyConnection,
+    table: ItemTable,
+    folder: Path,
+    files: list[Path],
+    on_bad_rows: str,
+    played: cells.Column | None = None,
+):
+    """The item table, one row an item, its bad rows, and warnings; `played` are the items of the log."""
     texts = dict.fromkeys((*table.categorical, *(name for names in table.multivalued.values() for name in names)))
     features = {name: cells.NUMBER._replace(missing=table.missing_in(name)) for name in table.numeric}
     features |= {name: cells.text(*table.missing_in(name)) for name in texts}
@@ -359,6 +373,15 @@ def _items(con: duckdb.DuckDBPyConnection, table: ItemTable, folder: Path, files
     names = ", ".join(columns)
     items = con.sql(f"SELECT {names} FROM items ANTI JOIN items_bad ON items.rowid = items_bad.row ORDER BY rowid").df()
     items.columns = ["item", *features]
+    texts_of = {
+        wanted: cells.Column("items", sources, name, wanted, items[feature])
+        for feature, (name, (wanted, kind)) in zip(items, columns.items(), strict=True)
+        if kind.is_text
+    }
+    cells.check_forms(con, [column for column in (played, texts_of[table.item]) if column])
+    for group in (*((name,) for name in table.categorical), *table.multivalued.values()):
+        missing = tuple(str(value) for name in group for value in table.missing_in(name))
+        cells.check_forms(con, [texts_of[name] for name in group], missing)
     return items.astype(dict.fromkeys(("item", *texts), "str")), problems, warnings
 
 

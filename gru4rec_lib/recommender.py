@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,9 +12,9 @@ import pandas as pd
 
 from gru4rec_lib import experiment, growth, model_folder
 from gru4rec_lib.backend import tf
-from gru4rec_lib.config import Run, Training
+from gru4rec_lib.config import FORMS_WITH_CONTENT, Run, Training
 from gru4rec_lib.features import Features
-from gru4rec_lib.frame import index_features, index_sessions
+from gru4rec_lib.frame import check_kind, index_features, index_sessions
 from gru4rec_lib.metrics import scores
 from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.ranking import rank_table
@@ -66,6 +66,9 @@ class Recommender:
         time: str = "time",
         *,
         features: pd.DataFrame | None = None,
+        numeric: str | Sequence[str] = (),
+        categorical: str | Sequence[str] = (),
+        separator: str | Mapping[str, str] | None = None,
         input_form: str = "shared",
         output_form: str = "ids",
         loss: str = "cross_entropy",
@@ -81,8 +84,15 @@ class Recommender:
             session: column of the session.
             item: column of the item id, text or whole numbers; recommended ids are of the same kind.
             time: column to sort by; events of equal time stay in their order.
-            features: one row an item, in the column `item` its id; every other column is a feature, numeric or
-                categorical by its dtype. Items without events become candidates where the output form is not `ids`.
+            features: one row an item, in the column `item` its id; every other column is a feature that the input or
+                the output form uses. Fractions are numbers; text and truth values are categories, and a list of texts
+                is several; None, NaN and "" mean that there is none. What may be either has to be declared by the three
+                arguments that follow. Items without events become candidates where the output form is not `ids`.
+            numeric: features that are amounts, such as whole numbers, or text that reads as numbers.
+            categorical: features whose cells are one category each, such as whole numbers that are codes, or text with
+                a comma in it.
+            separator: between the categories of a cell, such as `|` in `rock|indie`: of every feature of text, or a
+                mapping from features to theirs.
             input_form: see `GRU4Rec`.
             output_form: see `GRU4Rec`.
             loss: see `GRU4Rec.compile`.
@@ -95,15 +105,20 @@ class Recommender:
             A recommender of the trained model.
 
         Raises:
-            ValueError: a column is missing or has gaps, ids are of the wrong kind, no session has two events, or a
-                setting is unknown or wrong.
+            ValueError: a column is missing or has gaps, ids are of the wrong kind, no session has two events, a
+                setting is unknown or wrong, features may be read in two ways or belong to no item of training, or there
+                are features that no form uses.
+
+        Warns:
+            UserWarning: under half of the items of training have features.
         """
         cell = {"input_form": input_form, "output_form": output_form, "loss": loss, "seed": seed}
         run = _run("Recommender.fit", cell, epochs, settings)
+        _check_use(features, {input_form, output_form}, len(numeric) + len(categorical) or separator)
         items, sessions = index_sessions(events, session, item, time)
         n_items, fitted = len(items), None
         if features is not None:
-            items, fitted = index_features(features, item, items)
+            items, fitted = index_features(features, item, items, numeric, categorical, separator)
         model = experiment.build(run, SimpleNamespace(n_items=n_items, features=fitted))
         _fit(model, sessions, run, verbose)
         return cls(model, items, _record(run), fitted)
@@ -178,7 +193,7 @@ class Recommender:
             ValueError: a column is missing or has gaps, ids are of the wrong kind, or no session has two events.
         """
         heard, sessions = index_sessions(events, session, item, time)
-        growth.check_kind(self.items, heard)
+        check_kind(heard, self.items, "events", item, "the model's")
         test = replace(sessions, items=self._index.get_indexer(heard).astype(np.int32)[sessions.items])
         return scores(rank_table(self.model, test, self.model.n_items, len(self.items)), k)
 
@@ -274,6 +289,18 @@ def _run(place: str, cell: dict, epochs: int, settings: dict, before: dict | Non
         raise ValueError(f"{place}: {name}: {NOT_HERE[name]}; leave it out")
     training = check(Training, (before or {}) | settings | {"max_epochs": epochs}, place)
     return check(Run, {"study": "", **cell, "training": training}, place)
+
+
+def _check_use(features: pd.DataFrame | None, forms: set[str], declared: object) -> None:
+    """Raise where features are given and no form uses them, or the other way round."""
+    names = " and ".join(f"`{form}`" for form in sorted(forms))
+    if features is not None and not forms & FORMS_WITH_CONTENT:
+        told = f"Recommender.fit: features are given, but the forms {names} do not use them"
+        raise ValueError(f'{told}; say output_form="hybrid", or leave them out')
+    if features is None and forms & FORMS_WITH_CONTENT:
+        raise ValueError(f"Recommender.fit: one of the forms {names} needs `features`; give them or take other forms")
+    if features is None and declared:
+        raise ValueError("Recommender.fit: numeric, categorical and separator are of `features`; give them")
 
 
 def _fit(model: GRU4Rec, sessions: Sessions, run: Run, verbose: int, **more) -> None:

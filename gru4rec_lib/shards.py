@@ -21,6 +21,7 @@ import pandas as pd
 from gru4rec_lib import prepare, read
 from gru4rec_lib.features import Features
 from gru4rec_lib.files import replacing_folder
+from gru4rec_lib.ids import FLOAT, REMEDY, written_twice
 from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.sessions import Sessions, by_falling_plays
 from gru4rec_lib.sources import DataError, literal, name_below
@@ -106,6 +107,7 @@ def index(place: Workspace) -> None:
     if len(plays) < 2:
         raise DataError("the training sessions hold one item alone, so there is nothing to choose from; bring others")
     tables = _with_warnings(read.read_tracks(place.study.data, place.raw))
+    _check_forms(place, names, tables.items)
     items, features = prepare.candidates(plays, tables)
     described = items["item"].isin(tables.items["item"]) if tables.items is not None else None
     held_out = validation_sessions(np.arange(sum(sizes.values())), split)
@@ -260,6 +262,29 @@ def _check_sessions(place: Workspace, names: list[str]) -> None:
         session, one, other = twice
         remedy = "keep the rows of a session together in one file, and have every session once"
         raise DataError(f"{other}, column `session_id`: session `{session}` is in {one} too; {remedy}")
+
+
+def _check_forms(place: Workspace, names: list[str], tracks: pd.DataFrame | None) -> None:
+    """Raise where an id is written in two ways in different logs, or in a log and the track features."""
+    items = [
+        pd.read_parquet(folder(place, name, "read") / "items.parquet")[["item"]].assign(file=name) for name in names
+    ]
+    items += [tracks[["item"]].assign(file="tf_*")] if tracks is not None else []
+    files = ", ".join(literal(folder(place, name, "read") / "events.parquet") for name in names)
+    query = (
+        f"WITH ids AS (SELECT DISTINCT CAST(session AS VARCHAR) AS id, file FROM read_parquet([{files}])) "
+        "FROM ids WHERE TRY_CAST(id AS DOUBLE) IN "
+        f"(SELECT CAST(id AS DOUBLE) FROM ids WHERE regexp_full_match(id, {literal(FLOAT)}))"
+    )
+    with duckdb.connect() as con:
+        sessions = con.sql(query).df()
+    for column, ids in (("track_id_clean", pd.concat(items)), ("session_id", sessions)):
+        ids = ids.set_axis(["id", "file"], axis=1)
+        if pairs := written_twice(ids["id"]):
+            home = ids.drop_duplicates("id").set_index("id")["file"]
+            one, other = pairs[0]
+            told = f"{home[one]}, column `{column}`: `{one}` is `{other}` in {home[other]}; {REMEDY}"
+            raise DataError(f"{told} (ids written in two ways: {len(pairs):,})")
 
 
 def _stacked(tables: list[pd.DataFrame]) -> pd.DataFrame:

@@ -56,6 +56,7 @@ class Source(NamedTuple):
         header: names of its columns, in order.
         quote: the mark around cells that hold delimiters or line ends; empty where cells are never quoted.
         lines: of its text, blank ones too; 0 for Parquet.
+        types: of Parquet, the SQL type of each column.
     """
 
     path: Path
@@ -64,6 +65,7 @@ class Source(NamedTuple):
     header: tuple[str, ...]
     quote: str = ""
     lines: int = 0
+    types: tuple[str, ...] = ()
 
 
 def literal(text: object) -> str:
@@ -181,7 +183,7 @@ def open_source(
         DataError: it is missing, a folder, empty, broken or not UTF-8, lacks a header or a column.
     """
     plain = path.with_suffix("") if is_packed(path) else path
-    lines = 0
+    lines, types = 0, ()
     try:
         if path.is_dir():
             raise DataError(f"{name}: is a folder, not a file; put the file itself in its place")
@@ -200,10 +202,10 @@ def open_source(
             lines = _count_lines(path, name)
             header = _header(path, name, delimiter, mark)
         else:
-            header = _parquet_header(con, path, name, wanted)
+            header, types = _parquet(con, path, name, wanted)
     except (OSError, duckdb.Error) as error:
         raise DataError(f"{name}: cannot be read: {reason(error)}; mend that, or copy it again") from None
-    source = Source(path, name, delimiter, header, mark if delimiter else "", lines)
+    source = Source(path, name, delimiter, header, mark if delimiter else "", lines, types)
     if wanted:
         check_for_header(source, wanted)
     missing = sorted(wanted - set(header))
@@ -381,12 +383,13 @@ def _check_kind(file: BinaryIO, name: str, known: bytes = b"") -> None:
         raise DataError(f"{name}: {told}")
 
 
-def _parquet_header(con: duckdb.DuckDBPyConnection, path: Path, name: str, wanted: set[str]) -> tuple[str, ...]:
+def _parquet(con: duckdb.DuckDBPyConnection, path: Path, name: str, wanted: set[str]):
+    """Names and types of the columns."""
     table = con.sql(f"FROM read_parquet({exactly(path)})")
     for column, kind in zip(table.columns, table.types, strict=True):
         if column in wanted and kind.id in ("list", "array", "struct", "map", "union"):
             raise DataError(f"{name}, column `{column}`: holds a {kind.id} in each cell; write one value a cell")
-    return tuple(table.columns)
+    return tuple(table.columns), tuple(map(str, table.types))
 
 
 def _count_lines(path: Path, name: str) -> int:

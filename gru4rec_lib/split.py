@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib.config import Split
+from gru4rec_lib.ids import REMEDY, written_twice
 from gru4rec_lib.sources import DataError, check_for_header, is_row, known_as, open_source, records, shown
 
 # A step of the counts.
@@ -102,9 +103,12 @@ def _listed_sessions(path: Path, ids: pd.Series) -> set[str]:
     unknown = [(line, cells[place]) for line, cells in rows if cells[place] not in known]
     if unknown:
         line, session = unknown[0]
+        pairs = written_twice([cells[place] for _, cells in rows], ids)
+        other = (dict(pairs) | {whole: text for text, whole in pairs}).get(session)
+        remedy = f"`{other}` is; {REMEDY}" if other else "delete it from the list or bring back its events"
         raise DataError(
             f"{name}, line {line}, column `{column}`: session `{shown(session)}` is not in the data "
-            f"({len(unknown):,} such); delete it from the list or bring back its events"
+            f"({len(unknown):,} such); {remedy}"
         )
     return {cells[place] for _, cells in rows}
 

@@ -74,6 +74,12 @@ def one(told):
     return f"{told}\n1 problem in all; `on_bad_rows: drop` leaves such rows out"
 
 
+def one_id(told):
+    """An id that is written in two ways."""
+    remedy = "write it in one way, whole numbers such as by .astype('Int64') in pandas"
+    return f"{told}; {remedy} (values written in two ways: 1)"
+
+
 def parquet(**columns):
     return lambda path: pd.DataFrame(columns).to_parquet(path)
 
@@ -554,6 +560,19 @@ CASES = [
         ("e.parquet", parquet(session_id=["1", "1"], item_id=["a", None], time=[1, 2])),
         one("e.parquet, line 2, column `item_id`: is empty; give every row an id"),
     ),
+    table(
+        "a fraction as id in a Parquet file",
+        ("e.parquet", parquet(session_id=[1, 1], item_id=[12, 0.5], time=[1, 2])),
+        one(
+            "e.parquet, line 2, column `item_id`: cannot read `0.5`; give every row an id, saved as text or a whole "
+            "number"
+        ),
+    ),
+    table(
+        "truth values as ids in a Parquet file",
+        ("e.parquet", parquet(session_id=[1, 1], item_id=[True, False], time=[1, 2])),
+        "e.parquet, column `item_id`: holds a BOOLEAN in each cell; save the ids as text or whole numbers",
+    ),
     # Logs and track features in the layout of Spotify's data set
     table(
         "a log with a column missing",
@@ -663,15 +682,60 @@ CASES = [
     ),
     with_items(
         "items without features",
-        ITEMS.replace("i0,x0,0\n", "warning: items without features: 1; they count as average"),
-        "",
+        ITEMS.replace("i0,x0,0\n", ""),
+        "warning: items without features: 1; they count as average",
         0,
     ),
     with_items(
         "ids written otherwise in the item table",
         ITEMS.replace("\ni", "\n"),
-        "warning: no item of the sessions has features; are ids written alike in both files?",
+        "the item table holds none of the 5 items of training, such as `i0`; its ids are such as `0`; write ids alike "
+        "in both",
+    ),
+    with_items(
+        "features of under half of the items",
+        ITEMS[: ITEMS.index("i2")],
+        "warning: the item table holds 2 of the 5 items of training; the others have no features",
         0,
+    ),
+    with_items(
+        "ids of the item table from a float column",
+        ITEMS.replace("\ni2", "\n2.0").replace("\ni", "\n"),
+        one_id("items.csv, line 4, column `item_id`: `2.0` is `2` in e.csv, line 4, column `item_id`"),
+        events=MANY.replace(",i", ",").replace(",tem", ",item"),
+    ),
+    with_items(
+        "a category from an integer and from a float column",
+        ITEMS.replace("x0", "0").replace("x1", "0.0"),
+        one_id("items.csv, line 3, column `artist`: `0.0` is `0` in items.csv, line 2, column `artist`"),
+    ),
+    Case(
+        "ids from an integer and from a float column",
+        {
+            "s.yaml": study(data=data(events=["e.csv", "f.csv"])),
+            "e.csv": MANY.replace(",i", ",").replace(",tem", ",item"),
+            "f.csv": events("99,1,10", "99,2.0,20"),
+        },
+        "check s.yaml --data .",
+        2,
+        one_id("f.csv, line 3, column `item_id`: `2.0` is `2` in e.csv, line 4, column `item_id`"),
+    ),
+    Case(
+        "a list of test sessions from a float column",
+        {
+            "s.yaml": study(split={"how": "listed", "test": "test.csv"}),
+            "e.csv": MANY,
+            "test.csv": lines("session", "3.0"),
+        },
+        "check s.yaml --data .",
+        2,
+        "test.csv, line 2, column `session`: session `3.0` is not in the data (1 such); `3` is; write it in one way, "
+        "whole numbers such as by .astype('Int64') in pandas",
+    ),
+    config(
+        "a category called as a part of the features' record",
+        "s.yaml: data.item_table: a category cannot be called `scale`, as part of the features' record; rename it",
+        data=data(item_table={**TABLE, "categorical": ["scale"]}),
     ),
     with_items(
         "a huge feature",

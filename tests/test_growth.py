@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gru4rec_lib.config import INPUT_FORMS, OUTPUT_FORMS
+from gru4rec_lib.config import FORMS_WITH_CONTENT, INPUT_FORMS, OUTPUT_FORMS
 from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.recommender import Recommender
 
@@ -30,10 +30,11 @@ def no_training(monkeypatch):
 @pytest.mark.parametrize(("input_form", "output_form"), [*itertools.product(INPUT_FORMS, OUTPUT_FORMS)])
 def test_what_was_learned_stays_for_every_form(eager, no_training, tmp_path, input_form, output_form):
     forms = {"input_form": input_form, "output_form": output_form}
-    before = Recommender.fit(OLD, features=FEATURES, epochs=1, **forms, **QUICK)
+    features = FEATURES if {*forms.values()} & FORMS_WITH_CONTENT else None
+    before = Recommender.fit(OLD, features=features, epochs=1, **forms, **QUICK)
     after = before.update(NEW, verbose=0)
-    assert before.items.tolist() == [*"bacdef"]
-    assert after.items.tolist() == [*"bacedf"], "e has two plays, d one, and f none yet"
+    assert before.items.tolist() == ([*"bac"] if features is None else [*"bacdef"])
+    assert after.items.tolist() == [*"baced"] + [*"f"] * (features is not None), "e has two plays, d one, f none yet"
     assert (before.model.n_items, after.model.n_items) == (3, 5)
     assert after.model.scorer.plays.numpy().tolist() == [3, 1 + 1, 1, 3, 1]
     for session in (["b"], ["a", "c"], ["c", "b", "a"]):
@@ -49,12 +50,13 @@ def test_what_was_learned_stays_for_every_form(eager, no_training, tmp_path, inp
 def test_an_update_goes_through_its_own_sessions_and_keeps_the_features_that_the_model_uses(eager, monkeypatch):
     asked = []
     monkeypatch.setattr(GRU4Rec, "fit", lambda *_, **options: asked.append(options["steps_per_epoch"]))
-    first = Recommender.fit(OLD, features=FEATURES, input_form="one_hot", steps_per_epoch=7, **QUICK)
-    second = first.update(NEW.replace("e", "g"), verbose=0)
+    first = Recommender.fit(OLD, features=FEATURES, input_form="content", steps_per_epoch=7, **QUICK)
+    second = first.update(NEW, verbose=0)
     third = second.update(NEW, steps_per_epoch=2, verbose=0)
     assert asked == [7, None, 2]
-    assert first.features is not None
-    assert second.features is third.features is None, "of `g` nobody knows any"
+    for one in (first, second, third):
+        tempo = FEATURES.set_index("item")["tempo"][one.items]
+        np.testing.assert_array_equal(np.argsort(one.features.numeric[:, 0]), np.argsort(tempo))
 
 
 @pytest.mark.slow
@@ -97,6 +99,7 @@ def trained():
     [
         (NEW.replace("e", "g"), {}, "none of item 'g'; fit a new one"),
         (NEW.assign(item=7), {}, "another kind than the model's, such as 'b'"),
+        (NEW.assign(item=7.0), {}, "'item' is floating, but ids are text or whole numbers"),
         (NEW, {"hidden_units": 5}, "hidden_units: a trained model keeps it"),
         (NEW, {"learning_rat": 5}, "learning_rat: no such field"),
         (NEW, {"patience": 5}, "patience: no session is held out"),
@@ -124,3 +127,11 @@ def test_a_table_is_evaluated_among_all_items():
     assert recommender.evaluate(table, k=3)["recall_at_3"].tolist() == pytest.approx([1, 2 / 3])
     with pytest.raises(ValueError, match="another kind"):
         recommender.evaluate(table.assign(item=1))
+
+
+def test_an_id_of_the_model_in_another_form_is_no_new_item(eager, no_training):
+    numbered = OLD.assign(item=OLD["item"].map({"a": "1", "b": "2", "c": "3"}))
+    recommender = Recommender.fit(numbered, **QUICK)
+    for use in (recommender.update, recommender.evaluate):
+        with pytest.raises(ValueError, match=r"events: 'item': '1\.0' is '1' in other rows; write it in one way"):
+            use(numbered.replace("1", "1.0"))

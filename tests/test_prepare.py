@@ -343,6 +343,27 @@ def test_features_are_fitted_on_the_tracks_of_training(tmp_path):
     }
 
 
+def test_features_of_few_tracks_are_a_warning_and_of_none_an_error(tmp_path, capsys):
+    listed(tmp_path, "t")
+    few = pd.DataFrame({"item": ["c", "x"], "size": [1.0, 2.0]})
+    warning = "warning: the item table holds 1 of the 3 items of training; the others have no features\n"
+    for rows, told in ((few, warning), (pd.concat([few, few.assign(item=["a", "b"])]), "")):
+        prepare.prepare(tables(TRAINING | {"t": "xa"}, items=rows, numeric=("size",)), LISTED, tmp_path)
+        out = capsys.readouterr().out
+        assert (warning in out) == bool(told)
+    with pytest.raises(DataError, match="holds none of the 3 items of training, such as `a`; its ids are such as `x`"):
+        prepare.prepare(tables(TRAINING | {"t": "xa"}, items=few[1:], numeric=("size",)), LISTED, tmp_path)
+
+
+def test_numbers_that_standardising_would_make_infinite_are_named(tmp_path):
+    numbers = {"size": [1e-30, 2e-30, 3e-30, 1e30, 0, 0], "huge": [3e38, -3e38, 1, 3e38, 0, 0]}
+    with pytest.raises(DataError, match=r"feature `size`: item `x` has 1e\+30, 1e\+\d\d standard deviations from"):
+        featured(tmp_path, "xay", **numbers)
+    prepared = featured(tmp_path, "xay", size=numbers["huge"])
+    assert np.isfinite(prepared.features.numeric).all()
+    assert prepared.features.numeric[:2, 0].tolist() == pytest.approx([1, -1], rel=0.5)
+
+
 def test_what_only_the_test_hears_changes_nothing_that_was_learned(tmp_path):
     one = featured(tmp_path, "xa")
     changed = {

@@ -1,13 +1,18 @@
 """Reading: exact tables from small hand-made files, and every fault named by file, line, column and remedy."""
 
+import datetime
+import decimal
 import gzip
 import random
+import re
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -415,6 +420,88 @@ def test_files_of_one_name_are_told_apart(tmp_path):
         write(tmp_path / folder / "part-0.csv", LINES)
     events = read.read(clicks(events=("**/part-*.csv",)), tmp_path).events
     assert sorted(events["file"].unique()) == ["test/part-0.csv", "train/part-0.csv"]
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        [12.0, 13.0, np.nan],
+        pa.array([12, 13, None], pa.float32()),
+        pa.array([decimal.Decimal("12.00"), decimal.Decimal("13.00"), None]),
+        pa.array([12, 13, None], pa.uint64()),
+    ],
+)
+def test_whole_numbers_of_a_floating_column_are_the_ids_of_an_integer_column(tmp_path, ids):
+    pd.DataFrame({"s": [1, 1], "i": [12, 13], "t": [1, 2]}).to_parquet(tmp_path / "e1.parquet")
+    pq.write_table(pa.table({"s": pa.array([2, 2, 2]), "i": pa.array(ids), "t": [3, 4, 5]}), tmp_path / "e2.parquet")
+    write(tmp_path / "items.csv", ["i,genre", "12,1", "13,"])
+    table = ItemTable(file="items.csv", item="i", categorical=("genre",))
+    events = ("e1.parquet", "e2.parquet")
+    tables = read.read(clicks(events=events, item_table=table, on_bad_rows="drop"), tmp_path)
+    assert tables.events["item"].tolist() == ["12", "13", "12", "13"]
+    assert tables.problems[["file", "line", "problem"]].to_numpy().tolist() == [["e2.parquet", 3, "is empty"]]
+
+
+@pytest.mark.parametrize("cell", [0.5, 2.0**53, float("inf")])
+def test_a_floating_number_that_is_no_id_is_a_problem(tmp_path, cell):
+    pd.DataFrame({"s": [1, 1], "i": [12, cell], "t": [1, 2]}).to_parquet(tmp_path / "e.parquet")
+    problem = (
+        f"e.parquet, line 2, column `i`: cannot read `{cell}`; give every row an id, saved as text or a whole number"
+    )
+    assert failure(clicks(events=("e.parquet",)), tmp_path)[0] == problem
+
+
+@pytest.mark.parametrize(
+    "ids", [[True, False], [datetime.date(2018, 7, 15)] * 2, [datetime.datetime(2018, 7, 15)] * 2, [b"a", b"b"]]
+)
+def test_ids_of_other_types_are_refused(tmp_path, ids):
+    pq.write_table(pa.table({"s": pa.array(["1", "1"]), "i": pa.array(ids), "t": [1, 2]}), tmp_path / "e.parquet")
+    (told,) = failure(clicks(events=("e.parquet",)), tmp_path)
+    assert re.fullmatch(r"e.parquet, column `i`: holds a \w+ in each cell; save the ids as text or whole numbers", told)
+
+
+def test_texts_stay_as_they_are_and_categories_of_numbers_are_whole(tmp_path):
+    ids = ["007", "7", "1e5", "100000", "nan", "12.0", "1.5", "-0"]
+    write(tmp_path / "e.csv", ["s,i,t", *(f"1,{one},{n}" for n, one in enumerate(ids))])
+    numbers = {"i": ids, "key": [0.0, 1, np.nan, 2, 2, 2, 2, 2], "size": [0.5, 1, 2, 2, 2, 2, 2, 2]}
+    pd.DataFrame(numbers).to_parquet(tmp_path / "items.parquet")
+    table = ItemTable(file="items.parquet", item="i", categorical=("key", "size"), missing=("", "0"))
+    tables = read.read(clicks(item_table=table), tmp_path)
+    assert tables.events["item"].tolist() == ids
+    assert tables.items["key"].fillna("?").tolist()[:4] == ["?", "1", "?", "2"]
+    assert tables.items["size"].tolist()[:2] == ["0.5", "1"]
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({"f.csv": ["s,i,t", "2,13,1", "2,12.0,2"]}, "f.csv, line 3, column `i`: `12.0` is `12` in e.csv, line 2"),
+        ({"f.tsv": ["s\ti\tt", "1.0\t13\t1"]}, "f.tsv, line 2, column `s`: `1.0` is `1` in e.csv, line 2"),
+        ({"items.csv": ["i,a,b,c", "13.0,1,,"]}, "items.csv, line 2, column `i`: `13.0` is `13` in e.csv, line 3"),
+        (
+            {"items.csv": ["i,a,b,c", "12,1,,", "13,1.0,,"]},
+            "items.csv, line 3, column `a`: `1.0` is `1` in items.csv, ",
+        ),
+        ({"items.csv": ["i,a,b,c", "12,1,5,", "13,1,5,5.0"]}, "items.csv, line 3, column `c`: `5.0` is `5` in items"),
+        ({"items.csv": ["i,a,b,c", "12,0.0,5,", "13,1.5,5,"]}, "line 2, column `a`: `0.0` is `0` in `missing` of the"),
+        (
+            {"f.csv": ["s,i,t", "2,123456789012345678,1", "2,1.2345678901234568e+17,2"]},
+            "f.csv, line 3, column `i`: `1.2345678901234568e+17` is `123456789012345678` in f.csv, line 2, column `i`",
+        ),
+    ],
+)
+def test_an_id_and_a_category_are_written_in_one_way(tmp_path, files, told):
+    write(tmp_path / "e.csv", ["s,i,t", "1,12,1", "1,13,2"])
+    for name, rows in files.items():
+        write(tmp_path / name, rows)
+    table = ItemTable(file="items.csv", item="i", categorical=("a",), multivalued={"t": ("b", "c")}, missing=("", "0"))
+    events = ("e.csv", *(name for name in files if name[0] == "f"))
+    data = clicks(events=events, item_table=table if "items.csv" in files else None, on_bad_rows="drop")
+    (message,) = failure(data, tmp_path)
+    assert told in message
+    assert message.endswith(
+        "; write it in one way, whole numbers such as by .astype('Int64') in pandas (values written in two ways: 1)"
+    )
 
 
 def test_quoted_cells_and_blank_lines_keep_lines_right(tmp_path):

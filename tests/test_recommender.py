@@ -316,7 +316,20 @@ def test_features_of_all_candidates_are_fitted_on_those_of_training():
         ),
         (EVENTS.assign(track=["a", None] * 3), "events: 3 rows have no 'track'; fill or drop them"),
         (EVENTS.assign(track=0.5), r"events: 'track' is floating, but ids are text or whole numbers; .*astype\(str\)"),
+        (EVENTS.assign(track=2.0), r"events: 'track' is floating, but ids are .*; convert it by .astype\(\"int64\"\)"),
         (EVENTS.assign(track=["a", 1] * 3), "events: 'track' is mixed-integer, but ids"),
+        (EVENTS.assign(track=pd.Series([1, "1", 1.0] * 2, dtype=object)), "events: 'track' is mixed-integer, but ids"),
+        (EVENTS.assign(track=pd.Series([1, 1.0] * 3, dtype=object)), "'track' is mixed-integer-float, .*int64"),
+        (EVENTS.assign(track=["12", "12.0", "a"] * 2), r"events: 'track': '12\.0' is '12' in other rows; write it"),
+        (EVENTS.assign(track=[b"a"] * 6), r"events: 'track' is bytes, .*; convert it by .str.decode\(\"utf-8\"\)"),
+        (EVENTS.assign(track=["a", " ", ""] * 2), "events: 4 rows have no 'track'; fill or drop them"),
+        (EVENTS.assign(track=np.uint64([2**63, 1, 2] * 2)), r"events: 'track' is beyond 2\^63, but ids are"),
+        (EVENTS.assign(track=True), "events: 'track' is boolean, but ids are text or whole numbers"),
+        (
+            EVENTS.assign(user=pd.Series([1, "1"] * 3, dtype=object)),
+            r"'user' holds ids of several types \(number, text\)",
+        ),
+        (EVENTS.assign(user=["1", "1.0"] * 3), r"events: 'user': '1\.0' is '1' in other rows"),
         (EVENTS.assign(user=range(6)), "events: no 'user' has two events or more"),
         (EVENTS[:0], "events: no 'user' has two events or more"),
     ],
@@ -332,6 +345,9 @@ def test_features_that_are_wrong_are_told():
         (pd.DataFrame({"id": ["a"]}), "features: there is no column 'track'"),
         (pd.DataFrame({"track": ["a", "a"]}), "features: item 'a' has two rows; keep one"),
         (pd.DataFrame({"track": [1, 2]}), "features: 'track' is of another kind than in the events"),
+        (pd.DataFrame({"track": [1.0, 2]}), "features: 'track' is floating, but ids are text or whole numbers"),
+        (pd.DataFrame({"track": ["a", None]}), "features: 1 rows have no 'track'; fill or drop them"),
+        (pd.DataFrame({"track": ["12", "12.0"]}), r"features: 'track': '12\.0' is '12' in other rows"),
     ):
         with pytest.raises(ValueError, match=sentence):
             index_features(table, "track", items)
@@ -351,6 +367,58 @@ def test_features_that_are_wrong_are_told():
 def test_a_setting_that_is_wrong_is_told(settings, sentence):
     with pytest.raises((ConfigError, ValueError), match=sentence):
         Recommender.fit(EVENTS, "user", "track", "at", **QUICK | settings)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "track",
+    [
+        pd.Categorical([*"baacbc"]),
+        pd.Series([*"baacbc"], dtype="string"),
+        pd.Categorical([2, 1, 1, 3, 2, 3]),
+        pd.array([2, 1, 1, 3, 2, 3], dtype="Int64"),
+        pd.Series([2, 1, 1, 3, 2, 3], dtype=object),
+        np.uint64([2, 1, 1, 3, 2, 3]),
+    ],
+)
+def test_ids_of_any_type_are_recommended_in_one_kind_and_saved(eager, monkeypatch, tmp_path, track):
+    monkeypatch.setattr(GRU4Rec, "fit", lambda *_, **__: None)
+    events = pd.DataFrame({"user": pd.Categorical([*"uuuvvv"]), "track": track, "at": range(6)})
+    table = pd.DataFrame({"track": track[:4], "calm": [0.5, 1, 2, 3]}).drop_duplicates("track")
+    if not isinstance(track[0], str):
+        table["track"] = table["track"].astype("int32")  # as whole numbers of another size
+    one = Recommender.fit(events, "user", "track", "at", features=table, output_form="hybrid", **QUICK)
+    kind = type(one.items.tolist()[0])
+    assert kind is (str if isinstance(track[0], str) else int)
+    assert len(one.items) == 3
+    found = one.recommend(one.items.tolist()[:2], k=3)
+    assert {type(item) for item in found["item"].tolist()} == {kind}
+    one.save(tmp_path / "model")
+    pd.testing.assert_frame_equal(Recommender.load(tmp_path / "model").recommend(one.items.tolist()[:2], k=3), found)
+
+
+def test_features_and_forms_belong_together():
+    table = pd.DataFrame({"track": [*"abc"], "calm": [0.5, 1, 2]})
+    for settings, sentence in (
+        ({"features": table}, 'the forms `ids` and `shared` do not use them; say output_form="hybrid", or leave them'),
+        ({"features": table, "input_form": "one_hot"}, "the forms `ids` and `one_hot` do not use them"),
+        ({"output_form": "hybrid"}, "one of the forms `hybrid` and `shared` needs `features`"),
+        ({"categorical": ["key"]}, "numeric, categorical and separator are of `features`; give them"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            Recommender.fit(EVENTS, "user", "track", "at", **settings, **QUICK)
+
+
+def test_declared_features_reach_the_model(monkeypatch):
+    monkeypatch.setattr(GRU4Rec, "fit", lambda *_, **__: None)
+    table = pd.DataFrame({"track": [*"abc"], "key": [0, 1, 0], "year": [1999, 2001, 2003], "tag": ["x|y", "y", ""]})
+    declared = {"numeric": "year", "categorical": ["key"], "separator": "|"}
+    one = Recommender.fit(EVENTS, "user", "track", "at", features=table, input_form="content", **declared, **QUICK)
+    assert one.items.tolist() == ["b", "a", "c"]
+    np.testing.assert_allclose(one.features.numeric[:, 0], np.sqrt(1.5) * np.array([0, -1, 1]), rtol=1e-6)
+    assert one.features.categories["key"].tolist() == [[2], [1], [1]]
+    assert one.features.categories["tag"].tolist() == [[2, -1], [1, 2], [-1, -1]]
+    assert one.model.get_config()["features"] == one.features.spec
 
 
 @pytest.mark.slow

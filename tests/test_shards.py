@@ -106,6 +106,18 @@ def test_a_session_in_two_logs_is_told(place, logs, tmp_path):
         shards.of_study(Workspace(str(tmp_path / "many.yaml"), folder, root=tmp_path))
 
 
+@pytest.mark.parametrize("column", ["session_id", "track_id_clean"])
+def test_an_id_in_two_forms_in_two_logs_is_told(place, logs, tmp_path, column):
+    folder = shutil.copytree(logs, tmp_path / "forms")
+    for number, form in ((1, "12"), (4, "12.0")):
+        path = next(folder.glob(f"**/log_{number}_*"))
+        log = pd.read_csv(path, dtype=str)
+        log.replace({column: {log[column][0]: form}}).to_csv(path, index=False)
+    told = rf"log_4_\S+, column `{column}`: `12\.0` is `12` in log_1_\S+; write it in one way"
+    with pytest.raises(DataError, match=told):
+        shards.of_study(Workspace(str(tmp_path / "many.yaml"), folder, root=tmp_path))
+
+
 def test_two_logs_of_one_name_are_told(place, logs, tmp_path):
     folder = shutil.copytree(logs, tmp_path / "folder")
     path = next(folder.glob("**/log_1_*"))

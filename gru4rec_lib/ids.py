@@ -1,0 +1,30 @@
+"""Ids and categories as texts, each written in one way: `12` and `12.0` are one id that a float column has split."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+# As pandas writes whole numbers of a float column, which an integer column becomes by a missing cell. `007` and `1e5`
+# are ids that nobody writes so by accident.
+FLOAT = r"(?:-?[0-9]+\.0+|-?[0-9](?:\.[0-9]+)?e\+[0-9]+)"
+_WHOLE = r"(?:-?(?:0|[1-9][0-9]*))"
+REMEDY = "write it in one way, whole numbers such as by .astype('Int64') in pandas"
+
+
+def written_twice(*columns: pd.Series | pd.Index | list[str]) -> list[tuple[str, str]]:
+    """Find the ids that are written both as floating and as whole numbers.
+
+    Args:
+        columns: texts whose values are compared with each other; missing ones are left out.
+
+    Returns:
+        Pairs such as (`12.0`, `12`), in the order of the first.
+    """
+    texts = pd.concat([pd.Series(column, dtype="str").drop_duplicates() for column in columns])
+    texts = texts.dropna().drop_duplicates()
+    floats = texts[texts.str.fullmatch(FLOAT)]
+    if floats.empty:
+        return []
+    wholes = texts[texts.str.fullmatch(_WHOLE)]
+    whole = dict(zip(map(float, wholes), wholes, strict=True))
+    return [(text, whole[float(text)]) for text in floats if float(text) in whole]
