@@ -14,6 +14,7 @@ from gru4rec_lib.audit_figures import said
 from gru4rec_lib.conclusions import comparisons, holds, named
 from gru4rec_lib.config import Study
 from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.rounding import with_interval
 from gru4rec_lib.statistics import SCORES, SessionSums, differences, intervals
 from gru4rec_lib.workspace import Workspace
 
@@ -56,9 +57,7 @@ def printed(table: pd.DataFrame, metric: str) -> pd.DataFrame:
         Texts such as `0.353 (0.336 to 0.370)`, empty where a cell has no such variant.
     """
     table = table[(table["metric"] == metric) & (table["seed"] == table["seed"].iloc[0])]
-    texts = [
-        f"{value:.3f} ({low:.3f} to {high:.3f})" for value, low, high in table[["value", "low", "high"]].to_numpy()
-    ]
+    texts = [with_interval(*row) for row in table[["value", "low", "high"]].to_numpy()]
     table = table.assign(text=texts, cell=table["input_form"] + ", " + table["loss"], said=table["switch"].map(said))
     table = table.sort_values("switch", key=lambda names: names.map(_order), kind="stable")
     wide = table.pivot_table("text", "said", "cell", aggfunc="first", sort=False).fillna("")

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 
 from gru4rec_lib.config import INPUT_FORMS, LOSSES
+from gru4rec_lib.rounding import fixed
 
 WIDTH = 8.5  # cm
 SMALL = 6  # pt
@@ -177,4 +178,4 @@ def percent(share: float) -> str:
     Args:
         share: 0 to 1.
     """
-    return "< 0.1 %" if 0 < share < 0.0005 else f"{100 * share:.1f} %"
+    return "< 0.1 %" if 0 < share < 0.0005 else f"{fixed(100 * share, digits=1)} %"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
@@ -20,6 +21,7 @@ from gru4rec_lib.drawing import (
     new_figure,
     say,
 )
+from gru4rec_lib.rounding import fixed
 from gru4rec_lib.statistics import ALPHA
 
 OUTSIDE = {"fontsize": SMALL, "va": "center", "xytext": (2, 0), "textcoords": "offset points"}
@@ -55,7 +57,7 @@ def differences(frame: pd.DataFrame) -> Figure:
             }
             place = order.index(row.name)
             if row.difference < edge:
-                text = f"◂ {row.difference:.2f}".replace("-", "\N{MINUS SIGN}")
+                text = f"◂ {fixed(row.difference, digits=2)}"
                 ax.annotate(text, (0, place), xycoords=ax.get_yaxis_transform(), color=look["color"], **OUTSIDE)
                 continue
             ax.hlines(place, row.low, row.high, color=look["color"], linewidth=0.9)
@@ -122,8 +124,8 @@ def validation_and_test(frame: pd.DataFrame) -> Figure:
     forms = {name: look | {"linestyle": ""} for name, look in looks(frame["name"]).items()}
     figure, *axes = new_figure(4.9 + 0.2 * len(forms), columns=2)
     for ax, (score, title) in zip(axes, SCORES.items(), strict=True):
-        ends = frame[[f"{score}_low", f"{score}_high", f"validation_{score}_at_20"]].to_numpy()
-        least, most = 0.94 * ends.min(), 1.06 * ends.max() or 1
+        ends = frame[[f"{score}_low", f"{score}_high", f"{score}_at_20", f"validation_{score}_at_20"]].to_numpy()
+        least, most = 0.94 * np.nanmin(ends), 1.06 * np.nanmax(ends) or 1
         ax.plot([least, most], [least, most], color=QUIET, linewidth=0.6, linestyle="--", marker="", zorder=0)
         for name, look in forms.items():
             rows = frame[frame["name"] == name]
@@ -154,7 +156,7 @@ def input_by_loss(frame: pd.DataFrame) -> Figure:
     for ax, (score, title) in zip(axes, SCORES.items(), strict=True):
         cells = frame.pivot_table(f"{score}_at_20", "name", "loss").reindex(index=names, columns=losses)
         look = {"cmap": "Blues", "vmin": 0, "linewidths": 1, "annot_kws": {"fontsize": SMALL}}
-        sns.heatmap(cells, ax=ax, annot=True, fmt=".3f", cbar=False, **look)
+        sns.heatmap(cells, ax=ax, annot=cells.map(fixed, na_action="ignore"), fmt="", cbar=False, **look)
         ax.set(xlabel="loss", ylabel="", title=title)
         ax.set_yticklabels([say(name) for name in names], rotation=0)
         ax.set_xticklabels(words, fontsize=SMALL, rotation=0)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib.config import INPUT_FORMS, EventData, MssdData, Study, Training
+from gru4rec_lib.rounding import signed
 
 # Table 1 of the paper; `mini` stands in its progress report only.
 PUBLISHED_TABLE_1 = {
@@ -72,8 +73,8 @@ def compare(table: pd.DataFrame) -> str:
     for row in table.to_dict("records"):
         line = f"{row['quantity']}: {row['count']:,}"
         if "published" in row:
-            difference = f"{row['difference_percent']:+.1f} %" if row["count"] != row["published"] else "equal"
-            line += f", published {row['published']:,}: {difference}"
+            differs, percent = row["count"] != row["published"], signed(row["difference_percent"], digits=1)
+            line += f", published {row['published']:,}: {f'{percent} %' if differs else 'equal'}"
         lines.append(line)
     return "\n".join(lines)
 

@@ -11,6 +11,7 @@ import typst
 
 from gru4rec_lib import report
 from gru4rec_lib.files import replacing
+from gru4rec_lib.rounding import ONE_SESSION
 from gru4rec_lib.statistics import ALPHA, DRAWS
 from gru4rec_lib.workspace import Workspace
 
@@ -63,7 +64,7 @@ def fill(root: Path, run: Path, parts: Sequence[str]) -> None:
         ValueError: a file is missing, or the text does not fit the tables; the message names it.
     """
     given = {"run": f"/{run.relative_to(root).as_posix()}", "parts": ",".join(parts)}
-    given |= {"alpha": str(ALPHA), "draws": str(DRAWS)}
+    given |= {"alpha": str(ALPHA), "draws": str(DRAWS), "one-session": ONE_SESSION}
     for kind in FORMATS:
         compiler = typst.Compiler(root / SOURCE, root, ignore_system_fonts=True, sys_inputs=given | {"format": kind})
         try:

@@ -229,7 +229,7 @@ def popularity_top(plays: np.ndarray, k: int, n_candidates: int | None = None) -
 
 
 # What a rank is where others tie with the target, from a function of `above`. The official code names the same three
-# rules, but it runs with the first two alone: its `-e median` ends in a TypeError.
+# rules, but its `-e median` ends in a TypeError and was never run by anyone: there is nothing to compare `median` with.
 TIES = {
     "conservative": lambda rank: rank(),
     "standard": lambda rank: rank(above=True),

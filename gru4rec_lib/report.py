@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from nbconvert import HTMLExporter
 
+from gru4rec_lib import rounding
 from gru4rec_lib.config import FORMS_WITH_CONTENT, INPUT_FORMS, PROTOCOLS
 from gru4rec_lib.drawing import named
 from gru4rec_lib.files import replacing, replacing_folder
@@ -161,14 +162,14 @@ def printed(table: pd.DataFrame, score: str = "recall", protocol: str = "known")
 
 
 def with_interval(table: pd.DataFrame, score: str) -> pd.Series:
-    """Texts such as `0.353 (0.336 to 0.370)`.
+    """Texts such as `0.353 (0.336 to 0.370)`; see `rounding.with_interval`.
 
     Args:
         table: with the columns <score>_at_20, <score>_low, <score>_high.
         score: `recall` or `mrr`.
     """
     columns = table[[f"{score}_{what}" for what in ("at_20", "low", "high")]]
-    return pd.Series([f"{value:.3f} ({low:.3f} to {high:.3f})" for value, low, high in columns.to_numpy()], table.index)
+    return pd.Series([rounding.with_interval(*row) for row in columns.to_numpy()], table.index)
 
 
 def publish(place: Workspace) -> None:

@@ -64,6 +64,11 @@ class SessionSums:
         with np.errstate(invalid="ignore"):
             return self.gains.sum(axis=0) / self.counts.sum(axis=0)[:, None, None]
 
+    @property
+    def alone(self) -> np.ndarray:
+        """Bool [strata]: the targets are of fewer than two sessions, so that no interval can be given."""
+        return (self.counts > 0).sum(axis=0) < 2
+
     @cached_property
     def draws(self) -> np.ndarray:
         """Scores of as many sessions, drawn with replacement, the same ones for all models and strata.
@@ -92,9 +97,10 @@ def intervals(sums: SessionSums) -> tuple[np.ndarray, np.ndarray]:
         sums: of the sessions.
 
     Returns:
-        float64 [strata, models, 2], the lower and the upper ends of 95 %.
+        float64 [strata, models, 2], the lower and the upper ends of 95 %; NaN in a stratum whose targets are of fewer
+        than two sessions, as those tell nothing of others.
     """
-    return _ends(sums.draws)
+    return _ends(sums.draws, sums.alone[:, None, None])
 
 
 def quick_intervals(sums: SessionSums) -> tuple[np.ndarray, np.ndarray]:
@@ -106,14 +112,13 @@ def quick_intervals(sums: SessionSums) -> tuple[np.ndarray, np.ndarray]:
         sums: of the sessions.
 
     Returns:
-        float64 [strata, models, 2], the lower and the upper ends of 95 %, cut off at 0 and 1; NaN in a stratum whose
-        targets are of less than two sessions, as those tell nothing of others.
+        float64 [strata, models, 2], the lower and the upper ends of 95 %, cut off at 0 and 1; NaN as in `intervals`.
     """
     n, scores = len(sums.counts), sums.scores
     residuals = sums.gains - scores * sums.counts[:, :, None, None]
     with np.errstate(invalid="ignore"):
         error = np.sqrt((residuals**2).sum(axis=0) * n / max(n - 1, 1)) / sums.counts.sum(axis=0)[:, None, None]
-    error[(sums.counts > 0).sum(axis=0) < 2] = np.nan
+    error[sums.alone] = np.nan
     half = stats.norm.ppf(1 - ALPHA / 2) * error
     return np.clip(scores - half, 0, 1), np.clip(scores + half, 0, 1)
 
@@ -132,11 +137,11 @@ def differences(sums: SessionSums, pairs: Sequence[tuple[int, int]]) -> pd.DataF
 
     Returns:
         For each pair a row for recall and one for mrr: first, second, score, difference (first less second), low, high
-        (95 %), p, p_holm.
+        (95 %; NaN where all targets are of one session), p, p_holm.
     """
     sums = SessionSums(sums.gains.sum(axis=1, keepdims=True), sums.counts.sum(axis=1, keepdims=True))
     first, second = np.array(pairs, int).reshape(-1, 2).T
-    low, high = _ends(sums.draws[:, 0, first] - sums.draws[:, 0, second])
+    low, high = _ends(sums.draws[:, 0, first] - sums.draws[:, 0, second], sums.alone)
     scores = sums.scores[0]
     p = np.stack([_paired_p(sums.gains[:, 0, :, score], first, second) for score in range(len(SCORES))], axis=1)
     return pd.DataFrame(
@@ -171,8 +176,9 @@ def holm(p: np.ndarray) -> np.ndarray:
     return corrected
 
 
-def _ends(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return tuple(np.nanquantile(draws, [ALPHA / 2, 1 - ALPHA / 2], axis=0))
+def _ends(draws: np.ndarray, alone: np.ndarray) -> np.ndarray:
+    """The lower and the upper ends of the draws, along their first axis; NaN where `alone`."""
+    return np.where(alone, np.nan, np.nanquantile(draws, [ALPHA / 2, 1 - ALPHA / 2], axis=0))
 
 
 def _paired_p(sums: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:

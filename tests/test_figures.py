@@ -113,6 +113,11 @@ def trained(table):
     return table[table["input_form"].notna()]
 
 
+def of_one_session(table):
+    """Without intervals, as where all targets are of one session."""
+    return table.assign(**dict.fromkeys([name for name in table if name.endswith(("low", "high"))], np.nan))
+
+
 ZEROS = [name for name in some_models() if name.endswith(("_20", "_low", "_high"))]
 HEARD = ["1", "2", "3", "4", "5", "6 to 7", "8 to 10", "11 to 15", "16 to 20", "21 to 50", "51 or more"]
 PLAYS = ["cold", "1 to 10", "11 to 100", "101 to 1,000", "1,001 to 10,000", "10,001 or more"]
@@ -192,6 +197,10 @@ EDGES = [
     ("validation_and_test", trained(some_models(forms=FORMS[:1], losses=THREE[:1]))),
     ("validation_and_test", trained(some_models(forms=INPUT_FORMS, losses=LOSSES))),
     ("validation_and_test", trained(some_models()).assign(**dict.fromkeys(ZEROS, 0.0))),
+    ("validation_and_test", of_one_session(trained(some_models()))),
+    ("quality_by_position", of_one_session(some_strata(["1"]))),
+    ("differences", of_one_session(some_differences())),
+    ("audit", of_one_session(an_audit())),
     ("listen_along", a_session([f"{form}, cross_entropy" for form in INPUT_FORMS])),
     ("listen_along", a_session(["shared → hybrid many, cross_entropy, seed 1"], [np.nan], np.nan)),
     ("listen_along", a_session(ranks=np.geomspace(1, 500_000, 99)).drop(columns="heard")),

@@ -2,17 +2,21 @@
 
 import itertools
 import json
+import math
 import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import typst
 from matplotlib.figure import Figure
 
 from gru4rec_lib import paper, report
 from gru4rec_lib.config import BASELINES, INPUT_FORMS, LOSSES, load_study
 from gru4rec_lib.ranked import CELL
+from gru4rec_lib.rounding import between, fixed, signed
 from gru4rec_lib.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -205,6 +209,73 @@ def test_the_paper_says_what_the_tables_hold(run):
     assert len(of_data) == len(captions) - 1
     assert all("simulated" in caption.lower() for caption in of_data)
     assert not re.findall(r'src="(?!data:)', page)
+
+
+def test_the_paper_and_the_pages_round_alike(run):
+    """Digit by digit: hits of 2,000 targets, of which every other is a tie of the third decimal, and other numbers."""
+    rng = np.random.default_rng(1)
+    ties = [0.0625, 0.1235, 0.0005, 0.00005, 2.5, 12.25, 12.35, 1 - 1e-4, 0.9995, 1e-7, 1e-17, 5e-300, 0.0]
+    noisy = [math.nextafter(tie, end) for tie in ties[:8] for end in (0, 1)] + [100 * share for share in ties]
+    values = np.r_[ties, noisy, np.arange(2001) / 2000, rng.random(500), 100 * rng.random(200), 1e6 * rng.random(100)]
+    values = np.r_[values, -values]
+    pd.DataFrame({"value": values}).to_csv(run / "tables" / "numbers.csv", index=False)
+    source = run.parents[1] / "reports" / "numbers.typ"
+    words = ("fixed(row.value)", "precise(row.value)", "signed(row.value)", "signed(row.value, digits: 1)")
+    words += ("percent(row.value)", "between(row.value, row.value)")
+    source.write_text(
+        f'#import "reading.typ": *\n#for row in rows("numbers") [#({", ".join(words)}).join("; ")#linebreak()]\n'
+    )
+    given = {"run": "/runs/toy", "parts": "", "format": "html", "alpha": "0.05", "draws": "9", "one-session": "?"}
+    page = typst.Compiler(source, run.parents[1], sys_inputs=given).compile(format="html").decode()
+    found = re.sub(r"</?p>|.*<body>|</body>.*", "", page, flags=re.DOTALL).replace("\n", " ").split("<br>")
+    for value, said in zip(values.tolist(), map(str.strip, found), strict=False):
+        expected = [fixed(value), fixed(value, 4), signed(value), signed(value, 1), f"{fixed(100 * value, 1)} %"]
+        assert said.split("; ") == [*expected, between(value, value)], value
+    assert len(values) > 5000
+    assert len(found) >= len(values)
+
+
+def test_a_table_on_a_page_has_the_digits_of_the_paper(run):
+    """Scores of 2,000 targets in the table of the notebook and in that of the paper."""
+    table, hits = scored(), np.array([247, 125, 1001, 875, 1999])
+    for score in SCORED:
+        table[f"{score}_at_20"], table[f"{score}_low"], table[f"{score}_high"] = hits / 2000, (hits - 2) / 2000, 0.9995
+    pd.concat([table, table.assign(protocol="open")]).to_csv(run / "tables" / "table_2_over_seeds.csv", index=False)
+    page, _ = filled(run)
+    texts = report.with_interval(table, "recall").tolist()
+    assert texts[0] == "0.124 (0.123 to 1.000)"
+    assert [text in page for text in texts] == [True] * 5
+
+
+def test_targets_of_one_session_have_no_interval(run):
+    """All of the study's, or those of a stratum alone."""
+    one, other = "is 0.500 (one session) for targets with 1 track", "and 0.500 (0.490 to 0.510) for those with 2 to 5"
+    path = run / "tables" / "strata.csv"
+    strata = pd.read_csv(path, keep_default_na=False)
+    ends = [f"{score}_{end}" for score in SCORED for end in ("low", "high")]
+    strata[ends] = strata[ends].mask(strata["stratum"] == "1")
+    strata.to_csv(path, index=False)
+    assert one in filled(run)[1]
+    assert other in filled(run)[1]
+    for path in run.glob("tables/*.csv"):
+        table = pd.read_csv(path, keep_default_na=False)
+        is_end = [name for name in table if name.endswith(("low", "high"))]
+        table.assign(**dict.fromkeys(is_end, np.nan)).to_csv(path, index=False)
+    text = filled(run)[1]
+    for words in (
+        "has the highest Recall@20, 0.500 (one session)",
+        "content less one-hot\N{MINUS SIGN}0.063one session+0.125",
+        "D1 mended0.250one session",
+        "+0.125 undecidedone session",
+    ):
+        assert words in text, words
+    assert " to " not in re.search(r"Scores under the protocol open.*?Every variant", text, re.DOTALL)[0]
+
+
+def test_a_comparison_that_the_course_paper_does_not_have_is_left_empty(run):
+    path = run / "tables" / "audit_conclusions.csv"
+    pd.read_csv(path).assign(published=np.nan).to_csv(path, index=False)
+    assert "+0.125 undecided" in filled(run)[1]
 
 
 def test_real_data_is_not_called_simulated(run):

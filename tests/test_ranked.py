@@ -1,10 +1,12 @@
 """Scores with intervals, what is told from the best, differences and parts of the targets, from ranks by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from gru4rec_lib import ranked, statistics
+from gru4rec_lib import ranked, report, statistics
 from gru4rec_lib.ranked import Ranked
 
 SESSIONS = 40
@@ -121,3 +123,13 @@ def test_parts_of_the_targets():
     row = table.iloc[2]
     assert row["recall_low"] < row["recall_at_20"] < row["recall_high"] == 1
     assert row["mrr_low"] < row["mrr_at_20"] == 39 / 80 < row["mrr_high"]
+
+
+def test_targets_of_one_session_have_scores_and_no_intervals():
+    study = a_study()
+    one = replace(study, targets=study.targets.assign(session=0))
+    table = ranked.scored(one)
+    assert table["recall_at_20"].tolist() == pytest.approx([1 / 3, 2 / 3, 79 / 120, 0, 1 / 3])
+    assert table.filter(regex="low|high").isna().all(axis=None)
+    assert table["recall_with_best"].all(), "nothing differs by a test of one session"
+    assert report.with_interval(table, "recall").tolist()[:2] == ["0.333 (one session)", "0.667 (one session)"]

@@ -96,9 +96,10 @@ def test_an_interval_holds_the_truth_about_as_often_as_it_says(monkeypatch):
 
 
 def test_a_stratum_that_draws_may_miss_has_an_interval():
-    low, high = intervals(SessionSums.of(np.array([0, 1, 2, 2]), ranks([1, 2, 30, 1]), 20, np.array([0, 0, 0, 1])))
+    session, stratum = np.array([0, 1, 2, 2, 3, 3]), np.array([0, 0, 0, 1, 0, 1])
+    low, high = intervals(SessionSums.of(session, ranks([1, 2, 30, 1, 30, 1]), 20, stratum))
     assert (low[1, 0, 0], high[1, 0, 0]) == (1, 1)
-    assert low[0, 0, 0] < 2 / 3 <= high[0, 0, 0]
+    assert low[0, 0, 0] < 1 / 2 <= high[0, 0, 0]
 
 
 def test_quick_intervals_are_those_of_the_bootstrap():
@@ -120,6 +121,22 @@ def test_a_quick_interval_by_hand():
     assert np.array(certain).ravel().tolist() == [1] * 4
     one = SessionSums.of(np.array([0, 0, 0]), ranks([1, 2, 30]), 20)
     assert np.isnan(quick_intervals(one)).all(), "one session tells nothing of others"
+
+
+def test_one_session_has_no_interval_and_others_keep_theirs():
+    # The first stratum is of session 0 alone, the second of both.
+    session, stratum = np.array([0, 0, 0, 1, 1]), np.array([0, 0, 1, 1, 1])
+    both = ranks([1, 30, 1, 30, 30], [2, 2, 2, 2, 2])
+    for found in (intervals, quick_intervals):
+        ends = np.array(found(SessionSums.of(session, both, 20, stratum)))
+        assert np.isnan(ends[:, 0]).all()
+        assert np.isfinite(ends[:, 1]).all()
+    one = SessionSums.of(np.zeros(5, int), both, 20)
+    assert np.isnan(intervals(one)).all()
+    table = differences(one, [(0, 1)])
+    assert table[["low", "high"]].isna().all(axis=None)
+    assert table["difference"].tolist() == pytest.approx([-3 / 5, -1 / 10])
+    assert table[["p", "p_holm"]].to_numpy().tolist() == [[1, 1]] * 2
 
 
 def test_p_is_of_the_paired_t_test_over_sessions():
