@@ -129,6 +129,7 @@ def _events(tables: Tables) -> Iterator[str]:
         first, last = (np.datetime64(int(t), "s") for t in (events["time"].min(), events["time"].max()))
         times = f", from {first} to {last} (UTC)"
     yield f"{len(events):,} events, {len(lengths):,} sessions, {n_items:,} items{times}"
+    yield from (f"warning: {line}" for line in tables.warnings)
     if len(tables.problems):
         yield f"warning: rows dropped as bad: {len(tables.problems):,}"
     for role in ("session", "item"):

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
+from gru4rec_lib import times
 from gru4rec_lib.features import Features
 from gru4rec_lib.prepare import fit_features
 from gru4rec_lib.sessions import Sessions, item_index
@@ -19,18 +20,19 @@ def index_sessions(events: pd.DataFrame, session: str, item: str, time: str) -> 
         events: one row an event, in any order.
         session: column of the session.
         item: column of the item id, text or whole numbers.
-        time: column to sort by; events of equal time stay in their order.
+        time: column to sort by, see `times.of_column`; events of equal time stay in their order.
 
     Returns:
         (item ids by falling plays, the sessions in order of their first events).
 
     Raises:
-        ValueError: a column is missing or has gaps, ids are of the wrong kind, or no session has two events.
+        ValueError: a column is missing or has gaps, ids are of the wrong kind, a time cannot be read, or no session
+            has two events.
     """
     for column in (session, item, time):
         _check_column(events, "events", column)
     _check_ids(events, "events", item)
-    events = events[[session, item, time]].sort_values(time, kind="stable")
+    events = events[[session, item]].iloc[np.argsort(times.of_column(events, time), kind="stable")]
     code, _ = pd.factorize(events[session])  # numbered in order of the first events
     lengths = np.bincount(code)
     kept = lengths[code] > 1

@@ -10,7 +10,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib import cells
+from gru4rec_lib import cells, times
 from gru4rec_lib.config import EventData, ItemTable, MssdData
 from gru4rec_lib.sources import DataError, Source, found, literal
 
@@ -100,6 +100,7 @@ class Tables:
         multivalued: for each feature of many values, the columns that hold them.
         counts: `step`, `events`, `sessions`, `items`: what is left after each step.
         problems: `file`, `line` (for Parquet the row), `column`, `problem`, `remedy` of every row dropped as bad.
+        warnings: what is allowed and probably wrong, a sentence each.
     """
 
     events: pd.DataFrame
@@ -109,6 +110,7 @@ class Tables:
     multivalued: dict[str, tuple[str, ...]]
     counts: pd.DataFrame
     problems: pd.DataFrame
+    warnings: tuple[str, ...] = ()
 
 
 def read(data: MssdData | EventData, folder: Path) -> Tables:
@@ -122,7 +124,8 @@ def read(data: MssdData | EventData, folder: Path) -> Tables:
         The tables. Times without a zone are taken as UTC.
 
     Raises:
-        DataError: files or columns are missing, a file cannot be read, or (under `on_bad_rows: error`) rows are bad.
+        DataError: files or columns are missing, a file cannot be read, (under `on_bad_rows: error`) rows are bad, or
+            the times of a file are dates written as digits.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -174,7 +177,7 @@ def _tables(data: MssdData | EventData, folder: Path, files: list[Path], columns
         con.execute(f"SET VARIABLE log_files = [{', '.join(literal(source.name) for source in sources)}]")
         checks = (_BROKEN_SESSIONS, _SESSION_MATES) if is_mssd else ()
         problems = cells.check(con, "log", sources, data.on_bad_rows, checks)
-        events, counts = _events(con, sources, columns, "keep" if is_mssd else data.exact_repeats)
+        events, counts, doubts = _events(con, sources, columns, "keep" if is_mssd else data.exact_repeats)
         items = None
         if table:
             items, item_problems = _items(con, table, folder, table_files, data.on_bad_rows)
@@ -191,6 +194,7 @@ def _tables(data: MssdData | EventData, folder: Path, files: list[Path], columns
         multivalued=dict(table.multivalued) if table else {},
         counts=pd.DataFrame(counts, columns=["step", "events", "sessions", "items"]),
         problems=problems,
+        warnings=doubts,
     )
 
 
@@ -226,7 +230,7 @@ def _generic(data: EventData, folder: Path):
 
 
 def _events(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict, exact_repeats: str):
-    """The rows of `log` that are not bad, in order, and the counts of each step."""
+    """The rows of `log` that are not bad, in order, the counts of each step, and what is doubtful about the times."""
     read_rows = "SELECT count(*) + (SELECT count(*) FROM log_bad WHERE row IS NULL) AS events"
     counts = [("read", *con.execute(f"{read_rows}, count(DISTINCT session), count(DISTINCT item) FROM log").fetchone())]
     con.execute("CREATE VIEW kept AS SELECT log.rowid AS row, * FROM log ANTI JOIN log_bad ON log.rowid = log_bad.row")
@@ -241,6 +245,7 @@ def _events(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict
         name, n = sources[0].name, counts[0][1]
         raise DataError(f"{name}: no good row is left of {n:,}; `on_bad_rows: error` names the bad ones")
     counts.append(_count(f"bad rows dropped ({counts[0][1] - len(events):,})", events))
+    doubts = _doubts(events, sources, columns["time"][0]) if "time" in columns else ()
 
     # Session codes count in reading order; rows of equal time stay in the order of the files.
     key = "time" if "time" in columns else "position"
@@ -267,7 +272,16 @@ def _events(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict
     events = pd.DataFrame(front | {name: events[name] for name in others}, copy=False)
     for name in events.select_dtypes("category"):
         events[name] = events[name].cat.as_unordered()
-    return events.astype({"date": "datetime64[s]"}) if "date" in others else events, counts
+    return events.astype({"date": "datetime64[s]"}) if "date" in others else events, counts, doubts
+
+
+def _doubts(events: pd.DataFrame, sources: list[Source], column: str) -> tuple[str, ...]:
+    """What `times.doubtful` says of each file; what is sure is an error."""
+    found = [(sources[n].name, *times.doubtful(part.to_numpy())) for n, part in events.groupby("_file")["time"]]
+    said = [(f"{name}, column `{column}`: {doubt}", is_sure) for name, doubt, is_sure in found if doubt]
+    if wrong := [line for line, is_sure in said if is_sure]:
+        raise DataError("\n".join(wrong))
+    return tuple(line for line, _ in said)
 
 
 def _items(con: duckdb.DuckDBPyConnection, table: ItemTable, folder: Path, files: list[Path], on_bad_rows: str):

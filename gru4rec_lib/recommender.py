@@ -80,7 +80,8 @@ class Recommender:
             events: one row an event.
             session: column of the session.
             item: column of the item id, text or whole numbers; recommended ids are of the same kind.
-            time: column to sort by; events of equal time stay in their order.
+            time: column to sort by: dates of any type, unix seconds, a counter, or ISO dates as text, in UTC where they
+                name no zone; events of equal time stay in their order.
             features: one row an item, in the column `item` its id; every other column is a feature, numeric or
                 categorical by its dtype. Items without events become candidates where the output form is not `ids`.
             input_form: see `GRU4Rec`.
@@ -95,8 +96,8 @@ class Recommender:
             A recommender of the trained model.
 
         Raises:
-            ValueError: a column is missing or has gaps, ids are of the wrong kind, no session has two events, or a
-                setting is unknown or wrong.
+            ValueError: a column is missing or has gaps, ids are of the wrong kind, a time cannot be read or is a date
+                written as digits, no session has two events, or a setting is unknown or wrong.
         """
         cell = {"input_form": input_form, "output_form": output_form, "loss": loss, "seed": seed}
         run = _run("Recommender.fit", cell, epochs, settings)
@@ -126,7 +127,7 @@ class Recommender:
             events: one row an event, as for `fit`. Where the model uses features, they are on items that it has.
             session: column of the session.
             item: column of the item id, of the model's kind.
-            time: column to sort by; events of equal time stay in their order.
+            time: column to sort by, as for `fit`.
             epochs: passes over these sessions, or as many times `steps_per_epoch` where that is given here. The
                 optimiser begins anew; negatives are drawn by plays in old and new.
             seed: of all that is random, the first weights of new items too.
@@ -166,7 +167,7 @@ class Recommender:
             events: of test sessions, one row an event; call it for as many tables as there are.
             session: column of the session.
             item: column of the item id, of the model's kind.
-            time: column to sort by; events of equal time stay in their order.
+            time: column to sort by, as for `fit`.
             k: cutoff, 1 and more.
 
         Returns:
@@ -174,7 +175,8 @@ class Recommender:
             misses, or ranked where the model has their features); columns of `metrics.scores`.
 
         Raises:
-            ValueError: a column is missing or has gaps, ids are of the wrong kind, or no session has two events.
+            ValueError: a column is missing or has gaps, ids are of the wrong kind, a time cannot be read, or no session
+                has two events.
         """
         heard, sessions = index_sessions(events, session, item, time)
         growth.check_kind(self.items, heard)
