@@ -12,6 +12,7 @@ import pandas as pd
 import yaml
 
 from gru4rec_lib import read
+from gru4rec_lib.arguments import user_path
 from gru4rec_lib.config import FORMS_WITH_CONTENT, ConfigError, EventData, Study, check
 from gru4rec_lib.prepare import prepare
 from gru4rec_lib.read import Tables
@@ -42,6 +43,7 @@ def check_path(path: Path, data: str = "", **columns: str | None) -> Iterator[st
     Raises:
         ConfigError, DataError: it is wrong; one problem a line.
     """
+    path = user_path(path)
     named = {name: column for name, column in columns.items() if column}
     if path.suffix in (".yaml", ".yml"):
         if named:

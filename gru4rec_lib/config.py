@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from gru4rec_lib import published
+from gru4rec_lib.arguments import user_path
 from gru4rec_lib.datasets import EventData, ItemTable, MssdData, Signal, Split, Twin
 from gru4rec_lib.searched import Searched, cell_name, load_searched
 from gru4rec_lib.settings import Training
@@ -275,7 +276,7 @@ def load_study(name: str, folder: Path, searched: bool = True) -> Study:
         ConfigError: there is no such file or setting, or a field is unknown, missing or wrong.
     """
     name, setting = re.fullmatch(r"(.*?)(?:@([\d.e-]+))?", name).groups()
-    path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
+    path = user_path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
     known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
     missing = f"there is no such study; known are {known}"
     fields = read_mapping(path, missing, "a study is a mapping of fields; see config/toy.yaml")

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib import cells, times
+from gru4rec_lib.arguments import user_path
 from gru4rec_lib.config import EventData, ItemTable, MssdData
 from gru4rec_lib.sources import DataError, Source, found, literal
 
@@ -127,7 +128,7 @@ def read(data: MssdData | EventData, folder: Path) -> Tables:
         DataError: files or columns are missing, a file cannot be read, (under `on_bad_rows: error`) rows are bad, or
             the times of a file are dates written as digits.
     """
-    folder = Path(folder)
+    folder = user_path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such folder; name the one that holds the files of `{data.name}`")
     return _tables(data, folder, *(_mssd if isinstance(data, MssdData) else _generic)(data, folder))
@@ -140,12 +141,14 @@ def read_log(path: Path, on_bad_rows: str = "error") -> Tables:
         path: a log, log_*.csv[.gz].
         on_bad_rows: `error` or `drop`, as in `MssdData`.
     """
+    path = user_path(path)
     data = MssdData(layout="mssd", name="log", on_bad_rows=on_bad_rows)
     return _tables(data, path.parent, [path], LOG, None, [])
 
 
 def read_track_features(path: Path) -> pd.DataFrame:
     """As `read_log`, one file of track features: `items` of `Tables`. Bad rows are an error."""
+    path = user_path(path)
     with duckdb.connect() as con:
         return _items(con, TRACKS, path.parent, [path], "error")[0]
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib import experiment, growth, model_folder
+from gru4rec_lib.arguments import whole
 from gru4rec_lib.backend import tf
 from gru4rec_lib.config import Run, Training
 from gru4rec_lib.features import Features
@@ -178,6 +179,7 @@ class Recommender:
             ValueError: a column is missing or has gaps, ids are of the wrong kind, a time cannot be read, or no session
                 has two events.
         """
+        k = whole(k, "k")
         heard, sessions = index_sessions(events, session, item, time)
         growth.check_kind(self.items, heard)
         test = replace(sessions, items=self._index.get_indexer(heard).astype(np.int32)[sessions.items])
@@ -191,13 +193,13 @@ class Recommender:
             folder: of the model.
 
         Returns:
-            A recommender without `features`.
+            The recommender, with its `features` where the folder tells how they were made.
 
         Raises:
             FileNotFoundError: it is no such folder.
             ValueError: a file of it cannot be read.
         """
-        return cls(*model_folder.load(Path(folder)))
+        return cls(*model_folder.load(folder))
 
     def save(self, folder: str | Path) -> None:
         """Write the model's folder, plain files alone; see `model_folder`.
@@ -208,7 +210,7 @@ class Recommender:
         Raises:
             ValueError: the folder holds something else.
         """
-        model_folder.save(Path(folder), self.model, self.items, self.config, self.features)
+        model_folder.save(folder, self.model, self.items, self.config, self.features)
 
     def recommend(self, session: Sequence[Hashable], k: int = 20, exclude_heard: bool = False) -> pd.DataFrame:
         """The k best items to come next.
@@ -224,8 +226,9 @@ class Recommender:
 
         Raises:
             TypeError: `session` is no list of ids, or they are of another kind than the model's.
-            ValueError: k is out of range.
+            ValueError: k is no whole number or out of range.
         """
+        k = whole(k, "k", None)
         if not 1 <= k <= len(self._ids):
             raise ValueError(f"k is {k}; it can be 1 to {len(self._ids)}, the items that have a score")
         places = self._places(session)

@@ -195,7 +195,7 @@ def of_study(place: Workspace) -> Prepared:
         DataError: as `read.read` and `prepare.prepare`.
     """
     if not place.shards:
-        return prepare.prepare(_read(place), place.study.split, place.raw)
+        return prepare.prepare(read.read(place.study.data, place.raw), place.study.split, place.raw)
     made = {step: [folder(place, name, step) for name in logs(place)] for step in ("read", "encode")}
     for name, path in zip(logs(place), made["read"], strict=True):
         if not path.exists():
@@ -218,19 +218,14 @@ def explored(place: Workspace) -> read.Tables:
         DataError: as `read.read`.
     """
     if not place.shards:
-        return _read(place)
+        tables = read.read(place.study.data, place.raw)
+        for line in tables.warnings:
+            print(f"warning: {line}", flush=True)
+        return tables
     found = logs(place)
     name, path = next(iter(found.items()))
     print(f"of {len(found):,} logs this is {name}")
     return read.read_log(path, place.study.data.on_bad_rows)
-
-
-def _read(place: Workspace) -> read.Tables:
-    """All raw files at once; warnings are printed."""
-    tables = read.read(place.study.data, place.raw)
-    for line in tables.warnings:
-        print(f"warning: {line}", flush=True)
-    return tables
 
 
 def _made(path: Path) -> Path:

@@ -3,6 +3,7 @@
 import datetime
 import warnings
 from decimal import Decimal
+from types import SimpleNamespace
 
 import duckdb
 import numpy as np
@@ -18,6 +19,7 @@ from gru4rec_lib.frame import index_sessions
 from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.read import read
 from gru4rec_lib.recommender import Recommender
+from gru4rec_lib.shards import explored
 from gru4rec_lib.sources import DataError
 
 JULY = 1405036800  # 2014-07-11T00:00:00Z
@@ -257,11 +259,13 @@ def test_dates_of_1970_are_no_numbers_in_a_data_frame_and_may_be_some_in_a_file(
     assert told.startswith("e.csv, column `t`: all times are of 1969 and 1970")
 
 
-def test_each_file_of_a_study_is_looked_at_alone(tmp_path):
+def test_each_file_of_a_study_is_looked_at_alone(tmp_path, capsys):
     frame([1405036800, 1405036801]).to_csv(tmp_path / "a.csv", index=False)
     frame([2014, 2015]).to_csv(tmp_path / "b.csv", index=False)
     data = EventData(layout="events", name="mine", events=("*.csv",), session="s", item="i", time="t")
     assert [line[:28] for line in read(data, tmp_path).warnings] == ["b.csv, column `t`: `2014` lo"]
+    explored(SimpleNamespace(shards=False, study=SimpleNamespace(data=data), raw=tmp_path))
+    assert capsys.readouterr().out.startswith("warning: b.csv, column `t`: `2014` looks like the year 2014, but is")
     frame([20140711, 20140712]).to_csv(tmp_path / "c.csv", index=False)
     frame([20150711, 20150712]).to_csv(tmp_path / "d.csv", index=False)
     with pytest.raises(DataError) as error:
