@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib import twin_measures as measures
+from gru4rec_lib.arguments import user_path
 from gru4rec_lib.catalogue import FACTS
 
 RARE = 10  # plays of a rare track, at most
@@ -75,7 +76,7 @@ def calibrate(folder: Path, published: str | None = None) -> pd.DataFrame:
         furthest apart, empty for single numbers); `real` and `twin` there; `distance`; `tolerance`; `holds` (bool);
         `source` (of the real values, as named in mssd_facts.json).
     """
-    with measures.load(folder) as con:
+    with measures.load(user_path(folder)) as con:
         parts = [_plays(con, published), _sessions(con, published), _rows(con), _features(con)]
         if published == "mini":
             parts.append(_pairs(con))

@@ -16,6 +16,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
+from gru4rec_lib import times
 from gru4rec_lib.ids import REMEDY, written_twice
 from gru4rec_lib.sources import (
     NOT_UTF_8,
@@ -117,10 +118,13 @@ HOUR = Kind(f"CASE WHEN {_WHOLE} BETWEEN 0 AND 23 THEN CAST({_WHOLE} AS TINYINT)
 FLAG = Kind("TRY_CAST({x} AS BOOLEAN)", "write true or false")
 # First the form that a spreadsheet makes of the official one: as years, %Y would take its days.
 DATE = Kind("CAST(try_strptime({x}, ['%d-%m-%y', '%Y-%m-%d']) AS DATE)", "write a date such as 2018-07-15")
-# No later than the year 9999: what is later was meant as milliseconds.
-_SECONDS = f"coalesce({_FINITE}, epoch(TRY_CAST({{x}} AS TIMESTAMPTZ)))"
-_TIME = f"CASE WHEN abs({_SECONDS}) < 253402300800 THEN {_SECONDS} END"
-TIME = Kind(_TIME, "write unix seconds or an ISO date and time")
+_ISO = literal(times.ISO).replace("{", "{{").replace("}", "}}")
+_DATE_TIME = (
+    f"CASE WHEN regexp_full_match(trim({{x}}), {_ISO}) THEN epoch_us(TRY_CAST(trim({{x}}) AS TIMESTAMPTZ)) / 1e6 END"
+)
+# DuckDB reads 1_000 as a thousand, and of further `_` a part.
+_SECONDS = f"coalesce(CASE WHEN NOT contains({{x}}, '_') THEN {_FINITE} END, {_DATE_TIME})"
+TIME = Kind(f"CASE WHEN abs({_SECONDS}) < {times.END} THEN {_SECONDS} END", times.REMEDY)
 # Features are float32 where they are used.
 _FEATURE = "CASE WHEN isfinite(TRY_CAST({x} AS FLOAT)) THEN TRY_CAST({x} AS DOUBLE) END"
 NUMBER = Kind(_FEATURE, "write a finite number below 3e38, or leave the cell empty", optional=True)

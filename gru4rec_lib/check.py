@@ -12,6 +12,7 @@ import pandas as pd
 import yaml
 
 from gru4rec_lib import read
+from gru4rec_lib.arguments import user_path
 from gru4rec_lib.config import FORMS_WITH_CONTENT, ConfigError, EventData, Study, check, is_study_file
 from gru4rec_lib.datasets import Quoted
 from gru4rec_lib.prepare import check_targets, prepare
@@ -45,6 +46,7 @@ def check_path(path: Path, data: str = "", quote: str | None = None, **columns: 
     Raises:
         ConfigError, DataError: it is wrong; one problem a line.
     """
+    path = user_path(path)
     named = {name: column for name, column in columns.items() if column}
     if is_study_file(path):
         if named or quote:
@@ -152,7 +154,6 @@ def _events(tables: Tables) -> Iterator[str]:
             yield f"warning: ids of column `{role}` that differ from others by outer spaces alone: {alike:,}"
     if alone := (lengths < 2).sum():
         yield f"warning: sessions of one event: {alone:,}; there is nothing to predict in them, and they are left out"
-    yield from (f"warning: {warning}" for warning in tables.warnings)
     for step in tables.counts["step"]:
         if step.startswith("exact repeats kept") and "(0)" not in step:
             yield f"warning: {step}; `exact_repeats: drop` in the study leaves them out"

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gru4rec_lib.arguments import user_path
 from gru4rec_lib.backend import keras, tf
 from gru4rec_lib.dependencies import library_files
 from gru4rec_lib.files import replacing
@@ -136,7 +137,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def __init__(self, path: Path, epoch, history, variables, loss, made_with: dict, seconds: float):
         super().__init__()
-        self.path, self.epoch, self.history = Path(path), epoch, history
+        self.path, self.epoch, self.history = user_path(path), epoch, history
         self.variables, self.loss, self.made_with, self.seconds = variables, loss, made_with, seconds
         self._running_loss, self._epochs = None, []
         self._written = time.perf_counter()

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from gru4rec_lib import published
+from gru4rec_lib.arguments import user_path
 from gru4rec_lib.datasets import EventData, ItemTable, MssdData, Signal, Split, Twin
 from gru4rec_lib.searched import Searched, cell_name, load_searched
 from gru4rec_lib.settings import Training
@@ -318,7 +319,7 @@ def study_file(name: str, folder: Path) -> tuple[Path, str | None]:
         (the file, whether it exists or not; the setting of content_signal after `@`, None without one).
     """
     name, setting = re.fullmatch(r"(.*?)(?:@([\d.e-]+))?", name).groups()
-    return Path(name) if is_study_file(name) else folder / f"{name}.yaml", setting
+    return user_path(name) if is_study_file(name) else folder / f"{name}.yaml", setting
 
 
 def _beside(study: Path, name: str, folder: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gru4rec_lib.backend import keras, ops, tf
+from gru4rec_lib.features import Features
 
 
 class FeatureTable(keras.layers.Layer):
@@ -42,6 +43,17 @@ class FeatureTable(keras.layers.Layer):
             present = ids > 0  # an unknown value says nothing: no training could teach its row
             values.assign(np.where(present, ids, 0))
             shares.assign(present / np.maximum(present.sum(axis=1, keepdims=True), 1))
+
+    def features(self, fitted: dict) -> Features:
+        """The features that were stored; a value unseen in training is not told from a place that is filled up.
+
+        Args:
+            fitted: how raw values became these, see `Features`.
+        """
+        names = self.spec["categories"]
+        values = (np.where(np.asarray(ids) > 0, np.asarray(ids), -1) for ids in self.values)
+        sizes = {name: size for name, (size, _) in names.items()}
+        return Features(np.asarray(self.numeric), dict(zip(names, values, strict=True)), sizes, fitted)
 
 
 class FeatureRows:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from gru4rec_lib.strict import Fraction, Name, Seed, Some, Strict
+from gru4rec_lib.strict import Fraction, Name, Seed, Some, Strict, Whole
 
 Signal = Annotated[float, Field(ge=0, le=1)]
 NOT_CATEGORIES = ("numeric", "mean", "scale")  # beside the categories by name in the record of fitted features
@@ -60,7 +60,7 @@ class Twin(Strict):
         content_signal: how much the next track depends on how it sounds, 0 (not at all) to 1 (strongly).
     """
 
-    sessions: int = Field(ge=10, le=200_000_000)
+    sessions: Whole = Field(ge=10, le=200_000_000)
     seed: Seed = 1
     log_dates: tuple[Annotated[str, Field(pattern=r"^\d{8}$"), AfterValidator(_is_a_day)], ...] = ("20180715",)
     content_signal: Signal = 0.5

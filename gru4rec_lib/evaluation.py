@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from gru4rec_lib.arguments import user_path
 from gru4rec_lib.config import Study
 from gru4rec_lib.files import replacing
 from gru4rec_lib.prepare import Prepared, chosen_targets
@@ -77,6 +78,7 @@ def save(folder: Path, ranks: pd.DataFrame, lists: pd.DataFrame) -> None:
         ranks: of `rank`.
         lists: of `lists`.
     """
+    folder = user_path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in zip(FILES, (lists, ranks), strict=True):
         with replacing(folder / name) as path:
@@ -89,4 +91,5 @@ def is_saved(folder: Path) -> bool:
     Args:
         folder: of a run or a baseline.
     """
+    folder = user_path(folder)
     return all((folder / name).exists() for name in FILES)

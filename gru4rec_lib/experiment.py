@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib import evaluation, memory, model_folder
+from gru4rec_lib.arguments import user_path
 from gru4rec_lib.backend import device
 from gru4rec_lib.checkpoint import EarlyStopping, read_into, write
 from gru4rec_lib.config import Run
@@ -113,6 +114,7 @@ def train(run: Run, prepared: Prepared, callbacks=(), folder: Path | None = None
         FloatingPointError: the loss is no longer finite; nothing is left in the folder.
         ValueError: the validation part has nothing to predict.
     """
+    folder = None if folder is None else user_path(folder)
     validation = prepared.learnable_validation
     if not validation.is_target.any():
         raise ValueError("no validation session holds two tracks known from training: raise `validation_fraction`")
@@ -178,6 +180,7 @@ def save(
     Returns:
         The run's scores, a row for each protocol.
     """
+    folder = user_path(folder)
     config = run.model_dump(mode="json")
     model_folder.save(folder / "model", trained.model, prepared.items["item"], config, prepared.features)
     with replacing(folder / "history.csv") as path:

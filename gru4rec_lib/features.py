@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from gru4rec_lib.arguments import user_path
+
 
 @dataclass(frozen=True)
 class Features:
@@ -52,6 +54,7 @@ class Features:
         Args:
             folder: is there already.
         """
+        folder = user_path(folder)
         np.save(folder / "features_numeric.npy", self.numeric, allow_pickle=False)
         for number, ids in enumerate(self.categories.values()):
             np.save(folder / f"features_category_{number}.npy", ids, allow_pickle=False)
@@ -68,6 +71,7 @@ class Features:
         Returns:
             The features.
         """
+        folder = user_path(folder)
         record = json.loads((folder / "features.json").read_text(encoding="utf-8"))
         categories = {
             name: np.load(folder / f"features_category_{number}.npy", mmap_mode="r")

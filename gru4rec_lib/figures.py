@@ -17,6 +17,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from gru4rec_lib.arguments import user_path
 from gru4rec_lib.audit_figures import AUDIT_FIGURES
 from gru4rec_lib.bench_figure import bench
 from gru4rec_lib.diagram import model_diagram
@@ -78,6 +79,7 @@ def redraw(folder: Path) -> None:
     Raises:
         ValueError: there is no .csv file, or one that belongs to no figure.
     """
+    folder = user_path(folder)
     names = sorted(path.stem for path in folder.glob("[!.]*.csv"))
     if not names or not FIGURES.keys() >= set(names):
         found = ", ".join(names) or "no .csv file"
@@ -89,6 +91,7 @@ def redraw(folder: Path) -> None:
 def _draw(name: str, text: str, folder: Path) -> Figure:
     # Drawn from the CSV's text and not from a frame in memory, so that drawing again cannot give another figure.
     frame = pd.read_csv(StringIO(text), keep_default_na=False, na_values=[""])
+    folder = user_path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with plt.style.context(STYLE):
         figure = picture(name, frame)

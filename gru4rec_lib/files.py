@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from gru4rec_lib.arguments import user_path
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -71,6 +73,7 @@ def save_table(table: pd.DataFrame, folder: Path, name: str) -> pd.DataFrame:
     Returns:
         The table, for the notebook to show.
     """
+    folder = user_path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / f"{name}.csv") as path:
         table.to_csv(path, index=False)

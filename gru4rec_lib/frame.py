@@ -9,6 +9,7 @@ from numbers import Real
 import numpy as np
 import pandas as pd
 
+from gru4rec_lib import times
 from gru4rec_lib.feature_columns import feature_table
 from gru4rec_lib.features import Features
 from gru4rec_lib.ids import REMEDY, written_twice
@@ -23,13 +24,14 @@ def index_sessions(events: pd.DataFrame, session: str, item: str, time: str) -> 
         events: one row an event, in any order.
         session: column of the session.
         item: column of the item id, text or whole numbers.
-        time: column to sort by; events of equal time stay in their order.
+        time: column to sort by, see `times.of_column`; events of equal time stay in their order.
 
     Returns:
         (item ids by falling plays, the sessions in order of their first events).
 
     Raises:
-        ValueError: a column is missing or has gaps, ids are of the wrong kind, or no session has two events.
+        ValueError: a column is missing or has gaps, ids are of the wrong kind, a time cannot be read, or no session
+            has two events.
     """
     if len({session, item, time}) < 3:
         raise ValueError("events: session, item and time should be three different columns; name each once")
@@ -37,9 +39,10 @@ def index_sessions(events: pd.DataFrame, session: str, item: str, time: str) -> 
         _check_column(events, "events", column)
     _check_sessions(events, session)
     ids = _ids(events, "events", item)
-    events = events[[session, item, time]].copy()
+    order = np.argsort(times.of_column(events, time), kind="stable")
+    events = events[[session, item]].copy()
     events[item] = ids
-    events = events.sort_values(time, kind="stable")
+    events = events.iloc[order]
     code, _ = pd.factorize(events[session])  # numbered in order of the first events
     lengths = np.bincount(code)
     kept = lengths[code] > 1

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
+from gru4rec_lib.arguments import whole
 from gru4rec_lib.drawing import named
 from gru4rec_lib.listen_figures import HIT
 from gru4rec_lib.prepare import Prepared
@@ -148,6 +149,7 @@ class Listener:
             One row a model and place: model, place (1..k), item, score, source (as `Recommender.recommend` says),
             played.
         """
+        heard, k = whole(heard, "heard"), whole(k, "k")
         played = session[heard] if heard < len(session) else None
         lists = {name: self.model(name).recommend(session[:heard], min(k, self.prepared.n_items)) for name in names}
         table = pd.concat(lists, names=["model", "place"]).reset_index()

@@ -12,6 +12,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from gru4rec_lib.arguments import whole
+
 
 def recall(ranks: np.ndarray, k: int) -> float:
     """Recall@k with one target an event: the share of targets among the first k (also called hit rate).
@@ -23,7 +25,7 @@ def recall(ranks: np.ndarray, k: int) -> float:
     Returns:
         0 to 1; NaN when there are no ranks.
     """
-    return float(np.mean(ranks <= k)) if len(ranks) else float("nan")
+    return float(np.mean(ranks <= whole(k, "k"))) if len(ranks) else float("nan")
 
 
 def mrr(ranks: np.ndarray, k: int) -> float:
@@ -36,7 +38,7 @@ def mrr(ranks: np.ndarray, k: int) -> float:
     Returns:
         0 to 1; NaN when there are no ranks.
     """
-    return float(np.mean(np.where(ranks <= k, 1.0 / ranks, 0.0))) if len(ranks) else float("nan")
+    return float(np.mean(np.where(ranks <= whole(k, "k"), 1.0 / ranks, 0.0))) if len(ranks) else float("nan")
 
 
 def scores(ranks: pd.DataFrame, k: int = 20) -> pd.DataFrame:
@@ -44,11 +46,12 @@ def scores(ranks: pd.DataFrame, k: int = 20) -> pd.DataFrame:
 
     Args:
         ranks: a ranks.parquet: columns protocol, rank, n_candidates.
-        k: cutoff.
+        k: cutoff, 1 and more.
 
     Returns:
         Columns protocol, n_candidates, n_targets, recall_at_<k>, mrr_at_<k>; no row where there are no ranks.
     """
+    k = whole(k, "k")
     rows = [
         {
             "protocol": protocol,

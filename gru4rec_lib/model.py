@@ -12,6 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from gru4rec_lib import batches, metrics, ranking
+from gru4rec_lib.arguments import whole
 from gru4rec_lib.backend import keras, ops, tf
 from gru4rec_lib.content import FeatureTable
 from gru4rec_lib.features import Features
@@ -46,7 +47,8 @@ class GRU4Rec(Trainer):
         seed: of the initial weights, dropout, negatives and session order, each a function of (seed, step or epoch).
 
     Raises:
-        ValueError: unknown input form, output form or cell, or a form with content and no features.
+        ValueError: unknown input form, output form or cell, a form with content and no features, or a number that
+            counts something is no whole number.
     """
 
     def __init__(
@@ -75,23 +77,27 @@ class GRU4Rec(Trainer):
         if uses_features and features is None:
             raise ValueError(f"input_form {input_form!r} with output_form {output_form!r} needs `features`")
         spec = (features.spec if isinstance(features, Features) else features) if uses_features else None
-        widths = [hidden_units] if isinstance(hidden_units, int) else [*hidden_units]
+        n_items, embedding_units = whole(n_items, "n_items"), whole(embedding_units, "embedding_units")
+        seed = whole(seed, "seed", 0)
+        widths = hidden_units if isinstance(hidden_units, Sequence | np.ndarray) else [hidden_units]
+        widths = [whole(units, "hidden_units") for units in widths]
+        mlp_units = [whole(units, "mlp_units") for units in mlp_units]
         self._config = {
-            "n_items": int(n_items),
+            "n_items": n_items,
             "input_form": input_form,
             "output_form": output_form,
             "cell": cell,
             "hidden_units": widths,
             "hidden_activation": hidden_activation,
             "embedding_units": embedding_units,
-            "mlp_units": list(mlp_units),
+            "mlp_units": mlp_units,
             "dropout_input": dropout_input,
             "dropout_hidden": dropout_hidden,
             "dropout_state": dropout_state,
             "features": spec,
             "seed": seed,
         }
-        self.n_items, self.seed = int(n_items), seed
+        self.n_items, self.seed = n_items, seed
         self.dropout_input, self.dropout_hidden, self.dropout_state = dropout_input, dropout_hidden, dropout_state
         self.features = FeatureTable(spec) if uses_features else None
         self.scorer = OUTPUTS[output_form](self.n_items, widths[-1], seed, features=lambda: self.features)
@@ -223,6 +229,7 @@ class GRU4Rec(Trainer):
             number, which has more plays; -1 where no more candidates have a score. Before the first track that the
             input form knows, these are the most played.
         """
+        k = whole(k, "k")
         ranker, plays = self._ranker(n_candidates)
         chosen = sessions.targets(chosen)
         found = np.tile(ranking.popularity_top(plays, k, n_candidates), (chosen.sum(), 1))
@@ -290,5 +297,6 @@ class GRU4Rec(Trainer):
         Returns:
             `recall_at_<k>` and `mrr_at_<k>`, 0 to 1.
         """
+        k = whole(k, "k")
         ranks = self.rank(sessions, self.n_items)
         return {f"recall_at_{k}": metrics.recall(ranks, k), f"mrr_at_{k}": metrics.mrr(ranks, k)}

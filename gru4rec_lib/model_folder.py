@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from gru4rec_lib.arguments import user_path
 from gru4rec_lib.backend import keras
 from gru4rec_lib.features import Features
 from gru4rec_lib.files import replacing_folder
@@ -22,7 +23,7 @@ from gru4rec_lib.model import GRU4Rec
 MODEL, ITEMS, FEATURES, CONFIG = "model.keras", "items.parquet", "features.json", "config.json"
 
 
-def save(folder: Path, model: GRU4Rec, items: pd.Series, config: dict, features: Features | None = None) -> None:
+def save(folder: str | Path, model: GRU4Rec, items: pd.Series, config: dict, features: Features | None = None) -> None:
     """Write a model's folder, whole or not at all.
 
     Args:
@@ -33,9 +34,11 @@ def save(folder: Path, model: GRU4Rec, items: pd.Series, config: dict, features:
         features: of the candidates; left out where the model uses none.
 
     Raises:
-        ValueError: the folder holds other files, which would be lost.
+        ValueError: it is a file, or holds other files, which would be lost.
     """
-    folder = Path(folder).resolve()
+    folder = user_path(folder).resolve()
+    if folder.is_file():
+        raise ValueError(f"{folder}: is a file; name a new folder")
     others = sorted({p.name for p in folder.iterdir()} - {MODEL, ITEMS, FEATURES, CONFIG}) if folder.is_dir() else []
     if others:
         raise ValueError(f"{folder}: holds `{others[0]}`, which is no file of a model; name a new folder")
@@ -47,20 +50,21 @@ def save(folder: Path, model: GRU4Rec, items: pd.Series, config: dict, features:
         (place / CONFIG).write_text(json.dumps(config, indent=1), encoding="utf-8")
 
 
-def load(folder: Path) -> tuple[GRU4Rec, pd.Series, dict]:
+def load(folder: str | Path) -> tuple[GRU4Rec, pd.Series, dict, Features | None]:
     """Read what `save` wrote.
 
     Args:
         folder: that `save` wrote.
 
     Returns:
-        (model, item ids in index order, config).
+        (model, item ids in index order, config, features of the candidates; None where the model has none, or the
+        folder does not tell how they were made).
 
     Raises:
         FileNotFoundError: it is no such folder.
         ValueError: a file cannot be read, or they belong to different models.
     """
-    folder = Path(folder)
+    folder = user_path(folder)
     for name in (MODEL, ITEMS, CONFIG):
         if not (folder / name).is_file():
             raise FileNotFoundError(
@@ -73,7 +77,13 @@ def load(folder: Path) -> tuple[GRU4Rec, pd.Series, dict]:
             f"{folder / ITEMS}: has {len(items):,} items, too few for the model beside it; bring back the file that "
             "was saved with it"
         )
-    return model, items, json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    has_features = model.features is not None and (folder / FEATURES).is_file()
+    features = model.features.features(_read(_json, folder / FEATURES)) if has_features else None
+    return model, items, _read(_json, folder / CONFIG), features
+
+
+def _json(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _read(reader, path: Path, **options):

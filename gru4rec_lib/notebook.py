@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from gru4rec_lib.config import InputForm, Loss, OutputForm, Run, Strict, Study, check
 from gru4rec_lib.files import replacing
-from gru4rec_lib.strict import Count, Seed
+from gru4rec_lib.strict import Count, Seed, Whole
 from gru4rec_lib.workspace import ROOT, Workspace
 
 PACKAGES = ("duckdb", "keras", "matplotlib", "numpy", "pandas", "papermill", "pyarrow", "scikit-learn", "scipy")
@@ -42,7 +42,7 @@ class ListeningParameters(StudyParameters):
         heard: how many tracks the models have heard when they are asked.
     """
 
-    session: Annotated[int, Field(ge=0)] = 0
+    session: Annotated[Whole, Field(ge=0)] = 0
     tracks: Annotated[tuple[str, ...], BeforeValidator(lambda t: t.splitlines() if isinstance(t, str) else t)] = ()
     heard: Count = 5
 
@@ -71,9 +71,9 @@ class TrainingParameters(Strict):
     seed: Seed
     tag: str = ""
     learning_rate: float | None = None
-    batch_size: int | None = None
-    hidden_units: int | None = None
-    max_epochs: int | None = None
+    batch_size: Whole | None = None
+    hidden_units: Whole | None = None
+    max_epochs: Whole | None = None
 
     def run(self, study: Study) -> Run:
         """The run that is meant.

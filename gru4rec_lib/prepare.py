@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from sklearn.preprocessing import StandardScaler
 
+from gru4rec_lib.arguments import user_path
 from gru4rec_lib.config import Split, Study
 from gru4rec_lib.counts import Counts
 from gru4rec_lib.features import Features
@@ -82,6 +83,7 @@ class Prepared:
             folder: data/prepared/<study>.
             made_with: the `settings` of the study, to be told from others later.
         """
+        folder = user_path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "prepared.json").unlink(missing_ok=True)
         for path in _files(folder):
@@ -110,6 +112,7 @@ class Prepared:
         Returns:
             The arrays, memory-mapped.
         """
+        folder = user_path(folder)
         record = json.loads((folder / "prepared.json").read_text(encoding="utf-8"))
         names = ("train", "validation", "crossing")
         parts = {name: Sessions.load(folder, name) for name in names if f"{name}_items.npy" in record["sha256"]}

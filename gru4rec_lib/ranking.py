@@ -14,6 +14,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from gru4rec_lib.arguments import whole
 from gru4rec_lib.backend import tf
 from gru4rec_lib.sessions import Sessions
 
@@ -125,6 +126,7 @@ class Ranker:
             ValueError: a state is not finite.
         """
         _check(states)
+        k = whole(k, "k")
         found = [best(self._blocks(states[first : first + STATES]), k) for first in range(0, len(states), STATES)]
         return np.concatenate([np.empty((0, k), np.int32), *found])
 
@@ -178,7 +180,7 @@ def best(blocks: Iterator[tuple[int, np.ndarray]], k: int) -> np.ndarray:
     >>> best([(0, np.float32([[1, 3, 2]])), (3, np.float32([[3, 0]]))], k=2).tolist()
     [[1, 3]]
     """
-    scores, items = [], []
+    k, scores, items = whole(k, "k"), [], []
     for first, block in blocks:
         score, place = tf.math.top_k(block, min(k, block.shape[1]))  # equal ones from left to right
         scores.append(score)
@@ -215,7 +217,7 @@ def popularity_top(plays: np.ndarray, k: int, n_candidates: int | None = None) -
 
     Args:
         plays: int [items].
-        k: how many.
+        k: how many, 1 and more.
         n_candidates: they are among the first so many tracks; among all when None.
 
     Returns:
@@ -224,6 +226,7 @@ def popularity_top(plays: np.ndarray, k: int, n_candidates: int | None = None) -
     >>> popularity_top(np.array([2, 1, 5, 2]), k=5).tolist()
     [2, 0, 3, 1, -1]
     """
+    k = whole(k, "k")
     order = np.argsort(-plays[:n_candidates], kind="stable")[:k]
     return np.pad(order, (0, k - len(order)), constant_values=-1).astype(np.int32)
 

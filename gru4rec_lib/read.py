@@ -10,7 +10,8 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib import cells
+from gru4rec_lib import cells, times
+from gru4rec_lib.arguments import user_path
 from gru4rec_lib.config import EventData, ItemTable, MssdData, Split
 from gru4rec_lib.sources import DataError, Source, found, literal
 from gru4rec_lib.split import BOTH_SIDES, apart
@@ -129,9 +130,10 @@ def read(data: MssdData | EventData, folder: Path, split: Split | None = None) -
         The tables. Times without a zone are taken as UTC.
 
     Raises:
-        DataError: files or columns are missing, a file cannot be read, or (under `on_bad_rows: error`) rows are bad.
+        DataError: files or columns are missing, a file cannot be read, (under `on_bad_rows: error`) rows are bad, or
+            the times of a file are dates written as digits.
     """
-    folder = Path(folder)
+    folder = user_path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such folder; name the one that holds the files of `{data.name}`")
     return _tables(data, folder, *(_mssd if isinstance(data, MssdData) else _generic)(data, folder), split)
@@ -145,6 +147,7 @@ def read_log(path: Path, on_bad_rows: str = "error", folder: Path | None = None)
         on_bad_rows: `error` or `drop`, as in `MssdData`.
         folder: the data folder, below which the log is; its own folder where not given.
     """
+    path = user_path(path)
     data = MssdData(layout="mssd", name="log", on_bad_rows=on_bad_rows)
     return _tables(data, folder or path.parent, [path], LOG, None, [])
 
@@ -155,6 +158,7 @@ def read_track_features(path: Path) -> SimpleNamespace:
     Args:
         path: of the file, tf_*.csv[.gz].
     """
+    path = user_path(path)
     return _tracks(path.parent, [path], "error")
 
 
@@ -269,6 +273,7 @@ def _events(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict
         name, n = sources[0].name, counts[0][1]
         raise DataError(f"{name}: no good row is left of {n:,}; `on_bad_rows: error` names the bad ones")
     counts.append(_count(f"bad rows dropped ({counts[0][1] - len(events):,})", events))
+    doubts = _doubts(events, sources, columns["time"][0]) if "time" in columns else []
     names = pd.Categorical([source.name for source in sources])
     events["file"] = pd.Categorical.from_codes(names.codes[events.pop("_file")], names.categories)
     noted = []
@@ -304,7 +309,16 @@ def _events(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict
     for name in events.select_dtypes("category"):
         events[name] = events[name].cat.as_unordered()
     events = events.astype({"date": "datetime64[s]"}) if "date" in others else events
-    return events, counts, [warning for _, warning in noted]
+    return events, counts, [*doubts, *(warning for _, warning in noted)]
+
+
+def _doubts(events: pd.DataFrame, sources: list[Source], column: str) -> list[str]:
+    """What `times.doubtful` says of each file; what is sure is an error."""
+    found = [(sources[n].name, *times.doubtful(part.to_numpy())) for n, part in events.groupby("_file")["time"]]
+    said = [(f"{name}, column `{column}`: {doubt}", is_sure) for name, doubt, is_sure in found if doubt]
+    if wrong := [line for line, is_sure in said if is_sure]:
+        raise DataError("\n".join(wrong))
+    return [line for line, _ in said]
 
 
 def _of_files(events: pd.DataFrame, n_apart: int) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib import experiment, growth, model_folder
+from gru4rec_lib.arguments import whole
 from gru4rec_lib.backend import tf
 from gru4rec_lib.config import FORMS_WITH_CONTENT, Run, Training
 from gru4rec_lib.features import Features
@@ -83,7 +84,8 @@ class Recommender:
             events: one row an event.
             session: column of the session.
             item: column of the item id, text or whole numbers; recommended ids are of the same kind.
-            time: column to sort by; events of equal time stay in their order.
+            time: column to sort by: dates of any type, unix seconds, a counter, or ISO dates as text, in UTC where they
+                name no zone; events of equal time stay in their order.
             features: one row an item, in the column `item` its id; every other column is a feature that the input or
                 the output form uses. Fractions are numbers; text and truth values are categories, and a list of texts
                 is several; None, NaN and "" mean that there is none. What may be either has to be declared by the three
@@ -105,9 +107,9 @@ class Recommender:
             A recommender of the trained model.
 
         Raises:
-            ValueError: a column is missing or has gaps, ids are of the wrong kind, no session has two events, a
-                setting is unknown or wrong, features may be read in two ways or belong to no item of training, or there
-                are features that no form uses.
+            ValueError: a column is missing or has gaps, ids are of the wrong kind, a time cannot be read or is a date
+                written as digits, no session has two events, a setting is unknown or wrong, features may be read in two
+                ways or belong to no item of training, or there are features that no form uses.
 
         Warns:
             UserWarning: under half of the items of training have features.
@@ -141,7 +143,7 @@ class Recommender:
             events: one row an event, as for `fit`. Where the model uses features, they are on items that it has.
             session: column of the session.
             item: column of the item id, of the model's kind.
-            time: column to sort by; events of equal time stay in their order.
+            time: column to sort by, as for `fit`.
             epochs: passes over these sessions, or as many times `steps_per_epoch` where that is given here. The
                 optimiser begins anew; negatives are drawn by plays in old and new.
             seed: of all that is random, the first weights of new items too.
@@ -181,7 +183,7 @@ class Recommender:
             events: of test sessions, one row an event; call it for as many tables as there are.
             session: column of the session.
             item: column of the item id, of the model's kind.
-            time: column to sort by; events of equal time stay in their order.
+            time: column to sort by, as for `fit`.
             k: cutoff, 1 and more.
 
         Returns:
@@ -190,8 +192,10 @@ class Recommender:
             target has no row: `known` where no session holds two events on items of training.
 
         Raises:
-            ValueError: a column is missing or has gaps, ids are of the wrong kind, or no session has two events.
+            ValueError: a column is missing or has gaps, ids are of the wrong kind, a time cannot be read, or no session
+                has two events.
         """
+        k = whole(k, "k")
         heard, sessions = index_sessions(events, session, item, time)
         check_kind(heard, self.items, "events", item, "the model's")
         test = replace(sessions, items=self._index.get_indexer(heard).astype(np.int32)[sessions.items])
@@ -205,13 +209,13 @@ class Recommender:
             folder: of the model.
 
         Returns:
-            A recommender without `features`.
+            The recommender, with its `features` where the folder tells how they were made.
 
         Raises:
             FileNotFoundError: it is no such folder.
             ValueError: a file of it cannot be read.
         """
-        return cls(*model_folder.load(Path(folder)))
+        return cls(*model_folder.load(folder))
 
     def save(self, folder: str | Path) -> None:
         """Write the model's folder, plain files alone; see `model_folder`.
@@ -222,7 +226,7 @@ class Recommender:
         Raises:
             ValueError: the folder holds something else.
         """
-        model_folder.save(Path(folder), self.model, self.items, self.config, self.features)
+        model_folder.save(folder, self.model, self.items, self.config, self.features)
 
     def recommend(self, session: Sequence[Hashable], k: int = 20, exclude_heard: bool = False) -> pd.DataFrame:
         """The k best items to come next.
@@ -238,8 +242,9 @@ class Recommender:
 
         Raises:
             TypeError: `session` is no list of ids, or they are of another kind than the model's.
-            ValueError: k is out of range.
+            ValueError: k is no whole number or out of range.
         """
+        k = whole(k, "k", None)
         if not 1 <= k <= len(self._ids):
             raise ValueError(f"k is {k}; it can be 1 to {len(self._ids)}, the items that have a score")
         places = self._places(session)

@@ -14,6 +14,7 @@ import pandas as pd
 from nbconvert import HTMLExporter
 
 from gru4rec_lib import rounding
+from gru4rec_lib.arguments import user_path
 from gru4rec_lib.config import FORMS_WITH_CONTENT, INPUT_FORMS, PROTOCOLS
 from gru4rec_lib.drawing import named
 from gru4rec_lib.files import replacing, replacing_folder
@@ -272,6 +273,7 @@ def page(notebook: Path) -> Path:
     Raises:
         ValueError: the file is no notebook.
     """
+    notebook = user_path(notebook)
     try:
         html = to_html(nbformat.read(notebook, as_version=4), notebook.stem)
     except (ValueError, nbformat.ValidationError):

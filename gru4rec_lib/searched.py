@@ -8,7 +8,7 @@ import yaml
 from pydantic import Field
 
 from gru4rec_lib.files import replacing
-from gru4rec_lib.strict import ConfigError, Count, Seed, Strict, check, read_mapping
+from gru4rec_lib.strict import ConfigError, Count, Seed, Strict, Whole, check, read_mapping
 
 
 class Found(Strict):
@@ -30,7 +30,7 @@ class Found(Strict):
     value: float
     epoch: Count
     trials: Count
-    pruned: int = Field(ge=0)
+    pruned: Whole = Field(ge=0)
     space: str
     seed: Seed
     commit: str

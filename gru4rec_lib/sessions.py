@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from gru4rec_lib.arguments import user_path
+
 
 @dataclass(frozen=True)
 class Sessions:
@@ -126,6 +128,7 @@ class Sessions:
             folder: is there already.
             name: such as `train`.
         """
+        folder = user_path(folder)
         np.save(folder / f"{name}_items.npy", self.items, allow_pickle=False)
         np.save(folder / f"{name}_offsets.npy", self.offsets, allow_pickle=False)
 
@@ -140,6 +143,7 @@ class Sessions:
         Returns:
             The sessions, memory-mapped.
         """
+        folder = user_path(folder)
         items, offsets = (np.load(folder / f"{name}_{part}.npy", mmap_mode="r") for part in ("items", "offsets"))
         return cls(items, offsets)
 

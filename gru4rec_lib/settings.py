@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from gru4rec_lib.strict import Count, Counts, Rate, Share, Strict
+from gru4rec_lib.strict import Count, Counts, Rate, Share, Strict, Whole
 
 Activation = Literal["elu", "leaky_relu", "linear", "relu", "selu", "tanh"]
 
@@ -59,7 +59,7 @@ class Training(Strict):
     dropout_state: bool = False
     batch_size: Count = 64
     negatives: tuple[Literal["in_batch", "sampled", "all"], ...] = ("sampled",)
-    samples: int = Field(2048, ge=0)
+    samples: Whole = Field(2048, ge=0)
     sample_alpha: Share = 0.75
     logq: Share = 0.0
     score_activation: Activation = "linear"

@@ -221,7 +221,7 @@ def explored(place: Workspace) -> read.Tables:
         DataError: as `read.read`.
     """
     if not place.shards:
-        return read.read(place.study.data, place.raw, place.study.split)
+        return _with_warnings(read.read(place.study.data, place.raw, place.study.split))
     found = logs(place)
     name, path = next(iter(found.items()))
     print(f"of {len(found):,} logs this is {name}")

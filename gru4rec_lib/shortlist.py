@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from gru4rec_lib.arguments import whole
+
 AXES = 14, 15  # with the numbers beside them 64 bytes a row and bound, a line of the cache
 FIRST = 8192  # rows looked at first; then as many again as were looked at so far
 BLOCK = 65_536  # rows that are prepared together
@@ -60,6 +62,7 @@ class Shortlist:
         """
         if not np.isfinite(state).all():
             raise ValueError("the state is not finite; the model's weights or the features are not")
+        k = whole(k, "k")
         norm = np.linalg.norm(state.astype(np.float64))
         rounding = norm * self._rounding[0] + self._rounding[1]
         first, size = 0, max(FIRST, k)

@@ -76,6 +76,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 
+from gru4rec_lib.arguments import user_path, whole
 from gru4rec_lib.catalogue import FACTS, Catalogue, build, features
 from gru4rec_lib.datasets import SIMULATED
 from gru4rec_lib.files import replacing
@@ -107,6 +108,7 @@ def simulate(
         content_signal: how much the next track depends on how it sounds, beyond the place where it lives: 0 not at
             all, 1 strongly. Unknown for real listeners: studies of content show a curve over it.
     """
+    folder, sessions = user_path(folder), whole(sessions, "sessions")
     catalogue = build(sessions * len(log_dates), np.random.default_rng([seed, 0]))
     ids = _ids(len(catalogue), np.random.default_rng([seed, 1]), "t_")
     plays = np.zeros(len(catalogue), np.int64)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import sparse
 
+from gru4rec_lib.arguments import whole
 from gru4rec_lib.heard import last_heard, place_in_group
 from gru4rec_lib.sessions import Sessions
 
@@ -99,6 +100,7 @@ def sparse_top(scores: sparse.csr_array, rows: np.ndarray, n_candidates: int, k:
     Returns:
         int32 [n, k], the best first, of equal ones the lower number; -1 where there are fewer candidates.
     """
+    k = whole(k, "k")
     distinct, which = np.unique(rows, return_inverse=True)
     levels = _levels(scores.tocsr()[distinct])
     row, item, level = _entries(levels, n_candidates)

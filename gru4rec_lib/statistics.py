@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from gru4rec_lib.arguments import whole
+
 SCORES = ("recall", "mrr")
 DRAWS, SEED = 2000, 1
 ALPHA = 0.05  # intervals hold 95 %; a difference with a smaller p counts
@@ -41,12 +43,13 @@ class SessionSums:
         Args:
             session: int [n], of each target.
             ranks: for each model float [n, seeds], infinite for a miss; its gain is the mean over its seeds.
-            k: cutoff.
+            k: cutoff, 1 and more.
             stratum: int [n], 0 and more; one stratum when None.
 
         Returns:
             The sums, sessions by rising number.
         """
+        k = whole(k, "k")
         distinct, session = np.unique(session, return_inverse=True)
         stratum = np.zeros(len(session), int) if stratum is None else stratum
         shape = len(distinct), int(stratum.max(initial=0)) + 1

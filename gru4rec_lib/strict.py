@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -14,11 +16,19 @@ from gru4rec_lib.sources import shown
 
 _MOST_VALUES = 10_000  # in a file of settings; lists of lists of aliases grow past any memory
 
+
+def _no_truth_or_fraction(value):
+    if isinstance(value, bool | np.bool_ | float | np.floating):
+        raise ValueError("should be a whole number")
+    return operator.index(value) if hasattr(value, "__index__") else value  # NumPy's too; texts are read
+
+
+Whole = Annotated[int, BeforeValidator(_no_truth_or_fraction)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(strict=True, ge=0, le=1)]  # true and false are no numbers here
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Count = Annotated[Whole, Field(ge=1)]
+Seed = Annotated[Whole, Field(ge=0, lt=2**31)]
 # Names become folders, and words of a command line.
 Name = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
 
@@ -31,7 +41,9 @@ def _not_empty(values: tuple) -> tuple:
 
 Some = AfterValidator(_not_empty)
 # One number is a list of one.
-Counts = Annotated[tuple[Count, ...], BeforeValidator(lambda n: (n,) if isinstance(n, int) else n), Some]
+Counts = Annotated[
+    tuple[Count, ...], BeforeValidator(lambda n: (n,) if isinstance(n, int | float | np.number) else n), Some
+]
 
 
 class ConfigError(ValueError):

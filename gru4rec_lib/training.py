@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from gru4rec_lib import batches, losses, negatives, optimizers
+from gru4rec_lib.arguments import whole
 from gru4rec_lib.backend import keras, tf
 from gru4rec_lib.checkpoint import Checkpoint, made_with
 from gru4rec_lib.epoch import TRAIN_STEPS, Epoch
@@ -70,6 +71,7 @@ class Trainer(keras.Model):
                 is float32.
             jit: compile the dense part of a step with XLA.
         """
+        samples = whole(samples, "samples", 0)
         self._compiled = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         if isinstance(optimizer, str):
             optimizer = optimizers.make(optimizer, learning_rate, momentum)
@@ -130,8 +132,12 @@ class Trainer(keras.Model):
 
         Raises:
             FloatingPointError: the loss is no longer finite, or a weight that a checkpoint would keep.
-            ValueError: an item is none of the model's; or `negatives` is wrong, or asks for none.
+            ValueError: an item is none of the model's; `negatives` is wrong, or asks for none; or a number that counts
+                something is no whole number.
         """
+        epochs, batch_size = whole(epochs, "epochs"), whole(batch_size, "batch_size")
+        initial_epoch = whole(initial_epoch, "initial_epoch", 0)
+        steps_per_epoch = None if steps_per_epoch is None else whole(steps_per_epoch, "steps_per_epoch")
         check_negatives(*(self._compiled[name] for name in ("negatives", "samples")), batch_size)
         plays = np.bincount(sessions.items, minlength=self.n_items)
         if len(plays) > self.n_items:

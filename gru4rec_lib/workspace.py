@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+from gru4rec_lib.arguments import user_path
 from gru4rec_lib.config import ConfigError, EventData, Run, Study, load_study, study_file
 from gru4rec_lib.datasets import SIMULATED
 from gru4rec_lib.files import replacing
@@ -22,12 +23,9 @@ def named_folder(given: str | Path, beside: Path = Path()) -> Path:
         beside: where a relative path begins; the current folder when empty.
 
     Raises:
-        ConfigError: it begins with `~` and a user who is unknown.
+        ValueError: it begins with `~` and a user who is unknown.
     """
-    try:
-        return Path(os.path.realpath(beside / Path(given).expanduser()))  # `resolve` fails at links in a circle
-    except RuntimeError:
-        raise ConfigError(f"{given}: the home of this user is unknown; write the path in full") from None
+    return Path(os.path.realpath(beside / user_path(given)))  # `resolve` fails at links in a circle
 
 
 class Workspace:
@@ -40,7 +38,8 @@ class Workspace:
         searched: false leaves out the settings that a search chose, for the search itself.
 
     Raises:
-        ConfigError: the study is unknown or wrong, or the folder in the home of an unknown user.
+        ConfigError: the study is unknown or wrong.
+        ValueError: the folder is in the home of an unknown user.
     """
 
     def __init__(self, study: str, data: str | Path = "", root: Path = ROOT, searched: bool = True):

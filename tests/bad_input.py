@@ -266,6 +266,45 @@ CASES = [
         one("e.csv, line 2, column `time`: cannot read `15/07/2018`; write unix seconds or an ISO date and time"),
     ),
     table(
+        "a date with a year of two digits",
+        events("1,a,14-07-11", "1,b,20"),
+        one("e.csv, line 2, column `time`: cannot read `14-07-11`; write unix seconds or an ISO date and time"),
+    ),
+    table(
+        "a date and time in words",
+        events('1,a,"29 Nov 2023, 14:02"', "1,b,20"),
+        one(
+            "e.csv, line 2, column `time`: cannot read `29 Nov 2023, 14:02`; write unix seconds or an ISO date and time"
+        ),
+    ),
+    table(
+        "dates written as digits",
+        events("1,a,20140711", "1,b,20140712"),
+        "e.csv, column `time`: `20140711` looks like 2014-07-11 written as digits, but is read as unix seconds, "
+        "1970-08-22T02:38:31; write ISO dates",
+    ),
+    table(
+        "years as times",
+        events("1,a,2014", "1,b,2015"),
+        "warning: e.csv, column `time`: `2014` looks like the year 2014, but is read as unix seconds, "
+        "1970-01-01T00:33:34; write ISO dates",
+        0,
+    ),
+    table(
+        "day numbers of a spreadsheet as times",
+        events("1,a,45000.5", "1,b,45001.5"),
+        "warning: e.csv, column `time`: `45000.5` looks like 2023-03-15T12:00:00 in days of a spreadsheet, but is read "
+        "as unix seconds, 1970-01-01T12:30:00; write ISO dates",
+        0,
+    ),
+    table(
+        "times that all lie in 1970",
+        events("1,a,7000.5", "1,b,1970-03-01"),
+        "warning: e.csv, column `time`: all times are of 1969 and 1970, from 1970-01-01T01:56:40 to "
+        "1970-03-01T00:00:00; where they count no seconds, write ISO dates",
+        0,
+    ),
+    table(
         "a huge position",
         events("1,a,99999999999", header="session_id,item_id,position"),
         one("e.csv, line 2, column `position`: cannot read `99999999999`; write a whole number"),

@@ -17,15 +17,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gru4rec_lib import model_folder
-from gru4rec_lib.config import ConfigError
+from gru4rec_lib.__main__ import main
+from gru4rec_lib.config import ConfigError, MssdData
 from gru4rec_lib.features import Features
+from gru4rec_lib.files import save_table
 from gru4rec_lib.frame import index_features, index_sessions
 from gru4rec_lib.model import GRU4Rec
+from gru4rec_lib.read import read
 from gru4rec_lib.recommender import Recommender
 from gru4rec_lib.sessions import item_index
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICK = {"hidden_units": 4, "batch_size": 2, "samples": 4, "jit": False, "verbose": 0, "epochs": 1}
+FILES = {"model.keras", "items.parquet", "config.json"}
 FEATURES = Features(
     np.float32([[0.5], [-1], [1], [2]]),
     {"artist": np.int32([[1], [2], [1], [2]])},
@@ -104,6 +108,12 @@ def test_heard_items_are_left_out_when_asked(by_hand):
     [
         (["a"], 0, ValueError, "k is 0; it can be 1 to 3, the items that have a score"),
         (["a"], 4, ValueError, "k is 4; it can be 1 to 3"),
+        (["a"], 2.5, ValueError, "k is 2.5; give a whole number"),
+        (["a"], 2.0, ValueError, "k is 2.0; give a whole number"),
+        (["a"], True, ValueError, "k is True; give a whole number"),
+        (["a"], np.True_, ValueError, "k is np.True_; give a whole number"),
+        (["a"], "2", ValueError, "k is '2'; give a whole number"),
+        (["a"], None, ValueError, "k is None; give a whole number"),
         ("a", 1, TypeError, r"session is 'a'; give a list of item ids, such as \['a'\]"),
         (5, 1, TypeError, "session is 5; give a list"),
         (["a", 5], 1, TypeError, "item 5 is no text, but the model's ids are, such as 'a'"),
@@ -112,6 +122,11 @@ def test_heard_items_are_left_out_when_asked(by_hand):
 def test_what_cannot_be_asked_is_told(by_hand, session, k, error, sentence):
     with pytest.raises(error, match=sentence):
         by_hand.recommend(session, k)
+
+
+def test_any_whole_number_counts(by_hand):
+    for k in (np.int64(2), np.uint8(2), np.array(2)):
+        assert by_hand.recommend(["a"], k)["item"].tolist() == ["c", "a"]
 
 
 def test_whole_numbers_as_ids(eager, by_hand, tmp_path):
@@ -197,11 +212,59 @@ def test_a_folder_of_plain_files_and_nothing_in_it_is_a_pickle(eager, tmp_path, 
     )
 
 
+def test_a_model_that_was_loaded_is_saved_whole(eager, tmp_path, monkeypatch):
+    monkeypatch.setattr(GRU4Rec, "fit", lambda *_, **__: None)
+    table = pd.DataFrame({"item": [*"abcd"], "tempo": [1.0, 2, 4, 8], "artist": [*"xyxz"]})
+    events = pd.DataFrame({"session": 1, "item": [*"abcab"], "time": range(5)})
+    first = Recommender.fit(events, features=table, input_form="content", output_form="hybrid", **QUICK)
+    first.save(tmp_path / "a")
+    fitted = (tmp_path / "a" / "features.json").read_text()
+    assert json.loads(fitted) == first.features.fitted != {}
+    scores = first.recommend(["a", "d"], k=4)
+    for folder in ("a", "b", "b"):
+        Recommender.load(tmp_path / "a").save(tmp_path / folder)
+        assert (tmp_path / folder / "features.json").read_text() == fitted
+        assert {path.name for path in (tmp_path / folder).iterdir()} == FILES | {"features.json"}
+        again = Recommender.load(tmp_path / folder)
+        pd.testing.assert_frame_equal(again.recommend(["a", "d"], k=4), scores)
+        assert again.config == first.config
+        assert again.features.spec == first.features.spec
+        np.testing.assert_array_equal(again.features.numeric, first.features.numeric)
+    assert first.features.categories["artist"].tolist() == [[1], [2], [1], [0]], "z is unseen in training"
+    assert again.features.categories["artist"].tolist() == [[1], [2], [1], [-1]], "which says as little"
+    again.update(events.assign(item=[*"dadab"]), verbose=0).save(tmp_path / "a")
+    assert (tmp_path / "a" / "features.json").read_text() == fitted
+    (tmp_path / "a" / "features.json").write_text("{")
+    with pytest.raises(ValueError, match=r"features.json: cannot be read \(.+\); save the model again"):
+        Recommender.load(tmp_path / "a")
+
+
+def test_a_tilde_is_the_home_of_the_user(eager, by_hand, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    by_hand.save("~/m")
+    by_hand.save(Path("~") / "n")
+    assert sorted(path.name for path in (tmp_path / "home").iterdir()) == ["m", "n"]
+    assert Recommender.load("~/m").items.tolist() == ["a", "b", "c"]
+    FEATURES.save(Path("~/m"))
+    assert Features.load("~/m").spec == FEATURES.spec
+    save_table(pd.DataFrame({"a": [1]}), Path("~/tables"), "t")
+    assert main(["simulate", "--sessions", "10", "--out=~/twin"]) == 0
+    assert len(read(MssdData(layout="mssd", name="twin"), Path("~/twin")).events) > 10
+    assert sorted(path.name for path in (tmp_path / "home").iterdir()) == ["m", "n", "tables", "twin"]
+    assert not [*(tmp_path / "here").iterdir()]
+    for use in (by_hand.save, Recommender.load):
+        with pytest.raises(ValueError, match="~nouser/m: the home of this user is unknown; write the path in full"):
+            use("~nouser/m")
+
+
 @pytest.mark.slow
 def test_a_fresh_process_recommends_the_same(by_hand, tmp_path):
     by_hand.save(tmp_path / "model")
     program = """
 import sys
+from gru4rec_lib.read import read
 from gru4rec_lib.recommender import Recommender
 one = Recommender.load(sys.argv[1])
 print(one.config["loss"])
@@ -222,6 +285,9 @@ def test_saving_takes_the_place_of_a_model_and_of_nothing_else(eager, by_hand, t
     with pytest.raises(ValueError, match=r"model: holds `thesis.docx`, which is no file of a model; name a new folder"):
         by_hand.save(tmp_path / "model")
     assert (tmp_path / "model" / "thesis.docx").exists()
+    with pytest.raises(ValueError, match=r"thesis.docx: is a file; name a new folder"):
+        by_hand.save(tmp_path / "model" / "thesis.docx")
+    assert (tmp_path / "model" / "thesis.docx").is_file()
 
 
 def test_a_folder_that_is_no_model_is_told(eager, by_hand, tmp_path):
@@ -359,6 +425,12 @@ def test_features_that_are_wrong_are_told():
         ({"hidden_unit": 4}, "Recommender.fit: hidden_unit: no such field; check its spelling or delete it"),
         ({"loss": "mse"}, "Recommender.fit: loss: "),
         ({"epochs": 0}, "Recommender.fit: max_epochs: "),
+        ({"epochs": True}, "Recommender.fit: max_epochs: should be a whole number"),
+        ({"epochs": 2.0}, "Recommender.fit: max_epochs: should be a whole number"),
+        ({"seed": True}, "Recommender.fit: seed: should be a whole number"),
+        ({"hidden_units": True}, "Recommender.fit: hidden_units.0: should be a whole number"),
+        ({"hidden_units": [4, 2.5]}, "Recommender.fit: hidden_units.1: should be a whole number"),
+        ({"samples": True}, "Recommender.fit: samples: should be a whole number"),
         ({"patience": 3}, "Recommender.fit: patience: no session is held out; leave it out"),
         ({"monitor": "val_mrr_at_20"}, "Recommender.fit: monitor: no session is held out; leave it out"),
         ({"input_form": "content"}, "needs `features`"),

@@ -1,0 +1,48 @@
+"""Checks of what users give to public functions: whole numbers and paths."""
+
+from __future__ import annotations
+
+import operator
+from pathlib import Path
+
+import numpy as np
+
+
+def whole(value, name: str, least: int | None = 1) -> int:
+    """Check an argument that counts something.
+
+    Args:
+        value: any whole number, NumPy's too; true and false are none.
+        name: of the argument, for the message.
+        least: the least that it can be; None where there is none.
+
+    Returns:
+        The number as an int.
+
+    Raises:
+        ValueError: it is no whole number, or too small.
+    """
+    try:
+        found = None if isinstance(value, bool | np.bool_) else operator.index(value)
+    except TypeError:
+        found = None
+    if found is None:
+        raise ValueError(f"{name} is {value!r}; give a whole number")
+    if least is not None and found < least:
+        raise ValueError(f"{name} is {value!r}; give {least} or more")
+    return found
+
+
+def user_path(given: str | Path) -> Path:
+    """The path that a user names; `~` at its beginning is the user's home.
+
+    Args:
+        given: of a file or folder, there or not.
+
+    Raises:
+        ValueError: it begins with `~` and a user who is unknown.
+    """
+    try:
+        return Path(given).expanduser()
+    except RuntimeError:
+        raise ValueError(f"{given}: the home of this user is unknown; write the path in full") from None
