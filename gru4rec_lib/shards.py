@@ -23,7 +23,7 @@ from gru4rec_lib.features import Features
 from gru4rec_lib.files import replacing_folder
 from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.sessions import Sessions, by_falling_plays
-from gru4rec_lib.sources import DataError, literal
+from gru4rec_lib.sources import DataError, exactly
 from gru4rec_lib.split import is_test_file, validation_sessions
 from gru4rec_lib.workspace import Workspace
 
@@ -241,7 +241,7 @@ def _summed(place: Workspace, names: Iterable[str]) -> pd.DataFrame:
 
 
 def _check_sessions(place: Workspace, names: list[str]) -> None:
-    files = ", ".join(literal(folder(place, name, "read") / "events.parquet") for name in names)
+    files = ", ".join(exactly(folder(place, name, "read") / "events.parquet") for name in names)
     query = (
         f"SELECT session, min(file) AS one, max(file) AS other FROM read_parquet([{files}]) "
         "GROUP BY session HAVING min(file) < max(file) ORDER BY session LIMIT 1"
