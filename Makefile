@@ -16,15 +16,15 @@ help: ## What can be made here
 
 reproduce: .venv/.installed $(if $(GPU),.venv/.gpu) ## Run a study, from raw files to figures [STUDY=twin_mini DATA=folder GPU=1]
 	@export GRU4REC_PARENT=$$PPID; \
-	exec $(BIN)/python -m gru4rec_lib reproduce --study "$$STUDY" $${DATA:+--data "$$DATA"} -- $(ARGS)
+	exec $(BIN)/python -m gru4rec_lib reproduce --study="$$STUDY" $${DATA:+"--data=$$DATA"} -- $(ARGS)
 
 figures: STUDY := $(if $(filter file,$(origin STUDY)),paper,$(STUDY))
 figures: .venv/.installed ## Draw a study's figures again from their CSV: SVG, PDF, PNG [STUDY=paper]
-	@$(BIN)/python -m gru4rec_lib figures --study "$$STUDY"
+	@$(BIN)/python -m gru4rec_lib figures --study="$$STUDY"
 
 search: .venv/.installed ## Search settings for a study's cells on validation [STUDY=twin_mini SPACE=default TRIALS=20]
-	@exec $(BIN)/python -m gru4rec_lib search --study "$$STUDY" $${DATA:+--data "$$DATA"} \
-	    $${SPACE:+--space "$$SPACE"} $${TRIALS:+--trials "$$TRIALS"} $(ARGS)
+	@exec $(BIN)/python -m gru4rec_lib search --study="$$STUDY" $${DATA:+"--data=$$DATA"} \
+	    $${SPACE:+"--space=$$SPACE"} $${TRIALS:+"--trials=$$TRIALS"} $(ARGS)
 
 bench: .venv/.installed ## Measure speed and memory, in 10 minutes of two cores [FULL=1: all of it]
 	@exec $(BIN)/python -m gru4rec_lib bench $(if $(FULL),--size full) $(ARGS)
@@ -44,16 +44,16 @@ lab: .venv/.installed ## Open copies of the notebooks in JupyterLab; they and th
 	    $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS)
 
 lint: .venv/.installed ## Check style, and that notebooks carry no outputs
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-	@$(BIN)/snakefmt --check Snakefile
-	@$(if $(NOTEBOOKS),$(BIN)/nbstripout --verify $(NOTEBOOKS))
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m ruff format --check .
+	@$(BIN)/python -m snakefmt --check Snakefile
+	@$(if $(NOTEBOOKS),$(BIN)/python -m nbstripout --verify $(NOTEBOOKS))
 
 format: .venv/.installed ## Put style right, and strip the notebooks
-	@$(if $(NOTEBOOKS),$(BIN)/nbstripout $(NOTEBOOKS))
-	@$(BIN)/ruff check --fix-only .
-	@$(BIN)/ruff format .
-	@$(BIN)/snakefmt Snakefile
+	@$(if $(NOTEBOOKS),$(BIN)/python -m nbstripout $(NOTEBOOKS))
+	@$(BIN)/python -m ruff check --fix-only .
+	@$(BIN)/python -m ruff format .
+	@$(BIN)/python -m snakefmt Snakefile
 
 .venv: .venv/.installed ## Install the locked packages and the project
 

@@ -9,10 +9,24 @@ import shlex
 import sys
 from pathlib import Path
 
-from gru4rec_lib.dependencies import library_files
+from gru4rec_lib import inputs
+from gru4rec_lib.dependencies import fingerprint, library_files
 from gru4rec_lib.notebook_copies import cells_alone
 from gru4rec_lib.workspace import Workspace
 
+for name, value in config.items():
+    if not isinstance(value, str):
+        raise ValueError(
+            f"{name}: {value!r} is no text, for --config reads YAML; "
+            "use `gru4rec reproduce`, or a JSON file with --configfile"
+        )
+# Snakemake writes this path into the scripts of a cluster's jobs without quotation marks.
+if workflow.executor_plugin and not workflow.local_exec:
+    if shlex.quote(sys.executable) != sys.executable:
+        raise ValueError(
+            f"{sys.executable}: jobs of a cluster need a path without spaces, braces and quotation marks; "
+            "move the project or its .venv"
+        )
 place = Workspace(config["study"], config.get("data", ""))
 place.refuse_if_taken()  # Snakemake deletes a step's old outputs before the step runs
 study = place.study
@@ -33,23 +47,47 @@ OTHERS = {
     f"{config['study']}@{s:g}": at for s, at in place.curve.items() if at is not place
 }
 RUNS, PREPARED = here(place.runs), here(place.prepared)
-RAW = [here(path) for path in place.raw_files()]
+# Raw files that the user brought are known to a step by their contents (`inputs.py`), which go to its params: a time of
+# modification does not show that another file took a file's place, and their names may hold what Snakemake reads as
+# wildcards.
+SIMULATES = place.simulates
+RAW = [here(path) for path in place.raw_files()] if SIMULATES else []
+SHA256 = {} if SIMULATES else inputs.hashes(place)
 
 
-def words(prefix, settings):
-    """Settings as a command's words."""
-    return " ".join(f"{prefix}{k} {shlex.quote(str(v))}" for k, v in settings.items())
+def verbatim(text):
+    """A text as a word of a shell command, which Snakemake formats."""
+    return shlex.quote(text).replace("{", "{{").replace("}", "}}")
 
 
-brought = {"data": str(place.raw)} if config.get("data") else {}
-GIVEN = words("-p ", {"study": config["study"]} | brought)
-PUBLISHED = words("--", {"study": config["study"]} | brought)
+# Texts by -r: with -p papermill reads a study called 2024 as a number. Formatted by Snakemake when a step runs, the
+# folder of the data is no part of a rule's code: the same files in another place are no reason to run again.
+GIVEN = f" -r study {verbatim(config['study'])}"
+PUBLISHED = f" --study={verbatim(config['study'])}"
+if config.get("data"):
+    GIVEN += " -r data {config[data]:q}"
+    PUBLISHED += " --data={config[data]:q}"
 # A job ends when Snakemake does, however that comes about (tied.py); one thread, so that two runs share two cores.
+PYTHON = "{sys.executable:q}"
+LIBRARY = f"exec {PYTHON} -m gru4rec_lib.tied {PYTHON} -m gru4rec_lib"
 NOTEBOOK = (
-    f"exec env TF_NUM_INTRAOP_THREADS={{threads}} TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS={{threads}}"
-    f" {sys.executable} -m gru4rec_lib.tied papermill --no-progress-bar --log-output"
+    "exec env TF_NUM_INTRAOP_THREADS={threads} TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS={threads}"
+    f" {PYTHON} -m gru4rec_lib.tied {PYTHON} -m papermill --no-progress-bar --log-output"
 )
 TO_LOG = "> {log} 2>&1"
+
+
+def fixed(value):
+    """A parameter as it is: Snakemake fills in braces of any that no function returns."""
+    return lambda wildcards: value
+
+
+def cell_words(cell):
+    """The parameters of a cell, as papermill's arguments."""
+    return " ".join(
+        f"{'-r' if isinstance(value, str) else '-p'} {name} {shlex.quote(str(value))}"
+        for name, value in cell.items()
+    )
 
 
 # What a step asks of a cluster, in MB and minutes: room enough for Dataset03 (README, Clusters), and for all of MSSD in
@@ -74,6 +112,11 @@ def notebook(name):
     return [here(path) for path in (copy, *library_files(copy))]
 
 
+def content(files):
+    """What source files hold, for a step's params: an older file in the place of a newer one counts too."""
+    return fingerprint(map(Path, files))
+
+
 def drawn(*names):
     return [
         f"{RUNS}/figures/{name}.{kind}"
@@ -85,7 +128,6 @@ def drawn(*names):
 EXPLORED = ["plays_per_track", "long_tail", "session_lengths"]
 if study.data.layout == "mssd":
     EXPLORED += ["skips_by_position"]
-SIMULATES = study.simulated and not config.get("data")
 TWIN = ["twin_plays", "twin_lengths", "twin_skips", "twin_features", "calibration"]
 EVIDENCE = [
     "differences",
@@ -124,11 +166,14 @@ rule all:
 
 
 if SIMULATES:
+    SIMULATION = [
+        "gru4rec_lib/simulate.py",
+        *map(here, library_files(Path("gru4rec_lib/simulate.py"))),
+    ]
 
     rule simulate:
         input:
-            [here(path) for path in library_files(Path("gru4rec_lib/simulate.py"))],
-            "gru4rec_lib/simulate.py",
+            SIMULATION,
         output:
             RAW,
         log:
@@ -137,6 +182,7 @@ if SIMULATES:
             mem_mb=room(8000),
             runtime=240,
         params:
+            code=content(SIMULATION),
             sessions=study.data.simulate.sessions,
             seed=study.data.simulate.seed,
             dates=list(study.data.simulate.log_dates),
@@ -144,9 +190,9 @@ if SIMULATES:
         message:
             f"simulate{AT}: raw files in MSSD layout"
         shell:
-            f"exec {sys.executable} -m gru4rec_lib.tied {sys.executable} -m gru4rec_lib simulate"
-            " --sessions {params.sessions} --seed {params.seed} --dates {params.dates}"
-            f" --content-signal {{params.signal}} --out {here(place.raw)} {TO_LOG}"
+            LIBRARY
+            + " simulate --sessions {params.sessions} --seed {params.seed} --dates {params.dates}"
+            + f" --content-signal {{params.signal}} --out {verbatim(here(place.raw))} {TO_LOG}"
 
     rule the_twin:
         input:
@@ -162,11 +208,12 @@ if SIMULATES:
             mem_mb=room(12000),
             runtime=60,
         params:
-            data=study.data.model_dump_json(),
+            code=content(notebook("00_the_twin")),
+            data=fixed(study.data.model_dump_json()),
         message:
             f"00_the_twin{AT}: simulated data beside the real"
         shell:
-            NOTEBOOK + " {input[0]} {output[0]} " + GIVEN + f" {TO_LOG}"
+            NOTEBOOK + " {input[0]} {output[0]}" + GIVEN + f" {TO_LOG}"
 
 
 rule explore:
@@ -184,23 +231,25 @@ rule explore:
         mem_mb=room(12000),
         runtime=60,
     params:
-        data=study.data.model_dump_json(),
+        code=content(notebook("01_explore_sessions")),
+        data=fixed(study.data.model_dump_json()),
+        raw=inputs.digest(SHA256),
     message:
         f"01_explore_sessions{AT}: Table 1 and what the sessions look like"
     shell:
-        NOTEBOOK + " {input[0]} {output[0]} " + GIVEN + f" {TO_LOG}"
+        NOTEBOOK + " {input[0]} {output[0]}" + GIVEN + f" {TO_LOG}"
 
 
 if place.shards:
     # Here, with the readers behind it: no other study waits for them.
     from gru4rec_lib import shards
 
-    LOGS = {name: here(path) for name, path in shards.logs(place).items()}
+    LOGS = {
+        name: str(path.relative_to(place.raw))
+        for name, path in shards.logs(place).items()
+    }
     BY_LOG = f"{PREPARED}/shards"
-    SHARD = (
-        f"exec {sys.executable} -m gru4rec_lib.tied {sys.executable} -m gru4rec_lib shard"
-        f" {PUBLISHED} --step"
-    )
+    SHARD = f"{LIBRARY} shard{PUBLISHED} --step"
     SHARD_CODE = [
         "gru4rec_lib/shards.py",
         *map(here, library_files(Path("gru4rec_lib/shards.py"))),
@@ -209,7 +258,6 @@ if place.shards:
     rule shard_read:
         input:
             SHARD_CODE,
-            lambda wildcards: LOGS[wildcards.log],
         output:
             directory(f"{BY_LOG}/{{log}}/read"),
         log:
@@ -218,7 +266,9 @@ if place.shards:
             mem_mb=room(8000),
             runtime=60,
         params:
-            data=study.data.model_dump_json(),
+            data=fixed(study.data.model_dump_json()),
+            code=content(SHARD_CODE),
+            raw=lambda wildcards: SHA256[LOGS[wildcards.log]],
         message:
             "read {wildcards.log}"
         shell:
@@ -228,7 +278,6 @@ if place.shards:
         input:
             SHARD_CODE,
             expand(f"{BY_LOG}/{{log}}/read", log=LOGS),
-            [path for path in RAW if path not in LOGS.values()],
         output:
             directory(f"{BY_LOG}/all/index"),
         log:
@@ -237,7 +286,9 @@ if place.shards:
             mem_mb=room(24000),
             runtime=240,
         params:
-            split=study.split.model_dump_json(),
+            split=fixed(study.split.model_dump_json()),
+            code=content(SHARD_CODE),
+            raw=inputs.digest({n: SHA256[n] for n in SHA256 if n not in LOGS.values()}),
         message:
             f"index the tracks of {len(LOGS)} logs"
         shell:
@@ -255,6 +306,8 @@ if place.shards:
         resources:
             mem_mb=room(8000),
             runtime=60,
+        params:
+            code=content(SHARD_CODE),
         message:
             "encode {wildcards.log}"
         shell:
@@ -279,12 +332,14 @@ rule preprocess:
         mem_mb=room(16000 * MANY),
         runtime=120 * MANY,
     params:
-        data=study.data.model_dump_json(),
-        split=study.split.model_dump_json(),
+        code=content(notebook("02_preprocess")),
+        data=fixed(study.data.model_dump_json()),
+        split=fixed(study.split.model_dump_json()),
+        raw=inputs.digest(SHA256),
     message:
         f"02_preprocess{AT}: split, index and features"
     shell:
-        NOTEBOOK + " {input[0]} {output[0]} " + GIVEN + f" {TO_LOG}"
+        NOTEBOOK + " {input[0]} {output[0]}" + GIVEN + f" {TO_LOG}"
 
 
 rule train:
@@ -304,13 +359,14 @@ rule train:
         mem_mb=room(128000 if place.shards else 6000),
         runtime=720 * MANY,
     params:
-        cell=lambda wildcards: words("-p ", cells[wildcards.run].cell),
+        code=content(notebook("03_train_gru4rec")),
+        cell=lambda wildcards: cell_words(cells[wildcards.run].cell),
         settings=lambda wildcards: cells[wildcards.run].model_dump_json(),
-        evaluation=study.evaluation.model_dump_json(),
+        evaluation=fixed(study.evaluation.model_dump_json()),
     message:
         f"03_train_gru4rec{AT}: {{wildcards.run}}"
     shell:
-        NOTEBOOK + " {input[0]} {output[0]} " + GIVEN + f" {{params.cell}} {TO_LOG}"
+        NOTEBOOK + " {input[0]} {output[0]}" + GIVEN + f" {{params.cell}} {TO_LOG}"
 
 
 rule baselines:
@@ -326,12 +382,13 @@ rule baselines:
         mem_mb=room(16000 * MANY),
         runtime=240 * MANY,
     params:
+        code=content(notebook("04_baselines")),
         baselines=list(study.baselines),
-        evaluation=study.evaluation.model_dump_json(),
+        evaluation=fixed(study.evaluation.model_dump_json()),
     message:
         f"04_baselines{AT}: " + ", ".join(study.baselines)
     shell:
-        NOTEBOOK + " {input[0]} {output[0]} " + GIVEN + f" {TO_LOG}"
+        NOTEBOOK + " {input[0]} {output[0]}" + GIVEN + f" {TO_LOG}"
 
 
 rule results:
@@ -367,11 +424,12 @@ rule results:
         mem_mb=room(16000 * MANY),
         runtime=120 * MANY,
     params:
-        settings=study.training.model_dump_json(),
+        code=content(notebook("05_results")),
+        settings=fixed(study.training.model_dump_json()),
     message:
         f"05_results{AT}: Table 2 and its figures"
     shell:
-        NOTEBOOK + " {input[0]} {output[0]} " + GIVEN + f" {TO_LOG}"
+        NOTEBOOK + " {input[0]} {output[0]}" + GIVEN + f" {TO_LOG}"
 
 
 if study.audit:
@@ -396,11 +454,17 @@ if study.audit:
             mem_mb=room(16000),
             runtime=720,
         params:
-            audit=[block.model_dump_json() for block in study.audit],
+            code=content(notebook("06_audit_of_the_paper")),
+            audit=fixed([block.model_dump_json() for block in study.audit]),
+            raw=inputs.digest(SHA256),
         message:
             f"06_audit_of_the_paper{AT}: each defect of the paper's code mended"
         shell:
-            NOTEBOOK + " {input[0]} {output[0]} " + GIVEN + f" {TO_LOG}"
+            NOTEBOOK + " {input[0]} {output[0]}" + GIVEN + f" {TO_LOG}"
+
+
+PAPER = [f"reports/{name}" for name in ("paper.typ", "reading.typ", "references.bib")]
+PAPER += ["gru4rec_lib/paper.py", "gru4rec_lib/report.py"]
 
 
 rule paper:
@@ -412,9 +476,7 @@ rule paper:
         rules.preprocess.output,
         rules.baselines.output,
         rules.results.output,
-        [f"reports/{name}" for name in ("paper.typ", "reading.typ", "references.bib")],
-        "gru4rec_lib/paper.py",
-        "gru4rec_lib/report.py",
+        PAPER,
     output:
         [f"{RUNS}/{name}" for name in ("manifest.json", "paper.pdf", "paper.html")],
     log:
@@ -423,12 +485,12 @@ rule paper:
         mem_mb=room(4000),
         runtime=30,
     params:
-        study=study.model_dump_json(),
+        code=content(PAPER),
+        study=fixed(study.model_dump_json()),
     message:
         f"paper{AT}: {RUNS}/paper.pdf from tables and figures"
     shell:
-        f"exec {sys.executable} -m gru4rec_lib.tied {sys.executable} -m gru4rec_lib paper"
-        f" {PUBLISHED} {TO_LOG}"
+        f"{LIBRARY} paper{PUBLISHED} {TO_LOG}"
 
 
 rule publish:
@@ -443,12 +505,11 @@ rule publish:
         mem_mb=room(4000),
         runtime=30,
     params:
-        study=study.model_dump_json(),
+        study=fixed(study.model_dump_json()),
     message:
         f"publish reports/{study.name} and figures/{study.name}"
     shell:
-        f"exec {sys.executable} -m gru4rec_lib.tied {sys.executable} -m gru4rec_lib publish"
-        f" {PUBLISHED} {TO_LOG}"
+        f"{LIBRARY} publish{PUBLISHED} {TO_LOG}"
 
 
 # The same rules for the study at its other settings of content_signal; what `results` reads of them is made.

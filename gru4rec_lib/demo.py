@@ -5,8 +5,6 @@ In the graph every rule finds its inputs, so no rule depends on this file (`depe
 
 from __future__ import annotations
 
-import json
-
 from gru4rec_lib.workspace import Workspace
 
 
@@ -20,38 +18,42 @@ def need_raw(place: Workspace) -> None:
         DataError: the study reads files that are brought by the user, and their folder is missing.
         ConfigError: another study has the same name.
     """
-    from gru4rec_lib import read, simulate
+    from gru4rec_lib import inputs, read, simulate
 
     if not place.simulates and not place.raw.is_dir():
         raise read.DataError(
             f"{place.raw}: there is no such folder; put the raw files there (data/README.md), or set `data`"
         )
     place.claim()
-    if not place.simulates or all(path.exists() for path in place.raw_files()):
+    if not place.simulates or inputs.as_simulated(place):
         return
-    print(f"no raw files in {place.raw}: simulating them", flush=True)
+    print(f"no raw files in {place.raw} that follow config/{place.study.name}.yaml: simulating them", flush=True)
     simulate.simulate(place.raw, **place.study.data.simulate.model_dump())
 
 
 def need_prepared(place: Workspace) -> None:
-    """Prepare the study's arrays unless they are there, made with the study's data and split as they stand.
+    """Prepare the study's arrays unless they are there, made of these raw files with the study's data and split.
 
     Args:
-        place: the study's.
+        place: the study's. Its raw files may be gone where their folder was not named.
 
     Raises:
         ConfigError: another study has the same name.
+        DataError: as `need_raw`.
     """
-    from gru4rec_lib import prepare, shards
+    from gru4rec_lib import inputs, prepare, shards
 
     place.claim()
-    record = place.prepared / "prepared.json"
     settings = prepare.settings(place.study)
-    if record.exists() and json.loads(record.read_text(encoding="utf-8")).get("settings") == settings:
+    if not place.simulates and place.brought:
+        need_raw(place)
+    made, raw = inputs.made_with(place), inputs.hashes(place)
+    if settings.items() <= made.items() and (not raw or made.get("inputs") == raw):
         return
     need_raw(place)
     print(f"no arrays in {place.prepared} that follow config/{place.study.name}.yaml: preparing them", flush=True)
-    shards.of_study(place).save(place.prepared, settings)
+    raw = inputs.hashes(place)
+    shards.of_study(place).save(place.prepared, settings | {"inputs": raw})
 
 
 def need_runs(place: Workspace) -> None:

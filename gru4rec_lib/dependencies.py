@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
@@ -34,6 +35,15 @@ def library_files(start: Path) -> list[Path]:
     data = [p for p in PACKAGE.iterdir() if p.suffix in (".json", ".mplstyle")]
     paths += [p for p in data if any(p.name in module.read_text(encoding="utf-8") for module in paths)]
     return sorted(paths)
+
+
+def fingerprint(paths: Iterable[Path]) -> str:
+    """Return one digest of what source files hold, for times of modification do not show an older file put back.
+
+    Args:
+        paths: of notebooks, of which the code alone counts, and other text files.
+    """
+    return hashlib.sha256(json.dumps([_source(path) for path in paths]).encode()).hexdigest()
 
 
 def _source(path: Path) -> str:

@@ -90,7 +90,8 @@ def redraw(folder: Path) -> None:
 
 def _draw(name: str, text: str, folder: Path) -> Figure:
     # Drawn from the CSV's text and not from a frame in memory, so that drawing again cannot give another figure.
-    frame = pd.read_csv(StringIO(text), keep_default_na=False, na_values=[""])
+    texts = {"study": str, "tag": str}  # which may look like numbers
+    frame = pd.read_csv(StringIO(text), dtype=texts, keep_default_na=False, na_values=[""])
     folder = user_path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with plt.style.context(STYLE):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -78,3 +79,16 @@ def save_table(table: pd.DataFrame, folder: Path, name: str) -> pd.DataFrame:
     with replacing(folder / f"{name}.csv") as path:
         table.to_csv(path, index=False)
     return table
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content, hexadecimal.
+
+    Args:
+        path: the file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -21,6 +21,19 @@ PACKAGES = ("duckdb", "keras", "matplotlib", "numpy", "pandas", "papermill", "py
 PACKAGES += ("snakemake", "tensorflow")
 
 
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("should be a text; put it in quotation marks, or give it by papermill's -r: -p reads 007 as 7")
+    return value
+
+
+def _lines(value: object) -> list:
+    return list(value) if isinstance(value, (list, tuple)) else _text(value).splitlines()
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+
+
 class StudyParameters(Strict):
     """Parameters of a notebook about a whole study.
 
@@ -29,8 +42,8 @@ class StudyParameters(Strict):
         data: the folder of the raw files; data/raw/<data set> when empty.
     """
 
-    study: str
-    data: str = ""
+    study: Text
+    data: Text = ""
 
 
 class ListeningParameters(StudyParameters):
@@ -43,7 +56,7 @@ class ListeningParameters(StudyParameters):
     """
 
     session: Annotated[Whole, Field(ge=0)] = 0
-    tracks: Annotated[tuple[str, ...], BeforeValidator(lambda t: t.splitlines() if isinstance(t, str) else t)] = ()
+    tracks: Annotated[tuple[Text, ...], BeforeValidator(_lines)] = ()
     heard: Count = 5
 
     @model_validator(mode="after")
@@ -63,13 +76,13 @@ class TrainingParameters(Strict):
             never takes the place of one of the study's.
     """
 
-    study: str
-    data: str = ""
+    study: Text
+    data: Text = ""
     input_form: InputForm
     output_form: OutputForm = "ids"
     loss: Loss
     seed: Seed
-    tag: str = ""
+    tag: Text = ""
     learning_rate: float | None = None
     batch_size: Whole | None = None
     hidden_units: Whole | None = None

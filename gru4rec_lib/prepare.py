@@ -81,7 +81,8 @@ class Prepared:
 
         Args:
             folder: data/prepared/<study>.
-            made_with: the `settings` of the study, to be told from others later.
+            made_with: the `settings` of the study, to be told from others later; with `inputs`, the `inputs.hashes` of
+                the raw files from before they were read.
         """
         folder = user_path(folder)
         folder.mkdir(parents=True, exist_ok=True)

@@ -5,10 +5,13 @@ process, `kill -9` included (`tied.py`), and the next run goes on from the finis
 """
 
 import argparse
+import errno
 import fcntl
+import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,9 +21,20 @@ from typing import BinaryIO
 
 import pandas as pd
 
-from gru4rec_lib import explore, tied
+from gru4rec_lib import explore, inputs, tied
 from gru4rec_lib.config import ConfigError, is_study_file
+from gru4rec_lib.datasets import SIMULATED
+from gru4rec_lib.files import replacing
 from gru4rec_lib.workspace import ROOT, Workspace, named_folder
+
+# Folders that a run writes to, by the variable that moves them, below the user's home.
+CACHES = {
+    "XDG_CACHE_HOME": ".cache",
+    "IPYTHONDIR": ".ipython",
+    "JUPYTER_RUNTIME_DIR": ".local/share/jupyter/runtime",
+    "KERAS_HOME": ".keras",
+    "MPLCONFIGDIR": ".config/matplotlib",
+}
 
 
 def main(argv: list[str], root: Path = ROOT) -> int:
@@ -38,6 +52,8 @@ def main(argv: list[str], root: Path = ROOT) -> int:
         OSError: the run's lock cannot be written.
     """
     words = _parse(argv)
+    if given := {"--config", "-C", "--configfile", "--configfiles"} & {word.split("=")[0] for word in words.snakemake}:
+        raise ConfigError(f"{min(given)}: a run has its settings from --study and --data; leave the argument out")
     place = _place(words, root)
     place.refuse_if_taken()
     tied.tie()
@@ -46,8 +62,7 @@ def main(argv: list[str], root: Path = ROOT) -> int:
         if code:
             return code
         place.claim()
-        settings = [f"study={words.study}", *([f"data={place.raw}"] if words.data else [])]
-        return _run(place, settings, words.snakemake, locks)
+        return _run(place, _settings(place, words), words.snakemake, locks)
 
 
 @contextmanager
@@ -118,13 +133,12 @@ def _place(words: argparse.Namespace, root: Path) -> Workspace:
 
 
 def _check(place: Workspace, study: str, root: Path) -> int:
-    """Check raw files that a user brought, before the first run and where they changed since; 0 when all is well.
+    """Check raw files that a user brought, before the first run and where their contents changed; 0 when all is well.
 
     In a process of its own: what reading takes of the memory is free when training begins.
     """
-    made = place.prepared / "prepared.json"
-    unread = not made.exists() or any(path.stat().st_mtime > made.stat().st_mtime for path in place.raw_files())
-    if place.simulates or not unread:
+    made = inputs.made_with(place)
+    if place.simulates or (made and made.get("inputs") == inputs.hashes(place)):
         return 0
     path = study if is_study_file(study) else root / "config" / f"{study}.yaml"
     command = [sys.executable, "-m", "gru4rec_lib", "check", str(path), "--data", str(place.raw)]
@@ -132,14 +146,58 @@ def _check(place: Workspace, study: str, root: Path) -> int:
     return subprocess.run(tied_command, check=False, start_new_session=True).returncode  # Ctrl-C: see `_run`
 
 
-def _run(place: Workspace, settings: list[str], extra: list[str], locks: list[BinaryIO]) -> int:
+def _settings(place: Workspace, words: argparse.Namespace) -> Path:
+    """Write what Snakemake gets as its config: JSON, for `--config` takes texts such as `2024` or `my #2` for YAML."""
+    settings = {"study": words.study} | ({"data": str(place.raw)} if words.data else {})
+    path = place.runs / "given.json"
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(settings), encoding="utf-8")
+    return path
+
+
+def _environment(place: Workspace) -> dict[str, str]:
+    """The environment, with folders in runs/ for the caches that cannot be in the user's home."""
+    found, home = dict(os.environ), Path(os.path.expanduser("~"))  # noqa: PTH111 - `Path.home` fails without one
+    for name, folder in CACHES.items():
+        path = Path(os.environ.get(name) or home / folder)
+        if not (path.is_absolute() and _is_writable(path)):
+            found[name] = str(place.runs.parent / ".home" / folder)
+            Path(found[name]).mkdir(parents=True, exist_ok=True)
+    return found
+
+
+def _replaced(place: Workspace) -> list[str]:
+    """Marks of simulated raw files that are no longer as they were written, which are to be simulated again."""
+    found = []
+    for at in {at.raw: at for at in (place, *place.curve.values()) if at.simulates}.values():
+        if any(path.exists() for path in at.raw_files()) and not inputs.as_simulated(at):
+            print(f"{at.raw}: is not what {at.study.name} simulates; it is simulated again", flush=True)
+            found.append(str((at.raw / SIMULATED).relative_to(place.root)))
+    return found
+
+
+def _is_writable(folder: Path) -> bool:
+    """Whether a folder can be written to, or made."""
+    nearest = next(path for path in (folder, *folder.parents) if os.path.exists(path))  # noqa: PTH110 - no errors
+    try:
+        with tempfile.TemporaryFile(dir=nearest):  # what rights say does not bind root, and /proc takes no files
+            return True
+    except OSError:
+        return False
+
+
+def _run(place: Workspace, settings: Path, extra: list[str], locks: list[BinaryIO]) -> int:
     started = time.monotonic()
+    if not _is_writable(own := place.root / ".snakemake"):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(own))
     if not (place.published_reports.is_dir() and place.published_figures.is_dir()):
         (place.runs / "published.json").unlink(missing_ok=True)  # the copies are no part of the graph
-    snakemake = ["python", "-m", "gru4rec_lib.progress", "--workflow-profile", "profiles/local"]
+    snakemake = [sys.executable, "-m", "gru4rec_lib.progress", "--workflow-profile", "profiles/local"]
+    forced = ["--forcerun", *replaced] if (replaced := _replaced(place)) else []
     process = subprocess.Popen(
-        [sys.executable, "-m", "gru4rec_lib.tied", *snakemake, *extra, "--config", *settings],
+        [sys.executable, "-m", "gru4rec_lib.tied", *snakemake, *extra, *forced, "--configfile", str(settings)],
         cwd=place.root,
+        env=_environment(place),
         pass_fds=[lock.fileno() for lock in locks],
         # Ctrl-C comes to this process alone, which ends the rest at once: Snakemake would wait for running steps.
         start_new_session=True,

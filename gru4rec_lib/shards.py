@@ -24,7 +24,7 @@ from gru4rec_lib.files import replacing_folder
 from gru4rec_lib.ids import FLOAT, REMEDY, written_twice
 from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.sessions import Sessions, by_falling_plays
-from gru4rec_lib.sources import DataError, literal, name_below
+from gru4rec_lib.sources import DataError, exactly, literal, name_below
 from gru4rec_lib.split import is_test_file, validation_sessions
 from gru4rec_lib.workspace import Workspace
 
@@ -251,7 +251,7 @@ def _summed(place: Workspace, names: Iterable[str]) -> pd.DataFrame:
 
 
 def _check_sessions(place: Workspace, names: list[str]) -> None:
-    files = ", ".join(literal(folder(place, name, "read") / "events.parquet") for name in names)
+    files = ", ".join(exactly(folder(place, name, "read") / "events.parquet") for name in names)
     query = (
         f"SELECT session, min(file) AS one, max(file) AS other FROM read_parquet([{files}]) "
         "GROUP BY session HAVING min(file) < max(file) ORDER BY session LIMIT 1"
@@ -270,7 +270,7 @@ def _check_forms(place: Workspace, names: list[str], tracks: pd.DataFrame | None
         pd.read_parquet(folder(place, name, "read") / "items.parquet")[["item"]].assign(file=name) for name in names
     ]
     items += [tracks[["item"]].assign(file="tf_*")] if tracks is not None else []
-    files = ", ".join(literal(folder(place, name, "read") / "events.parquet") for name in names)
+    files = ", ".join(exactly(folder(place, name, "read") / "events.parquet") for name in names)
     query = (
         f"WITH ids AS (SELECT DISTINCT CAST(session AS VARCHAR) AS id, file FROM read_parquet([{files}])) "
         "FROM ids WHERE TRY_CAST(id AS DOUBLE) IN "

@@ -79,7 +79,7 @@ import pyarrow.csv
 from gru4rec_lib.arguments import user_path, whole
 from gru4rec_lib.catalogue import FACTS, Catalogue, build, features
 from gru4rec_lib.datasets import SIMULATED
-from gru4rec_lib.files import replacing
+from gru4rec_lib.files import replacing, sha256
 from gru4rec_lib.listeners import CONTEXTS, ENDS, ROWS, SKIPS, STARTS, behave, pick, share, spread, wander
 
 # Assumptions; see the table above.
@@ -101,7 +101,8 @@ def simulate(
 
     Args:
         folder: gets `training_set/log_<n>_<date>_000000000000.csv.gz`, one for each date, and
-            `track_features/tf_000000000000.csv` with every track that was played and some that were not.
+            `track_features/tf_000000000000.csv` with every track that was played and some that were not; last comes
+            SIMULATED, with these settings and the SHA-256 of each file.
         sessions: sessions in each log file.
         seed: the same seed gives the same bytes.
         log_dates: YYYYMMDD of each log file; most of its sessions are of that day or the day before.
@@ -109,22 +110,28 @@ def simulate(
             all, 1 strongly. Unknown for real listeners: studies of content show a curve over it.
     """
     folder, sessions = user_path(folder), whole(sessions, "sessions")
+    if (folder / SIMULATED).exists():  # until all files are of these settings
+        (folder / SIMULATED).unlink()
     catalogue = build(sessions * len(log_dates), np.random.default_rng([seed, 0]))
     ids = _ids(len(catalogue), np.random.default_rng([seed, 1]), "t_")
-    plays = np.zeros(len(catalogue), np.int64)
+    plays, digests = np.zeros(len(catalogue), np.int64), {}
     for n, date in enumerate(log_dates):
         names = np.sort(_ids(sessions, np.random.default_rng([seed, 2, n]), f"{n}_"))
         path = folder / "training_set" / f"log_{n}_{date}_000000000000.csv.gz"
         _write(path, _log(catalogue, ids, names, date, content_signal, plays, (seed, 3, n)))
+        digests[str(path.relative_to(folder))] = sha256(path)
     rng = np.random.default_rng([seed, 4])
     played = np.flatnonzero(plays)
     cold = rng.choice(np.flatnonzero(plays == 0), round(COLD * len(played)), replace=False)
     tracks = np.sort(np.concatenate([played, cold]))
     table = features(catalogue, tracks, plays[tracks], rng)
     table.insert(0, "track_id", ids[tracks].astype(str))
-    _write(folder / "track_features" / "tf_000000000000.csv", [table.sort_values("track_id")])
+    path = folder / "track_features" / "tf_000000000000.csv"
+    _write(path, [table.sort_values("track_id")])
+    digests[str(path.relative_to(folder))] = sha256(path)
     made_with = {"sessions": sessions, "seed": seed, "log_dates": list(log_dates), "content_signal": content_signal}
-    (folder / SIMULATED).write_text(json.dumps({"simulated": True, **made_with}) + "\n", encoding="utf-8")
+    with replacing(folder / SIMULATED) as partial:
+        partial.write_text(json.dumps({"simulated": True, **made_with, "sha256": digests}) + "\n", encoding="utf-8")
 
 
 def _log(catalogue, ids, names, date, content_signal, plays, key) -> Iterator[pd.DataFrame]:

@@ -5,6 +5,7 @@ Read with DuckDB straight from the files, the twin's or real ones, so that nothi
 
 from __future__ import annotations
 
+import glob
 from pathlib import Path
 
 import duckdb
@@ -37,8 +38,8 @@ def load(folder: Path) -> duckdb.DuckDBPyConnection:
             raise FileNotFoundError(f"{folder}: no {name}_*.csv or {name}_*.csv.gz in it or below; put the files there")
         con.execute(
             f"CREATE TABLE {table} AS SELECT * EXCLUDE filename, list_position($files, filename) AS file "
-            "FROM read_csv($files, filename = true)",
-            {"files": files},
+            "FROM read_csv($exactly, filename = true)",
+            {"files": files, "exactly": [glob.escape(path) for path in files]},
         )
     first = f"SELECT DISTINCT session_id FROM log WHERE file = 1 ORDER BY 1 LIMIT {SAMPLE}"
     con.execute(f"CREATE VIEW sample AS FROM log SEMI JOIN ({first}) USING (session_id)")

@@ -123,9 +123,14 @@ class Workspace:
         return str(file.relative_to(self.root) if file.is_relative_to(self.root) else file)
 
     @property
+    def brought(self) -> bool:
+        """Whether the user named a folder of raw files other than data/raw/<data set>."""
+        return self.raw != self.root / "data" / "raw" / self.study.data.name
+
+    @property
     def simulates(self) -> bool:
         """Whether the raw files are the study's own to write: simulated ones, in their own place."""
-        return self.study.simulated and self.raw == self.root / "data" / "raw" / self.study.data.name
+        return self.study.simulated and not self.brought
 
     @property
     def shards(self) -> bool:

@@ -1144,6 +1144,13 @@ CASES = [
         )
         for at_once, command in (("", "check s.yaml"), (", at once", "reproduce --study s.yaml"))
     ),
+    Case(
+        "settings given to Snakemake, which would read them as YAML",
+        {"s.yaml": study()},
+        "reproduce --study s.yaml -- --config data=2024",
+        2,
+        "--config: a run has its settings from --study and --data; leave the argument out",
+    ),
     # Steps of a log
     Case(
         "a step of one log, of a study that is prepared as a whole",

@@ -477,6 +477,13 @@ def test_runs_of_other_settings_are_marks_and_curves_of_their_own():
     assert all((np.diff(line.get_xdata()) > 0).all() for line in lines)
 
 
+@pytest.mark.parametrize("tag", ["0042", "256", "1e5", "nan"])
+def test_a_tag_that_looks_like_a_number_stays_a_text(tag, tmp_path):
+    table = a_table_2(forms=["embedding"], losses=["bpr"], baselines=()).assign(tag=tag)
+    figure = figures.draw("table_2", table, tmp_path)
+    assert f"embedding {tag}" in {text.get_text() for text in texts(figure)}
+
+
 def test_differences_are_hollow_where_the_test_finds_none_and_numbers_where_they_are_far():
     table = some_differences([0.03, -0.01, -0.03, -0.9], forms=FORMS[:2], losses=THREE[:1])
     figure = drawn("differences", table)

@@ -1,7 +1,7 @@
 """What takes minutes, `make test-long`: kills at random moments, two runs at once, a study twice, jobs of an executor.
 
 The toy study with two cells, in copies of the project; each ends in the bytes of an undisturbed run: arrays, weights,
-ranks, lists, tables, figures. Left out is what tells times: manifest.json, published.json, the runs' config.json,
+ranks, lists, tables, figures. Left out is what tells times: manifest.json, published.json, inputs.json, config.json,
 audit_measured.csv, table and figure time_to_quality, the column `seconds` of histories, the paper (paper.pdf and
 paper.html), and the executed notebooks with their pages. Raw logs are not compared themselves; arrays are made of them.
 """
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(3600)]
 ROOT = Path(__file__).resolve().parents[1]
 KILLS, ROUNDS, SEED = 20, 4, 2018
 KINDS = (".parquet", ".csv", ".svg", ".pdf", ".png", ".npz", ".npy", ".keras", ".json")
-TIMED = {"manifest", "published", "config", "paper", "audit_measured", "time_to_quality"}  # they tell times
+TIMED = {"manifest", "published", "config", "inputs", "paper", "audit_measured", "time_to_quality"}  # they tell times
 
 
 def products(root):

@@ -1,11 +1,15 @@
 """A notebook's parameters are checked, papermill's too, and what ran is on record."""
 
+import contextlib
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
+import nbformat
 import pytest
+from papermill.cli import papermill
 
 from gru4rec_lib import notebook
 from gru4rec_lib.config import ConfigError, load_study
@@ -23,6 +27,7 @@ models:
 CELL = {"study": "toy", "input_form": "embedding", "loss": "bpr", "seed": 1}
 # What papermill adds to the notebook: a cell of its own, which the kernel has run.
 INJECTED = '# Parameters\nstudy = "toy"\n'
+NO_TEXT = "should be a text; put it in quotation marks, or give it by papermill's -r: -p reads 007 as 7"
 
 
 @pytest.fixture
@@ -70,7 +75,10 @@ def test_injected_values_may_be_calls():
     [
         ({"seed": "one"}, "seed: Input should be a valid integer, unable to parse string as an integer (given: 'one')"),
         ({"seed": -1}, "seed: Input should be greater than or equal to 0 (given: -1)"),
-        ({"study": 3}, "study: Input should be a valid string (given: 3)"),
+        ({"study": 3}, f"study: {NO_TEXT} (given: 3)"),
+        ({"data": float("nan")}, f"data: {NO_TEXT} (given: nan)"),
+        ({"tag": 64128}, f"tag: {NO_TEXT} (given: 64128)"),
+        ({"tag": None}, f"tag: {NO_TEXT} (given: None)"),
         (
             {"loss": "hinge"},
             "loss: Input should be 'cross_entropy', 'bpr', 'bpr_max', 'top1' or 'top1_max' (given: 'hinge')",
@@ -86,6 +94,43 @@ def test_tracks_are_a_list_or_a_text_with_one_a_line():
         found = notebook.parameters(notebook.ListeningParameters, {"study": "toy", "tracks": given})
         assert found.tracks == ("So What", "b")
     assert notebook.parameters(notebook.ListeningParameters, {"study": "toy", "tracks": ""}).tracks == ()
+
+
+@pytest.mark.parametrize(("given", "said"), [(256, "256"), (1e5, "100000.0"), (None, "None"), (True, "True")])
+def test_tracks_that_papermill_took_for_a_number_are_refused(given, said):
+    expected = f"parameters: tracks: {NO_TEXT} (given: {said})"
+    assert told(notebook.ListeningParameters, {"study": "toy", "tracks": given}) == expected
+    expected = f"parameters: tracks.1: {NO_TEXT} (given: {said})"
+    assert told(notebook.ListeningParameters, {"study": "toy", "tracks": ["a", given]}) == expected
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb")))
+@pytest.mark.parametrize("text", ["256", "64_128", "0042", "nan", "1e5", "null", "true", "[a]", "#2", "Music: 2024"])
+def test_a_text_comes_through_papermill_as_it_is(path, text, tmp_path):
+    cell = next(cell for cell in nbformat.read(path, 4).cells if "parameters" in cell.metadata.get("tags", []))
+    texts = re.findall(r"^(\w+): (?:str|list\[str\])", cell.source, re.MULTILINE)
+    assert {"study", "data"} <= {*texts}
+    words = [word for name in texts for word in ("-r", name, text)]
+    with contextlib.suppress(SystemExit):
+        papermill.main([str(path), str(tmp_path / "out.ipynb"), "--prepare-only", *words], standalone_mode=False)
+    cells = nbformat.read(tmp_path / "out.ipynb", 4).cells
+    injected = next(cell for cell in cells if "injected-parameters" in cell.metadata.get("tags", []))
+    scope = {}
+    exec(injected.source, scope)
+    assert [scope[name] for name in texts] == [text] * len(texts)
+
+
+def test_examples_give_texts_by_the_word_that_keeps_them():
+    readme = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+    for name, value in re.findall(r" -p (\w+) (\S+)", readme):
+        assert notebook_number(name), f"README: -p {name} {value}"
+
+
+def notebook_number(name):
+    """Whether a parameter of that name is a number in the notebooks that have it."""
+    kinds = (notebook.ListeningParameters, notebook.TrainingParameters)
+    fields = [kind.model_fields[name] for kind in kinds if name in kind.model_fields]
+    return fields and all("int" in str(field.annotation) or "float" in str(field.annotation) for field in fields)
 
 
 def test_tracks_and_a_session_are_one_too_many():

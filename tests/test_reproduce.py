@@ -1,5 +1,6 @@
 """One run at a time, one line a step, and nothing that lives on after a kill."""
 
+import json
 import os
 import re
 import resource
@@ -15,7 +16,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from gru4rec_lib import reproduce
+from gru4rec_lib import inputs, reproduce
 from gru4rec_lib.strict import ConfigError
 from gru4rec_lib.workspace import Workspace
 
@@ -24,7 +25,7 @@ SNAKEFILE = """
 import sys
 
 rule all:
-    message: f"{config['study']} is done with {config['data']}"
+    message: "{config[study]} is done with {config[data]}"
     input: "runs/mini/second.txt"
 
 rule first:
@@ -68,7 +69,9 @@ def root(tmp_path, monkeypatch):
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / "data of mine").mkdir()
     (tmp_path / "data/prepared/mini").mkdir(parents=True)
-    (tmp_path / "data/prepared/mini/prepared.json").touch()  # the folder's files were read already
+    (tmp_path / "data/prepared/mini/prepared.json").write_text(
+        '{"settings": {"inputs": {}}}'
+    )  # the folder was read already
     (tmp_path / ".venv").mkdir()
     for entry in Path(sys.prefix).iterdir():
         if entry.name != ".installed":
@@ -320,10 +323,94 @@ def test_a_full_disk_is_one_sentence(root):
 
 @pytest.mark.slow
 def test_files_that_a_user_brings_are_checked_before_anything_runs(root, capfd):
-    (root / "data/prepared/mini/prepared.json").unlink()
     place = Workspace("mini", root / "data of mine", root)
     (root / "data of mine/e.tsv").write_text("s\ti\tt\n1\ta\tsoon\n")
     assert reproduce._check(place, "mini", root) == 2
     assert capfd.readouterr().err.startswith("e.tsv, line 2, column `t`: cannot read `soon`;")
-    (root / "data/prepared/mini/prepared.json").touch()
+    made = root / "data/prepared/mini/prepared.json"
+    made.write_text(json.dumps({"settings": {"inputs": inputs.hashes(place)}}))
     assert reproduce._check(place, "mini", root) == 0
+    # Another file of the same size, name and time: as `cp -p` and `rsync -t` leave it.
+    times = (root / "data of mine/e.tsv").stat()
+    (root / "data of mine/e.tsv").unlink()
+    (root / "data of mine/e.tsv").write_text("s\ti\tt\n1\tb\tsoon\n")
+    os.utime(root / "data of mine/e.tsv", ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert reproduce._check(place, "mini", root) == 2
+
+
+@pytest.mark.slow
+def test_data_switched_to_a_folder_with_problems_is_one_sentence(root):
+    (root / "other").mkdir()
+    (root / "other/e.tsv").write_text("s\ti\tt\n1\ta\tsoon\n")
+    os.utime(root / "other/e.tsv", (0, 0))
+    code, said = command(root, "--study", "mini", "--data", "other")
+    assert code == 2
+    problem, count = said.splitlines()
+    assert problem.startswith("e.tsv, line 2, column `t`: cannot read `soon`;")
+    assert count.startswith("1 problem in all;")
+
+
+# Texts that YAML, or papermill's -p, would take for something else: names of a study, and of a folder.
+STUDIES = ["256", "64_128", "0042", "nan", "1e5", "null", "1_0", "true"]
+FOLDERS = ["[a]", "my #2", "Music: 2024", "{x}", "~", "[1, 2]", "-r", "a 'b' \"c\" $HOME `d`"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("study", "data"), [*zip(STUDIES, FOLDERS, strict=True)])
+def test_a_study_and_a_folder_of_any_name_are_those_that_run(root, study, data):
+    (root / "config" / f"{study}.yaml").write_text(STUDY)
+    events = "".join(f"{n}\t{item}\t{n}\n" for n in range(40) for item in "ab")
+    (root / data).mkdir()
+    (root / data / "e.tsv").write_text("s\ti\tt\n" + events)
+    words = [sys.executable, "-m", "gru4rec_lib", "reproduce", f"--study={study}", f"--data={root / data}"]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    done = subprocess.run(words, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{study} is done with {root / data}\n" in done.stdout
+
+
+@pytest.mark.slow
+def test_jobs_of_an_executor_get_the_same_texts(root):
+    """Each job is a Snakemake of its own, as on a cluster."""
+    (root / "Snakefile").write_text(
+        'rule all:\n    input: "said"\n'
+        'rule say:\n    output: "said"\n    shell: "printf \'%s\\\\n\' {config[study]:q} {config[data]:q} > {output}"\n'
+    )
+    (root / "config" / "1_0.yaml").write_text(STUDY)
+    (root / "my #2 {x}: 'y'").mkdir()
+    (root / "my #2 {x}: 'y'" / "e.tsv").write_text(
+        "s\ti\tt\n" + "".join(f"{n // 2}\t{n % 2}\t{n}\n" for n in range(80))
+    )
+    submit = root / "submit.sh"
+    submit.write_text('#!/bin/sh\nsh "$1" > /dev/null 2>&1 &\necho $!\n')
+    submit.chmod(0o755)
+    words = [sys.executable, "-m", "gru4rec_lib", "reproduce", "--study", "1_0", "--data", "my #2 {x}: 'y'", "--"]
+    words += ["--executor", "cluster-generic", "--cluster-generic-submit-cmd", str(submit), "--jobs", "1"]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    done = subprocess.run(words, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (root / "said").read_text() == f"1_0\n{root}/my #2 {{x}}: 'y'\n"
+
+
+def test_settings_of_snakemake_are_refused(root):
+    for word in ("--config", "--configfile", "-C", "--config=data=x"):
+        with pytest.raises(ConfigError, match="--data"):
+            reproduce.main(["--study", "mini", "--data", "data of mine", "--", word, "data=elsewhere"], root)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("home", ["/dev/null", "/proc", "/proc/none"])
+def test_a_home_that_cannot_be_written_does_not_stop_a_run(root, home):
+    words = [sys.executable, "-m", "gru4rec_lib", "reproduce", "--study", "mini", "--data", "data of mine"]
+    hidden = dict.fromkeys(reproduce.CACHES, "")
+    environment = os.environ | hidden | {"PYTHONPATH": str(root), "HOME": home}
+    done = subprocess.run(words, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert (root / "runs/.home/.cache").is_dir()
+
+
+def test_a_project_folder_that_cannot_be_written_is_one_sentence(root):
+    (root / ".snakemake").touch()
+    told = f"{root}/.snakemake: Permission denied; mend that and give the command again\n"
+    assert command(root, "--study", "mini", "--data", "data of mine") == (2, told)

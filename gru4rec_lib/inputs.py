@@ -1,0 +1,105 @@
+"""Raw files by content: a time of modification does not show that a file was replaced (`cp -p`, `rsync -t`)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from gru4rec_lib.datasets import SIMULATED
+from gru4rec_lib.files import replacing, sha256
+from gru4rec_lib.workspace import Workspace
+
+RECORD = "inputs.json"
+
+
+def hashes(place: Workspace) -> dict[str, str]:
+    """SHA-256 of the raw files that a study reads.
+
+    A file is read only where its size, times or inode differ from those in runs/<study>/inputs.json.
+
+    Args:
+        place: the study's.
+
+    Returns:
+        Hexadecimal digests by path below the data folder, of the files that exist.
+
+    Raises:
+        OSError: a file cannot be read, or the record cannot be written.
+    """
+    return _hashed(place, [path for path in place.raw_files() if path.is_file()])
+
+
+def made_with(place: Workspace) -> dict:
+    """What a study's arrays were made with: the `prepare.settings` and, as `inputs`, the `hashes` of the raw files.
+
+    Args:
+        place: the study's.
+
+    Returns:
+        What prepared.json holds of it; empty where there are no arrays.
+    """
+    try:
+        return json.loads((place.prepared / "prepared.json").read_text(encoding="utf-8")).get("settings", {})
+    except (FileNotFoundError, ValueError):
+        return {}
+
+
+def digest(digests: dict[str, str]) -> str:
+    """One digest of many files: of their names and contents.
+
+    Args:
+        digests: by name, as `hashes` returns them.
+    """
+    return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
+
+
+def as_simulated(place: Workspace) -> bool:
+    """Whether a study's simulated raw files are complete, and as `simulate` wrote them with the study's settings.
+
+    Args:
+        place: the study's; it simulates its data.
+
+    Returns:
+        False too where a file is missing. A mark without settings or digests leaves them unchecked.
+
+    Raises:
+        OSError: a file cannot be read, or the record cannot be written.
+    """
+    paths = place.raw_files()
+    if not all(path.is_file() for path in paths):
+        return False
+    try:
+        made = json.loads((place.raw / SIMULATED).read_text(encoding="utf-8") or "{}")
+    except ValueError:
+        return False
+    settings = place.study.data.simulate.model_dump(mode="json")
+    if any(made.get(name, value) != value for name, value in settings.items()):
+        return False
+    written = made.get("sha256", {})
+    return not written or _hashed(place, [path for path in paths if path.name != SIMULATED]) == written
+
+
+def _hashed(place: Workspace, paths: list[Path]) -> dict[str, str]:
+    record = place.runs / RECORD
+    try:
+        known = json.loads(record.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        known = {}
+    found = {}
+    for path in paths:
+        stat = path.stat()
+        # The time of the inode's last change and its number cannot be copied along, as the time of modification can.
+        state = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+        before = known.get(str(path), {})
+        found[path] = before if before.get("state") == state else {"state": state, "sha256": sha256(path)}
+    current = {str(path): facts for path, facts in found.items()}
+    if not current.items() <= known.items():
+        record.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(record) as partial:
+            partial.write_text(json.dumps(current, indent=1), encoding="utf-8")
+    return {str(_below(path, place.raw)): facts["sha256"] for path, facts in found.items()}
+
+
+def _below(path: Path, folder: Path) -> Path:
+    return path.relative_to(folder) if path.is_relative_to(folder) else path
