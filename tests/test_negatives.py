@@ -2,10 +2,15 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 from gru4rec_lib import losses, negatives
 from gru4rec_lib.backend import tf
+from gru4rec_lib.layers import NEGATIVES, PLACES, random_key
+from gru4rec_lib.model import GRU4Rec
+from gru4rec_lib.sessions import Sessions
 
 PLAYS = np.array([0, 40, 9, 0, 25, 1, 4, 0])
 
@@ -18,6 +23,37 @@ def test_cumulative_by_hand(alpha, expected):
     assert found.tolist() == pytest.approx(expected, rel=1e-15)
     assert found.dtype == np.float64
     assert found[-1] == 1
+
+
+@settings(max_examples=500)
+@given(st.one_of(st.sampled_from([0, 1, 2**31 - 1]), st.integers(0, 2**31 - 1)), st.integers(0, 2**40))
+def test_no_two_uses_of_a_seed_share_a_key(seed, step):
+    """With seed 0, dropout before the recurrence had the key of the negatives, and so the same random bits."""
+    places = [NEGATIVES, *range(20), PLACES - 1]
+    keys = {tuple(random_key(seed, place, step).numpy().tolist()) for place in places}
+    assert len(keys) == len(places)
+    assert (seed, step) in keys, "the negatives of earlier versions"
+    assert seed == 0 or (seed * 1000 + 3, step) in keys, "their dropout"
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("seed", [0, 1])
+def test_dropout_does_not_follow_the_negatives(seed, monkeypatch):
+    """The keys that a training step really takes."""
+    draw, keys = tf.random.stateless_uniform, []
+
+    def drawn(shape, seed, *rest, **options):
+        keys.append(seed)
+        return draw(shape, seed, *rest, **options)
+
+    monkeypatch.setattr(tf.random, "stateless_uniform", drawn)
+    model = GRU4Rec(6, "embedding", [4, 4], embedding_units=3, dropout_input=0.3, dropout_hidden=0.3, seed=seed)
+    model.compile(samples=3, jit=False)
+    keys.clear()  # those of the first weights
+    model.fit(Sessions.from_lists([[0, 1, 2]]), 1, 1, verbose=0)
+    steps = np.array(keys).reshape(2, 4, 2)  # of both steps: negatives, and three places of dropout
+    assert steps[:, :, 1].tolist() == [[0] * 4, [1] * 4]
+    assert len(set(steps[0, :, 0].tolist())) == 4
 
 
 def test_nothing_to_sample_from_is_an_error():
