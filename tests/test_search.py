@@ -146,10 +146,10 @@ def test_what_a_search_of_a_study_elsewhere_finds_is_beside_that_study(make, tra
     shutil.copytree(place.prepared, elsewhere.prepared)
     record = {"settings": prepare.settings(elsewhere.study), "sha256": {}}
     (elsewhere.prepared / "prepared.json").write_text(json.dumps(record))
-    path = search.search(elsewhere, trials=2, cells=("one_hot-bpr",), jobs=1)
+    path = search.search(elsewhere, trials=2, jobs=1)
     assert path == tmp_path / "mine" / "settings" / "study.yaml"
     assert not (place.root / "config" / "settings").exists()
-    assert capsys.readouterr().out.splitlines()[-1] == f"the best settings of 1 cells are in {path}"
+    assert capsys.readouterr().out.splitlines()[-1] == f"the best settings of 2 cells are in {path}"
     assert path.read_text().startswith(f"# Written by `make search STUDY={mine}`: ")
     with mine.open("a") as file:
         file.write("searched: settings/study.yaml\n")
