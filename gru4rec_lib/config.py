@@ -152,7 +152,8 @@ class Study(Strict):
         split: training, validation and test.
         training: settings of every cell.
         losses: changes to them for one loss, the same for each of its cells.
-        searched: settings that a search chose for each cell; in the file, the path of config/settings/<study>.yaml.
+        searched: settings that a search chose for each cell; in the file, their path from its folder on, such as
+            settings/<study>.yaml.
         models: the grid.
         baselines: models without training.
         evaluation: how ranks become numbers.
@@ -293,7 +294,8 @@ def load_study(name: str, folder: Path, searched: bool = True) -> Study:
     if "name" in fields:
         raise ConfigError(f"{path}: name: a study has its file's name; delete the field")
     if "searched" in fields:
-        fields["searched"] = load_searched(_beside(path, str(fields["searched"]), folder)) if searched else None
+        found = _beside(path, str(fields["searched"]), folder)
+        fields["searched"] = load_searched(found, name) if searched else None
     for block in fields["models"] if isinstance(fields.get("models"), list) else ():
         if isinstance(block, dict) and isinstance(block.get("settings"), str):
             settings = _beside(path, block["settings"], folder)

@@ -17,6 +17,7 @@ import pandas as pd
 from gru4rec_lib.arguments import whole
 from gru4rec_lib.backend import tf
 from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.settings import check_known
 
 # A miss: beyond every cutoff however few candidates there are, and of reciprocal 0.
 NO_RANK = np.inf
@@ -267,7 +268,11 @@ def rank_table(
         One row a target: protocol, session (number in the test set), position (1.. in the test session, of the target),
         target (item index), rank (float64, 1 is best; infinite where the model cannot score the target),
         n_candidates.
+
+    Raises:
+        ValueError: `ties` is none of these.
     """
+    check_known("ties", ties, TIES)
     # `known`: events on tracks unseen in training are removed, then pairs formed.
     seen = test.known(n_items)
     position = test.position_of_event

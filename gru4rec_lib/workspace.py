@@ -44,7 +44,7 @@ class Workspace:
 
     def __init__(self, study: str, data: str | Path = "", root: Path = ROOT, searched: bool = True):
         self.root = root
-        self._given = study
+        self.given = study
         self.study: Study = load_study(study, root / "config", searched)
         file = study_file(study, root / "config")[0]
         self.file = file.parent.resolve() / file.name
@@ -142,7 +142,7 @@ class Workspace:
         """The study at each setting of content_signal that it lists, itself among them; none on files of a user's."""
         settings = self.study.content_signal if self.simulates else ()
         own = {self.study.data.simulate.content_signal: self} if settings else {}
-        return {s: own.get(s) or Workspace(f"{self._given}@{s:g}", root=self.root) for s in settings}
+        return {s: own.get(s) or Workspace(f"{self.given}@{s:g}", root=self.root) for s in settings}
 
     def raw_files(self) -> list[Path]:
         """The raw files that the study reads, as the graph's inputs; those that it simulates need not exist yet.
