@@ -212,10 +212,13 @@ def of_study(place: Workspace) -> Prepared:
 
 
 def explored(place: Workspace) -> read.Tables:
-    """What there is to look at: all raw files, or of a study that is prepared log by log the first log alone.
+    """Read what notebook 01 explores: all raw files, or of a study that is prepared log by log the first log alone.
 
     Args:
         place: the study's.
+
+    Returns:
+        The tables; their warnings are printed.
 
     Raises:
         DataError: as `read.read`.
