@@ -149,7 +149,8 @@ class Study(Strict):
         split: training, validation and test.
         training: settings of every cell.
         losses: changes to them for one loss, the same for each of its cells.
-        searched: settings that a search chose for each cell; in the file, the path of config/settings/<study>.yaml.
+        searched: settings that a search chose for each cell; in the file, their path from its folder on, such as
+            settings/<study>.yaml.
         models: the grid.
         baselines: models without training.
         evaluation: how ranks become numbers.
@@ -274,15 +275,15 @@ def load_study(name: str, folder: Path, searched: bool = True) -> Study:
     Raises:
         ConfigError: there is no such file or setting, or a field is unknown, missing or wrong.
     """
-    name, setting = re.fullmatch(r"(.*?)(?:@([\d.e-]+))?", name).groups()
-    path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
+    path, setting = study_file(name, folder)
     known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
     missing = f"there is no such study; known are {known}"
     fields = read_mapping(path, missing, "a study is a mapping of fields; see config/toy.yaml")
     if "name" in fields:
         raise ConfigError(f"{path}: name: a study has its file's name; delete the field")
     if "searched" in fields:
-        fields["searched"] = load_searched(_beside(path, str(fields["searched"]), folder)) if searched else None
+        found = _beside(path, str(fields["searched"]), folder)
+        fields["searched"] = load_searched(found, name) if searched else None
     for block in fields["models"] if isinstance(fields.get("models"), list) else ():
         if isinstance(block, dict) and isinstance(block.get("settings"), str):
             settings = _beside(path, block["settings"], folder)
@@ -295,6 +296,17 @@ def load_study(name: str, folder: Path, searched: bool = True) -> Study:
         known = f"known are {', '.join(settings)}" if settings else "the study lists none"
         raise ConfigError(f"{path}: content_signal: no such setting as {setting}; {known}")
     return study.at(settings[setting])
+
+
+def study_file(name: str, folder: Path) -> tuple[Path, str | None]:
+    """The file of a study, whether it exists or not, and the setting of content_signal that the name has.
+
+    Args:
+        name: as for `load_study`.
+        folder: as for `load_study`.
+    """
+    name, setting = re.fullmatch(r"(.*?)(?:@([\d.e-]+))?", name).groups()
+    return (Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"), setting
 
 
 def _beside(study: Path, name: str, folder: Path) -> Path:

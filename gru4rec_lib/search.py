@@ -27,7 +27,7 @@ from gru4rec_lib import demo, tied
 from gru4rec_lib.config import Run
 from gru4rec_lib.notebook import commit
 from gru4rec_lib.prepare import Prepared
-from gru4rec_lib.searched import Found, cell_name, save_searched
+from gru4rec_lib.searched import Found, cell_name, load_searched, save_searched
 from gru4rec_lib.spaces import Space, load_space
 from gru4rec_lib.strict import ConfigError
 from gru4rec_lib.workspace import Workspace
@@ -56,10 +56,11 @@ def search(
         jobs: processes, which share the cells.
 
     Returns:
-        config/settings/<study>.yaml, where the best settings of these cells are.
+        settings/<study>.yaml beside the study's file, where the best settings of these cells are.
 
     Raises:
-        ConfigError: a number is below 1, the space is unknown or wrong, or the grid has no such cell.
+        ConfigError: a number is below 1, the space is unknown or wrong, the grid has no such cell, or the settings that
+            an earlier search wrote cannot be read.
         ValueError: no trial of a cell ended well.
         ChildProcessError: a process failed.
     """
@@ -71,6 +72,9 @@ def search(
     unknown = [name for name in cells if name not in grid]
     if unknown:
         raise ConfigError(f"{place.study.name}: the grid has no cell {unknown[0]}; it has {', '.join(grid)}")
+    path = place.config.parent / "settings" / f"{place.study.name}.yaml"
+    if path.exists():
+        load_searched(path)  # an error now, not when all is trained
     demo.need_prepared(place)
     make = partial(CellSearch, place, tried, trials, seed)
     searches = {name: make(name) for name in cells or grid}
@@ -80,9 +84,9 @@ def search(
     else:
         for name in waiting:
             searches[name].run()
-    path = place.root / "config" / "settings" / f"{place.study.name}.yaml"
-    save_searched(path, place.study.name, {name: one.found(space) for name, one in searches.items()})
-    print(f"the best settings of {len(searches)} cells are in {path.relative_to(place.root)}", flush=True)
+    save_searched(path, place.given, {name: one.found(space) for name, one in searches.items()})
+    shown = path.relative_to(place.root) if path.is_relative_to(place.root) else path
+    print(f"the best settings of {len(searches)} cells are in {shown}", flush=True)
     return path
 
 
@@ -111,13 +115,20 @@ class CellSearch:
         self.place, self.space, self.trials, self.seed, self.name = place, space, trials, seed, name
         self.input_form, self.output_form, self.loss = cells_of(place)[name]
         record = json.loads((place.prepared / "prepared.json").read_text(encoding="utf-8"))
-        asked = [self._run({}).model_dump(mode="json"), space.model_dump(mode="json"), record["sha256"], seed]
+        own = self._run({}).model_dump(mode="json")
+        # The study's own settings of what is searched; the first trial has them, whatever the space holds.
+        self.own = {setting: own["training"][setting] for setting in space.of(self.loss)}
+        asked = [own, space.model_dump(mode="json"), record["sha256"], seed, "first: own settings"]
         # Another space, seed, study or data is another search, beside this one in the same file.
         self.asked = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
     def _run(self, settings: dict) -> Run:
         fixed = {"output_form": self.output_form, "refit": False, "max_epochs": self.space.max_epochs}
         return self.place.study.run(self.input_form, self.loss, self.seed, **fixed | settings)
+
+    @property
+    def _held(self) -> dict:
+        return self.space.held(self._run({}).training, self.loss)
 
     @cached_property
     def study(self) -> optuna.Study:
@@ -147,15 +158,20 @@ class CellSearch:
             number = int.from_bytes(hashlib.sha256(words).digest()[:4])
             study.sampler = optuna.samplers.TPESampler(n_startup_trials=STARTING, seed=number)
             if not study.get_trials(False, (*FINISHED, TrialState.WAITING)):
-                # The study's own settings come first: what is found is no worse on validation.
-                study.enqueue_trial(self.space.held(self._run({}).training, self.loss))
+                study.enqueue_trial(self._held)
             trial = study.ask()
             trial.set_user_attr("commit", made_by)
             self._try(study, trial, done + 1)
 
     def _try(self, study, trial, number):
         began = time.monotonic()
-        settings = self.space.suggest(trial, self.loss)
+        if number == 1:
+            # The study's own settings come first: what is found is no worse on validation. Those that the space holds
+            # are parameters of the trial, which the sampler learns from.
+            self.space.suggest(trial, self.loss, self._held)
+            settings = self.own
+        else:
+            settings = self.space.suggest(trial, self.loss)
         trial.set_user_attr("settings", settings)
         log = self.place.runs / "logs" / f"search-{self.name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -168,7 +184,7 @@ class CellSearch:
             study.tell(trial, state=TrialState.PRUNED)
         best = max((t.value for t in study.get_trials(False, (TrialState.COMPLETE,))), default=0.0)
         value = f"{max(scores, default=0.0):.4f} {end}, best {best:.4f}"
-        tried = " ".join(f"{name}={settings[name]}" for name in trial.params)
+        tried = " ".join(f"{name}={settings[name]}" for name in (settings if number == 1 else trial.params))
         seconds = time.monotonic() - began
         print(f"{self.name} {number}/{self.trials}  {value}  {len(scores)} epochs {seconds:.0f} s  {tried}", flush=True)
 

@@ -1,4 +1,4 @@
-"""What a search chose: the files config/settings/*.yaml, from which a study takes the settings of its cells."""
+"""What a search chose: settings/<study>.yaml beside a study, which takes the settings of its cells from it."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class Found(Strict):
 
 
 class Searched(Strict):
-    """The settings that a search chose, read from `config/settings/<study>.yaml`.
+    """The settings that a search chose, read from `settings/<study>.yaml` beside the study.
 
     Args:
-        study: the one that was searched.
+        study: the one that was searched, by the name or path that the search was given.
         cells: by the cell's name, see `cell_name`.
     """
 
@@ -73,11 +73,12 @@ def cell_name(input_form: str, output_form: str, loss: str) -> str:
     return "-".join(filter(None, (input_form, "" if output_form == "ids" else f"to_{output_form}", loss)))
 
 
-def load_searched(path: Path) -> Searched:
+def load_searched(path: Path, study: str = "") -> Searched:
     """Read and check what a search found.
 
     Args:
-        path: config/settings/<study>.yaml.
+        path: of the file.
+        study: the one that reads it, named in messages; the file's name when empty.
 
     Returns:
         The settings of every cell that was searched.
@@ -85,7 +86,7 @@ def load_searched(path: Path) -> Searched:
     Raises:
         ConfigError: there is no such file, or a field is unknown, missing or wrong.
     """
-    by = f"`make search STUDY={path.stem}` writes it"
+    by = f"`make search STUDY={study or path.stem}` writes it"
     return check(Searched, read_mapping(path, f"there is no such file; {by}", f"is no mapping of fields; {by}"), path)
 
 
@@ -93,8 +94,8 @@ def save_searched(path: Path, study: str, cells: dict[str, Found]) -> None:
     """Write what a search found; what the file says of other cells stays.
 
     Args:
-        path: config/settings/<study>.yaml.
-        study: the one that was searched.
+        path: of the file; its folder is made.
+        study: the one that was searched, by the name or path that the search was given.
         cells: by name.
     """
     before = load_searched(path).cells if path.exists() else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import Field, model_validator
@@ -76,17 +77,19 @@ class Space(Strict):
         """
         return self.settings | self.losses.get(loss, {})
 
-    def suggest(self, trial, loss: str) -> dict:
+    def suggest(self, trial, loss: str, names: Iterable[str] | None = None) -> dict:
         """Settings for an Optuna trial.
 
         Args:
             trial: asked for each value.
             loss: of `config.LOSSES`.
+            names: of the settings; every one of the space, fixed ones too, when None.
 
         Returns:
-            Every setting of the space, fixed ones too.
+            The settings by name.
         """
-        return {name: _suggest(trial, name, values) for name, values in self.of(loss).items()}
+        space = self.of(loss)
+        return {name: _suggest(trial, name, space[name]) for name in (space if names is None else names)}
 
     def held(self, training: Training, loss: str) -> dict:
         """The settings among those given that the space holds and does not fix.

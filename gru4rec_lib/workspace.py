@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from gru4rec_lib.config import ConfigError, EventData, Run, Study, load_study
+from gru4rec_lib.config import ConfigError, EventData, Run, Study, load_study, study_file
 from gru4rec_lib.datasets import SIMULATED
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,7 +42,8 @@ class Workspace:
 
     def __init__(self, study: str, data: str | Path = "", root: Path = ROOT, searched: bool = True):
         self.root = root
-        self._given = study
+        self.given = study
+        self.config, _ = study_file(study, root / "config")
         self.study: Study = load_study(study, root / "config", searched)
         name = self.study.data.name
         self.raw = named_folder(data) if data else root / "data" / "raw" / name
@@ -68,7 +69,7 @@ class Workspace:
         """The study at each setting of content_signal that it lists, itself among them; none on files of a user's."""
         settings = self.study.content_signal if self.simulates else ()
         own = {self.study.data.simulate.content_signal: self} if settings else {}
-        return {s: own.get(s) or Workspace(f"{self._given}@{s:g}", root=self.root) for s in settings}
+        return {s: own.get(s) or Workspace(f"{self.given}@{s:g}", root=self.root) for s in settings}
 
     def raw_files(self) -> list[Path]:
         """The raw files that the study reads, as the graph's inputs; those that it simulates need not exist yet.

@@ -104,6 +104,73 @@ def test_each_cell_gets_its_trials_from_the_studys_own_settings_on_and_the_best_
     assert lines[0].endswith("learning_rate=0.05 batch_size=16 samples=64")
 
 
+OUTSIDE = """
+max_epochs: 3
+settings:
+  learning_rate: {low: 0.1, high: 1, log: true}
+  batch_size: [128, 256]
+  dropout_hidden: {low: 0.1, high: 0.5, step: 0.1}
+  samples: [256]
+  negatives: [[in_batch]]
+"""
+
+
+def test_the_first_trial_has_the_studys_own_settings_whatever_the_space_holds(make, trainings, capsys):
+    place, made = make(), trainings()
+    (place.root / "config" / "spaces" / "default.yaml").write_text(OUTSIDE)
+    toy = yaml.safe_load((place.root / "config" / "toy.yaml").read_text())
+    toy["training"] |= {"learning_rate": 0.0512345, "dropout_hidden": 0.0, "batch_size": 32, "samples": 33}
+    toy["training"]["negatives"] = ["in_batch", "sampled"]
+    toy.pop("losses", None)
+    (place.root / "config" / "toy.yaml").write_text(yaml.safe_dump(toy))
+    place = Workspace("toy", root=place.root, searched=False)
+    search.search(place, trials=3, cells=("one_hot-bpr",), jobs=1)
+    own = place.study.run("one_hot", "bpr", 1, refit=False, max_epochs=3)
+    assert made.runs[0] == own
+    assert {run.training.batch_size for run in made.runs[1:]} <= {128, 256}
+    assert all(run.training.samples == 256 for run in made.runs[1:])
+    said = "learning_rate=0.0512345 batch_size=32 dropout_hidden=0.0 samples=33 negatives=['in_batch', 'sampled']"
+    assert capsys.readouterr().out.splitlines()[0].endswith(said)
+    # As the best of its cell it is written down as it was.
+    path = search.search(place, trials=1, cells=("one_hot-bpr",), jobs=1)
+    found = yaml.safe_load(path.read_text())["cells"]["one_hot-bpr"]["settings"]
+    assert found == {name: own.training.model_dump(mode="json")[name] for name in yaml.safe_load(OUTSIDE)["settings"]}
+
+
+def test_what_a_search_of_a_study_elsewhere_finds_is_beside_that_study(make, trainings, tmp_path, capsys):
+    place, _ = make(), trainings()
+    mine = tmp_path / "mine" / "study.yaml"
+    mine.parent.mkdir()
+    mine.write_text((place.root / "config" / "toy.yaml").read_text())
+    elsewhere = Workspace(str(mine), root=place.root, searched=False)
+    shutil.copytree(place.prepared, elsewhere.prepared)
+    record = {"settings": prepare.settings(elsewhere.study), "sha256": {}}
+    (elsewhere.prepared / "prepared.json").write_text(json.dumps(record))
+    path = search.search(elsewhere, trials=2, jobs=1)
+    assert path == tmp_path / "mine" / "settings" / "study.yaml"
+    assert not (place.root / "config" / "settings").exists()
+    assert capsys.readouterr().out.splitlines()[-1] == f"the best settings of 2 cells are in {path}"
+    assert path.read_text().startswith(f"# Written by `make search STUDY={mine}`: ")
+    with mine.open("a") as file:
+        file.write("searched: settings/study.yaml\n")
+    found = yaml.safe_load(path.read_text())["cells"]["one_hot-bpr"]["settings"]
+    again = Workspace(str(mine), root=place.root).study
+    assert again.run("one_hot", "bpr", 1).training.model_dump(mode="json").items() >= found.items()
+    path.unlink()
+    with pytest.raises(ConfigError, match=f"there is no such file; `make search STUDY={mine}` writes it$"):
+        Workspace(str(mine), root=place.root)
+
+
+def test_settings_that_cannot_be_read_end_a_search_before_it_trains(make, trainings):
+    place, made = make(), trainings()
+    path = place.root / "config" / "settings" / "toy.yaml"
+    path.parent.mkdir()
+    path.write_text("[]")
+    with pytest.raises(ConfigError, match=r"toy\.yaml: is no mapping of fields"):
+        search.search(place, trials=1, jobs=1)
+    assert (made.runs, path.read_text()) == ([], "[]")
+
+
 def test_the_study_takes_what_was_found(make, trainings):
     place = make()
     trainings()
