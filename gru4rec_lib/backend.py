@@ -9,9 +9,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import sys
 import tempfile
 
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+if "keras" not in sys.modules:
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the environment or keras.json says: the library needs it
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # With oneDNN comes an allocator that keeps what it once had: drawing a table's first weights would cost it three times.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
@@ -51,7 +53,26 @@ with _stderr_held_back():
     for _gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(_gpu, True)
 
-__all__ = ["device", "keras", "ops", "tf"]
+__all__ = ["FLOAT", "device", "float32", "keras", "ops", "tf"]
+
+FLOAT = "float32"  # of all weights and states, whatever floatx and dtype policy Keras has
+
+if keras.config.backend() != "tensorflow":
+    raise RuntimeError(
+        f"Keras was imported with the backend {keras.config.backend()!r} before gru4rec_lib, which needs TensorFlow: "
+        "set KERAS_BACKEND=tensorflow, or import gru4rec_lib first"
+    )
+
+
+@contextlib.contextmanager
+def float32():
+    """Let Keras create variables in float32, whatever its global setting is, which comes back."""
+    floatx = keras.config.floatx()
+    keras.config.set_floatx(FLOAT)
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(floatx)
 
 
 def device() -> str:

@@ -132,7 +132,7 @@ def used(size: Size, folder: Path) -> dict:
     model = _built(size.tracks, "cross_entropy", 512)
     train, test = (Sessions.load(folder, name) for name in ("train", "test"))
     model.fit(train, 100, 512, callbacks=[_Until(size.seconds)], verbose=0)
-    events = int(model.optimizer.iterations) * 512
+    events = int(model.steps) * 512
     chosen = np.zeros(len(test.items), bool)
     chosen[np.flatnonzero(test.is_target)[: size.ranked]] = True
     test = test.take(np.arange(test.session_of_event[chosen].max() + 1))

@@ -12,7 +12,10 @@ import inspect
 import json
 import time
 import zipfile
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from types import CodeType, FunctionType, MethodType
 
 import numpy as np
 
@@ -81,7 +84,7 @@ def made_with(model, settings: dict, sessions, validation) -> dict:
         validation: `Sessions` validated on, or None.
 
     Returns:
-        Plain JSON: settings by name, checksums of the data and of the library's code.
+        Plain JSON: settings by name, see `described`; checksums of the data and of the library's code.
     """
     record = model.get_config() | settings | {"keras": keras.__version__, "tensorflow": tf.__version__}
     del record["name"]  # Keras counts the models of a process in it
@@ -91,12 +94,59 @@ def made_with(model, settings: dict, sessions, validation) -> dict:
         "features": checksum(*(np.asarray(weight) for weight in model.non_trainable_variables)),
         "the library's code": checksum_of_code(Path(inspect.getfile(type(model)))),
     }
-    return json.loads(json.dumps(record, default=_named))
+    return described(record)
 
 
-def _named(value) -> str:
-    """A function by its module and name, the same in every process; anything else as text."""
-    return f"{value.__module__}.{value.__qualname__}" if callable(value) else str(value)
+def described(value, outer: tuple = ()):
+    """Describe a value in plain JSON, the same in every process.
+
+    A function of the library is described by its name (`the library's code` has the rest); another one by its code,
+    the functions and plain values that the code names, its defaults and what it encloses.
+
+    Args:
+        value: of any kind; what has no description of its own is described by its text.
+        outer: values that are being described, of which it is a part.
+
+    Returns:
+        Texts, numbers, None, and lists and mappings of them.
+    """
+    if any(value is one for one in outer):
+        return "recursive"
+    if value is None or isinstance(value, str | int | float):
+        return value
+    inner = partial(described, outer=(*outer, value))
+    if isinstance(value, dict):
+        return {str(name): inner(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [inner(part) for part in value]
+    if isinstance(value, set | frozenset):
+        return sorted(map(repr, value))
+    if isinstance(value, np.ndarray):
+        return checksum(value)
+    if isinstance(value, CodeType):
+        return inner([value.co_code.hex(), value.co_names, value.co_consts])
+    if isinstance(value, partial):
+        return inner([value.func, value.args, value.keywords])
+    if hasattr(value, "python_function"):  # a tf.function
+        return inner(value.python_function)
+    if isinstance(value, MethodType):
+        return inner([value.__func__, value.__self__])
+    if hasattr(value, "get_config") and not isinstance(value, type):
+        return inner([_name(type(value)), value.get_config()])
+    if isinstance(value, FunctionType):
+        if value.__module__.startswith("gru4rec_lib.") and "<" not in value.__qualname__:
+            return _name(value)
+        named = {name: value.__globals__.get(name) for name in value.__code__.co_names}
+        named = {name: part for name, part in named.items() if isinstance(part, FunctionType | str | int | float)}
+        enclosed = [cell.cell_contents for cell in value.__closure__ or ()]
+        return inner([_name(value), value.__code__, value.__defaults__, value.__kwdefaults__, named, enclosed])
+    if isinstance(value, type) or not hasattr(value, "__dict__"):
+        return _name(value) if callable(value) else str(value)
+    return inner([type(value), vars(value), type(value).__call__]) if callable(value) else str(value)
+
+
+def _name(value) -> str:
+    return f"{value.__module__}.{getattr(value, '__qualname__', value)}"
 
 
 def checksum_of_code(module: Path) -> str:
@@ -121,8 +171,8 @@ def checksum(*parts: np.ndarray | bytes) -> str:
 class Checkpoint(keras.callbacks.Callback):
     """Writes a checkpoint at the end of an epoch, and within it whenever so many seconds have passed.
 
-    It comes behind all other callbacks: what they change is in it (learning rate, `stop_training`), but not what they
-    remember themselves.
+    It comes after all other callbacks: what they change is in it (learning rate, `stop_training`), but not what they
+    remember themselves. Early stopping is derived from the history again.
 
     Args:
         path: the .npz file.
@@ -134,6 +184,8 @@ class Checkpoint(keras.callbacks.Callback):
         seconds: between two checkpoints within an epoch; 0 writes one after every stretch.
     """
 
+    stops = ()
+
     def __init__(self, path: Path, epoch, history, variables, loss, made_with: dict, seconds: float):
         super().__init__()
         self.path, self.epoch, self.history = Path(path), epoch, history
@@ -141,21 +193,24 @@ class Checkpoint(keras.callbacks.Callback):
         self._running_loss, self._epochs = None, []
         self._written = time.perf_counter()
 
-    def restore(self, initial_epoch: int, epochs: int) -> int:
-        """Go back to the checkpoint if there is one of this training; say so if there is one of another.
+    def restore(self, initial_epoch: int, epochs: int, stops: Sequence[EarlyStopping] = ()) -> int:
+        """Restore the checkpoint if this training passes through it; print why not if there is another one.
 
         Args:
             initial_epoch: where to begin without one.
             epochs: where to end.
+            stops: what else may end training.
 
         Returns:
             The epoch to begin with; `epochs` where training had been stopped early.
         """
+        self.stops = stops
         if not self.path.exists():
             return initial_epoch
         try:
             record = read_record(self.path)
-            known = record["made_with"]
+            known, done, scores = record["made_with"], record["epoch"], record["history"]
+            stopped, stretches = record["stopped"], record["stretches"]
         except (OSError, ValueError, KeyError, zipfile.BadZipFile):
             print(f"{self.path} cannot be read: training starts anew", flush=True)
             return initial_epoch
@@ -163,13 +218,19 @@ class Checkpoint(keras.callbacks.Callback):
         if differ:
             print(f"{self.path} is of another training ({', '.join(differ)}): training starts anew", flush=True)
             return initial_epoch
+        beyond = f"it has trained beyond epoch {epochs}" if done + bool(stretches) > epochs else ""
+        reasons = [beyond, *(stop.contradicts(scores, stretches, epochs - done) for stop in stops)]
+        reason = next(filter(None, reasons), "")
+        if reason:
+            print(f"{self.path}: {reason}: training starts anew", flush=True)
+            return initial_epoch
         read_into(self.path, [*self.variables, *self.loss])
-        if record["stretches"]:
+        if stretches:
             self._running_loss = [np.array(value) for value in self.loss]
-        self.history.history, self._epochs = record["history"], record["epochs"]
-        self.epoch.resume(record["stretches"], record["seconds"], record["elapsed"])
-        print(f"going on from {self.path}: epoch {record['epoch'] + 1}, step {record['step']:,}", flush=True)
-        return epochs if record["stopped"] else record["epoch"]
+        self.history.history, self._epochs = scores, record["epochs"]
+        self.epoch.resume(stretches, record["seconds"], record["elapsed"])
+        print(f"going on from {self.path}: epoch {done + 1}, step {record['step']:,}", flush=True)
+        return epochs if stopped or any(stop.ends(scores) for stop in stops) else done
 
     def on_train_begin(self, logs=None):
         """Keras' call, behind that of the history, which forgets its epochs there."""
@@ -193,7 +254,8 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _write(self, epoch: int, stretches: int, seconds: float):
         record = {"made_with": self.made_with, "epoch": epoch, "stretches": stretches, "seconds": seconds}
-        record |= {"step": int(self.model.optimizer.iterations), "stopped": bool(self.model.stop_training)}
+        stopped = bool(self.model.stop_training) and not any(stop.stopped for stop in self.stops)
+        record |= {"step": int(self.model.steps), "stopped": stopped}
         record |= {"history": self.history.history, "epochs": self.history.epoch, "elapsed": self.epoch.elapsed}
         write(self.path, [*self.variables, *self.loss], record)
         self._written = time.perf_counter()
@@ -206,21 +268,70 @@ class EarlyStopping(keras.callbacks.Callback):
 
     Args:
         monitor: the score, higher is better.
-        patience: epochs without a better one.
+        patience: epochs without a better one, 1 and more.
         best: a .npz file for the weights of the best epoch, which come back at the end; None leaves the last ones.
     """
+
+    stopped = False  # whether it is this callback that ended the training
 
     def __init__(self, monitor: str, patience: int, best: Path | None = None):
         super().__init__()
         self.monitor, self.patience, self.best = monitor, patience, best
 
+    def ends(self, history: dict) -> int | None:
+        """Return after how many epochs training ends, or None where the history does not reach so far.
+
+        Args:
+            history: values of each epoch by name, of `keras.callbacks.History`.
+        """
+        best, since = -np.inf, 0
+        for number, score in enumerate(history.get(self.monitor, []), 1):
+            best, since = (score, 0) if score > best else (best, since + 1)
+            if since >= self.patience:
+                return number
+        return None
+
+    def contradicts(self, history: dict, stretches: int, left: int) -> str:
+        """Compare with a checkpoint, which may have been written under another rule.
+
+        Args:
+            history: of the checkpoint.
+            stretches: of a further epoch that are in it.
+            left: epochs that it lacks.
+
+        Returns:
+            Why this training does not pass through the checkpoint; empty where it does.
+        """
+        scores = history.get(self.monitor, [])
+        end = self.ends(history)
+        if end is not None and (end, 0) != (len(scores), stretches):
+            return f"by {self.monitor} and patience {self.patience}, training ends with epoch {end}"
+        if not self.best or not scores:
+            return ""
+        try:
+            kept = read_record(self.best)
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            kept = {}
+        # Where training was killed between two files, the weights are those of an epoch that comes once more.
+        next_one = kept == self._record(len(scores)) and left > 0 and end is None
+        if kept.get("epoch") == int(np.argmax(scores)) or next_one:
+            return ""
+        return f"the weights of its best epoch by {self.monitor} were not kept"
+
+    def _record(self, epoch):
+        return {"epoch": epoch, "monitor": self.monitor}
+
+    def on_train_begin(self, logs=None):
+        """Keras' call."""
+        self.stopped = False
+
     def on_epoch_end(self, epoch, logs=None):
         """Keras' call, before that of the history."""
         scores = [*self.model.history.history.get(self.monitor, []), logs[self.monitor]]
-        since = len(scores) - 1 - int(np.argmax(scores))
-        if since == 0 and self.best:
-            write(self.best, self.model.trainable_variables, {"epoch": epoch})
-        self.model.stop_training |= since >= self.patience
+        if self.best and int(np.argmax(scores)) == len(scores) - 1:
+            write(self.best, self.model.trainable_variables, self._record(len(scores) - 1))
+        if not self.model.stop_training and self.ends({self.monitor: scores}) is not None:
+            self.model.stop_training = self.stopped = True
 
     def on_train_end(self, logs=None):
         """Keras' call."""

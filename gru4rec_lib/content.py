@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gru4rec_lib.backend import keras, ops, tf
+from gru4rec_lib.backend import FLOAT, keras, ops, tf
 
 
 class FeatureTable(keras.layers.Layer):
@@ -15,7 +15,7 @@ class FeatureTable(keras.layers.Layer):
     """
 
     def __init__(self, spec: dict):
-        super().__init__(name="features")
+        super().__init__(name="features", dtype=FLOAT)
         self.spec = spec
 
     def build(self, input_shape=None):

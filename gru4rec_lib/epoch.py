@@ -109,16 +109,17 @@ class Epoch(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         """Keras' call: a loss that is not finite ends training at once."""
         if not np.isfinite(logs["loss"]):
-            optimizer = self.trained.optimizer
+            rate = getattr(self.trained.optimizer, "learning_rate", None)  # a MultiOptimizer has none
+            now = "" if rate is None else f" (now {float(rate):g})"
             raise FloatingPointError(
-                f"the loss is {logs['loss']} in epoch {self.epoch + 1}, step {int(optimizer.iterations):,}: lower "
-                f"learning_rate (now {float(optimizer.learning_rate):g}), or momentum, or raise the batch size"
+                f"the loss is {logs['loss']} in epoch {self.epoch + 1}, step {int(self.trained.steps):,}: lower "
+                f"learning_rate{now}, or momentum, or raise the batch size"
             )
 
     def on_epoch_end(self, epoch, logs=None):
         """Keras' call: validate, and put the scores where the callbacks behind this one find them."""
         seconds = self.seconds
-        logs |= {"step": int(self.trained.optimizer.iterations), "passes": self._passes, "seconds": seconds}
+        logs |= {"step": int(self.trained.steps), "passes": self._passes, "seconds": seconds}
         if self.validation is not None:
             logs |= {f"val_{name}": float(value) for name, value in self.trained.evaluate(self.validation).items()}
         if self.verbose:

@@ -6,7 +6,26 @@ import zlib
 
 import numpy as np
 
-from gru4rec_lib.backend import keras, ops, tf
+from gru4rec_lib.backend import FLOAT, keras, ops, tf
+
+NEGATIVES = -1  # the use of `random_key` for the negatives of a step; dropout has a place, 0 and more, for each
+PLACES = 1000
+
+
+def random_key(seed: int, use: int, step):
+    """The key of the random numbers of one use in one step; no two uses of a seed share one.
+
+    Args:
+        seed: of the run, 0 to below 2**31.
+        use: NEGATIVES, or the place of a dropout, 0 to below PLACES.
+        step: int, mini-batches before it.
+
+    Returns:
+        int64 [2].
+    """
+    # With seed 0 the first place of dropout would have the key of the negatives: it takes a number that no seed has.
+    stream = seed if use == NEGATIVES else (seed or 2**31) * PLACES + use
+    return tf.stack([tf.cast(stream, tf.int64), tf.cast(step, tf.int64)])
 
 
 class SeededLayer(keras.layers.Layer):
@@ -18,7 +37,7 @@ class SeededLayer(keras.layers.Layer):
     """
 
     def __init__(self, seed: int, name: str):
-        super().__init__(name=name)
+        super().__init__(name=name, dtype=FLOAT)  # whatever Keras' global settings are
         self.seed = seed
 
     def matrix(self, shape: tuple[int, int], name: str, fan: tuple[int, int] | None = None):
@@ -46,6 +65,9 @@ class Cell(SeededLayer):
         seed: of the run.
         name: the layer's.
         activation: of the candidate state, and of an LSTM's output; a name of Keras.
+
+    Raises:
+        ValueError: Keras has no such activation.
     """
 
     gates: int  # pre-activations per hidden unit
@@ -54,7 +76,11 @@ class Cell(SeededLayer):
 
     def __init__(self, units: int, below: int | None, seed: int, name: str, activation: str = "tanh"):
         super().__init__(seed, name)
-        self.activation = keras.activations.get(activation)
+        try:
+            self.activation = keras.activations.get(activation)
+        except ValueError:
+            known = "give the name of an activation of Keras, such as tanh or relu"
+            raise ValueError(f"hidden_activation is {activation!r}; {known}") from None
         self.units, self.below, self.state_width = units, below, self.parts * units
 
     def build(self, input_shape=None):

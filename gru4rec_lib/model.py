@@ -12,13 +12,14 @@ from itertools import pairwise
 import numpy as np
 
 from gru4rec_lib import batches, metrics, ranking
-from gru4rec_lib.backend import keras, ops, tf
+from gru4rec_lib.backend import FLOAT, keras, ops, tf
 from gru4rec_lib.content import FeatureTable
 from gru4rec_lib.features import Features
 from gru4rec_lib.items import INPUTS
 from gru4rec_lib.layers import CELLS, gather_rows, zero_lanes
 from gru4rec_lib.outputs import OUTPUTS
 from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.settings import check_known
 from gru4rec_lib.training import Trainer
 
 RANK_LANES, RANK_STEPS = 256, 8  # shape of one compiled stretch of states
@@ -46,7 +47,8 @@ class GRU4Rec(Trainer):
         seed: of the initial weights, dropout, negatives and session order, each a function of (seed, step or epoch).
 
     Raises:
-        ValueError: unknown input form, output form or cell, or a form with content and no features.
+        ValueError: unknown input form, output form, cell or activation, a form with content and no features, or a seed
+            or dtype out of range.
     """
 
     def __init__(
@@ -66,11 +68,14 @@ class GRU4Rec(Trainer):
         seed: int = 1,
         **keras_options,
     ):
+        if keras.dtype_policies.get(keras_options.setdefault("dtype", FLOAT)).name != FLOAT:
+            raise ValueError(f"dtype is {keras_options['dtype']}; leave it out, and see `mixed_precision` of `compile`")
+        check_known("input_form", input_form, INPUTS)
+        check_known("output_form", output_form, OUTPUTS)
+        check_known("cell", cell, CELLS)
+        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**31:
+            raise ValueError(f"seed is {seed!r}; it must be a whole number from 0 to 2**31 - 1")
         super().__init__(**keras_options)
-        given = {"input_form": (input_form, INPUTS), "output_form": (output_form, OUTPUTS), "cell": (cell, CELLS)}
-        for name, (value, known) in given.items():
-            if value not in known:
-                raise ValueError(f"{name} is {value!r}; known are {', '.join(known)}")
         uses_features = INPUTS[input_form].needs_features or OUTPUTS[output_form].needs_features
         if uses_features and features is None:
             raise ValueError(f"input_form {input_form!r} with output_form {output_form!r} needs `features`")
@@ -89,9 +94,9 @@ class GRU4Rec(Trainer):
             "dropout_hidden": dropout_hidden,
             "dropout_state": dropout_state,
             "features": spec,
-            "seed": seed,
+            "seed": int(seed),
         }
-        self.n_items, self.seed = int(n_items), seed
+        self.n_items, self.seed = int(n_items), int(seed)
         self.dropout_input, self.dropout_hidden, self.dropout_state = dropout_input, dropout_hidden, dropout_state
         self.features = FeatureTable(spec) if uses_features else None
         self.scorer = OUTPUTS[output_form](self.n_items, widths[-1], seed, features=lambda: self.features)
@@ -109,7 +114,7 @@ class GRU4Rec(Trainer):
             CELLS[cell](units, below, seed, f"{cell}_{number}", hidden_activation)
             for number, (below, units) in enumerate(pairwise([None, *widths]))
         ]
-        self._mean_loss = keras.metrics.Mean("loss")
+        self._mean_loss = keras.metrics.Mean("loss", dtype=FLOAT)
         self.build()
         if uses_features and isinstance(features, Features):
             self.features.fill(features)
@@ -137,7 +142,7 @@ class GRU4Rec(Trainer):
         Returns:
             float32 [B, S].
         """
-        return ops.zeros((lanes, sum(layer.state_width for layer in self.recurrence)))
+        return ops.zeros((lanes, sum(layer.state_width for layer in self.recurrence)), FLOAT)
 
     def hidden(self, state):
         """The hidden state of the last layer, which tracks are scored with.

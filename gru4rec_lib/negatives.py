@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from gru4rec_lib.backend import tf
+from gru4rec_lib.layers import NEGATIVES, random_key
 
 
 def cumulative(plays: np.ndarray, alpha: float) -> np.ndarray:
@@ -36,13 +37,12 @@ def draw(cumulative_probability, samples: int, seed: int, step):
         cumulative_probability: float64 [items], of `cumulative`.
         samples: how many.
         seed: of the run.
-        step: int, the optimiser's step.
+        step: int, mini-batches before it.
 
     Returns:
         int32 [samples], with repeats.
     """
-    key = tf.stack([tf.cast(seed, tf.int64), tf.cast(step, tf.int64)])
-    uniform = tf.random.stateless_uniform([samples], key, dtype=tf.float64)
+    uniform = tf.random.stateless_uniform([samples], random_key(seed, NEGATIVES, step), dtype=tf.float64)
     return tf.searchsorted(cumulative_probability, uniform, side="right")
 
 

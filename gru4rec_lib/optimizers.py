@@ -7,7 +7,7 @@ updated. Keras' own Adagrad takes a square root over the whole table in every st
 
 from __future__ import annotations
 
-from gru4rec_lib.backend import keras, tf
+from gru4rec_lib.backend import float32, keras, tf
 
 
 def sum_repeats(slices: tf.IndexedSlices):
@@ -61,8 +61,58 @@ def clipped(gradients, norm: float):
     return tf.clip_by_global_norm([once(gradient) for gradient in gradients], norm)[0]
 
 
+# Options of Keras' optimisers that act on whole tables, or on repeated rows before they are summed.
+_DENSE_OPTIONS = {
+    "weight_decay": "give `l2` to `compile`",
+    **dict.fromkeys(("clipnorm", "global_clipnorm", "clipvalue"), "give `clip_norm` to `compile`"),
+    "use_ema": "leave it out, or take an optimiser of Keras",
+    "gradient_accumulation_steps": "raise the batch size, or take an optimiser of Keras",
+}
+
+
+class RowWise(keras.optimizers.Optimizer):
+    """The part common to the optimisers whose step updates the rows of a sparse gradient alone.
+
+    Args:
+        **options: of `keras.optimizers.Optimizer`; `loss_scale_factor` is the only one of them besides rate and name.
+
+    Raises:
+        ValueError: an option would cost the whole table in every step, or be wrong for repeated rows.
+    """
+
+    row_wise = True
+
+    def __init__(self, **options):
+        refused = next((option for option in _DENSE_OPTIONS if options.get(option)), None)
+        if refused:
+            reason = "it is not for sparse gradients"
+            raise ValueError(f"{type(self).__name__}: {refused}: {reason}; {_DENSE_OPTIONS[refused]}")
+        with float32():
+            super().__init__(**options)
+
+    def apply(self, grads, trainable_variables=None):
+        """Keras' call: update the weights; Keras itself divides only dense gradients by `loss_scale_factor`.
+
+        Args:
+            grads: list of tensors and `tf.IndexedSlices`.
+            trainable_variables: their weights; those of `build` when None.
+        """
+        factor, self.loss_scale_factor = self.loss_scale_factor, None
+        try:
+            grads = [_divided(gradient, factor) for gradient in grads] if factor else grads
+            super().apply(grads, trainable_variables)
+        finally:
+            self.loss_scale_factor = factor
+
+
+def _divided(gradient, factor):
+    if isinstance(gradient, tf.IndexedSlices):
+        return tf.IndexedSlices(gradient.values / factor, gradient.indices, gradient.dense_shape)
+    return gradient if gradient is None else gradient / factor
+
+
 @keras.saving.register_keras_serializable("gru4rec_lib")
-class Adagrad(keras.optimizers.Optimizer):
+class Adagrad(RowWise):
     """Adagrad with momentum, row-wise for tables (Duchi et al., JMLR 2011; momentum as in the official GRU4Rec).
 
     accumulator += g^2, from epsilon on;  step = rate * g / sqrt(accumulator)
@@ -76,13 +126,11 @@ class Adagrad(keras.optimizers.Optimizer):
         momentum: 0 to below 1.
         epsilon: where the accumulator starts, above 0.
         name: of the optimiser, for Keras.
-        **options: of `keras.optimizers.Optimizer`.
+        **options: of `RowWise`.
 
     Raises:
-        ValueError: momentum or epsilon is out of range.
+        ValueError: momentum or epsilon is out of range, or an option is not for sparse gradients.
     """
-
-    row_wise = True
 
     def __init__(self, learning_rate=0.05, momentum: float = 0.0, epsilon: float = 1e-6, name="adagrad", **options):
         super().__init__(learning_rate=learning_rate, name=name, **options)
@@ -136,7 +184,7 @@ class Adagrad(keras.optimizers.Optimizer):
 
 
 @keras.saving.register_keras_serializable("gru4rec_lib")
-class LazyAdam(keras.optimizers.Optimizer):
+class LazyAdam(RowWise):
     """Adam (Kingma & Ba, arXiv 1412.6980) that leaves the rows of a table alone which a step does not touch.
 
     m += (1 - beta_1) (g - m);  v += (1 - beta_2) (g^2 - v);  weight -= rate' * m / (sqrt(v) + epsilon)
@@ -149,10 +197,11 @@ class LazyAdam(keras.optimizers.Optimizer):
         beta_1, beta_2: decay of the two moments, 0 to below 1.
         epsilon: keeps the division finite, above 0.
         name: of the optimiser, for Keras.
-        **options: of `keras.optimizers.Optimizer`.
-    """
+        **options: of `RowWise`.
 
-    row_wise = True
+    Raises:
+        ValueError: an option is not for sparse gradients.
+    """
 
     def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, name="lazy_adam", **options):
         super().__init__(learning_rate=learning_rate, name=name, **options)
@@ -191,6 +240,36 @@ class LazyAdam(keras.optimizers.Optimizer):
         return super().get_config() | {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
 
 
+def checked(optimizer) -> keras.optimizers.Optimizer:
+    """Check that `compile` can use an optimiser.
+
+    Args:
+        optimizer: an optimiser of Keras, or one of this module.
+
+    Returns:
+        The optimiser.
+
+    Raises:
+        ValueError: it is none, or wraps a row-wise one, which would be given dense gradients; or it keeps 16 bits.
+    """
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        raise ValueError(f"optimizer is {optimizer!r}; give {', '.join(NAMES)}, or an optimiser of Keras")
+    inner = [*getattr(optimizer, "optimizers", ()), getattr(optimizer, "inner_optimizer", None)]
+    if row_wise := next((one for one in inner if isinstance(one, RowWise)), None):
+        raise ValueError(
+            f"{type(optimizer).__name__} makes gradients dense, and {type(row_wise).__name__} is for sparse ones: give "
+            "it alone, with `loss_scale_factor` where the loss is to be scaled"
+        )
+    for one in filter(None, [optimizer, *inner]):
+        if half := {str(variable.dtype) for variable in one.variables} & {"float16", "bfloat16"}:
+            remedy = "call keras.config.set_floatx('float32') before you make it"
+            raise ValueError(f"{type(one).__name__} was made in {half.pop()}: {remedy}")
+    return optimizer
+
+
+NAMES = ("adagrad", "lazy_adam", "adam")
+
+
 def make(name: str, learning_rate: float, momentum: float = 0.0) -> keras.optimizers.Optimizer:
     """The optimiser that a study's config names.
 
@@ -199,6 +278,9 @@ def make(name: str, learning_rate: float, momentum: float = 0.0) -> keras.optimi
         learning_rate: above 0.
         momentum: for adagrad.
 
+    Returns:
+        A new optimiser, its variables in float32.
+
     Raises:
         ValueError: another name, or momentum for an Adam.
     """
@@ -206,7 +288,8 @@ def make(name: str, learning_rate: float, momentum: float = 0.0) -> keras.optimi
         return Adagrad(learning_rate, momentum)
     adams = {"lazy_adam": LazyAdam, "adam": keras.optimizers.Adam}
     if name not in adams:
-        raise ValueError(f"optimizer is {name!r}; known are adagrad, {', '.join(adams)}")
+        raise ValueError(f"optimizer is {name!r}; known are {', '.join(NAMES)}")
     if momentum:
         raise ValueError("momentum is for adagrad; Adam has its own")
-    return adams[name](learning_rate)
+    with float32():
+        return adams[name](learning_rate)

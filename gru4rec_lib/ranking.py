@@ -17,6 +17,7 @@ import pandas as pd
 
 from gru4rec_lib.backend import tf
 from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.settings import check_known
 
 STATES = 512  # rows ranked together; fixed, so that there is one compiled shape and the same last bits every time
 BLOCK = 2048  # candidates scored together: states x block floats stay in cache
@@ -261,7 +262,11 @@ def rank_table(
     Returns:
         One row a target: protocol, session (number in the test set), position (1.. in the test session, of the target),
         target (item index), rank, n_candidates.
+
+    Raises:
+        ValueError: `ties` is none of these.
     """
+    check_known("ties", ties, TIES)
     # `known`: events on tracks unseen in training are removed, then pairs formed.
     seen = test.known(n_items)
     position = test.position_of_event

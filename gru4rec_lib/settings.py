@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -86,20 +86,36 @@ class Training(Strict):
         return self
 
 
-def check_negatives(negatives: Sequence[str], samples: int, batch_size: int) -> None:
+def check_known(name: str, value, known: Iterable[str]) -> None:
+    """Check that a value is one of the known names.
+
+    Args:
+        name: of the argument.
+        value: given for it.
+        known: the names.
+
+    Raises:
+        ValueError: it is none of them; the message lists them.
+    """
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(f"{name} is {value!r}; known are {', '.join(known)}")
+
+
+def check_negatives(negatives: Sequence[str], samples: int, batch_size: int | None = None) -> None:
     """See to it that there are negatives: without any a loss is 0, and nothing is learned.
 
     Args:
         negatives: as in `Training`.
         samples: as in `Training`.
-        batch_size: as in `Training`.
+        batch_size: as in `Training`; not checked when None.
 
     Raises:
         ValueError: `negatives` holds another name or none, or there can be no negatives.
     """
-    if set(negatives) not in ({"all"}, {"in_batch"}, {"sampled"}, {"in_batch", "sampled"}):
+    names = {str(name) for name in negatives} if isinstance(negatives, Iterable) else set()
+    if names not in ({"all"}, {"in_batch"}, {"sampled"}, {"in_batch", "sampled"}):
         raise ValueError("`negatives` is `all` alone, or `in_batch`, `sampled` or both")
-    if "sampled" in negatives and samples < 1:
+    if "sampled" in names and samples < 1:
         raise ValueError("`negatives: sampled` needs `samples` above 0")
-    if set(negatives) == {"in_batch"} and batch_size == 1:
+    if names == {"in_batch"} and batch_size == 1:
         raise ValueError("in-batch negatives need a `batch_size` above 1")

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from gru4rec_lib import batches, losses, negatives, optimizers
-from gru4rec_lib.backend import keras, tf
-from gru4rec_lib.checkpoint import Checkpoint, made_with
+from gru4rec_lib.backend import float32, keras, tf
+from gru4rec_lib.checkpoint import Checkpoint, EarlyStopping, made_with
 from gru4rec_lib.epoch import TRAIN_STEPS, Epoch
-from gru4rec_lib.layers import dropout, zero_lanes
+from gru4rec_lib.layers import dropout, random_key, zero_lanes
 from gru4rec_lib.sessions import Sessions
-from gru4rec_lib.settings import check_negatives
+from gru4rec_lib.settings import check_known, check_negatives
 
 
 class Trainer(keras.Model):
@@ -28,6 +28,7 @@ class Trainer(keras.Model):
     """
 
     fit_seconds = 0.0
+    _compiled = None
 
     def compile(
         self,
@@ -69,13 +70,22 @@ class Trainer(keras.Model):
             mixed_precision: multiply states and scoring rows in bfloat16, the largest product of a step; all else
                 is float32.
             jit: compile the dense part of a step with XLA.
+
+        Raises:
+            ValueError: loss, optimizer, negatives or score_activation is none of those, or an Adam is given momentum.
         """
-        self._compiled = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+        compiled = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+        if not callable(loss):
+            check_known("loss", loss, losses.LOSSES)
+        check_known("score_activation", score_activation, losses.ACTIVATIONS)
+        check_negatives(negatives, samples)
         if isinstance(optimizer, str):
             optimizer = optimizers.make(optimizer, learning_rate, momentum)
-        self._compiled["optimizer"] = optimizer.get_config()
+        compiled["optimizer"] = keras.optimizers.serialize(optimizers.checked(optimizer))
+        self._compiled = compiled
         super().compile(optimizer=optimizer, jit_compile=False)
-        self.optimizer.build(self.trainable_variables)
+        with float32():
+            self.optimizer.build(self.trainable_variables)
         options = {"cross_entropy": {"smoothing": label_smoothing}, "elu": {"alpha": elu_alpha}}
         options["bpr_max"] = {"regularization": bpr_max_regularization}
         self._loss = loss if callable(loss) else partial(losses.LOSSES[loss], **options.get(loss, {}))
@@ -85,6 +95,11 @@ class Trainer(keras.Model):
         self._alpha, self._logq, self._l2, self._clip_norm = sample_alpha, logq, l2, clip_norm
         self._product = tf.bfloat16 if mixed_precision else tf.float32
         self._gradients = tf.function(self._dense_part, jit_compile=jit)
+
+    @property
+    def steps(self):
+        """Mini-batches trained so far, a variable; the optimiser's `iterations` are fewer where it accumulates."""
+        return getattr(self.optimizer, "inner_optimizer", self.optimizer)._iterations
 
     def get_compile_config(self):
         """Nothing: a saved model is for use; training goes on from a checkpoint, not from it."""
@@ -119,9 +134,11 @@ class Trainer(keras.Model):
             steps_per_epoch: mini-batches of an epoch; it goes on in the sessions where the one before ended. None: a
                 whole pass.
             schedule: lays sessions into lanes as `batches.schedule` does; a longer pass needs `steps_per_epoch`.
-            checkpoint: a .npz file, written at the end of every epoch and within it. Where it is there already, made by
-                a fit of the same settings, data and code, training goes on from it, and ends in the same weights and
-                history as without an interruption. What callbacks remember themselves is not in it.
+            checkpoint: a .npz file, written at the end of every epoch and within it. Where it exists already, made by a
+                fit of the same settings, data and code, training goes on from it, and ends in the same weights and
+                history as without an interruption, with other `epochs` or `checkpoint.EarlyStopping` too; else it
+                starts anew, and prints why. It takes the place of the first weights, which are not compared. Other
+                callbacks are not compared either, and what they remember themselves is not in it.
             checkpoint_seconds: of training between two of them within an epoch.
             plays_before: int [n_items], plays in earlier sessions, which count as those in `sessions` do.
 
@@ -130,8 +147,10 @@ class Trainer(keras.Model):
 
         Raises:
             FloatingPointError: the loss is no longer finite, or a weight that a checkpoint would keep.
-            ValueError: an item is none of the model's; or `negatives` is wrong, or asks for none.
+            ValueError: the model is not compiled, an item is none of the model's, or there can be no negatives.
         """
+        if self._compiled is None:
+            raise ValueError("the model is not compiled: call `compile`, then `fit`")
         check_negatives(*(self._compiled[name] for name in ("negatives", "samples")), batch_size)
         plays = np.bincount(sessions.items, minlength=self.n_items)
         if len(plays) > self.n_items:
@@ -146,19 +165,22 @@ class Trainer(keras.Model):
         )
         epoch = Epoch(self, sessions, batch_size, shuffle, steps_per_epoch, validation_data, epochs, verbose, schedule)
         history = keras.callbacks.History()
-        behind = [history]
+        # Early stopping comes last of them, so that a checkpoint can tell whether another callback ended the training.
+        stops = [callback for callback in callbacks if isinstance(callback, EarlyStopping)]
+        others = [callback for callback in callbacks if not isinstance(callback, EarlyStopping)]
+        last = [*stops, history]
         if checkpoint is not None:
             settings = self._compiled | {"batch_size": batch_size, "shuffle": shuffle, "stretch": TRAIN_STEPS}
             settings |= {"steps_per_epoch": steps_per_epoch, "initial_epoch": initial_epoch}
             settings = made_with(self, settings | {"schedule": schedule}, sessions, validation_data)
             changing = [*self.trainable_variables, *self.optimizer.variables, self.lane_state]
             loss = self._mean_loss.variables
-            behind.append(Checkpoint(checkpoint, epoch, history, changing, loss, settings, checkpoint_seconds))
-            initial_epoch = behind[-1].restore(initial_epoch, epochs)
+            last.append(Checkpoint(checkpoint, epoch, history, changing, loss, settings, checkpoint_seconds))
+            initial_epoch = last[-1].restore(initial_epoch, epochs, stops)
         super().fit(
             epoch.dataset(),
             epochs=epochs,
-            callbacks=[epoch, *callbacks, *behind],
+            callbacks=[epoch, *others, *last],
             initial_epoch=initial_epoch,
             verbose=0,
             shuffle=False,
@@ -210,7 +232,7 @@ class Trainer(keras.Model):
         return {"loss": self._mean_loss.result()}
 
     def _one_step(self, ids, target, reset, valid, state):
-        step = self.optimizer.iterations.value
+        step = self.steps.value
         # An empty lane repeats a full one: a row of its own would be touched, and move where there is momentum.
         full = tf.argmax(tf.cast(valid, tf.int32))
         ids, target = tf.where(valid, ids, ids[full]), tf.where(valid, target, target[full])
@@ -236,7 +258,8 @@ class Trainer(keras.Model):
                 gradients[table.path] = gradient if other is None else optimizers.added(other, gradient)
         gradients = [gradients[v.path] for v in self.trainable_variables]
         if self._clip_norm:
-            gradients = optimizers.clipped(gradients, self._clip_norm)
+            # The gradients are scaled as the loss is, until the optimiser divides them.
+            gradients = optimizers.clipped(gradients, self.optimizer.scale_loss(self._clip_norm))
         self.optimizer.apply(gradients, self.trainable_variables)
         return state, loss
 
@@ -257,11 +280,12 @@ class Trainer(keras.Model):
         """Everything between the lookups and the row updates: what XLA compiles into one piece.
 
         Returns:
-            (sum of the lanes' losses, new state, gradients of rows, gradients of dense weights).
+            (sum of the lanes' losses, new state, gradients of rows, gradients of dense weights), the gradients times
+            the optimiser's loss scale.
         """
 
         def drop(x, rate, place):
-            return dropout(x, rate, tf.stack([tf.cast(self.seed * 1000 + place, tf.int64), tf.cast(step, tf.int64)]))
+            return dropout(x, rate, random_key(self.seed, place, step))
 
         dense = [v.value for v in self._dense_weights]
         inputs = len(self.item_input.lookups(target))  # so many rows belong to the input, the others to the scorer
@@ -292,6 +316,7 @@ class Trainer(keras.Model):
                 used = [valid] * inputs + [present] * (len(rows) - inputs)
                 norms = [tf.nn.l2_loss(_kept(row, u)) for row, u in zip(rows, used, strict=True)]
                 objective += self._l2 * tf.add_n(norms + [tf.nn.l2_loss(weight) for weight in dense])
+            objective = self.optimizer.scale_loss(objective)
         row_gradients, dense_gradients = tape.gradient(objective, (rows, dense), unconnected_gradients="zero")
         return total, state, row_gradients, dense_gradients
 

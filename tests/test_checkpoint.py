@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -211,6 +212,180 @@ def stopped_after(scores, patience):
 )
 def test_early_stopping_follows_from_the_history(scores, patience, epochs):
     assert stopped_after(scores, patience) == epochs
+
+
+RECALL, MRR = [0.2, 0.3, 0.1, 0.4, 0.1, 0.1, 0.1], [0.5, 0.1, 0.2, 0.6, 0.1, 0.1, 0.1]
+
+
+@pytest.fixture
+def _scripted_scores(monkeypatch):
+    """Validation scores by the number of the epoch, whose two mini-batches make one stretch."""
+
+    def scores(model, sessions):
+        epoch = int(model.optimizer.iterations) // 2 - 1
+        return {"recall_at_20": RECALL[epoch], "mrr_at_20": MRR[epoch]}
+
+    monkeypatch.setattr(GRU4Rec, "evaluate", scores)
+
+
+def fit_by(rule, folder, callbacks=(), model=None, resumes=True):
+    """A fit of (monitor, patience, whether the best weights come back, epochs): its bytes and history."""
+    monitor, patience, keeps_best, epochs = rule
+    stop = checkpoint.EarlyStopping(f"val_{monitor}_at_20", patience, folder / "best.npz" if keeps_best else None)
+    options = {"epochs": epochs, "steps_per_epoch": 2, "validation_data": SESSIONS}
+    model = model or made()
+    history = fit(model, folder / "c.npz" if resumes else None, [stop, *callbacks], **options)
+    return everything(model), untimed(history)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_scripted_scores", "_short_stretches")
+@pytest.mark.parametrize(
+    ("first", "then", "said"),
+    [
+        (("recall", 1, True, 7), ("recall", 5, True, 7), "going on from {}: epoch 4, step 6"),
+        (("recall", 1, False, 7), ("recall", 3, False, 7), "going on from {}: epoch 4, step 6"),
+        (
+            ("recall", 3, True, 7),
+            ("recall", 1, True, 7),
+            "{}: by val_recall_at_20 and patience 1, training ends with epoch 3",
+        ),
+        (
+            ("recall", 1, True, 7),
+            ("mrr", 5, True, 7),
+            "{}: the weights of its best epoch by val_mrr_at_20 were not kept",
+        ),
+        (
+            ("recall", 2, True, 5),
+            ("mrr", 3, True, 7),
+            "going on from {}: epoch 6, step 10",
+        ),  # both have the fourth as best
+        (("recall", 1, False, 7), ("mrr", 2, False, 7), "going on from {}: epoch 4, step 6"),
+        (
+            ("recall", 1, False, 7),
+            ("recall", 1, True, 7),
+            "{}: the weights of its best epoch by val_recall_at_20 were not kept",
+        ),
+        (("recall", 9, True, 2), ("recall", 9, True, 5), "going on from {}: epoch 3, step 4"),
+        (("recall", 9, True, 5), ("recall", 9, True, 2), "{}: it has trained beyond epoch 2"),
+    ],
+)
+def test_another_stopping_rule_ends_as_if_it_had_been_there_from_the_start(tmp_path, first, then, said, capsys):
+    expected = fit_by(then, tmp_path, resumes=False)
+    (tmp_path / "best.npz").unlink(missing_ok=True)
+    fit_by(first, tmp_path)
+    capsys.readouterr()
+    assert fit_by(then, tmp_path) == expected
+    anew = "" if said.startswith("going on") else ": training starts anew"
+    assert capsys.readouterr().out == said.format(tmp_path / "c.npz") + anew + "\n"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_scripted_scores", "_short_stretches")
+@pytest.mark.parametrize(
+    "rule", [("recall", 5, True, 7), ("recall", 1, True, 7), ("mrr", 2, True, 7), ("recall", 9, True, 3)]
+)
+@pytest.mark.parametrize("killed", ["before the checkpoint", "after it"])
+def test_another_rule_after_a_kill_at_the_end_of_an_epoch(tmp_path, rule, killed, monkeypatch):
+    """The best weights are written before the checkpoint: after a kill between them they are of the next epoch."""
+    expected = fit_by(rule, tmp_path, resumes=False)
+    (tmp_path / "best.npz").unlink()
+    end = checkpoint.Checkpoint.on_epoch_end
+
+    def interrupted(self, epoch, logs=None):
+        if epoch == 3 and killed == "before the checkpoint":
+            raise InterruptionError
+        end(self, epoch, logs)
+        if epoch == 3:
+            raise InterruptionError
+
+    with monkeypatch.context() as at_the_fourth:
+        at_the_fourth.setattr(checkpoint.Checkpoint, "on_epoch_end", interrupted)
+        with pytest.raises(InterruptionError):
+            fit_by(("recall", 2, True, 7), tmp_path)
+    assert checkpoint.read_record(tmp_path / "best.npz")["epoch"] == 3
+    assert fit_by(rule, tmp_path) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_scripted_scores", "_short_stretches")
+def test_what_another_callback_stopped_stays_stopped(tmp_path):
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.stop_training |= epoch == 2
+
+    stopped = fit_by(("recall", 1, True, 7), tmp_path, [Stop()])
+    assert len(stopped[1]["loss"]) == 3
+    assert fit_by(("recall", 5, True, 7), tmp_path) == stopped
+
+
+def by_hundred(target, negatives, mask):
+    return 100 * losses.bpr(target, negatives, mask)
+
+
+def factor(times):
+    return lambda target, negatives, mask: times * losses.bpr(target, negatives, mask)
+
+
+def halved(times=0.5):
+    def loss(target, negatives, mask):
+        return times * losses.bpr(target, negatives, mask)
+
+    return loss
+
+
+def test_settings_are_described_by_what_they_compute():
+    """By name alone, another loss or optimiser of the same name would go on from the checkpoint."""
+    decay = keras.optimizers.schedules.ExponentialDecay
+    groups = [
+        [factor(1.0), factor(2.0), halved(), halved(0.25), by_hundred],
+        [partial(losses.bpr_max, regularization=value) for value in (0.1, 0.2)],
+        [Weighted(1.0).loss, Weighted(2.0).loss, Weighted(1.0), Weighted(2.0)],
+        [adam(0.1, name="a", weight_decay=0.1) for adam in (keras.optimizers.Adam, keras.optimizers.AdamW)],
+        [keras.optimizers.Adam(decay(0.1, 10, rate)) for rate in (0.5, 0.6)],
+        [keras.optimizers.Adam(0.1, beta_1=beta) for beta in (0.8, 0.9)],
+        [np.arange(2000.0), np.arange(2000.0) + (np.arange(2000) == 1000)],
+    ]
+    for group in groups:
+        texts = [json.dumps(checkpoint.described(value)) for value in group]
+        assert len(set(texts)) == len(group), texts
+        assert texts == [json.dumps(checkpoint.described(value)) for value in group]
+
+
+class Weighted:
+    def __init__(self, weight):
+        self.weight = weight
+
+    def loss(self, target, negatives, mask):
+        return self.weight * losses.bpr(target, negatives, mask)
+
+    __call__ = loss
+
+
+@pytest.mark.slow
+def test_a_loss_of_the_users_own_is_the_same_in_another_process():
+    root = Path(__file__).resolve().parents[1]
+    values = "[t.halved(), t.Weighted({1, 'a'}), t.by_hundred]"
+    code = f"import json, test_checkpoint as t; print(json.dumps(t.checkpoint.described({values})))"
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}", "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert said[0] == said[1] != ""
+
+
+@pytest.mark.parametrize("optimizer", [keras.optimizers.Adam, keras.optimizers.AdamW])
+def test_the_class_of_the_optimiser_is_compiled(optimizer):
+    assert (
+        made(optimizer=optimizer(0.1, name="same"), momentum=0.0)._compiled["optimizer"]["class_name"]
+        == optimizer.__name__
+    )
 
 
 # A whole training of `experiment`, killed.

@@ -2,10 +2,15 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
-from gru4rec_lib import losses, negatives
+from gru4rec_lib import losses, negatives, training
 from gru4rec_lib.backend import tf
+from gru4rec_lib.layers import NEGATIVES, PLACES, random_key
+from gru4rec_lib.model import GRU4Rec
+from gru4rec_lib.sessions import Sessions
 
 PLAYS = np.array([0, 40, 9, 0, 25, 1, 4, 0])
 
@@ -18,6 +23,29 @@ def test_cumulative_by_hand(alpha, expected):
     assert found.tolist() == pytest.approx(expected, rel=1e-15)
     assert found.dtype == np.float64
     assert found[-1] == 1
+
+
+@settings(max_examples=500)
+@given(st.one_of(st.sampled_from([0, 1, 2**31 - 1]), st.integers(0, 2**31 - 1)), st.integers(0, 2**40))
+def test_no_two_uses_of_a_seed_share_a_key(seed, step):
+    """With seed 0, dropout before the recurrence had the key of the negatives, and so the same random bits."""
+    places = [NEGATIVES, *range(20), PLACES - 1]
+    keys = {tuple(random_key(seed, place, step).numpy().tolist()) for place in places}
+    assert len(keys) == len(places)
+    assert (seed, step) in keys, "the negatives of earlier versions"
+    assert seed == 0 or (seed * 1000 + 3, step) in keys, "their dropout"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_training_step_takes_a_key_of_its_own_for_each_use(seed, monkeypatch):
+    taken = []
+    for module in (negatives, training):
+        monkeypatch.setattr(module, "random_key", lambda *of: taken.append(of[:2]) or random_key(*of))
+    model = GRU4Rec(6, "embedding", [4, 4], embedding_units=3, dropout_input=0.3, dropout_hidden=0.3, seed=seed)
+    model.compile(samples=3, jit=False)
+    model.fit(Sessions.from_lists([[0, 1, 2]]), 1, 1, verbose=0)
+    assert taken == [(seed, NEGATIVES), (seed, 0), (seed, 1), (seed, 2)]
 
 
 def test_nothing_to_sample_from_is_an_error():

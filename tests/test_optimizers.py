@@ -183,6 +183,62 @@ def test_lazy_adam_keeps_its_config(weight):
     assert again.get_config() == optimizer.get_config()
 
 
+@pytest.mark.parametrize("make", [Adagrad, lambda **options: Adagrad(momentum=0.6, **options), LazyAdam])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_loss_scale_factor_divides_sparse_and_dense_gradients(weight, make, compiled):
+    random = np.random.default_rng(3)
+    rows = [random.integers(0, 4, 6) for _ in range(3)]
+    values, dense = random.normal(size=(3, 6, 3)).astype(np.float32), random.normal(size=(3, 2)).astype(np.float32)
+
+    def trained(scale, **options):
+        optimizer, table, bias = make(learning_rate=RATE, **options), keras.Variable(weight), keras.Variable([0.0, 0.0])
+        optimizer.build([table, bias])
+
+        def step(indices, value, own):
+            optimizer.apply([slices(indices, value), own], [table, bias])
+
+        step = tf.function(step) if compiled else step
+        for indices, value, own in zip(rows, values, dense, strict=True):
+            step(tf.constant(indices, tf.int32), tf.constant(value * scale), tf.constant(own * scale))
+        assert optimizer.loss_scale_factor == options.get("loss_scale_factor")
+        return table.numpy(), bias.numpy()
+
+    for found, expected in zip(trained(8, loss_scale_factor=8), trained(1), strict=True):
+        np.testing.assert_array_equal(found, expected)  # a power of two changes no digit
+    assert float(make(loss_scale_factor=8).scale_loss(2.0)) == 16.0
+    assert make(loss_scale_factor=8).get_config()["loss_scale_factor"] == 8
+
+
+@pytest.mark.parametrize("optimizer", [Adagrad, LazyAdam])
+@pytest.mark.parametrize(
+    ("option", "remedy"),
+    [
+        ({"weight_decay": 0.1}, "give `l2` to `compile`"),
+        ({"clipnorm": 1.0}, "give `clip_norm` to `compile`"),
+        ({"global_clipnorm": 1.0}, "give `clip_norm` to `compile`"),
+        ({"clipvalue": 1.0}, "give `clip_norm` to `compile`"),
+        ({"use_ema": True}, "leave it out, or take an optimiser of Keras"),
+        ({"gradient_accumulation_steps": 2}, "raise the batch size, or take an optimiser of Keras"),
+    ],
+)
+def test_an_option_that_is_not_for_sparse_gradients_is_refused(optimizer, option, remedy):
+    said = f"^{optimizer.__name__}: {next(iter(option))}: it is not for sparse gradients; {remedy}$"
+    with pytest.raises(ValueError, match=said):
+        optimizer(**option)
+    optimizer(**{name: None for name in option if name != "use_ema"})  # as a saved config has it
+
+
+def test_an_optimiser_of_16_bits_is_refused():
+    keras.config.set_floatx("float16")
+    try:
+        rate, adagrad = keras.optimizers.SGD(0.05), Adagrad(0.05)
+    finally:
+        keras.config.set_floatx("float32")
+    with pytest.raises(ValueError, match=r"^SGD was made in float16: call keras.config.set_floatx\('float32'\) before"):
+        optimizers.checked(rate)
+    assert optimizers.checked(adagrad).learning_rate.dtype == "float32"
+
+
 @pytest.mark.parametrize("momentum", [-0.1, 1.0])
 def test_momentum_out_of_range_is_an_error(momentum):
     with pytest.raises(ValueError, match=r"momentum is .* must lie in \[0, 1\)"):

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gru4rec_lib import batches, epoch
+from gru4rec_lib import batches, epoch, optimizers
 from gru4rec_lib.backend import keras
 from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.sessions import Sessions
@@ -244,6 +244,131 @@ def test_items_beyond_the_model_are_named():
 def test_without_negatives_nothing_would_be_learned_so_that_is_told(settings, sentence):
     with pytest.raises(ValueError, match=sentence):
         made(**settings).fit(SESSIONS, 1, 1, verbose=0)
+
+
+def sgd(**options):
+    return keras.optimizers.SGD(0.5, momentum=0.5, **options)
+
+
+@pytest.mark.parametrize("jit", [True, False])
+@pytest.mark.parametrize("more", [{}, {"clip_norm": 0.05, "l2": 0.01}, {"negatives": ("all",)}])
+@pytest.mark.parametrize(
+    "make", [sgd, keras.optimizers.Adam, keras.optimizers.AdamW, optimizers.Adagrad, optimizers.LazyAdam]
+)
+def test_a_scaled_loss_trains_as_one_that_is_not(make, more, jit):
+    """A power of two changes no digit; clipping acts on the gradients that the optimiser applies."""
+    plain, scaled = made(optimizer=make(), jit=jit, **more), made(optimizer=make(loss_scale_factor=8), jit=jit, **more)
+    for model in (plain, scaled):
+        model.fit(SESSIONS, 3, 2, verbose=0)
+    for mine, other in zip(plain.get_weights(), scaled.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-5, atol=1e-7)
+
+
+def test_a_dynamic_loss_scale_trains_as_none():
+    plain, scaled = made(optimizer=sgd()), made(optimizer=keras.optimizers.LossScaleOptimizer(sgd(), 2.0**10))
+    histories = [model.fit(SESSIONS, 3, 2, verbose=0).history for model in (plain, scaled)]
+    assert histories[0]["step"] == histories[1]["step"]
+    for mine, other in zip(plain.get_weights(), scaled.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-6)
+
+
+def test_accumulated_gradients_are_those_of_mini_batches_with_negatives_of_their_own(monkeypatch):
+    """Both mini-batches of an update begin at the same weights, so that it is the mean of their gradients."""
+    one = Sessions.from_lists([[0, 1, 2]])  # two mini-batches of one lane
+    model = made(optimizer=keras.optimizers.SGD(0.5, gradient_accumulation_steps=2), sizes=DROPOUT)
+    start = model.get_weights()
+    assert model.fit(one, 1, 1, verbose=0).history["step"] == [2]
+    moved = [after - before for after, before in zip(model.get_weights(), start, strict=True)]
+    expected = [np.zeros(weight.shape) for weight in start]
+    frozen = made(optimizer=keras.optimizers.SGD(0.5), sizes=DROPOUT)
+
+    class Apart(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            for total, after, before in zip(expected, frozen.get_weights(), start, strict=True):
+                total += (after - before) / 2
+            frozen.set_weights(start)
+
+    monkeypatch.setattr(epoch, "TRAIN_STEPS", 1)
+    frozen.fit(one, 1, 1, callbacks=[Apart()], verbose=0)
+    plays = [w.path for w in model.weights].index(model.scorer.plays.path)
+    for number, (mine, other) in enumerate(zip(moved, expected, strict=True)):
+        if number != plays:
+            np.testing.assert_allclose(mine, other, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "name", ["Adadelta", "Adafactor", "Adagrad", "Adamax", "Ftrl", "Lion", "Muon", "Nadam", "RMSprop"]
+)
+def test_every_optimiser_of_keras_trains(name):
+    model = made(optimizer=getattr(keras.optimizers, name)(0.01, loss_scale_factor=4.0), clip_norm=1.0)
+    assert np.isfinite(model.fit(SESSIONS, 2, 2, verbose=0).history["loss"]).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"loss": "softmax"}, "loss is 'softmax'; known are cross_entropy, bpr, bpr_max, top1, top1_max$"),
+        ({"loss": None}, "loss is None; known are cross_entropy"),
+        ({"loss": ["bpr"]}, "loss is \\['bpr'\\]; known are cross_entropy"),
+        ({"score_activation": "softmax"}, "score_activation is 'softmax'; known are linear, relu, .*elu$"),
+        ({"optimizer": "sgd"}, "optimizer is 'sgd'; known are adagrad, lazy_adam, adam$"),
+        ({"optimizer": None}, "optimizer is None; give adagrad, lazy_adam, adam, or an optimiser of Keras$"),
+        (
+            {"optimizer": keras.optimizers.Adam},
+            "optimizer is <class .*Adam'>; give adagrad, .*, or an optimiser of Keras$",
+        ),
+        (
+            {"optimizer": keras.optimizers.LossScaleOptimizer(optimizers.Adagrad())},
+            "^LossScaleOptimizer makes gradients dense, and Adagrad is for sparse ones: give it alone, with",
+        ),
+        (
+            {"optimizer": keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(optimizers.LazyAdam()))},
+            "^MultiOptimizer makes gradients dense, and LazyAdam is for sparse ones",
+        ),
+        ({"negatives": None}, "`negatives` is `all` alone, or"),
+        ({"negatives": [["all"]]}, "`negatives` is `all` alone, or"),
+    ],
+)
+def test_a_name_that_nothing_has_is_one_sentence_at_compile(settings, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        made(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"input_form": "onehot"}, "input_form is 'onehot'; known are one_hot, "),
+        ({"input_form": None}, "input_form is None; known are one_hot, "),
+        ({"output_form": ["ids"]}, "output_form is \\['ids'\\]; known are ids, content, hybrid$"),
+        ({"cell": "rnn"}, "cell is 'rnn'; known are gru, lstm$"),
+        ({"hidden_activation": "softmaxx"}, "hidden_activation is 'softmaxx'; give the name of an activation of Keras"),
+        ({"hidden_activation": 3}, "hidden_activation is 3; give the name of an activation of Keras"),
+        ({"seed": -1}, "seed is -1; it must be a whole number from 0 to"),
+        ({"seed": 2**31}, "seed is 2147483648; it must be"),
+        ({"seed": 1.5}, "seed is 1.5; it must be"),
+        ({"seed": True}, "seed is True; it must be"),
+        ({"dtype": "float16"}, "dtype is float16; leave it out, and see `mixed_precision` of `compile`$"),
+        ({"dtype": "mixed_float16"}, "dtype is mixed_float16; leave it out"),
+    ],
+)
+def test_a_name_that_nothing_has_is_one_sentence_at_construction(settings, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        GRU4Rec(6, **settings)
+
+
+def test_only_fit_needs_compile(tmp_path):
+    model = GRU4Rec(6, "embedding", 4)
+    with pytest.raises(ValueError, match=r"^the model is not compiled: call `compile`, then `fit`$"):
+        model.fit(SESSIONS, verbose=0)
+    assert model.rank(SESSIONS, 6).shape == (8,)
+    assert model.top(SESSIONS, 6, k=2).shape == (8, 2)
+    assert set(model.evaluate(SESSIONS)) == {"recall_at_20", "mrr_at_20"}
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    with pytest.raises(ValueError, match=r"^the model is not compiled"):
+        again.fit(SESSIONS, verbose=0)
+    again.compile(samples=3)
+    again.fit(SESSIONS, 1, 2, verbose=0)
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "bpr", "bpr_max"])
