@@ -107,6 +107,9 @@ def described(value, outer: tuple = ()):
     Args:
         value: of any kind; what has no description of its own is described by its text.
         outer: values that are being described, of which it is a part.
+
+    Returns:
+        Texts, numbers, None, and lists and mappings of them.
     """
     if any(value is one for one in outer):
         return "recursive"
@@ -290,12 +293,15 @@ class EarlyStopping(keras.callbacks.Callback):
         return None
 
     def contradicts(self, history: dict, stretches: int, left: int) -> str:
-        """Return why this training does not pass through a checkpoint, which another rule may have written; or nothing.
+        """Compare with a checkpoint, which may have been written under another rule.
 
         Args:
             history: of the checkpoint.
             stretches: of a further epoch that are in it.
             left: epochs that it lacks.
+
+        Returns:
+            Why this training does not pass through the checkpoint; empty where it does.
         """
         scores = history.get(self.monitor, [])
         end = self.ends(history)

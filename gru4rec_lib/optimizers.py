@@ -241,10 +241,13 @@ class LazyAdam(RowWise):
 
 
 def checked(optimizer) -> keras.optimizers.Optimizer:
-    """Return an optimiser that `compile` can use.
+    """Check that `compile` can use an optimiser.
 
     Args:
         optimizer: an optimiser of Keras, or one of this module.
+
+    Returns:
+        The optimiser.
 
     Raises:
         ValueError: it is none, or wraps a row-wise one, which would be given dense gradients; or it keeps 16 bits.
@@ -274,6 +277,9 @@ def make(name: str, learning_rate: float, momentum: float = 0.0) -> keras.optimi
         name: `adagrad` or `lazy_adam`, both row-wise, or `adam` (Keras' own, dense: the paper's Adam(0.9, 0.999)).
         learning_rate: above 0.
         momentum: for adagrad.
+
+    Returns:
+        A new optimiser, its variables in float32.
 
     Raises:
         ValueError: another name, or momentum for an Adam.
