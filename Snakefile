@@ -108,8 +108,8 @@ if workflow.remote_exec:
 
 def notebook(name):
     """A copy of a notebook that outputs and metadata do not change, and the library files that it reads."""
-    copy = cells_alone(place.root / f"notebooks/{name}.ipynb", place.runs / "notebooks")
-    return [here(path) for path in (copy, *library_files(copy))]
+    copy = cells_alone(Path(f"notebooks/{name}.ipynb"), Path(RUNS, "notebooks"))
+    return [str(copy), *map(here, library_files(copy))]
 
 
 def content(files):

@@ -107,10 +107,10 @@ def test_the_lab_is_for_this_machine_alone_and_asks_for_a_token(tmp_path, monkey
     recipe = re.search(r"^lab:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE).group(
         1
     )
-    words = re.findall(r"--[\w.]+=\S+", recipe.replace('"$(CURDIR)/notebooks"', str(tmp_path)))
+    words = re.findall(r"--[\w.-]+=\S+", recipe.replace('"$(CURDIR)/runs/lab"', str(tmp_path)))
     lab = ServerApp()
     lab.initialize(words, find_extensions=False, new_httpserver=False)
-    assert lab.ip == "localhost"
+    assert (lab.ip, lab.root_dir) == ("localhost", str(tmp_path))
     assert re.fullmatch("[0-9a-f]{48}", lab.identity_provider.token)
     assert not lab.allow_remote_access
 
