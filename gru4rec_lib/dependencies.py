@@ -1,4 +1,4 @@
-"""Which library files a notebook reads, so that a change re-runs what depends on it and nothing else."""
+"""Find the library files that a notebook or module imports, so that a change re-runs what depends on it alone."""
 
 from __future__ import annotations
 
@@ -9,32 +9,46 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
-# Helps a notebook that is run by hand; in the graph it finds everything made.
-NOT_IN_THE_GRAPH = {"demo"}
+# Creates missing inputs for a notebook that is run by hand; in the graph all inputs exist.
+NOT_IN_THE_GRAPH = {"demo.py"}
 
 
 def library_files(start: Path) -> list[Path]:
-    """The library's files that a notebook or module imports, directly or through others.
+    """Find the library's files that a notebook or module imports, directly or through others.
 
     Args:
         start: a .ipynb or .py file.
 
     Returns:
-        Sorted paths; the style file comes with the modules that draw.
+        Sorted paths, the `__init__.py` of subpackages and the data files that a module names among them.
     """
-    found: set[str] = set()
-    waiting = set(_imports(_source(start)))
+    found: set[Path] = set()
+    waiting = {path for name in _imports(_source(start)) for path in _files(name)}
     while waiting:
-        name = waiting.pop()
-        if name in found or name in NOT_IN_THE_GRAPH:
-            continue
-        found.add(name)
-        waiting |= set(_imports((PACKAGE / f"{name}.py").read_text(encoding="utf-8")))
-    paths = [PACKAGE / f"{name}.py" for name in found]
-    # Data files of the package are read by the module that names them.
-    data = [p for p in PACKAGE.iterdir() if p.suffix in (".json", ".mplstyle")]
-    paths += [p for p in data if any(p.name in module.read_text(encoding="utf-8") for module in paths)]
-    return sorted(paths)
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            waiting |= {path for name in _imports(_source(path)) for path in _files(name)}
+    data = [path for path in PACKAGE.rglob("*") if path.suffix in (".json", ".mplstyle")]
+    return sorted(found | {path for path in data if any(path.name in _source(module) for module in found)})
+
+
+def _files(name: str) -> Iterator[Path]:
+    """The files that the import of a dotted name reads; the library's own `__init__.py` imports lazily."""
+    path = PACKAGE
+    for part in name.split("."):
+        path /= part
+        module = path.with_suffix(".py")
+        if module.is_file():
+            if module.relative_to(PACKAGE).as_posix() not in NOT_IN_THE_GRAPH:
+                yield module
+            return
+        if (path / "__init__.py").is_file():
+            yield path / "__init__.py"
+        elif path.parent == PACKAGE:
+            raise FileNotFoundError(f"{module}: there is no such module; correct the import of gru4rec_lib.{name}")
+        else:
+            return  # a function or class of the package above it
 
 
 def fingerprint(paths: Iterable[Path]) -> str:
@@ -54,11 +68,12 @@ def _source(path: Path) -> str:
 
 
 def _imports(source: str) -> Iterator[str]:
-    """Names of library modules imported anywhere in the source, inside functions too."""
+    """Dotted names below the library that are imported anywhere in the source, inside functions too."""
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and node.module == "gru4rec_lib":
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gru4rec_lib."):
-            yield node.module.split(".")[1]
+        if isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[1] for alias in node.names if alias.name.startswith("gru4rec_lib."))
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        yield from (name.removeprefix("gru4rec_lib.") for name in names if name.startswith("gru4rec_lib."))

@@ -19,6 +19,9 @@ MODULES = {
     "round_1": "from gru4rec_lib import round_2\n",
     "round_2": "from gru4rec_lib import round_1\n",
     "demo": "from gru4rec_lib import e\n",
+    "rooms/__init__": "from gru4rec_lib.rooms.small import chair\n",
+    "rooms/small": "from gru4rec_lib import c\n",
+    "rooms/large": "from gru4rec_lib.rooms import small\n",
 }
 
 
@@ -27,6 +30,7 @@ def files(tmp_path, monkeypatch):
     """Names of the library files that a notebook with one cell of this source reads, of a hand-made package."""
     monkeypatch.setattr(dependencies, "PACKAGE", tmp_path)
     for name, source in MODULES.items():
+        (tmp_path / f"{name}.py").parent.mkdir(exist_ok=True)
         (tmp_path / f"{name}.py").write_text(source)
     for name in ("look.mplstyle", "facts.json", "alone.json"):
         (tmp_path / name).touch()
@@ -35,7 +39,7 @@ def files(tmp_path, monkeypatch):
         new = nbformat.v4
         cells = [new.new_markdown_cell("from gru4rec_lib import e"), new.new_code_cell(source)]
         nbformat.write(new.new_notebook(cells=cells), tmp_path / "n.ipynb")
-        return [path.name for path in dependencies.library_files(tmp_path / "n.ipynb")]
+        return [path.relative_to(tmp_path).as_posix() for path in dependencies.library_files(tmp_path / "n.ipynb")]
 
     return files
 
@@ -52,6 +56,12 @@ def files(tmp_path, monkeypatch):
         ("from gru4rec_lib import e", ["a.py", "b.py", "c.py", "d.py", "e.py", "facts.json", "look.mplstyle"]),
         ("from gru4rec_lib import round_1", ["round_1.py", "round_2.py"]),
         ("from gru4rec_lib import demo", []),
+        ("from gru4rec_lib.demo import need_raw", []),
+        ("from gru4rec_lib.rooms import chair", ["c.py", "look.mplstyle", "rooms/__init__.py", "rooms/small.py"]),
+        (
+            "from gru4rec_lib.rooms.large import table",
+            ["c.py", "look.mplstyle", "rooms/__init__.py", "rooms/large.py", "rooms/small.py"],
+        ),
     ],
 )
 def test_the_closure_of_imports(files, source, read):
