@@ -17,9 +17,9 @@ from gru4rec_lib import audit_training, prepare, published, published_loader, re
 from gru4rec_lib.audit_training import TRAINED, WALKED
 from gru4rec_lib.checkpoint import checksum, checksum_of_code
 from gru4rec_lib.config import ConfigError, Run, Study
-from gru4rec_lib.files import replacing
 from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.sources import name_below
+from gru4rec_lib.utils.atomic_write import replacing
 from gru4rec_lib.workspace import Workspace
 
 AS_PUBLISHED, ALL_MENDED = "as_published", "all_mended"

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib import batches, published, published_loader, published_losses, published_metric
-from gru4rec_lib.backend import keras, tf
 from gru4rec_lib.config import Run
 from gru4rec_lib.experiment import build
 from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.ranking import Ranker
 from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.utils.backend import keras, tf
 
 LOSSES = {
     "D5": published_losses.broadcast_bpr_max,

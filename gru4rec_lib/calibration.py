@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib import twin_measures as measures
-from gru4rec_lib.arguments import user_path
 from gru4rec_lib.catalogue import FACTS
+from gru4rec_lib.utils.arguments import user_path
 
 RARE = 10  # plays of a rare track, at most
 COLUMNS = ["quantity", "statistic", "where", "real", "twin", "distance", "tolerance", "holds", "source"]

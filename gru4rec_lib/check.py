@@ -12,7 +12,6 @@ import pandas as pd
 import yaml
 
 from gru4rec_lib import read
-from gru4rec_lib.arguments import user_path
 from gru4rec_lib.config import FORMS_WITH_CONTENT, ConfigError, EventData, Study, check, is_study_file
 from gru4rec_lib.datasets import Quoted
 from gru4rec_lib.prepare import check_targets, prepare
@@ -27,6 +26,7 @@ from gru4rec_lib.sources import (
     open_source,
     shown,
 )
+from gru4rec_lib.utils.arguments import user_path
 from gru4rec_lib.workspace import Workspace
 
 

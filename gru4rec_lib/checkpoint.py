@@ -19,10 +19,10 @@ from types import CodeType, FunctionType, MethodType
 
 import numpy as np
 
-from gru4rec_lib.arguments import user_path
-from gru4rec_lib.backend import keras, tf
 from gru4rec_lib.dependencies import library_files
-from gru4rec_lib.files import replacing
+from gru4rec_lib.utils.arguments import user_path
+from gru4rec_lib.utils.atomic_write import replacing
+from gru4rec_lib.utils.backend import keras, tf
 
 
 def write(path: Path, variables, record: dict) -> None:

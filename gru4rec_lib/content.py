@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from gru4rec_lib.backend import FLOAT, keras, ops, tf
 from gru4rec_lib.features import Features
+from gru4rec_lib.utils.backend import FLOAT, keras, ops, tf
 
 
 class FeatureTable(keras.layers.Layer):

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from gru4rec_lib.strict import Fraction, Name, Seed, Some, Strict, Whole
+from gru4rec_lib.utils.checked import Fraction, Name, Seed, Some, Strict, Whole
 
 Signal = Annotated[float, Field(ge=0, le=1)]
 NOT_CATEGORIES = ("numeric", "mean", "scale")  # beside the categories by name in the record of fitted features

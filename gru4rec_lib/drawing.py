@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 
 from gru4rec_lib.config import INPUT_FORMS, LOSSES
-from gru4rec_lib.rounding import fixed
+from gru4rec_lib.utils.rounding import fixed
 
 WIDTH = 8.5  # cm
 SMALL = 6  # pt

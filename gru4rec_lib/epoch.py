@@ -9,7 +9,7 @@ import weakref
 import numpy as np
 
 from gru4rec_lib import batches
-from gru4rec_lib.backend import keras, tf
+from gru4rec_lib.utils.backend import keras, tf
 
 TRAIN_STEPS = 50  # mini-batches of one compiled call
 

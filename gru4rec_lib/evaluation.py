@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib.arguments import user_path
 from gru4rec_lib.config import Study
-from gru4rec_lib.files import replacing
 from gru4rec_lib.prepare import Prepared, chosen_targets
 from gru4rec_lib.ranking import rank_table
+from gru4rec_lib.utils.arguments import user_path
+from gru4rec_lib.utils.atomic_write import replacing
 
 FILES = ("lists.parquet", "ranks.parquet")  # in the order in which they are written
 

@@ -14,14 +14,14 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib import evaluation, memory, model_folder
-from gru4rec_lib.arguments import user_path
-from gru4rec_lib.backend import device
 from gru4rec_lib.checkpoint import EarlyStopping, read_into, write
 from gru4rec_lib.config import Run
-from gru4rec_lib.files import replacing
 from gru4rec_lib.metrics import scores
 from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.utils.arguments import user_path
+from gru4rec_lib.utils.atomic_write import replacing
+from gru4rec_lib.utils.backend import device
 
 CHECKPOINTS = "checkpoints"  # within a run's folder, until the run is saved
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib.config import INPUT_FORMS, EventData, MssdData, Study, Training
-from gru4rec_lib.rounding import signed
+from gru4rec_lib.utils.rounding import signed
 
 # Table 1 of the paper; `mini` stands in its progress report only.
 PUBLISHED_TABLE_1 = {

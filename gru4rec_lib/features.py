@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gru4rec_lib.arguments import user_path
+from gru4rec_lib.utils.arguments import user_path
 
 
 @dataclass(frozen=True)

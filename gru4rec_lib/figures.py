@@ -17,7 +17,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from gru4rec_lib.arguments import user_path
 from gru4rec_lib.audit_figures import AUDIT_FIGURES
 from gru4rec_lib.bench_figure import bench
 from gru4rec_lib.diagram import model_diagram
@@ -38,6 +37,7 @@ from gru4rec_lib.drawing import (
 from gru4rec_lib.evidence_figures import EVIDENCE_FIGURES
 from gru4rec_lib.listen_figures import LISTEN_FIGURES
 from gru4rec_lib.twin_figures import TWIN_FIGURES
+from gru4rec_lib.utils.arguments import user_path
 
 STYLE = ("default", Path(__file__).with_name("style.mplstyle"))
 # Without the date, so that the same table gives the same bytes.

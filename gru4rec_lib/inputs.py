@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from gru4rec_lib.datasets import SIMULATED
-from gru4rec_lib.files import replacing, sha256
+from gru4rec_lib.utils.atomic_write import replacing, sha256
 from gru4rec_lib.workspace import Workspace
 
 RECORD = "inputs.json"

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import itertools
 
-from gru4rec_lib.backend import ops
 from gru4rec_lib.content import FeatureRows
 from gru4rec_lib.layers import SeededLayer
+from gru4rec_lib.utils.backend import ops
 
 
 class ItemInput(SeededLayer):

@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 
-from gru4rec_lib.backend import FLOAT, keras, ops, tf
+from gru4rec_lib.utils.backend import FLOAT, keras, ops, tf
 
 NEGATIVES = -1  # the use of `random_key` for the negatives of a step; dropout has a place, 0 and more, for each
 PLACES = 1000

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 
-from gru4rec_lib.backend import keras, ops
+from gru4rec_lib.utils.backend import keras, ops
 
 # Keeps a logarithm's argument above 0, as in the official code.
 TINY = 1e-24

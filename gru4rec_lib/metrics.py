@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib.arguments import whole
+from gru4rec_lib.utils.arguments import whole
 
 
 def recall(ranks: np.ndarray, k: int) -> float:

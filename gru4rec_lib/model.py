@@ -12,8 +12,6 @@ from itertools import pairwise
 import numpy as np
 
 from gru4rec_lib import batches, metrics, ranking
-from gru4rec_lib.arguments import whole
-from gru4rec_lib.backend import FLOAT, keras, ops, tf
 from gru4rec_lib.content import FeatureTable
 from gru4rec_lib.features import Features
 from gru4rec_lib.items import INPUTS
@@ -22,6 +20,8 @@ from gru4rec_lib.outputs import OUTPUTS
 from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.settings import check_known
 from gru4rec_lib.training import Trainer
+from gru4rec_lib.utils.arguments import whole
+from gru4rec_lib.utils.backend import FLOAT, keras, ops, tf
 
 RANK_LANES, RANK_STEPS = 256, 8  # shape of one compiled stretch of states
 RANKED = 2**15  # states that are gathered before they are ranked: the ranker fills pieces, and sorts them by cost

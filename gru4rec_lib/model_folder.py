@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from gru4rec_lib.arguments import user_path
-from gru4rec_lib.backend import keras
 from gru4rec_lib.features import Features
-from gru4rec_lib.files import replacing_folder
 from gru4rec_lib.model import GRU4Rec
+from gru4rec_lib.utils.arguments import user_path
+from gru4rec_lib.utils.atomic_write import replacing_folder
+from gru4rec_lib.utils.backend import keras
 
 MODEL, ITEMS, FEATURES, CONFIG = "model.keras", "items.parquet", "features.json", "config.json"
 

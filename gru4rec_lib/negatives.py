@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from gru4rec_lib.backend import tf
 from gru4rec_lib.layers import NEGATIVES, random_key
+from gru4rec_lib.utils.backend import tf
 
 
 def cumulative(plays: np.ndarray, alpha: float) -> np.ndarray:

@@ -9,7 +9,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from gru4rec_lib.files import replacing
+from gru4rec_lib.utils.atomic_write import replacing
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 MADE_FROM = "gru4rec_cells"  # in the metadata of a copy to work in: the digest of the cells that it was made from

@@ -7,7 +7,7 @@ updated. Keras' own Adagrad takes a square root over the whole table in every st
 
 from __future__ import annotations
 
-from gru4rec_lib.backend import float32, keras, tf
+from gru4rec_lib.utils.backend import float32, keras, tf
 
 
 def sum_repeats(slices: tf.IndexedSlices):

@@ -10,9 +10,9 @@ from pathlib import Path
 import typst
 
 from gru4rec_lib import report
-from gru4rec_lib.files import replacing
-from gru4rec_lib.rounding import ONE_SESSION
 from gru4rec_lib.statistics import ALPHA, DRAWS
+from gru4rec_lib.utils.atomic_write import replacing
+from gru4rec_lib.utils.rounding import ONE_SESSION
 from gru4rec_lib.workspace import Workspace
 
 SOURCE = Path("reports", "paper.typ")

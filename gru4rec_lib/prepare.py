@@ -15,14 +15,14 @@ import numpy as np
 import pandas as pd
 from sklearn.preprocessing import StandardScaler
 
-from gru4rec_lib.arguments import user_path
 from gru4rec_lib.config import Split, Study
 from gru4rec_lib.counts import Counts
 from gru4rec_lib.features import Features
-from gru4rec_lib.files import replacing
 from gru4rec_lib.read import DataError, Tables
 from gru4rec_lib.sessions import Sessions, item_index
 from gru4rec_lib.split import BOTH_SIDES, apart, crossing, test_sessions, validation_sessions
+from gru4rec_lib.utils.arguments import user_path
+from gru4rec_lib.utils.atomic_write import replacing
 
 FAR = 1e18  # standard deviations: squares and sums of features are float32
 

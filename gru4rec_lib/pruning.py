@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gru4rec_lib.backend import keras
+from gru4rec_lib.utils.backend import keras
 
 
 class Pruning(keras.callbacks.Callback):

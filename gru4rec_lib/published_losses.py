@@ -7,8 +7,8 @@ them. D5 and D6 are of in-batch negatives alone: negatives[i, j] is the score of
 
 from __future__ import annotations
 
-from gru4rec_lib.backend import ops
 from gru4rec_lib.losses import TINY
+from gru4rec_lib.utils.backend import ops
 
 CLIP = 1e-7  # Keras' bounds of a probability
 REGULARIZATION = 0.0001

@@ -14,10 +14,10 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib.arguments import whole
-from gru4rec_lib.backend import tf
 from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.settings import check_known
+from gru4rec_lib.utils.arguments import whole
+from gru4rec_lib.utils.backend import tf
 
 # A miss: beyond every cutoff however few candidates there are, and of reciprocal 0.
 NO_RANK = np.inf

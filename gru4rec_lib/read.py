@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib import cells, times
-from gru4rec_lib.arguments import user_path
 from gru4rec_lib.config import EventData, ItemTable, MssdData, Split
 from gru4rec_lib.sources import DataError, Source, found, literal
 from gru4rec_lib.split import BOTH_SIDES, apart
+from gru4rec_lib.utils.arguments import user_path
 
 # The log's 17 columns beside session, position, length and track, in the official order.
 LOG_COLUMNS = (

@@ -11,8 +11,6 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib import experiment, growth, model_folder
-from gru4rec_lib.arguments import whole
-from gru4rec_lib.backend import tf
 from gru4rec_lib.config import FORMS_WITH_CONTENT, Run, Training
 from gru4rec_lib.features import Features
 from gru4rec_lib.frame import check_kind, index_features, index_sessions
@@ -21,7 +19,9 @@ from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.ranking import rank_table
 from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.shortlist import Shortlist
-from gru4rec_lib.strict import check
+from gru4rec_lib.utils.arguments import whole
+from gru4rec_lib.utils.backend import tf
+from gru4rec_lib.utils.checked import check
 
 NETWORK = {"cell", "hidden_units", "hidden_activation", "embedding_units", "mlp_units"}
 STEPS = 8  # items heard in one call of the graph

@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 from nbconvert import HTMLExporter
 
-from gru4rec_lib import rounding
-from gru4rec_lib.arguments import user_path
 from gru4rec_lib.config import FORMS_WITH_CONTENT, INPUT_FORMS, PROTOCOLS
 from gru4rec_lib.drawing import named
-from gru4rec_lib.files import replacing, replacing_folder
 from gru4rec_lib.ranked import CELL, Ranked, read, scored
+from gru4rec_lib.utils import rounding
+from gru4rec_lib.utils.arguments import user_path
+from gru4rec_lib.utils.atomic_write import replacing, replacing_folder
 from gru4rec_lib.workspace import Workspace
 
 IDENTITY = [form for form in INPUT_FORMS if form not in FORMS_WITH_CONTENT]

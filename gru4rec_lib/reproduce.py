@@ -24,7 +24,7 @@ import pandas as pd
 from gru4rec_lib import explore, inputs, tied
 from gru4rec_lib.config import ConfigError, is_study_file
 from gru4rec_lib.datasets import SIMULATED
-from gru4rec_lib.files import replacing
+from gru4rec_lib.utils.atomic_write import replacing
 from gru4rec_lib.workspace import ROOT, Workspace, named_folder
 
 # Folders that a run writes to, by the variable that moves them, below the user's home.

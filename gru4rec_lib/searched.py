@@ -7,8 +7,8 @@ from pathlib import Path
 import yaml
 from pydantic import Field
 
-from gru4rec_lib.files import replacing
-from gru4rec_lib.strict import ConfigError, Count, Seed, Strict, Whole, check, read_mapping
+from gru4rec_lib.utils.atomic_write import replacing
+from gru4rec_lib.utils.checked import ConfigError, Count, Seed, Strict, Whole, check, read_mapping
 
 
 class Found(Strict):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib.arguments import user_path
+from gru4rec_lib.utils.arguments import user_path
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from gru4rec_lib.strict import Count, Counts, Rate, Share, Strict, Whole
+from gru4rec_lib.utils.checked import Count, Counts, Rate, Share, Strict, Whole
 
 Activation = Literal["elu", "leaky_relu", "linear", "relu", "selu", "tanh"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gru4rec_lib.arguments import whole
+from gru4rec_lib.utils.arguments import whole
 
 AXES = 14, 15  # with the numbers beside them 64 bytes a row and bound, a line of the cache
 FIRST = 8192  # rows looked at first; then as many again as were looked at so far

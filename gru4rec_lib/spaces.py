@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from gru4rec_lib.config import Loss
 from gru4rec_lib.settings import Training
-from gru4rec_lib.strict import Count, Strict, check, read_mapping
+from gru4rec_lib.utils.checked import Count, Strict, check, read_mapping
 
 
 class Range(Strict):

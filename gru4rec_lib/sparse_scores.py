@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import sparse
 
-from gru4rec_lib.arguments import whole
 from gru4rec_lib.heard import last_heard, place_in_group
 from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.utils.arguments import whole
 
 
 class SparseScores(ABC):

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from gru4rec_lib.arguments import whole
+from gru4rec_lib.utils.arguments import whole
 
 SCORES = ("recall", "mrr")
 DRAWS, SEED = 2000, 1

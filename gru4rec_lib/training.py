@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from gru4rec_lib import batches, losses, negatives, optimizers
-from gru4rec_lib.arguments import whole
-from gru4rec_lib.backend import float32, keras, tf
 from gru4rec_lib.checkpoint import Checkpoint, EarlyStopping, made_with
 from gru4rec_lib.epoch import TRAIN_STEPS, Epoch
 from gru4rec_lib.layers import dropout, random_key, zero_lanes
 from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.settings import check_known, check_negatives
+from gru4rec_lib.utils.arguments import whole
+from gru4rec_lib.utils.backend import float32, keras, tf
 
 
 class Trainer(keras.Model):

@@ -6,10 +6,10 @@ import json
 import os
 from pathlib import Path
 
-from gru4rec_lib.arguments import user_path
 from gru4rec_lib.config import ConfigError, EventData, Run, Study, load_study, study_file
 from gru4rec_lib.datasets import SIMULATED
-from gru4rec_lib.files import replacing
+from gru4rec_lib.utils.arguments import user_path
+from gru4rec_lib.utils.atomic_write import replacing
 
 ROOT = Path(__file__).resolve().parents[1]
 RESERVED = ("bench", "browser", "lab")  # folders of runs/, reports/ and figures/ that belong to no study

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from gru4rec_lib import audit, audit_tables, audit_training, batches, published_loader
-from gru4rec_lib.backend import keras
 from gru4rec_lib.config import ConfigError, Models, Run, load_study
 from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.published import training
 from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.utils.backend import keras
 from gru4rec_lib.workspace import ROOT
 
 N = 30

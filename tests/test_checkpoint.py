@@ -14,11 +14,11 @@ import pytest
 
 from gru4rec_lib import batches, checkpoint, epoch, experiment, losses
 from gru4rec_lib import model as model_module
-from gru4rec_lib.backend import keras, tf
 from gru4rec_lib.config import Run, Training
 from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.utils.backend import keras, tf
 
 SESSIONS = Sessions.from_lists([[0, 1, 2, 5], [3, 1], [1, 4], [2, 5, 0], [5, 5]])
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from gru4rec_lib.backend import tf
 from gru4rec_lib.content import FeatureRows, FeatureTable
 from gru4rec_lib.features import Features
 from gru4rec_lib.layers import SeededLayer, gather_rows
+from gru4rec_lib.utils.backend import tf
 
 # Tags of four tracks: two known; one known and one unseen in training (0); nothing but unseen; none at all.
 TAGS = np.array([[2, 1], [0, 2], [0, 0], [-1, -1]], np.int32)

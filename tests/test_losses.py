@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gru4rec_lib import heard, losses, metrics, ranking
-from gru4rec_lib.backend import keras, tf
+from gru4rec_lib.utils.backend import keras, tf
 
 NAMES = sorted(losses.LOSSES)
 REGULARIZATION = 0.3  # of BPR-max, unlike its default

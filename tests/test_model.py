@@ -7,13 +7,13 @@ import pytest
 from helpers import states
 
 from gru4rec_lib import model as model_module
-from gru4rec_lib.backend import keras, ops
 from gru4rec_lib.config import FORMS_WITH_CONTENT
 from gru4rec_lib.items import INPUTS
 from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.outputs import OUTPUTS
 from gru4rec_lib.ranking import Ranker
 from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.utils.backend import keras, ops
 
 N, UNITS = 9, 4
 SESSIONS = Sessions.from_lists([[0, 1, 2, 8, 4], [3, 1], [4], [], [5, 5, 7], [8, 0]])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from gru4rec_lib import optimizers
-from gru4rec_lib.backend import keras, tf
 from gru4rec_lib.optimizers import Adagrad, LazyAdam
+from gru4rec_lib.utils.backend import keras, tf
 
 RATE, EPSILON = 0.1, 1e-6
 

@@ -5,13 +5,13 @@ import pytest
 
 from gru4rec_lib import losses, outputs
 from gru4rec_lib import model as model_module
-from gru4rec_lib.backend import keras, tf
 from gru4rec_lib.features import Features
 from gru4rec_lib.items import INPUTS
 from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.outputs import OUTPUTS
 from gru4rec_lib.ranking import NO_RANK
 from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.utils.backend import keras, tf
 
 N, CANDIDATES, UNITS = 4, 6, 3
 # Tracks 0-3 are trained on; 4 and 5 are cold: 4 has tags of trained tracks, 5 has none.

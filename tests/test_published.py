@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gru4rec_lib import batches, losses, metrics, published, published_loader, published_losses, published_metric
-from gru4rec_lib.backend import ops
 from gru4rec_lib.datasets import Split
 from gru4rec_lib.sessions import Sessions
-from gru4rec_lib.strict import ConfigError
+from gru4rec_lib.utils.backend import ops
+from gru4rec_lib.utils.checked import ConfigError
 
 A, B, C, D, E, F, G, H, LAST = range(9)
 SESSIONS = Sessions.from_lists([[A, B], [C, D, E], [F, G], [H, LAST]])

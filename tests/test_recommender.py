@@ -20,12 +20,12 @@ from gru4rec_lib import model_folder
 from gru4rec_lib.__main__ import main
 from gru4rec_lib.config import ConfigError, MssdData
 from gru4rec_lib.features import Features
-from gru4rec_lib.files import save_table
 from gru4rec_lib.frame import index_features, index_sessions
 from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.read import read
 from gru4rec_lib.recommender import Recommender
 from gru4rec_lib.sessions import item_index
+from gru4rec_lib.utils.atomic_write import save_table
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICK = {"hidden_units": 4, "batch_size": 2, "samples": 4, "jit": False, "verbose": 0, "epochs": 1}

@@ -17,7 +17,7 @@ import nbformat
 import pytest
 
 from gru4rec_lib import inputs, reproduce
-from gru4rec_lib.strict import ConfigError
+from gru4rec_lib.utils.checked import ConfigError
 from gru4rec_lib.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[1]

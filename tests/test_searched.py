@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from gru4rec_lib import searched
-from gru4rec_lib.strict import ConfigError
+from gru4rec_lib.utils.checked import ConfigError
 
 FOUND = {"monitor": "val_recall_at_20", "value": 0.25, "epoch": 3, "trials": 20, "pruned": 9, "space": "default"}
 FOUND |= {"settings": {"learning_rate": 0.1, "batch_size": 64}, "seed": 1, "commit": "abc"}

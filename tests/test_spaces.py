@@ -7,7 +7,7 @@ import yaml
 
 from gru4rec_lib import spaces
 from gru4rec_lib.settings import Training
-from gru4rec_lib.strict import ConfigError
+from gru4rec_lib.utils.checked import ConfigError
 
 FOLDER = Path(__file__).resolve().parents[1] / "config" / "spaces"
 RANGE = {"low": 0.0, "high": 1.0}

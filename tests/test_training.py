@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from gru4rec_lib import batches, epoch, optimizers
-from gru4rec_lib.backend import keras
 from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.utils.backend import keras
 
 pytestmark = pytest.mark.slow
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from gru4rec_lib import epoch, negatives
-from gru4rec_lib.backend import keras
 from gru4rec_lib.features import Features
 from gru4rec_lib.layers import dropout
 from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.utils.backend import keras
 
 N, UNITS, LANES, SAMPLES, RATE, SGD_RATE = 7, 3, 4, 3, 0.1, 20.0
 # Three sessions in four lanes: one lane is empty in every step, three in the last two; two lanes share the target 1;

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 
 from gru4rec_lib import metrics, ranking, statistics
-from gru4rec_lib.arguments import whole
 from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.popular import MostPopular
 from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.settings import Training
+from gru4rec_lib.utils.arguments import whole
 
 RANKS = pd.DataFrame({"protocol": "known", "rank": [1, 4], "n_candidates": 9})
 SESSIONS = Sessions.from_lists([[0, 1, 2], [1, 2]])

@@ -5,7 +5,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from gru4rec_lib.files import replacing, replacing_folder, save_table
+from gru4rec_lib.utils.atomic_write import replacing, replacing_folder, save_table
 
 
 def entries(folder):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from gru4rec_lib.arguments import user_path
+from gru4rec_lib.utils.arguments import user_path
 
 
 @contextmanager
