@@ -8,11 +8,12 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib import batches, experiment, published, published_loader, published_metric
+from gru4rec_lib import experiment, published, published_loader, published_metric
 from gru4rec_lib.audit import ALL_MENDED, AS_PUBLISHED, CELL, runs
 from gru4rec_lib.audit_figures import said
 from gru4rec_lib.conclusions import comparisons, holds, named
 from gru4rec_lib.config import Study
+from gru4rec_lib.data import session_batches
 from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.statistics import SCORES, SessionSums, differences, intervals
 from gru4rec_lib.utils.rounding import with_interval
@@ -135,7 +136,7 @@ def measured(place: Workspace, prepared: Prepared) -> pd.DataFrame:
         A row a finding and quantity: finding, quantity, here, published (empty where nothing was).
     """
     lanes = runs(place.study)[0].training.batch_size
-    loader, right = published_loader.overrunning(prepared.train, lanes), batches.schedule(prepared.train, lanes)
+    loader, right = published_loader.overrunning(prepared.train, lanes), session_batches.schedule(prepared.train, lanes)
     sticky = published_loader.sticky(loader)
     facts, stuck = published_loader.walked(loader, prepared.train), published_loader.walked(sticky, prepared.train)
     known = prepared.test.keep(prepared.test.known(prepared.n_items))

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib import batches, published, published_loader, published_losses, published_metric
+from gru4rec_lib import published, published_loader, published_losses, published_metric
 from gru4rec_lib.config import Run
+from gru4rec_lib.data import session_batches
+from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.experiment import build
 from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.ranking import Ranker
-from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.utils.backend import keras, tf
 
 LOSSES = {
@@ -40,7 +41,7 @@ class Walk:
     """
 
     sessions: Sessions
-    pairs: batches.Batches
+    pairs: session_batches.Batches
     hidden: list[np.ndarray]
     ranks: list[np.ndarray]
 
@@ -109,7 +110,7 @@ def some_sessions(sessions: Sessions, max_targets: int | None) -> Sessions:
     return sessions.take(np.sort(order[np.cumsum(targets[order]) <= max_targets]))
 
 
-def lay(sessions: Sessions, lanes: int, defects: frozenset[str], part: str = "") -> batches.Batches:
+def lay(sessions: Sessions, lanes: int, defects: frozenset[str], part: str = "") -> session_batches.Batches:
     """Sessions in lanes, with the loader's defects that are in force.
 
     Args:
@@ -118,7 +119,7 @@ def lay(sessions: Sessions, lanes: int, defects: frozenset[str], part: str = "")
         defects: in force.
         part: `_testing` for the test, where D4 resets no lane; empty for training, where it resets too many.
     """
-    pairs = (published_loader.overrunning if f"D3{part}" in defects else batches.schedule)(sessions, lanes)
+    pairs = (published_loader.overrunning if f"D3{part}" in defects else session_batches.schedule)(sessions, lanes)
     if f"D4{part}" not in defects:
         return pairs
     return published_loader.never(pairs) if part else published_loader.sticky(pairs)

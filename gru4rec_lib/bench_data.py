@@ -13,7 +13,7 @@ import numpy as np
 
 from gru4rec_lib import catalogue, measure, prepare, read, simulate
 from gru4rec_lib.config import load_study
-from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.workspace import ROOT
 
 STUDY = "twin_dataset03"

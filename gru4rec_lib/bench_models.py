@@ -17,9 +17,9 @@ import pandas as pd
 from gru4rec_lib import experiment, measure, memory, metrics
 from gru4rec_lib.bench_data import Size
 from gru4rec_lib.config import Run, Training
+from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.epoch import TRAIN_STEPS
 from gru4rec_lib.recommender import Recommender
-from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.utils.backend import keras, tf
 
 HIDDEN, EMBEDDING, SAMPLES = 100, 64, 2048

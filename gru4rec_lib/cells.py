@@ -16,8 +16,8 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib import times
-from gru4rec_lib.ids import REMEDY, written_twice
+from gru4rec_lib.data import times
+from gru4rec_lib.data.ids import REMEDY, written_twice
 from gru4rec_lib.sources import (
     NOT_UTF_8,
     OPEN_QUOTE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gru4rec_lib.features import Features
+from gru4rec_lib.data.features import Features
 from gru4rec_lib.utils.backend import FLOAT, keras, ops, tf
 
 

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import sparse
 
-from gru4rec_lib.features import Features
-from gru4rec_lib.heard import heard_before, last_heard
+from gru4rec_lib.data.features import Features
+from gru4rec_lib.data.history import heard_before, last_heard
+from gru4rec_lib.data.sessions import Sessions
+from gru4rec_lib.data.vectors import unit_vectors
 from gru4rec_lib.popular import MostPopular
 from gru4rec_lib.ranking import best, popularity_top
-from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.sparse_scores import sparse_top
-from gru4rec_lib.vectors import unit_vectors
 
 TARGETS, CANDIDATES = 256, 16384  # scored together: targets x candidates floats, whatever the size of the catalogue
 TIE = 1e-6  # float32 products of equal rows differ by less

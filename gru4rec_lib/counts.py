@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.data.sessions import Sessions
 
 
 class Counts:

@@ -8,7 +8,7 @@ import weakref
 
 import numpy as np
 
-from gru4rec_lib import batches
+from gru4rec_lib.data import session_batches
 from gru4rec_lib.utils.backend import keras, tf
 
 TRAIN_STEPS = 50  # mini-batches of one compiled call
@@ -29,7 +29,9 @@ class Epoch(keras.callbacks.Callback):
         schedule: lays sessions into lanes, as `batches.schedule` does.
     """
 
-    def __init__(self, model, sessions, lanes, shuffle, steps, validation, epochs, verbose, schedule=batches.schedule):
+    def __init__(
+        self, model, sessions, lanes, shuffle, steps, validation, epochs, verbose, schedule=session_batches.schedule
+    ):
         super().__init__()
         self.schedule = schedule
         self.trained, self.sessions, self.lanes, self.shuffle = model, sessions, lanes, shuffle
@@ -76,14 +78,14 @@ class Epoch(keras.callbacks.Callback):
         for number, part in enumerate(self._batches.chunks(TRAIN_STEPS, self.n_stretches)):
             yield part.input, part.target, part.reset, part.valid & (number >= behind)
 
-    def _pass(self, number: int) -> batches.Batches:
+    def _pass(self, number: int) -> session_batches.Batches:
         if self._last[0] != number:
             random = (self.sessions, self.lanes, self.trained.seed, number)
-            order = batches.epoch_order(*random) if self.shuffle else None
+            order = session_batches.epoch_order(*random) if self.shuffle else None
             self._last = (number, self.schedule(self.sessions, self.lanes, order))
         return self._last[1]
 
-    def _of_epoch(self, epoch: int) -> tuple[batches.Batches, float]:
+    def _of_epoch(self, epoch: int) -> tuple[session_batches.Batches, float]:
         """The mini-batches of an epoch, and the passes made when it ends: a function of its number alone."""
         if self.steps is None:
             return self._pass(epoch), epoch + 1.0
@@ -133,5 +135,7 @@ class Epoch(keras.callbacks.Callback):
         self._behind, self._spent = 0, 0.0
 
 
-def _joined(parts: list[batches.Batches]) -> batches.Batches:
-    return batches.Batches(*(np.concatenate([getattr(p, name) for p in parts]) for name in parts[0].__annotations__))
+def _joined(parts: list[session_batches.Batches]) -> session_batches.Batches:
+    return session_batches.Batches(
+        *(np.concatenate([getattr(p, name) for p in parts]) for name in parts[0].__annotations__)
+    )

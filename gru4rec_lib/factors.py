@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from gru4rec_lib.heard import heard_before, last_heard
+from gru4rec_lib.data.history import heard_before, last_heard
+from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.popular import MostPopular
 from gru4rec_lib.ranking import Ranker
-from gru4rec_lib.sessions import Sessions
 
 
 class BPRMF:

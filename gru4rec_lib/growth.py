@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib.frame import check_kind
+from gru4rec_lib.data.dataframes import check_kind
 from gru4rec_lib.model import GRU4Rec
 
 

@@ -11,13 +11,14 @@ from itertools import pairwise
 
 import numpy as np
 
-from gru4rec_lib import batches, metrics, ranking
+from gru4rec_lib import metrics, ranking
 from gru4rec_lib.content import FeatureTable
-from gru4rec_lib.features import Features
+from gru4rec_lib.data import session_batches
+from gru4rec_lib.data.features import Features
+from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.items import INPUTS
 from gru4rec_lib.layers import CELLS, gather_rows, zero_lanes
 from gru4rec_lib.outputs import OUTPUTS
-from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.settings import check_known
 from gru4rec_lib.training import Trainer
 from gru4rec_lib.utils.arguments import whole
@@ -269,7 +270,7 @@ class GRU4Rec(Trainer):
             return
         state, heard = self.initial_state(RANK_LANES), tf.zeros(RANK_LANES, tf.bool)
         gathered, n = [], 0
-        for part in batches.schedule(sessions.take(walked), RANK_LANES).chunks(RANK_STEPS):
+        for part in session_batches.schedule(sessions.take(walked), RANK_LANES).chunks(RANK_STEPS):
             hidden, has_heard, state, heard = self._walk(part.input, part.reset, state, heard)
             asked = part.valid & events[event[part.event]]
             gathered.append((event[part.event[asked]], hidden.numpy()[asked], has_heard.numpy()[asked]))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from gru4rec_lib.features import Features
+from gru4rec_lib.data.features import Features
 from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.utils.arguments import user_path
 from gru4rec_lib.utils.atomic_write import replacing_folder

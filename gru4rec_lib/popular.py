@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from gru4rec_lib.heard import heard_before
+from gru4rec_lib.data.history import heard_before
+from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.ranking import NO_RANK, popularity_ranks, popularity_top
-from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.sparse_scores import sparse_top
 
 

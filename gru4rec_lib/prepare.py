@@ -17,9 +17,9 @@ from sklearn.preprocessing import StandardScaler
 
 from gru4rec_lib.config import Split, Study
 from gru4rec_lib.counts import Counts
-from gru4rec_lib.features import Features
+from gru4rec_lib.data.features import Features
+from gru4rec_lib.data.sessions import Sessions, item_index
 from gru4rec_lib.read import DataError, Tables
-from gru4rec_lib.sessions import Sessions, item_index
 from gru4rec_lib.split import BOTH_SIDES, apart, crossing, test_sessions, validation_sessions
 from gru4rec_lib.utils.arguments import user_path
 from gru4rec_lib.utils.atomic_write import replacing

@@ -12,9 +12,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from gru4rec_lib.batches import Batches
 from gru4rec_lib.config import Split
-from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.data.session_batches import Batches
+from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.split import is_test_file
 
 TEST_STEPS = 500  # mini-batches of a published evaluation

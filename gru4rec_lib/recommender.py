@@ -12,12 +12,12 @@ import pandas as pd
 
 from gru4rec_lib import experiment, growth, model_folder
 from gru4rec_lib.config import FORMS_WITH_CONTENT, Run, Training
-from gru4rec_lib.features import Features
-from gru4rec_lib.frame import check_kind, index_features, index_sessions
+from gru4rec_lib.data.dataframes import check_kind, index_features, index_sessions
+from gru4rec_lib.data.features import Features
+from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.metrics import scores
 from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.ranking import rank_table
-from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.shortlist import Shortlist
 from gru4rec_lib.utils.arguments import whole
 from gru4rec_lib.utils.backend import tf

@@ -19,10 +19,10 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib import prepare, read
-from gru4rec_lib.features import Features
-from gru4rec_lib.ids import FLOAT, REMEDY, written_twice
+from gru4rec_lib.data.features import Features
+from gru4rec_lib.data.ids import FLOAT, REMEDY, written_twice
+from gru4rec_lib.data.sessions import Sessions, by_falling_plays
 from gru4rec_lib.prepare import Prepared
-from gru4rec_lib.sessions import Sessions, by_falling_plays
 from gru4rec_lib.sources import DataError, exactly, literal, name_below
 from gru4rec_lib.split import is_test_file, validation_sessions
 from gru4rec_lib.utils.atomic_write import replacing_folder

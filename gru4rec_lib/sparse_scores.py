@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import sparse
 
-from gru4rec_lib.heard import last_heard, place_in_group
-from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.data.history import last_heard, place_in_group
+from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.utils.arguments import whole
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gru4rec_lib.features import Features
+from gru4rec_lib.data.features import Features
 
 WORDLESS = "acoustic_vector_"  # MSSD's numbers that mean nothing to people
 TELLING = 0.5  # standard deviations on the training tracks; less is not worth a word

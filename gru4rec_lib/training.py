@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from gru4rec_lib import batches, losses, negatives, optimizers
+from gru4rec_lib import losses, negatives, optimizers
 from gru4rec_lib.checkpoint import Checkpoint, EarlyStopping, made_with
+from gru4rec_lib.data import session_batches
+from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.epoch import TRAIN_STEPS, Epoch
 from gru4rec_lib.layers import dropout, random_key, zero_lanes
-from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.settings import check_known, check_negatives
 from gru4rec_lib.utils.arguments import whole
 from gru4rec_lib.utils.backend import float32, keras, tf
@@ -117,7 +118,7 @@ class Trainer(keras.Model):
         initial_epoch: int = 0,
         verbose: int = 1,
         steps_per_epoch: int | None = None,
-        schedule: Callable = batches.schedule,
+        schedule: Callable = session_batches.schedule,
         checkpoint: Path | None = None,
         checkpoint_seconds: float = 60.0,
         plays_before: np.ndarray | int = 0,

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.ranking import NO_RANK
-from gru4rec_lib.sessions import Sessions
 
 
 def states(model, items):

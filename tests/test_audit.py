@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gru4rec_lib import audit, audit_tables, audit_training, batches, published_loader
+from gru4rec_lib import audit, audit_tables, audit_training, published_loader
 from gru4rec_lib.config import ConfigError, Models, Run, load_study
+from gru4rec_lib.data import session_batches
+from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.published import training
-from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.utils.backend import keras
 from gru4rec_lib.workspace import ROOT
 
@@ -105,7 +106,7 @@ def test_as_published_states_run_through_the_test_and_back_into_training(prepare
 
 @pytest.mark.parametrize(("defects", "pairs"), [(set(), "right"), ({"D3"}, "overrunning"), ({"D4"}, "sticky")])
 def test_the_loaders_defects_are_laid_one_by_one(prepared, defects, pairs):
-    right = batches.schedule(prepared.train, 4)
+    right = session_batches.schedule(prepared.train, 4)
     expected = {
         "right": right,
         "overrunning": published_loader.overrunning(prepared.train, 4),
@@ -119,7 +120,7 @@ def test_the_loaders_defects_are_laid_one_by_one(prepared, defects, pairs):
 def scored(ranks, published=(), validation=(0.1, 0.2)):
     """Scores of ranks by epoch, for two sessions of two tracks each in one lane, with the defects in force."""
     sessions = Sessions.from_lists([[0, 1], [2, 3]])
-    pairs, hidden = batches.schedule(sessions, 1), [np.zeros((2, 1))] * 2
+    pairs, hidden = session_batches.schedule(sessions, 1), [np.zeros((2, 1))] * 2
     walk = audit_training.Walk(sessions, pairs, hidden, [np.array(r) for r in ranks])
     testing = SimpleNamespace(walks={frozenset(): walk}, scorers=[(np.zeros((4, 1)), np.zeros(4))] * 2)
     trained = audit_training.Trained(testing, np.array(validation))
@@ -140,7 +141,7 @@ def test_d10_walks_through_the_first_steps_and_without_it_through_sessions_from_
     known = prepared.test.keep(prepared.test.known(N))
     ways = {frozenset(), frozenset({"D10"})}
     first, whole = audit_training.Testing(known, 4, ways, None).walks[frozenset({"D10"})], known
-    assert first.pairs.event.tolist() == batches.schedule(known, 4).event[:5].tolist()
+    assert first.pairs.event.tolist() == session_batches.schedule(known, 4).event[:5].tolist()
     walks = audit_training.Testing(known, 4, ways, None, max_targets=30).walks
     assert walks[frozenset({"D10"})].pairs.event.tolist() == first.pairs.event.tolist(), "of the whole file"
     some = walks[frozenset()].sessions

@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gru4rec_lib import batches, checkpoint, epoch, experiment, losses
+from gru4rec_lib import checkpoint, epoch, experiment, losses
 from gru4rec_lib import model as model_module
 from gru4rec_lib.config import Run, Training
+from gru4rec_lib.data import session_batches
+from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.prepare import Prepared
-from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.utils.backend import keras, tf
 
 SESSIONS = Sessions.from_lists([[0, 1, 2, 5], [3, 1], [1, 4], [2, 5, 0], [5, 5]])
@@ -478,6 +479,9 @@ def test_kill_9_at_any_moment_changes_no_byte(tmp_path, refit, monkeypatch):
 
 def test_a_function_is_told_by_its_name(tmp_path):
     """The same in every process, so that training goes on."""
-    fit(made(loss=losses.bpr), tmp_path / "c.npz", schedule=batches.schedule)
+    fit(made(loss=losses.bpr), tmp_path / "c.npz", schedule=session_batches.schedule)
     record = checkpoint.read_record(tmp_path / "c.npz")["made_with"]
-    assert (record["loss"], record["schedule"]) == ("gru4rec_lib.losses.bpr", "gru4rec_lib.batches.schedule")
+    assert (record["loss"], record["schedule"]) == (
+        "gru4rec_lib.losses.bpr",
+        "gru4rec_lib.data.session_batches.schedule",
+    )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gru4rec_lib.content import FeatureRows, FeatureTable
-from gru4rec_lib.features import Features
+from gru4rec_lib.data.features import Features
 from gru4rec_lib.layers import SeededLayer, gather_rows
 from gru4rec_lib.utils.backend import tf
 

@@ -15,12 +15,12 @@ from helpers import states, top_by_rank
 from gru4rec_lib import epoch, ranking, training
 from gru4rec_lib import model as model_module
 from gru4rec_lib.checkpoint import read_record
-from gru4rec_lib.features import Features
+from gru4rec_lib.data.features import Features
+from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.items import INPUTS
 from gru4rec_lib.layers import CELLS
 from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.outputs import OUTPUTS
-from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.utils.backend import keras, ops
 
 N, CANDIDATES, UNITS, ROW = 6, 8, 4, 3  # tracks 6 and 7 are unseen in training ("cold"), 8 is no candidate

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from gru4rec_lib import evidence, report, statistics
-from gru4rec_lib.features import Features
+from gru4rec_lib.data.features import Features
+from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.prepare import Prepared
-from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.workspace import Workspace
 
 STUDY = """

@@ -10,9 +10,9 @@ import pytest
 from gru4rec_lib import epoch, evaluation, experiment
 from gru4rec_lib import model as model_module
 from gru4rec_lib.config import Run, Training
+from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.prepare import Prepared
-from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.utils.backend import device, keras
 from gru4rec_lib.workspace import Workspace
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.factors import BPRMF
 from gru4rec_lib.ranking import NO_RANK
-from gru4rec_lib.sessions import Sessions
 
 ITEMS, CANDIDATES = 4, 6  # 4 and 5 are candidates that training never saw, -1 is no candidate
 FACTORS = np.float32([[2, 0], [0, 2], [1, 1], [-1, 0]])

@@ -5,7 +5,7 @@ import pytest
 
 from gru4rec_lib.config import INPUT_FORMS
 from gru4rec_lib.content import FeatureTable
-from gru4rec_lib.features import Features
+from gru4rec_lib.data.features import Features
 from gru4rec_lib.items import INPUTS, ItemInput
 from gru4rec_lib.outputs import Scorer
 

@@ -8,8 +8,8 @@ import pytest
 
 from gru4rec_lib import experiment, memory
 from gru4rec_lib.config import INPUT_FORMS, Run, Training
-from gru4rec_lib.features import Features
-from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.data.features import Features
+from gru4rec_lib.data.sessions import Sessions
 
 N_ITEMS, N_CANDIDATES = 23, 31
 

@@ -8,11 +8,11 @@ from helpers import states
 
 from gru4rec_lib import model as model_module
 from gru4rec_lib.config import FORMS_WITH_CONTENT
+from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.items import INPUTS
 from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.outputs import OUTPUTS
 from gru4rec_lib.ranking import Ranker
-from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.utils.backend import keras, ops
 
 N, UNITS = 9, 4

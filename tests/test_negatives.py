@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from gru4rec_lib import losses, negatives, training
+from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.layers import NEGATIVES, PLACES, random_key
 from gru4rec_lib.model import GRU4Rec
-from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.utils.backend import tf
 
 PLAYS = np.array([0, 40, 9, 0, 25, 1, 4, 0])

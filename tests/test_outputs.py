@@ -5,12 +5,12 @@ import pytest
 
 from gru4rec_lib import losses, outputs
 from gru4rec_lib import model as model_module
-from gru4rec_lib.features import Features
+from gru4rec_lib.data.features import Features
+from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.items import INPUTS
 from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.outputs import OUTPUTS
 from gru4rec_lib.ranking import NO_RANK
-from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.utils.backend import keras, tf
 
 N, CANDIDATES, UNITS = 4, 6, 3

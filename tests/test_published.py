@@ -9,9 +9,10 @@ from helpers import published_loader as plain_loop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gru4rec_lib import batches, losses, metrics, published, published_loader, published_losses, published_metric
+from gru4rec_lib import losses, metrics, published, published_loader, published_losses, published_metric
+from gru4rec_lib.data import session_batches
+from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.datasets import Split
-from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.utils.backend import ops
 from gru4rec_lib.utils.checked import ConfigError
 
@@ -88,7 +89,7 @@ def test_d3_the_last_step_of_a_round_crosses_a_border_and_the_other_lanes_repeat
 
 
 def test_d3_the_right_loader_beside_it():
-    walked = published_loader.walked(batches.schedule(SESSIONS, lanes=2), SESSIONS)
+    walked = published_loader.walked(session_batches.schedule(SESSIONS, lanes=2), SESSIONS)
     assert walked == {"pairs": 5, "crossing": 0, "repeated": 0, "resets_a_session": 1}
 
 
@@ -144,7 +145,7 @@ def test_d3_and_d4_on_sessions_of_the_mini_sets_lengths():
 def test_d4_a_mask_sticks_until_the_next_one_and_the_first_is_missing():
     begins = np.array([[1, 1], [0, 0], [1, 0], [0, 0], [0, 1]], bool)
     empty = np.zeros((5, 2), np.int32)
-    part = batches.Batches(empty, empty, begins, np.ones((5, 2), bool), empty)
+    part = session_batches.Batches(empty, empty, begins, np.ones((5, 2), bool), empty)
     assert published_loader.sticky(part).reset.astype(int).tolist() == [[0, 0], [0, 0], [1, 0], [1, 0], [0, 1]]
     assert not published_loader.never(part).reset.any()
 

@@ -15,9 +15,9 @@ import yaml
 from optuna.trial import TrialState
 
 from gru4rec_lib import experiment, prepare, search, tied
+from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.pruning import Pruning
-from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.utils.backend import keras
 from gru4rec_lib.utils.checked import ConfigError
 from gru4rec_lib.workspace import Workspace

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from gru4rec_lib import strata
+from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.prepare import Prepared
-from gru4rec_lib.sessions import Sessions
 
 TEST = [[0, 3, 0, -1, -1], [4, 4, 1]]
 NAMES = list("adaxyeeb")  # x and y are other tracks, both without an index

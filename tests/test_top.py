@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from gru4rec_lib import content_knn, neighbours
 from gru4rec_lib.baselines import BASELINES
-from gru4rec_lib.features import Features
-from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.data.features import Features
+from gru4rec_lib.data.sessions import Sessions
 
 ITEMS, CANDIDATES = 5, 7  # 5 and 6 are candidates that training never saw, -1 is no candidate
 TRAIN = st.lists(st.lists(st.integers(0, ITEMS - 1), max_size=6), max_size=6)

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gru4rec_lib import batches, epoch, optimizers
+from gru4rec_lib import epoch, optimizers
+from gru4rec_lib.data import session_batches
+from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.model import GRU4Rec
-from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.utils.backend import keras
 
 pytestmark = pytest.mark.slow
@@ -33,8 +34,8 @@ def test_keras_callbacks_work_and_an_epoch_prints_one_line(tmp_path, capsys, mon
     recalls = iter([0.2, 0.5, 0.1, 0.4, 0.9])
     seen, orders = [], []
     monkeypatch.setattr(GRU4Rec, "evaluate", lambda self, sessions: {"recall_at_20": next(recalls), "mrr_at_20": 0.25})
-    order = batches.epoch_order
-    monkeypatch.setattr(batches, "epoch_order", lambda *of: orders.append(of[2:]) or order(*of))
+    order = session_batches.epoch_order
+    monkeypatch.setattr(session_batches, "epoch_order", lambda *of: orders.append(of[2:]) or order(*of))
     model = made(seed=3)
     keep = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(model.get_weights()))
     callbacks = [
@@ -141,7 +142,7 @@ def test_a_schedule_may_be_a_function_and_a_callback_may_set_the_state():
 
     def first_two(sessions, lanes, order):
         laid.append((len(sessions), lanes, order))
-        return batches.schedule(sessions, lanes, np.arange(2))
+        return session_batches.schedule(sessions, lanes, np.arange(2))
 
     model = made()
     model.fit(SESSIONS, 1, 2, shuffle=False, schedule=first_two, verbose=0)

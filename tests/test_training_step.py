@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from gru4rec_lib import epoch, negatives
-from gru4rec_lib.features import Features
+from gru4rec_lib.data.features import Features
+from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.layers import dropout
 from gru4rec_lib.model import GRU4Rec
-from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.utils.backend import keras
 
 N, UNITS, LANES, SAMPLES, RATE, SGD_RATE = 7, 3, 4, 3, 0.1, 20.0

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from gru4rec_lib import metrics, ranking, statistics
+from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.popular import MostPopular
-from gru4rec_lib.sessions import Sessions
 from gru4rec_lib.settings import Training
 from gru4rec_lib.utils.arguments import whole
 

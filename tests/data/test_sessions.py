@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.data.sessions import Sessions
 
 LISTS = st.lists(st.lists(st.integers(-1, 9), max_size=5), max_size=7)
 

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gru4rec_lib import cells, times
+from gru4rec_lib import cells
 from gru4rec_lib.__main__ import main
 from gru4rec_lib.config import EventData
-from gru4rec_lib.frame import index_sessions
+from gru4rec_lib.data import times
+from gru4rec_lib.data.dataframes import index_sessions
 from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.read import read
 from gru4rec_lib.recommender import Recommender

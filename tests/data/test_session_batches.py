@@ -8,8 +8,8 @@ from helpers import published_loader
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gru4rec_lib.batches import Batches, epoch_order, schedule
-from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.data.session_batches import Batches, epoch_order, schedule
+from gru4rec_lib.data.sessions import Sessions
 
 LISTS = st.lists(st.lists(st.integers(0, 9), max_size=6), max_size=9)
 LANES = st.integers(1, 5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.data.sessions import Sessions
 
 
 def last_heard(sessions: Sessions, usable: np.ndarray) -> np.ndarray:

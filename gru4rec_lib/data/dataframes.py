@@ -9,12 +9,12 @@ from numbers import Real
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib import times
-from gru4rec_lib.feature_columns import feature_table
-from gru4rec_lib.features import Features
-from gru4rec_lib.ids import REMEDY, written_twice
+from gru4rec_lib.data import times
+from gru4rec_lib.data.feature_columns import feature_table
+from gru4rec_lib.data.features import Features
+from gru4rec_lib.data.ids import REMEDY, written_twice
+from gru4rec_lib.data.sessions import Sessions, item_index
 from gru4rec_lib.prepare import few_described, fit_features
-from gru4rec_lib.sessions import Sessions, item_index
 
 
 def index_sessions(events: pd.DataFrame, session: str, item: str, time: str) -> tuple[pd.Series, Sessions]:

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from gru4rec_lib.features import Features
+from gru4rec_lib.data.features import Features
 
 FEATURES = Features(
     np.arange(6, dtype=np.float32).reshape(3, 2),

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gru4rec_lib.heard import heard_before, last_heard
-from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.data.history import heard_before, last_heard
+from gru4rec_lib.data.sessions import Sessions
 
 SESSIONS = st.lists(st.lists(st.integers(-1, 6), max_size=6), max_size=5)
 

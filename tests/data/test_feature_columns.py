@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gru4rec_lib.frame import index_features
+from gru4rec_lib.data.dataframes import index_features
 
 IDS = pd.Series([*"abcd"])
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.data.sessions import Sessions
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from scipy import sparse
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.preprocessing import normalize
 
-from gru4rec_lib.features import Features
+from gru4rec_lib.data.features import Features
 
 
 def unit_vectors(features: Features, n_items: int) -> tuple[np.ndarray, sparse.csr_array]:

@@ -1,0 +1,1 @@
+"""Sessions, item features and session-parallel mini-batches as NumPy arrays."""
