@@ -13,12 +13,13 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib import evaluation, memory, model_folder
-from gru4rec_lib.checkpoint import EarlyStopping, read_into, write
+from gru4rec_lib import evaluation, model_folder
 from gru4rec_lib.config import Run
 from gru4rec_lib.metrics import scores
-from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.training import memory
+from gru4rec_lib.training.checkpoint import EarlyStopping, read_into, write
+from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.arguments import user_path
 from gru4rec_lib.utils.atomic_write import replacing
 from gru4rec_lib.utils.backend import device

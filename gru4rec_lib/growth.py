@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib.data.dataframes import check_kind
-from gru4rec_lib.model import GRU4Rec
+from gru4rec_lib.training.gru4rec import GRU4Rec
 
 
 def grown_items(model: GRU4Rec, items: pd.Series, heard: pd.Series) -> tuple[pd.Series, int]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from gru4rec_lib.data.features import Features
-from gru4rec_lib.model import GRU4Rec
+from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.arguments import user_path
 from gru4rec_lib.utils.atomic_write import replacing_folder
 from gru4rec_lib.utils.backend import keras

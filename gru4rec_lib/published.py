@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from gru4rec_lib.settings import Training
+from gru4rec_lib.training.settings import Training
 from gru4rec_lib.utils.checked import ConfigError, check
 
 K = 20  # both scores' cutoff

@@ -7,7 +7,7 @@ them. D5 and D6 are of in-batch negatives alone: negatives[i, j] is the score of
 
 from __future__ import annotations
 
-from gru4rec_lib.losses import TINY
+from gru4rec_lib.training.losses import TINY
 from gru4rec_lib.utils.backend import ops
 
 CLIP = 1e-7  # Keras' bounds of a probability

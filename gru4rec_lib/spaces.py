@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from gru4rec_lib.config import Loss
-from gru4rec_lib.settings import Training
+from gru4rec_lib.training.settings import Training
 from gru4rec_lib.utils.checked import Count, Strict, check, read_mapping
 
 

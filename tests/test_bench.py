@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gru4rec_lib import __main__, bench, bench_data, bench_models, epoch, measure
+from gru4rec_lib import __main__, bench, bench_data, bench_models, measure
 from gru4rec_lib.config import Training
+from gru4rec_lib.training import epochs
 
 PROMISED = [
     "train_events_per_s_b64_cross_entropy",
@@ -32,7 +33,7 @@ def test_the_bench_runs_and_writes_its_columns(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(measure, "apart", lambda function, threads: function())
     monkeypatch.setattr(bench_models, "Training", partial(Training, jit=False))  # XLA takes seconds
     monkeypatch.setattr(bench, "BATCHES", bench.BATCHES[:3])
-    for module in (epoch, bench_models):
+    for module in (epochs, bench_models):
         monkeypatch.setattr(module, "TRAIN_STEPS", 1)
     bench.bench("toy", tmp_path)
     table = pd.read_csv(tmp_path / "reports" / "bench" / "bench.csv")

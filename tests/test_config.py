@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gru4rec_lib import baselines, config, items, losses
+from gru4rec_lib import baselines, config, items
+from gru4rec_lib.training import losses
 
 FOLDER = Path(__file__).resolve().parents[1] / "config"
 EVENTS = {

@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gru4rec_lib import epoch, evaluation, experiment
-from gru4rec_lib import model as model_module
+from gru4rec_lib import evaluation, experiment
 from gru4rec_lib.config import Run, Training
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.training import epochs as epoch
+from gru4rec_lib.training import gru4rec as model_module
+from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.backend import device, keras
 from gru4rec_lib.workspace import Workspace
 

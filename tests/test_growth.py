@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from gru4rec_lib.config import FORMS_WITH_CONTENT, INPUT_FORMS, OUTPUT_FORMS
-from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.recommender import Recommender
+from gru4rec_lib.training.gru4rec import GRU4Rec
 
 QUICK = {"hidden_units": 4, "embedding_units": 3, "batch_size": 2, "samples": 4, "jit": False, "verbose": 0}
 OLD = pd.DataFrame({"session": [1, 1, 1, 2, 2], "item": [*"bab", *"bc"], "time": range(5)})

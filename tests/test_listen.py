@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from gru4rec_lib import figures, listen, listen_figures, ranking, telling
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.player import Player
 from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.recommender import Recommender
+from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.backend import tf
 from gru4rec_lib.workspace import Workspace
 

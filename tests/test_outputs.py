@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 
-from gru4rec_lib import losses, outputs
-from gru4rec_lib import model as model_module
+from gru4rec_lib import outputs
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.items import INPUTS
-from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.outputs import OUTPUTS
 from gru4rec_lib.ranking import NO_RANK
+from gru4rec_lib.training import gru4rec as model_module
+from gru4rec_lib.training import losses
+from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.backend import keras, tf
 
 N, CANDIDATES, UNITS = 4, 6, 3

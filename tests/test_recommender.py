@@ -22,9 +22,9 @@ from gru4rec_lib.config import ConfigError, MssdData
 from gru4rec_lib.data.dataframes import index_features, index_sessions
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import item_index
-from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.read import read
 from gru4rec_lib.recommender import Recommender
+from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.atomic_write import save_table
 
 ROOT = Path(__file__).resolve().parents[1]

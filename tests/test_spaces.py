@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from gru4rec_lib import spaces
-from gru4rec_lib.settings import Training
+from gru4rec_lib.training.settings import Training
 from gru4rec_lib.utils.checked import ConfigError
 
 FOLDER = Path(__file__).resolve().parents[1] / "config" / "spaces"

@@ -17,11 +17,11 @@ from gru4rec_lib.__main__ import main
 from gru4rec_lib.config import EventData
 from gru4rec_lib.data import times
 from gru4rec_lib.data.dataframes import index_sessions
-from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.read import read
 from gru4rec_lib.recommender import Recommender
 from gru4rec_lib.shards import explored
 from gru4rec_lib.sources import DataError
+from gru4rec_lib.training.gru4rec import GRU4Rec
 
 JULY = 1405036800  # 2014-07-11T00:00:00Z
 UTC = datetime.UTC

@@ -6,9 +6,9 @@ import pytest
 
 from gru4rec_lib import metrics, ranking, statistics
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.popular import MostPopular
-from gru4rec_lib.settings import Training
+from gru4rec_lib.training.gru4rec import GRU4Rec
+from gru4rec_lib.training.settings import Training
 from gru4rec_lib.utils.arguments import whole
 
 RANKS = pd.DataFrame({"protocol": "known", "rank": [1, 4], "n_candidates": 9})

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gru4rec_lib import epoch, optimizers
 from gru4rec_lib.data import session_batches
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.model import GRU4Rec
+from gru4rec_lib.training import epochs as epoch
+from gru4rec_lib.training import optimizers
+from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.backend import keras
 
 pytestmark = pytest.mark.slow

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from gru4rec_lib import losses, negatives, optimizers
-from gru4rec_lib.checkpoint import Checkpoint, EarlyStopping, made_with
 from gru4rec_lib.data import session_batches
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.epoch import TRAIN_STEPS, Epoch
 from gru4rec_lib.layers import dropout, random_key, zero_lanes
-from gru4rec_lib.settings import check_known, check_negatives
+from gru4rec_lib.training import losses, negatives, optimizers
+from gru4rec_lib.training.checkpoint import Checkpoint, EarlyStopping, made_with
+from gru4rec_lib.training.epochs import TRAIN_STEPS, Epoch
+from gru4rec_lib.training.settings import check_known, check_negatives
 from gru4rec_lib.utils.arguments import whole
 from gru4rec_lib.utils.backend import float32, keras, tf
 

@@ -12,15 +12,17 @@ import numpy as np
 import pytest
 from helpers import states, top_by_rank
 
-from gru4rec_lib import epoch, ranking, training
-from gru4rec_lib import model as model_module
-from gru4rec_lib.checkpoint import read_record
+from gru4rec_lib import ranking
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.items import INPUTS
 from gru4rec_lib.layers import CELLS
-from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.outputs import OUTPUTS
+from gru4rec_lib.training import epochs as epoch
+from gru4rec_lib.training import gru4rec as model_module
+from gru4rec_lib.training import trainer
+from gru4rec_lib.training.checkpoint import read_record
+from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.backend import keras, ops
 
 N, CANDIDATES, UNITS, ROW = 6, 8, 4, 3  # tracks 6 and 7 are unseen in training ("cold"), 8 is no candidate
@@ -93,7 +95,7 @@ def _eager_and_small(eager, monkeypatch):
     monkeypatch.setattr(ranking, "STATES", 4)
     monkeypatch.setattr(ranking, "BLOCK", 8)
     monkeypatch.setattr(epoch, "TRAIN_STEPS", 2)
-    monkeypatch.setattr(training, "TRAIN_STEPS", 2)
+    monkeypatch.setattr(trainer, "TRAIN_STEPS", 2)
 
 
 def built(case, **options):

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gru4rec_lib import experiment, memory
+from gru4rec_lib import experiment
 from gru4rec_lib.config import INPUT_FORMS, Run, Training
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
+from gru4rec_lib.training import memory
 
 N_ITEMS, N_CANDIDATES = 23, 31
 

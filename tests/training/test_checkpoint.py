@@ -12,13 +12,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gru4rec_lib import checkpoint, epoch, experiment, losses
-from gru4rec_lib import model as model_module
+from gru4rec_lib import experiment
 from gru4rec_lib.config import Run, Training
 from gru4rec_lib.data import session_batches
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.training import checkpoint, losses
+from gru4rec_lib.training import epochs as epoch
+from gru4rec_lib.training import gru4rec as model_module
+from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.backend import keras, tf
 
 SESSIONS = Sessions.from_lists([[0, 1, 2, 5], [3, 1], [1, 4], [2, 5, 0], [5, 5]])
@@ -43,7 +45,7 @@ class InterruptAt(keras.callbacks.Callback):
 
 @pytest.fixture
 def _short_stretches(monkeypatch):
-    monkeypatch.setattr("gru4rec_lib.training.TRAIN_STEPS", 2)
+    monkeypatch.setattr("gru4rec_lib.training.trainer.TRAIN_STEPS", 2)
     monkeypatch.setattr(epoch, "TRAIN_STEPS", 2)
 
 
@@ -365,7 +367,7 @@ class Weighted:
 
 @pytest.mark.slow
 def test_a_loss_of_the_users_own_is_the_same_in_another_process():
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
     values = "[t.halved(), t.Weighted({1, 'a'}), t.by_hundred]"
     code = f"import json, test_checkpoint as t; print(json.dumps(t.checkpoint.described({values})))"
     said = [
@@ -461,7 +463,7 @@ def test_kill_9_at_any_moment_changes_no_byte(tmp_path, refit, monkeypatch):
         monkeypatch.setattr(owner, name, getattr(owner, name))  # brought back afterwards
     train_and_save(tmp_path / "whole", refit)
     moments = np.random.default_rng(3 + refit).integers(30, 160, 2 if refit else 1)
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
     for moment in moments:
         code = f"import pathlib, test_checkpoint as t; t.killed_at({moment}, pathlib.Path('k'), {refit})"
         child = subprocess.run(
@@ -482,6 +484,6 @@ def test_a_function_is_told_by_its_name(tmp_path):
     fit(made(loss=losses.bpr), tmp_path / "c.npz", schedule=session_batches.schedule)
     record = checkpoint.read_record(tmp_path / "c.npz")["made_with"]
     assert (record["loss"], record["schedule"]) == (
-        "gru4rec_lib.losses.bpr",
+        "gru4rec_lib.training.losses.bpr",
         "gru4rec_lib.data.session_batches.schedule",
     )

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gru4rec_lib import losses, metrics, ranking
+from gru4rec_lib import metrics, ranking
 from gru4rec_lib.data import history
+from gru4rec_lib.training import losses
 from gru4rec_lib.utils.backend import keras, tf
 
 NAMES = sorted(losses.LOSSES)

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from helpers import states
 
-from gru4rec_lib import model as model_module
 from gru4rec_lib.config import FORMS_WITH_CONTENT
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.items import INPUTS
-from gru4rec_lib.model import GRU4Rec
 from gru4rec_lib.outputs import OUTPUTS
 from gru4rec_lib.ranking import Ranker
+from gru4rec_lib.training import gru4rec as model_module
+from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.backend import keras, ops
 
 N, UNITS = 9, 4

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from gru4rec_lib import losses, negatives, training
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.layers import NEGATIVES, PLACES, random_key
-from gru4rec_lib.model import GRU4Rec
+from gru4rec_lib.training import losses, negatives, trainer
+from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.backend import tf
 
 PLAYS = np.array([0, 40, 9, 0, 25, 1, 4, 0])
@@ -40,7 +40,7 @@ def test_no_two_uses_of_a_seed_share_a_key(seed, step):
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_training_step_takes_a_key_of_its_own_for_each_use(seed, monkeypatch):
     taken = []
-    for module in (negatives, training):
+    for module in (negatives, trainer):
         monkeypatch.setattr(module, "random_key", lambda *of: taken.append(of[:2]) or random_key(*of))
     model = GRU4Rec(6, "embedding", [4, 4], embedding_units=3, dropout_input=0.3, dropout_hidden=0.3, seed=seed)
     model.compile(samples=3, jit=False)

@@ -19,8 +19,8 @@ from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.items import INPUTS
 from gru4rec_lib.layers import CELLS, gather_rows, zero_lanes
 from gru4rec_lib.outputs import OUTPUTS
-from gru4rec_lib.settings import check_known
-from gru4rec_lib.training import Trainer
+from gru4rec_lib.training.settings import check_known
+from gru4rec_lib.training.trainer import Trainer
 from gru4rec_lib.utils.arguments import whole
 from gru4rec_lib.utils.backend import FLOAT, keras, ops, tf
 

@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from gru4rec_lib import epoch, negatives
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.layers import dropout
-from gru4rec_lib.model import GRU4Rec
+from gru4rec_lib.training import epochs, negatives
+from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.backend import keras
 
 N, UNITS, LANES, SAMPLES, RATE, SGD_RATE = 7, 3, 4, 3, 0.1, 20.0
@@ -71,7 +71,7 @@ QUICK = (
 
 @pytest.fixture(autouse=True)
 def _few_steps_a_call(monkeypatch):
-    monkeypatch.setattr(epoch, "TRAIN_STEPS", 2)
+    monkeypatch.setattr(epochs, "TRAIN_STEPS", 2)
 
 
 def made(form, hidden_units=UNITS, output_form="ids", cell="gru", **settings):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from gru4rec_lib import optimizers
-from gru4rec_lib.optimizers import Adagrad, LazyAdam
+from gru4rec_lib.training import optimizers
+from gru4rec_lib.training.optimizers import Adagrad, LazyAdam
 from gru4rec_lib.utils.backend import keras, tf
 
 RATE, EPSILON = 0.1, 1e-6

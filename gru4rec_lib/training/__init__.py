@@ -1,0 +1,1 @@
+"""How GRU4Rec learns: losses, negative sampling, row-wise optimisers, epochs and checkpoints."""
