@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gru4rec_lib import baselines, config, items
+from gru4rec_lib import baselines, config
+from gru4rec_lib.model import inputs
 from gru4rec_lib.training import losses
 
 FOLDER = Path(__file__).resolve().parents[1] / "config"
@@ -123,7 +124,7 @@ def test_every_study_of_the_project_loads(path):
 
 
 def test_the_names_of_the_config_are_those_of_the_tables():
-    assert tuple(items.INPUTS) == config.INPUT_FORMS
+    assert tuple(inputs.INPUTS) == config.INPUT_FORMS
     assert tuple(losses.LOSSES) == config.LOSSES
     assert tuple(baselines.BASELINES) == config.BASELINES
 

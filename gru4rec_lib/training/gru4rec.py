@@ -12,13 +12,13 @@ from itertools import pairwise
 import numpy as np
 
 from gru4rec_lib import metrics, ranking
-from gru4rec_lib.content import FeatureTable
 from gru4rec_lib.data import session_batches
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.items import INPUTS
-from gru4rec_lib.layers import CELLS, gather_rows, zero_lanes
-from gru4rec_lib.outputs import OUTPUTS
+from gru4rec_lib.model.feature_table import FeatureTable
+from gru4rec_lib.model.inputs import INPUTS
+from gru4rec_lib.model.layers import CELLS, gather_rows, zero_lanes
+from gru4rec_lib.model.outputs import OUTPUTS
 from gru4rec_lib.training.settings import check_known
 from gru4rec_lib.training.trainer import Trainer
 from gru4rec_lib.utils.arguments import whole

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gru4rec_lib.layers import NEGATIVES, random_key
+from gru4rec_lib.model.layers import NEGATIVES, random_key
 from gru4rec_lib.utils.backend import tf
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from gru4rec_lib.data import session_batches
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.layers import dropout, random_key, zero_lanes
+from gru4rec_lib.model.layers import dropout, random_key, zero_lanes
 from gru4rec_lib.training import losses, negatives, optimizers
 from gru4rec_lib.training.checkpoint import Checkpoint, EarlyStopping, made_with
 from gru4rec_lib.training.epochs import TRAIN_STEPS, Epoch

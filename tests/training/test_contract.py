@@ -15,9 +15,9 @@ from helpers import states, top_by_rank
 from gru4rec_lib import ranking
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.items import INPUTS
-from gru4rec_lib.layers import CELLS
-from gru4rec_lib.outputs import OUTPUTS
+from gru4rec_lib.model.inputs import INPUTS
+from gru4rec_lib.model.layers import CELLS
+from gru4rec_lib.model.outputs import OUTPUTS
 from gru4rec_lib.training import epochs as epoch
 from gru4rec_lib.training import gru4rec as model_module
 from gru4rec_lib.training import trainer

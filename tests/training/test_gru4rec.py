@@ -8,8 +8,8 @@ from helpers import states
 
 from gru4rec_lib.config import FORMS_WITH_CONTENT
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.items import INPUTS
-from gru4rec_lib.outputs import OUTPUTS
+from gru4rec_lib.model.inputs import INPUTS
+from gru4rec_lib.model.outputs import OUTPUTS
 from gru4rec_lib.ranking import Ranker
 from gru4rec_lib.training import gru4rec as model_module
 from gru4rec_lib.training.gru4rec import GRU4Rec

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.layers import NEGATIVES, PLACES, random_key
+from gru4rec_lib.model.layers import NEGATIVES, PLACES, random_key
 from gru4rec_lib.training import losses, negatives, trainer
 from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.backend import tf

@@ -7,7 +7,7 @@ import pytest
 
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.layers import dropout
+from gru4rec_lib.model.layers import dropout
 from gru4rec_lib.training import epochs, negatives
 from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.backend import keras

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import itertools
 
-from gru4rec_lib.content import FeatureRows
-from gru4rec_lib.layers import SeededLayer
+from gru4rec_lib.model.feature_table import FeatureRows
+from gru4rec_lib.model.layers import SeededLayer
 from gru4rec_lib.utils.backend import ops
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from gru4rec_lib.config import INPUT_FORMS
-from gru4rec_lib.content import FeatureTable
 from gru4rec_lib.data.features import Features
-from gru4rec_lib.items import INPUTS, ItemInput
-from gru4rec_lib.outputs import Scorer
+from gru4rec_lib.model.feature_table import FeatureTable
+from gru4rec_lib.model.inputs import INPUTS, ItemInput
+from gru4rec_lib.model.outputs import Scorer
 
 N, UNITS, WIDTH = 4, 2, 3
 IDS = np.array([2, 0, 2, 3], np.int32)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from gru4rec_lib.content import FeatureRows, FeatureTable
 from gru4rec_lib.data.features import Features
-from gru4rec_lib.layers import SeededLayer, gather_rows
+from gru4rec_lib.model.feature_table import FeatureRows, FeatureTable
+from gru4rec_lib.model.layers import SeededLayer, gather_rows
 from gru4rec_lib.utils.backend import tf
 
 # Tags of four tracks: two known; one known and one unseen in training (0); nothing but unseen; none at all.

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from gru4rec_lib.layers import GRU, LSTM, SeededLayer, gather_rows, zero_lanes
-from gru4rec_lib.outputs import Scorer
+from gru4rec_lib.model.layers import GRU, LSTM, SeededLayer, gather_rows, zero_lanes
+from gru4rec_lib.model.outputs import Scorer
 from gru4rec_lib.utils.backend import keras, ops
 
 RNG = np.random.default_rng(5)

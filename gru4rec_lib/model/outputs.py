@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from gru4rec_lib.content import FeatureRows
-from gru4rec_lib.layers import SeededLayer, gather_rows
+from gru4rec_lib.model.feature_table import FeatureRows
+from gru4rec_lib.model.layers import SeededLayer, gather_rows
 from gru4rec_lib.utils.backend import ops, tf
 
 BLOCK = 4096  # tracks whose rows are computed together

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from gru4rec_lib import outputs
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.items import INPUTS
-from gru4rec_lib.outputs import OUTPUTS
+from gru4rec_lib.model import outputs
+from gru4rec_lib.model.inputs import INPUTS
+from gru4rec_lib.model.outputs import OUTPUTS
 from gru4rec_lib.ranking import NO_RANK
 from gru4rec_lib.training import gru4rec as model_module
 from gru4rec_lib.training import losses

@@ -1,0 +1,1 @@
+"""The network: item inputs, recurrence and scoring rows."""
