@@ -13,10 +13,10 @@ import pandas as pd
 from gru4rec_lib import evaluation
 from gru4rec_lib.content_knn import ContentKNN, SameArtist
 from gru4rec_lib.factors import BPRMF
-from gru4rec_lib.metrics import scores
 from gru4rec_lib.neighbours import SKNN, STAN, VSKNN
 from gru4rec_lib.popular import MostPopular, Random, SessionPopular
 from gru4rec_lib.prepare import Prepared, check_targets
+from gru4rec_lib.ranking.metrics import scores
 from gru4rec_lib.rules import ItemKNN, SequentialRules
 from gru4rec_lib.workspace import Workspace
 

@@ -14,10 +14,11 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib import experiment, measure, metrics
+from gru4rec_lib import experiment, measure
 from gru4rec_lib.bench_data import Size
 from gru4rec_lib.config import Run, Training
 from gru4rec_lib.data.sessions import Sessions
+from gru4rec_lib.ranking import metrics
 from gru4rec_lib.recommender import Recommender
 from gru4rec_lib.training import memory
 from gru4rec_lib.training.epochs import TRAIN_STEPS

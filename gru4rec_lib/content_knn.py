@@ -15,8 +15,8 @@ from gru4rec_lib.data.history import heard_before, last_heard
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.data.vectors import unit_vectors
 from gru4rec_lib.popular import MostPopular
-from gru4rec_lib.ranking import best, popularity_top
-from gru4rec_lib.sparse_scores import sparse_top
+from gru4rec_lib.ranking.exact import best, popularity_top
+from gru4rec_lib.ranking.sparse import sparse_top
 
 TARGETS, CANDIDATES = 256, 16384  # scored together: targets x candidates floats, whatever the size of the catalogue
 TIE = 1e-6  # float32 products of equal rows differ by less

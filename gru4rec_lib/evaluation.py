@@ -9,7 +9,7 @@ import pandas as pd
 
 from gru4rec_lib.config import Study
 from gru4rec_lib.prepare import Prepared, chosen_targets
-from gru4rec_lib.ranking import rank_table
+from gru4rec_lib.ranking.exact import rank_table
 from gru4rec_lib.utils.arguments import user_path
 from gru4rec_lib.utils.atomic_write import replacing
 

@@ -8,7 +8,7 @@ from scipy import sparse
 from gru4rec_lib.data.history import heard_before, last_heard
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.popular import MostPopular
-from gru4rec_lib.ranking import Ranker
+from gru4rec_lib.ranking.exact import Ranker
 
 
 class BPRMF:

@@ -23,7 +23,7 @@ from scipy import sparse
 from gru4rec_lib.data.history import heard_before, place_in_group, ranges
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.popular import MostPopular
-from gru4rec_lib.sparse_scores import SparseScores
+from gru4rec_lib.ranking.sparse import SparseScores
 
 TARGETS = 64  # looked up together, so that memory does not grow with the test
 DAY = 24 * 3600

@@ -7,8 +7,8 @@ from scipy import sparse
 
 from gru4rec_lib.data.history import heard_before
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.ranking import NO_RANK, popularity_ranks, popularity_top
-from gru4rec_lib.sparse_scores import sparse_top
+from gru4rec_lib.ranking.exact import NO_RANK, popularity_ranks, popularity_top
+from gru4rec_lib.ranking.sparse import sparse_top
 
 
 class MostPopular:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib.metrics import cold
+from gru4rec_lib.ranking.metrics import cold
 from gru4rec_lib.statistics import ALPHA, SCORES, SessionSums, differences, holm, intervals, quick_intervals
 from gru4rec_lib.workspace import Workspace
 

@@ -15,9 +15,9 @@ from gru4rec_lib.config import FORMS_WITH_CONTENT, Run, Training
 from gru4rec_lib.data.dataframes import check_kind, index_features, index_sessions
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.metrics import scores
-from gru4rec_lib.ranking import rank_table
-from gru4rec_lib.shortlist import Shortlist
+from gru4rec_lib.ranking.exact import rank_table
+from gru4rec_lib.ranking.metrics import scores
+from gru4rec_lib.ranking.shortlist import Shortlist
 from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.arguments import whole
 from gru4rec_lib.utils.backend import tf

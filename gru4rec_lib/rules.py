@@ -10,7 +10,7 @@ from scipy import sparse
 from gru4rec_lib.data.history import last_heard, place_in_group
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.popular import MostPopular
-from gru4rec_lib.sparse_scores import SparseScores
+from gru4rec_lib.ranking.sparse import SparseScores
 
 ITEMS = 2048  # whose pairs are counted together, for all pairs at once would not fit into memory
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.ranking import NO_RANK
+from gru4rec_lib.ranking.exact import NO_RANK
 
 
 def states(model, items):

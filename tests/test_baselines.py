@@ -15,7 +15,7 @@ from gru4rec_lib.baselines import BASELINES
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.popular import MostPopular, Random, SessionPopular
-from gru4rec_lib.ranking import NO_RANK, rank_table
+from gru4rec_lib.ranking.exact import NO_RANK, rank_table
 from gru4rec_lib.rules import ItemKNN, SequentialRules
 
 ITEMS, CANDIDATES = 5, 7  # 5 and 6 are candidates that training never saw, -1 is no candidate

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.factors import BPRMF
-from gru4rec_lib.ranking import NO_RANK
+from gru4rec_lib.ranking.exact import NO_RANK
 
 ITEMS, CANDIDATES = 4, 6  # 4 and 5 are candidates that training never saw, -1 is no candidate
 FACTORS = np.float32([[2, 0], [0, 2], [1, 1], [-1, 0]])

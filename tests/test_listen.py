@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gru4rec_lib import figures, listen, listen_figures, ranking, telling
+from gru4rec_lib import figures, listen, listen_figures, telling
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.player import Player
 from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.ranking import exact
 from gru4rec_lib.recommender import Recommender
 from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.backend import tf
@@ -82,10 +83,10 @@ def test_ranks_by_hand(listener):
 
 def test_ranks_are_those_of_the_test(listener):
     for name in NAMES:
-        table = ranking.rank_table(listener.model(name).model, listener.prepared.test, 3, 4).query("protocol == 'open'")
+        table = exact.rank_table(listener.model(name).model, listener.prepared.test, 3, 4).query("protocol == 'open'")
         for number in (1, 3):
             rank = table.loc[table["session"] == number - 1, "rank"]
-            found = listener.ranks([name], listener.session(number))["rank"].fillna(ranking.NO_RANK)
+            found = listener.ranks([name], listener.session(number))["rank"].fillna(exact.NO_RANK)
             assert found.tolist() == rank.tolist()
 
 

@@ -19,7 +19,7 @@ import test_ranked
 import test_ranking
 import test_statistics
 
-from gru4rec_lib.ranking import popularity_ranks
+from gru4rec_lib.ranking.exact import popularity_ranks
 
 
 def popularity_by_hand():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gru4rec_lib import neighbours
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.neighbours import SKNN, STAN, VSKNN
-from gru4rec_lib.ranking import NO_RANK, rank_table
+from gru4rec_lib.ranking.exact import NO_RANK, rank_table
 
 ITEMS, CANDIDATES = 5, 7  # 5 and 6 are candidates that training never saw, -1 is no candidate
 POPULAR = 2  # so many tracks are candidates of the protocol `popular`

@@ -9,10 +9,11 @@ from helpers import published_loader as plain_loop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gru4rec_lib import metrics, published, published_loader, published_losses, published_metric
+from gru4rec_lib import published, published_loader, published_losses, published_metric
 from gru4rec_lib.data import session_batches
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.datasets import Split
+from gru4rec_lib.ranking import metrics
 from gru4rec_lib.training import losses
 from gru4rec_lib.utils.backend import ops
 from gru4rec_lib.utils.checked import ConfigError

@@ -11,7 +11,6 @@ from itertools import pairwise
 
 import numpy as np
 
-from gru4rec_lib import metrics, ranking
 from gru4rec_lib.data import session_batches
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
@@ -19,6 +18,7 @@ from gru4rec_lib.model.feature_table import FeatureTable
 from gru4rec_lib.model.inputs import INPUTS
 from gru4rec_lib.model.layers import CELLS, gather_rows, zero_lanes
 from gru4rec_lib.model.outputs import OUTPUTS
+from gru4rec_lib.ranking import exact, metrics
 from gru4rec_lib.training.settings import check_known
 from gru4rec_lib.training.trainer import Trainer
 from gru4rec_lib.utils.arguments import whole
@@ -211,8 +211,8 @@ class GRU4Rec(Trainer):
             training.
         """
         ranker, plays = self._ranker(n_candidates)
-        by_plays = ranking.popularity_ranks(plays, above, n_candidates)
-        found = np.full(len(sessions.items), ranking.NO_RANK)
+        by_plays = exact.popularity_ranks(plays, above, n_candidates)
+        found = np.full(len(sessions.items), exact.NO_RANK)
         chosen = sessions.targets(chosen)
         for event, hidden, has_heard in self._states(sessions, chosen & sessions.known(len(plays))):
             target = sessions.items[event]
@@ -237,7 +237,7 @@ class GRU4Rec(Trainer):
         k = whole(k, "k")
         ranker, plays = self._ranker(n_candidates)
         chosen = sessions.targets(chosen)
-        found = np.tile(ranking.popularity_top(plays, k, n_candidates), (chosen.sum(), 1))
+        found = np.tile(exact.popularity_top(plays, k, n_candidates), (chosen.sum(), 1))
         states, has_heard = np.zeros((len(found), self.scorer.units), np.float32), np.zeros(len(found), bool)
         row = np.cumsum(chosen) - 1  # of each chosen event
         for event, hidden, heard in self._states(sessions, chosen):
@@ -254,7 +254,7 @@ class GRU4Rec(Trainer):
         """What ranks by a state, and plays by which to rank without: int [tracks that have a score]."""
         rows, bias = self.scorer.scoring_rows()
         plays = np.pad(self.scorer.plays.numpy(), (0, len(rows) - self.n_items))
-        return ranking.Ranker(rows, bias, n_candidates), plays
+        return exact.Ranker(rows, bias, n_candidates), plays
 
     def _states(self, sessions: Sessions, events: np.ndarray):
         """The states before the events (bool [events]) that are targets, RANKED and a few more at a time.

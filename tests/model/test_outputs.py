@@ -8,7 +8,7 @@ from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.model import outputs
 from gru4rec_lib.model.inputs import INPUTS
 from gru4rec_lib.model.outputs import OUTPUTS
-from gru4rec_lib.ranking import NO_RANK
+from gru4rec_lib.ranking.exact import NO_RANK
 from gru4rec_lib.training import gru4rec as model_module
 from gru4rec_lib.training import losses
 from gru4rec_lib.training.gru4rec import GRU4Rec

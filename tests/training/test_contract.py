@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from helpers import states, top_by_rank
 
-from gru4rec_lib import ranking
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.model.inputs import INPUTS
 from gru4rec_lib.model.layers import CELLS
 from gru4rec_lib.model.outputs import OUTPUTS
+from gru4rec_lib.ranking import exact
 from gru4rec_lib.training import epochs as epoch
 from gru4rec_lib.training import gru4rec as model_module
 from gru4rec_lib.training import trainer
@@ -26,7 +26,7 @@ from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.backend import keras, ops
 
 N, CANDIDATES, UNITS, ROW = 6, 8, 4, 3  # tracks 6 and 7 are unseen in training ("cold"), 8 is no candidate
-COLD, MISS = 7, ranking.NO_RANK
+COLD, MISS = 7, exact.NO_RANK
 PLAYS = np.array([9, 7, 7, 5, 3, 2])
 FEATURES = Features(
     np.random.default_rng(3).normal(size=(CANDIDATES, 2)).astype(np.float32),
@@ -92,8 +92,8 @@ def model(case):
 def _eager_and_small(eager, monkeypatch):
     monkeypatch.setattr(model_module, "RANK_LANES", 3)
     monkeypatch.setattr(model_module, "RANK_STEPS", 2)
-    monkeypatch.setattr(ranking, "STATES", 4)
-    monkeypatch.setattr(ranking, "BLOCK", 8)
+    monkeypatch.setattr(exact, "STATES", 4)
+    monkeypatch.setattr(exact, "BLOCK", 8)
     monkeypatch.setattr(epoch, "TRAIN_STEPS", 2)
     monkeypatch.setattr(trainer, "TRAIN_STEPS", 2)
 

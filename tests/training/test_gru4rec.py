@@ -10,7 +10,7 @@ from gru4rec_lib.config import FORMS_WITH_CONTENT
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.model.inputs import INPUTS
 from gru4rec_lib.model.outputs import OUTPUTS
-from gru4rec_lib.ranking import Ranker
+from gru4rec_lib.ranking.exact import Ranker
 from gru4rec_lib.training import gru4rec as model_module
 from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.backend import keras, ops

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gru4rec_lib import metrics, ranking
 from gru4rec_lib.data import history
+from gru4rec_lib.ranking import exact, metrics
 from gru4rec_lib.training import losses
 from gru4rec_lib.utils.backend import keras, tf
 
@@ -188,7 +188,7 @@ def test_losses_work_under_xla_in_the_usual_precision():
         np.testing.assert_allclose(found, losses.LOSSES[name](*scores), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("module", [losses, metrics, ranking, history], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [losses, metrics, exact, history], ids=lambda module: module.__name__)
 def test_examples_in_docstrings(module):
     results = doctest.testmod(module)
     assert results.attempted > 0

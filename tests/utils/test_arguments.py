@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gru4rec_lib import metrics, ranking, statistics
+from gru4rec_lib import statistics
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.popular import MostPopular
+from gru4rec_lib.ranking import exact, metrics
 from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.training.settings import Training
 from gru4rec_lib.utils.arguments import whole
@@ -34,7 +35,7 @@ def fit(**options):
         ("k", lambda k: metrics.mrr(RANKS["rank"], k)),
         ("k", lambda k: metrics.scores(RANKS, k)),
         ("k", lambda k: statistics.SessionSums.of(np.zeros(2, int), [RANKS[["rank"]].to_numpy()], k)),
-        ("k", lambda k: ranking.popularity_top(np.arange(3), k)),
+        ("k", lambda k: exact.popularity_top(np.arange(3), k)),
         ("k", lambda k: POPULAR.top(SESSIONS, 3, k=k)),
         ("k", lambda k: model().top(SESSIONS, 3, k=k)),
         ("k", lambda k: model().evaluate(SESSIONS, k)),

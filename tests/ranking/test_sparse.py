@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from gru4rec_lib.sparse_scores import sparse_ranks, sparse_top
+from gru4rec_lib.ranking.sparse import sparse_ranks, sparse_top
 
 
 @given(st.data(), st.integers(1, 4), st.integers(1, 6), st.integers(0, 7), st.booleans())

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gru4rec_lib import metrics
+from gru4rec_lib.ranking import metrics
 
 RANKS = st.lists(st.integers(1, 40), min_size=1).map(np.array)
 CUTOFF = st.integers(1, 30)

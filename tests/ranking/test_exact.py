@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gru4rec_lib import metrics
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.popular import MostPopular
-from gru4rec_lib.ranking import BLOCK, NO_RANK, STATES, TIES, Ranker, popularity_ranks, popularity_top, rank_table
+from gru4rec_lib.ranking import metrics
+from gru4rec_lib.ranking.exact import BLOCK, NO_RANK, STATES, TIES, Ranker, popularity_ranks, popularity_top, rank_table
 from gru4rec_lib.statistics import SessionSums
 from gru4rec_lib.training.gru4rec import GRU4Rec
 

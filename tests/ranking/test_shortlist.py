@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gru4rec_lib.shortlist import Shortlist
+from gru4rec_lib.ranking.shortlist import Shortlist
 
 
 def full_sort(rows, bias, state, k):
@@ -55,7 +55,7 @@ def test_scores_that_reach_their_bound(scale):
 
 def test_few_rows_are_looked_at_and_fewer_scored(monkeypatch):
     rows, bias, random = example(20_000, 100)
-    monkeypatch.setattr("gru4rec_lib.shortlist.FIRST", 500)
+    monkeypatch.setattr("gru4rec_lib.ranking.shortlist.FIRST", 500)
     shortlist, scored, bounded, left = Shortlist(rows, bias / 10), [], [], []
     score, bound, nearer = shortlist._scores, shortlist._bounds, shortlist._nearer
     monkeypatch.setattr(shortlist, "_scores", lambda items, state: scored.append(len(items)) or score(items, state))
@@ -79,5 +79,5 @@ def test_blocks_of_any_size_find_the_same(size, data):
     random = np.random.default_rng(data.draw(st.integers(0, 99)))
     rows = random.integers(-2, 3, (60, 3)).astype(np.float32) * random.integers(0, 2, (60, 1)).astype(np.float32)
     bias, state = random.integers(-1, 2, 60).astype(np.float32), random.integers(-2, 3, 3).astype(np.float32)
-    with mock.patch("gru4rec_lib.shortlist.FIRST", size):
+    with mock.patch("gru4rec_lib.ranking.shortlist.FIRST", size):
         assert best(rows, bias, state, 7) == full_sort(rows, bias, state, 7)
