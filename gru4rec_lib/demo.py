@@ -62,7 +62,8 @@ def need_runs(place: Workspace) -> None:
     Args:
         place: the study's.
     """
-    from gru4rec_lib import baselines, evaluation, experiment, prepare
+    from gru4rec_lib import evaluation, experiment, prepare
+    from gru4rec_lib.baselines import registry
 
     for other in place.curve.values():
         if other is not place:
@@ -80,7 +81,7 @@ def need_runs(place: Workspace) -> None:
             experiment.save(folder, run, trained, ranks, lists, prepared)
     for name in place.study.baselines:
         if not evaluation.is_saved(place.baseline_folder(name)):
-            baselines.rank_baseline(name, prepared, place)
+            registry.rank_baseline(name, prepared, place)
 
 
 def need_models(place: Workspace) -> None:

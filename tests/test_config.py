@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gru4rec_lib import baselines, config
+from gru4rec_lib import config
+from gru4rec_lib.baselines import registry
 from gru4rec_lib.model import inputs
 from gru4rec_lib.training import losses
 
@@ -126,7 +127,7 @@ def test_every_study_of_the_project_loads(path):
 def test_the_names_of_the_config_are_those_of_the_tables():
     assert tuple(inputs.INPUTS) == config.INPUT_FORMS
     assert tuple(losses.LOSSES) == config.LOSSES
-    assert tuple(baselines.BASELINES) == config.BASELINES
+    assert tuple(registry.BASELINES) == config.BASELINES
 
 
 def test_settings_resolve_study_then_loss_then_block_then_changes(load):

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from gru4rec_lib import evaluation
-from gru4rec_lib.baselines import MostPopular, rank_baselines
+from gru4rec_lib.baselines.item_rules import SequentialRules
+from gru4rec_lib.baselines.registry import MostPopular, rank_baselines
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.ranking.exact import NO_RANK
-from gru4rec_lib.rules import SequentialRules
 from gru4rec_lib.sources import DataError
 from gru4rec_lib.workspace import Workspace
 

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from gru4rec_lib import __main__, baselines, commands, demo, evaluation, experiment, prepare, read, reproduce, simulate
+from gru4rec_lib import __main__, commands, demo, evaluation, experiment, prepare, read, reproduce, simulate
+from gru4rec_lib.baselines import registry as baselines
 from gru4rec_lib.config import ConfigError
 from gru4rec_lib.workspace import Workspace
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gru4rec_lib.baselines.bpr_mf import BPRMF
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.factors import BPRMF
 from gru4rec_lib.ranking.exact import NO_RANK
 
 ITEMS, CANDIDATES = 4, 6  # 4 and 5 are candidates that training never saw, -1 is no candidate

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import sparse
 
+from gru4rec_lib.baselines.popularity import MostPopular
 from gru4rec_lib.data.history import last_heard, place_in_group
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.popular import MostPopular
 from gru4rec_lib.ranking.sparse import SparseScores
 
 ITEMS = 2048  # whose pairs are counted together, for all pairs at once would not fit into memory

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gru4rec_lib import content_knn
-from gru4rec_lib.content_knn import ContentKNN, SameArtist
+from gru4rec_lib.baselines import content
+from gru4rec_lib.baselines.content import ContentKNN, SameArtist
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.data.vectors import category_counts
@@ -141,8 +141,8 @@ def test_blocks_do_not_show(model, monkeypatch):
     train, test = ([list(rng.integers(0, n, 5)) for _ in range(9)] for _ in range(2))
     ranks = []
     for targets, candidates in ((256, 16384), (3, 7)):
-        monkeypatch.setattr(content_knn, "TARGETS", targets)
-        monkeypatch.setattr(content_knn, "CANDIDATES", candidates)
+        monkeypatch.setattr(content, "TARGETS", targets)
+        monkeypatch.setattr(content, "CANDIDATES", candidates)
         ranks.append(model(made).fit(Sessions.from_lists(train), n).rank(Sessions.from_lists(test), n))
     assert ranks[0].dtype == np.float64
     assert ranks[0].tolist() == ranks[1].tolist()

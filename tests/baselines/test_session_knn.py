@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gru4rec_lib import neighbours
+from gru4rec_lib.baselines import session_knn
+from gru4rec_lib.baselines.session_knn import SKNN, STAN, VSKNN
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.neighbours import SKNN, STAN, VSKNN
 from gru4rec_lib.ranking.exact import NO_RANK, rank_table
 
 ITEMS, CANDIDATES = 5, 7  # 5 and 6 are candidates that training never saw, -1 is no candidate
@@ -146,6 +146,6 @@ def test_blocks_do_not_show(monkeypatch):
     train, test = ([list(rng.integers(0, 9, 4)) for _ in range(30)] for _ in range(2))
     ranks = []
     for targets in (64, 7):
-        monkeypatch.setattr(neighbours, "TARGETS", targets)
+        monkeypatch.setattr(session_knn, "TARGETS", targets)
         ranks.append(STAN().fit(Sessions.from_lists(train), 9).rank(Sessions.from_lists(test), 9).tolist())
     assert ranks[0] == ranks[1]

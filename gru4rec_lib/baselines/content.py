@@ -10,11 +10,11 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import sparse
 
+from gru4rec_lib.baselines.popularity import MostPopular
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.history import heard_before, last_heard
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.data.vectors import unit_vectors
-from gru4rec_lib.popular import MostPopular
 from gru4rec_lib.ranking.exact import best, popularity_top
 from gru4rec_lib.ranking.sparse import sparse_top
 

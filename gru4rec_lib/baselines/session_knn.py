@@ -20,9 +20,9 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import sparse
 
+from gru4rec_lib.baselines.popularity import MostPopular
 from gru4rec_lib.data.history import heard_before, place_in_group, ranges
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.popular import MostPopular
 from gru4rec_lib.ranking.sparse import SparseScores
 
 TARGETS = 64  # looked up together, so that memory does not grow with the test

@@ -11,13 +11,13 @@ from __future__ import annotations
 import pandas as pd
 
 from gru4rec_lib import evaluation
-from gru4rec_lib.content_knn import ContentKNN, SameArtist
-from gru4rec_lib.factors import BPRMF
-from gru4rec_lib.neighbours import SKNN, STAN, VSKNN
-from gru4rec_lib.popular import MostPopular, Random, SessionPopular
+from gru4rec_lib.baselines.bpr_mf import BPRMF
+from gru4rec_lib.baselines.content import ContentKNN, SameArtist
+from gru4rec_lib.baselines.item_rules import ItemKNN, SequentialRules
+from gru4rec_lib.baselines.popularity import MostPopular, Random, SessionPopular
+from gru4rec_lib.baselines.session_knn import SKNN, STAN, VSKNN
 from gru4rec_lib.prepare import Prepared, check_targets
 from gru4rec_lib.ranking.metrics import scores
-from gru4rec_lib.rules import ItemKNN, SequentialRules
 from gru4rec_lib.workspace import Workspace
 
 # What a baseline needs beside the sessions it takes from the arrays; the rest comes with `fit`.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
+from gru4rec_lib.baselines.popularity import MostPopular
 from gru4rec_lib.data.history import heard_before, last_heard
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.popular import MostPopular
 from gru4rec_lib.ranking.exact import Ranker
 
 

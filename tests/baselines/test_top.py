@@ -8,8 +8,8 @@ from helpers import ranks_of_all, top_by_rank
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gru4rec_lib import content_knn, neighbours
-from gru4rec_lib.baselines import BASELINES
+from gru4rec_lib.baselines import content, session_knn
+from gru4rec_lib.baselines.registry import BASELINES
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
 
@@ -29,9 +29,9 @@ def test_lists_hold_the_tracks_of_the_lowest_ranks(name, train, test, artists, n
     features = Features(np.array(numbers, np.float32), {"artist": artist}, {"artist": 4})
     prepared = SimpleNamespace(features=features, ends=None)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(content_knn, "TARGETS", 2)
-        patch.setattr(content_knn, "CANDIDATES", 3)
-        patch.setattr(neighbours, "TARGETS", 2)
+        patch.setattr(content, "TARGETS", 2)
+        patch.setattr(content, "CANDIDATES", 3)
+        patch.setattr(session_knn, "TARGETS", 2)
         model = BASELINES[name](prepared).fit(Sessions.from_lists(train), ITEMS)
         sessions = Sessions.from_lists(test)
         n = len(sessions.items)

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gru4rec_lib import rules
-from gru4rec_lib.baselines import BASELINES
+from gru4rec_lib.baselines import item_rules
+from gru4rec_lib.baselines.item_rules import ItemKNN, SequentialRules
+from gru4rec_lib.baselines.popularity import MostPopular, Random, SessionPopular
+from gru4rec_lib.baselines.registry import BASELINES
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.popular import MostPopular, Random, SessionPopular
 from gru4rec_lib.ranking.exact import NO_RANK, rank_table
-from gru4rec_lib.rules import ItemKNN, SequentialRules
 
 ITEMS, CANDIDATES = 5, 7  # 5 and 6 are candidates that training never saw, -1 is no candidate
 POPULAR = 2  # so many tracks are candidates of the protocol `popular`
@@ -139,7 +139,7 @@ def test_session_popular_is_the_naive_loop(train, test, ties):
 @given(TRAIN, TEST, TIES, st.integers(1, 4), st.sampled_from([0.5, 1.0, 0.3]), st.sampled_from([2, 2048]))
 def test_item_knn_is_the_naive_loop(train, test, ties, neighbours, alpha, block):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rules, "ITEMS", block)
+        patch.setattr(item_rules, "ITEMS", block)
         model = ItemKNN(neighbours, alpha=alpha).fit(Sessions.from_lists(train), ITEMS)
     assert table(model, test, ties) == naive_table(naive_item_knn(train, neighbours, alpha), test, ties)
 

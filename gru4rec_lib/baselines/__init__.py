@@ -1,0 +1,1 @@
+"""Models that are not trained by gradients of ours, in one registry."""
