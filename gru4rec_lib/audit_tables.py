@@ -14,8 +14,8 @@ from gru4rec_lib.audit_figures import said
 from gru4rec_lib.conclusions import comparisons, holds, named
 from gru4rec_lib.config import Study
 from gru4rec_lib.data import session_batches
+from gru4rec_lib.evaluation.statistics import SCORES, SessionSums, differences, intervals
 from gru4rec_lib.prepare import Prepared
-from gru4rec_lib.statistics import SCORES, SessionSums, differences, intervals
 from gru4rec_lib.utils.rounding import with_interval
 from gru4rec_lib.workspace import Workspace
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from gru4rec_lib.evaluation.comparison import read
+from gru4rec_lib.evaluation.statistics import ALPHA, SCORES, differences, holm
 from gru4rec_lib.published import LOSSES, TABLE_2
-from gru4rec_lib.ranked import read
-from gru4rec_lib.statistics import ALPHA, SCORES, differences, holm
 from gru4rec_lib.workspace import Workspace
 
 CONTENT = ("content", "content_mlp")

@@ -62,8 +62,9 @@ def need_runs(place: Workspace) -> None:
     Args:
         place: the study's.
     """
-    from gru4rec_lib import evaluation, experiment, prepare
+    from gru4rec_lib import experiment, prepare
     from gru4rec_lib.baselines import registry
+    from gru4rec_lib.evaluation import protocols
 
     for other in place.curve.values():
         if other is not place:
@@ -73,14 +74,14 @@ def need_runs(place: Workspace) -> None:
     prepare.check_targets(prepared, place.study)
     for run in place.study.runs:
         folder = place.run_folder(run)
-        if not evaluation.is_saved(folder):
+        if not protocols.is_saved(folder):
             print(f"no ranks and lists in {folder}: training", flush=True)
             trained = experiment.train(run, prepared, folder=place.run_folder(run))
-            ranks = evaluation.rank(trained.model, prepared, place.study)
-            lists = evaluation.lists(trained.model, prepared, place.study)
+            ranks = protocols.rank(trained.model, prepared, place.study)
+            lists = protocols.lists(trained.model, prepared, place.study)
             experiment.save(folder, run, trained, ranks, lists, prepared)
     for name in place.study.baselines:
-        if not evaluation.is_saved(place.baseline_folder(name)):
+        if not protocols.is_saved(place.baseline_folder(name)):
             registry.rank_baseline(name, prepared, place)
 
 

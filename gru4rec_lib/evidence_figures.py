@@ -21,7 +21,7 @@ from gru4rec_lib.drawing import (
     new_figure,
     say,
 )
-from gru4rec_lib.statistics import ALPHA
+from gru4rec_lib.evaluation.statistics import ALPHA
 from gru4rec_lib.utils.rounding import fixed
 
 OUTSIDE = {"fontsize": SMALL, "va": "center", "xytext": (2, 0), "textcoords": "offset points"}

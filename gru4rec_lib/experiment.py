@@ -13,8 +13,9 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib import evaluation, model_folder
+from gru4rec_lib import model_folder
 from gru4rec_lib.config import Run
+from gru4rec_lib.evaluation import protocols
 from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.ranking.metrics import scores
 from gru4rec_lib.training import memory
@@ -191,6 +192,6 @@ def save(
     record["device"] = device()
     with replacing(folder / "config.json") as path:
         path.write_text(json.dumps(record, indent=1), encoding="utf-8")
-    evaluation.save(folder, ranks, lists)
+    protocols.save(folder, ranks, lists)
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     return scores(ranks)

@@ -10,7 +10,7 @@ from pathlib import Path
 import typst
 
 from gru4rec_lib import report
-from gru4rec_lib.statistics import ALPHA, DRAWS
+from gru4rec_lib.evaluation.statistics import ALPHA, DRAWS
 from gru4rec_lib.utils.atomic_write import replacing
 from gru4rec_lib.utils.rounding import ONE_SESSION
 from gru4rec_lib.workspace import Workspace

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from gru4rec_lib import conclusions
-from gru4rec_lib.ranked import CELL, Ranked
+from gru4rec_lib.evaluation.comparison import CELL, Ranked
 
 FORMS = ("one_hot", "content", "content_mlp")
 

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gru4rec_lib import evidence, report, statistics
+from gru4rec_lib import evidence, report
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
+from gru4rec_lib.evaluation import statistics
 from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.workspace import Workspace
 

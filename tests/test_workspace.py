@@ -6,9 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from gru4rec_lib import __main__, commands, demo, evaluation, experiment, prepare, read, reproduce, simulate
+from gru4rec_lib import __main__, commands, demo, experiment, prepare, read, reproduce, simulate
 from gru4rec_lib.baselines import registry as baselines
 from gru4rec_lib.config import ConfigError
+from gru4rec_lib.evaluation import protocols
 from gru4rec_lib.workspace import Workspace
 
 MODELS = "models: [{input_form: [embedding], loss: [bpr], tag: wide}]\nsplit: "
@@ -256,8 +257,8 @@ def asked(monkeypatch):
     call(prepare.Prepared, "load", "arrays")
     call(experiment, "train", Trained())
     call(experiment, "save")
-    call(evaluation, "rank")
-    call(evaluation, "lists")
+    call(protocols, "rank")
+    call(protocols, "lists")
     call(baselines, "rank_baseline")
     return calls
 
@@ -280,7 +281,7 @@ def test_a_notebook_makes_what_it_does_not_find_and_says_so(place, asked, capsys
 
 
 def test_what_is_there_is_not_made_again(place, asked, capsys):
-    baseline = [f"runs/made/baselines/most_popular/{name}" for name in evaluation.FILES]
+    baseline = [f"runs/made/baselines/most_popular/{name}" for name in protocols.FILES]
     here = place(
         TWIN, "data/prepared/made/prepared.json", *baseline, "runs/made/baselines/sequential_rules/ranks.parquet"
     )
@@ -288,7 +289,7 @@ def test_what_is_there_is_not_made_again(place, asked, capsys):
     (here.prepared / "prepared.json").write_text(json.dumps({"settings": settings}))
     folder = here.run_folder(here.study.runs[0])
     folder.mkdir(parents=True)
-    for name in evaluation.FILES:
+    for name in protocols.FILES:
         (folder / name).touch()
     demo.need_runs(here)
     assert [(name, given[0]) for name, given in asked if name != "load"] == [("rank_baseline", "sequential_rules")]

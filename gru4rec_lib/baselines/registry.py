@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from gru4rec_lib import evaluation
 from gru4rec_lib.baselines.bpr_mf import BPRMF
 from gru4rec_lib.baselines.content import ContentKNN, SameArtist
 from gru4rec_lib.baselines.item_rules import ItemKNN, SequentialRules
 from gru4rec_lib.baselines.popularity import MostPopular, Random, SessionPopular
 from gru4rec_lib.baselines.session_knn import SKNN, STAN, VSKNN
+from gru4rec_lib.evaluation import protocols
 from gru4rec_lib.prepare import Prepared, check_targets
 from gru4rec_lib.ranking.metrics import scores
 from gru4rec_lib.workspace import Workspace
@@ -49,8 +49,8 @@ def rank_baseline(name: str, prepared: Prepared, place: Workspace) -> pd.DataFra
         Its scores, a row for each protocol.
     """
     model = BASELINES[name](prepared).fit(prepared.train_and_validation, prepared.n_items)
-    ranks = evaluation.rank(model, prepared, place.study)
-    evaluation.save(place.baseline_folder(name), ranks, evaluation.lists(model, prepared, place.study))
+    ranks = protocols.rank(model, prepared, place.study)
+    protocols.save(place.baseline_folder(name), ranks, protocols.lists(model, prepared, place.study))
     return scores(ranks).assign(model=name)
 
 

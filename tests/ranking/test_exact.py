@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from gru4rec_lib.baselines.popularity import MostPopular
 from gru4rec_lib.data.sessions import Sessions
+from gru4rec_lib.evaluation.statistics import SessionSums
 from gru4rec_lib.ranking import metrics
 from gru4rec_lib.ranking.exact import BLOCK, NO_RANK, STATES, TIES, Ranker, popularity_ranks, popularity_top, rank_table
-from gru4rec_lib.statistics import SessionSums
 from gru4rec_lib.training.gru4rec import GRU4Rec
 
 

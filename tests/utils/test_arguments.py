@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gru4rec_lib import statistics
 from gru4rec_lib.baselines.popularity import MostPopular
 from gru4rec_lib.data.sessions import Sessions
+from gru4rec_lib.evaluation import statistics
 from gru4rec_lib.ranking import exact, metrics
 from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.training.settings import Training

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from gru4rec_lib import statistics
-from gru4rec_lib.statistics import SessionSums, differences, holm, intervals, quick_intervals
+from gru4rec_lib.evaluation import statistics
+from gru4rec_lib.evaluation.statistics import SessionSums, differences, holm, intervals, quick_intervals
 
 P = st.lists(st.floats(0, 1), min_size=1, max_size=12).map(np.array)
 MISS = 99

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gru4rec_lib import ranked, report, statistics
-from gru4rec_lib.ranked import Ranked
+from gru4rec_lib import report
+from gru4rec_lib.evaluation import comparison, statistics
+from gru4rec_lib.evaluation.comparison import Ranked
 
 SESSIONS = 40
 
@@ -25,12 +26,12 @@ def a_study(seeds=(1, 2)):
     models.loc[models["model"] == "gru4rec", "input_form"] = "shared"
     targets = pd.DataFrame({"protocol": "known", "session": np.repeat(np.arange(SESSIONS), 3), "position": 2 + place})
     targets = targets.assign(target=0, n_candidates=50)
-    models = models.reindex(columns=[*ranked.CELL, "seed"], fill_value="")
+    models = models.reindex(columns=[*comparison.CELL, "seed"], fill_value="")
     return Ranked(models, targets, [own[:, None] for _, own, _ in ranks])
 
 
 def test_scores_and_which_cannot_be_told_from_the_best():
-    table = ranked.scored(a_study())
+    table = comparison.scored(a_study())
     assert table["recall_at_20"].tolist() == pytest.approx([1 / 3, 2 / 3, 79 / 120, 0, 1 / 3])
     assert table["mrr_at_20"].tolist() == pytest.approx([1 / 3, 1 / 3, 79 / 240, 0, 1 / 3])
     assert table["recall_with_best"].tolist() == [False, True, True, False, False]
@@ -44,18 +45,18 @@ def test_scores_and_which_cannot_be_told_from_the_best():
 
 
 def test_which_is_not_best_needs_the_corrected_test(monkeypatch):
-    monkeypatch.setattr(ranked, "differences", lambda *_: told)
+    monkeypatch.setattr(comparison, "differences", lambda *_: told)
     told = statistics.differences(a_study().sums(), [(0, 1), (2, 1), (3, 4)]).assign(p=0.001)
-    assert ranked.scored(a_study())["recall_with_best"].tolist() == [False, True, True, True, True]
+    assert comparison.scored(a_study())["recall_with_best"].tolist() == [False, True, True, True, True]
     told = told.assign(p_holm=0.06)
-    assert ranked.scored(a_study())["recall_with_best"].all()
+    assert comparison.scored(a_study())["recall_with_best"].all()
 
 
 def test_seeds_of_a_cell_become_one_model_and_their_spread_is_told():
     study = a_study(seeds=(2, 3, 4)).over_seeds()
     assert study.models["model"].tolist() == ["weak", "best", "almost", "gru4rec"]
     assert study.models["seeds"].tolist() == [1, 1, 1, 3]
-    table = ranked.scored(study)
+    table = comparison.scored(study)
     assert table["recall_at_20"].iloc[3] == pytest.approx((1 + 2 + 3) / 9)
     assert table["recall_sd"].iloc[3] == pytest.approx(1 / 3)
     assert table["recall_sd"].iloc[:3].isna().all()
@@ -68,7 +69,7 @@ def test_tags_keep_runs_apart():
 
 
 def test_differences_from_one_model():
-    table = ranked.against(a_study(), {"recall": 1, "mrr": 1})
+    table = comparison.against(a_study(), {"recall": 1, "mrr": 1})
     assert table["model"].tolist() == ["weak"] * 2 + ["almost"] * 2 + ["gru4rec"] * 4
     assert table["reference"].unique().tolist() == ["best"]
     assert table["score"].tolist() == ["recall", "mrr"] * 4
@@ -79,26 +80,26 @@ def test_differences_from_one_model():
 
 
 def test_each_score_is_told_from_its_own_reference():
-    table = ranked.against(a_study(), {"recall": 1, "mrr": 0}).query("seed != 1")
+    table = comparison.against(a_study(), {"recall": 1, "mrr": 0}).query("seed != 1")
     assert table.groupby("score")["reference"].unique().str[0].to_dict() == {"recall": "best", "mrr": "weak"}
     recall, mrr = (table[table["score"] == score] for score in ("recall", "mrr"))
     assert recall["difference"].tolist() == pytest.approx([-1 / 3, -1 / 120, -1 / 3])
     assert mrr["difference"].tolist() == pytest.approx([0, -1 / 240, 0])
-    whole = ranked.against(a_study(), {"recall": 1, "mrr": 0})
+    whole = comparison.against(a_study(), {"recall": 1, "mrr": 0})
     assert whole["p_holm"].tolist() == statistics.holm(whole["p"].to_numpy()).tolist()
 
 
 def test_the_best_baseline_is_no_trained_model():
-    assert ranked.best_baseline(a_study(seeds=(4,)), "recall") == 1
+    assert comparison.best_baseline(a_study(seeds=(4,)), "recall") == 1
     study = a_study()
     study.models.loc[1, "model"] = "gru4rec"
-    assert ranked.best_baseline(study, "recall") == 2
+    assert comparison.best_baseline(study, "recall") == 2
 
 
 def test_each_score_has_a_best_baseline_of_its_own():
     study = a_study()
     study.ranks[0] = np.where(np.arange(120) % 2 == 0, 1, 99)[:, None]  # half of the targets, but each first
-    assert [ranked.best_baseline(study, score) for score in ("recall", "mrr")] == [1, 0]
+    assert [comparison.best_baseline(study, score) for score in ("recall", "mrr")] == [1, 0]
 
 
 def test_parts_of_the_targets():
@@ -110,7 +111,7 @@ def test_parts_of_the_targets():
             "shuffle": pd.Categorical(["no"] * 120, ["no", "yes"]),
         }
     )
-    table = ranked.by_stratum(study, strata)
+    table = comparison.by_stratum(study, strata)
     assert table["by"].tolist() == ["heard"] * 10 + ["shuffle"] * 5
     assert table["stratum"].tolist() == ["b"] * 5 + ["a"] * 5 + ["no"] * 5  # as ordered, and no empty one
     assert table["n_targets"].tolist() == [40] * 5 + [80] * 5 + [120] * 5
@@ -128,7 +129,7 @@ def test_parts_of_the_targets():
 def test_targets_of_one_session_have_scores_and_no_intervals():
     study = a_study()
     one = replace(study, targets=study.targets.assign(session=0))
-    table = ranked.scored(one)
+    table = comparison.scored(one)
     assert table["recall_at_20"].tolist() == pytest.approx([1 / 3, 2 / 3, 79 / 120, 0, 1 / 3])
     assert table.filter(regex="low|high").isna().all(axis=None)
     assert table["recall_with_best"].all(), "nothing differs by a test of one session"

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from gru4rec_lib.evaluation.statistics import ALPHA, SCORES, SessionSums, differences, holm, intervals, quick_intervals
 from gru4rec_lib.ranking.metrics import cold
-from gru4rec_lib.statistics import ALPHA, SCORES, SessionSums, differences, holm, intervals, quick_intervals
 from gru4rec_lib.workspace import Workspace
 
 CELL = ["model", "input_form", "output_form", "loss", "tag"]

@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from gru4rec_lib.recommended import MEASURES, catalogue_coverage, intra_list_diversity, measures, popularity_lift
+from gru4rec_lib.evaluation.beyond_accuracy import (
+    MEASURES,
+    catalogue_coverage,
+    intra_list_diversity,
+    measures,
+    popularity_lift,
+)
 
 N = 6
 LISTS = st.lists(st.lists(st.integers(0, N - 1), min_size=1, max_size=4, unique=True), min_size=1, max_size=4)

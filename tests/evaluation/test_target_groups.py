@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gru4rec_lib import strata
 from gru4rec_lib.data.sessions import Sessions
+from gru4rec_lib.evaluation import target_groups
 from gru4rec_lib.prepare import Prepared
 
 TEST = [[0, 3, 0, -1, -1], [4, 4, 1]]
@@ -28,7 +28,7 @@ def prepared(log=LOG):
 
 
 def test_every_target_has_its_stratum():
-    table = strata.of_targets(TARGETS, prepared())
+    table = target_groups.of_targets(TARGETS, prepared())
     assert {name: column.tolist() for name, column in table.items()} == {
         "heard": ["1", "2", "3", "4", "1", "2"],
         "popularity": ["1 to 10", "101 to 1,000", "cold", "cold", "cold", "11 to 100"],
@@ -42,13 +42,13 @@ def test_every_target_has_its_stratum():
 
 def test_the_order_of_the_targets_does_not_matter():
     order = [4, 0, 5, 2, 1, 3]
-    whole = strata.of_targets(TARGETS, prepared())
-    some = strata.of_targets(TARGETS.iloc[order], prepared())
+    whole = target_groups.of_targets(TARGETS, prepared())
+    some = target_groups.of_targets(TARGETS.iloc[order], prepared())
     pd.testing.assert_frame_equal(some, whole.iloc[order].reset_index(drop=True))
 
 
 def test_a_log_without_columns_has_fewer_divisions():
-    assert strata.of_targets(TARGETS, prepared({})).columns.tolist() == ["heard", "popularity", "repeat"]
+    assert target_groups.of_targets(TARGETS, prepared({})).columns.tolist() == ["heard", "popularity", "repeat"]
 
 
 @pytest.mark.parametrize(
@@ -56,4 +56,4 @@ def test_a_log_without_columns_has_fewer_divisions():
     [(1, "1"), (5, "5"), (6, "6 to 7"), (7, "6 to 7"), (8, "8 to 10"), (50, "21 to 50"), (51, "51 or more")],
 )
 def test_ranges(value, name):
-    assert strata._ranges(np.array([value]), strata.HEARD).tolist() == [name]
+    assert target_groups._ranges(np.array([value]), target_groups.HEARD).tolist() == [name]

@@ -1,0 +1,1 @@
+"""Evaluation protocols, confidence intervals, paired tests and groups of targets."""
