@@ -19,7 +19,7 @@ from gru4rec_lib.bench_data import Size
 from gru4rec_lib.config import Run, Training
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.ranking import metrics
-from gru4rec_lib.recommender import Recommender
+from gru4rec_lib.serving.recommender import Recommender
 from gru4rec_lib.training import memory
 from gru4rec_lib.training.epochs import TRAIN_STEPS
 from gru4rec_lib.utils.backend import keras, tf

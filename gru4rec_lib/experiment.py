@@ -13,11 +13,11 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib import model_folder
 from gru4rec_lib.config import Run
 from gru4rec_lib.evaluation import protocols
 from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.ranking.metrics import scores
+from gru4rec_lib.serving import model_folder
 from gru4rec_lib.training import memory
 from gru4rec_lib.training.checkpoint import EarlyStopping, read_into, write
 from gru4rec_lib.training.gru4rec import GRU4Rec

@@ -18,7 +18,7 @@ from gru4rec_lib.drawing import named
 from gru4rec_lib.listen_figures import HIT
 from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.ranking.exact import NO_RANK, popularity_ranks
-from gru4rec_lib.recommender import Recommender
+from gru4rec_lib.serving.recommender import Recommender
 from gru4rec_lib.telling import changes, traits
 from gru4rec_lib.utils.arguments import whole
 from gru4rec_lib.workspace import Workspace

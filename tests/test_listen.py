@@ -16,7 +16,7 @@ from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.player import Player
 from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.ranking import exact
-from gru4rec_lib.recommender import Recommender
+from gru4rec_lib.serving.recommender import Recommender
 from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.backend import tf
 from gru4rec_lib.workspace import Workspace

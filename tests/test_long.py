@@ -43,7 +43,7 @@ def products(root):
 
 
 def weights(folder):
-    from gru4rec_lib import model_folder
+    from gru4rec_lib.serving import model_folder
 
     return model_folder.load(folder)[0].get_weights()
 

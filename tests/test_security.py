@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from jupyter_server.serverapp import ServerApp
 
-from gru4rec_lib import model_folder
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
+from gru4rec_lib.serving import model_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 # Whatever makes a program of data.

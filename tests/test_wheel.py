@@ -69,7 +69,11 @@ def test_it_holds_the_library_and_its_data_and_nothing_else(wheel):
     with zipfile.ZipFile(wheel) as parts:
         names = set(parts.namelist())
     library = {f"gru4rec_lib/{path.name}" for path in (ROOT / "gru4rec_lib").iterdir() if path.is_file()}
-    assert {"gru4rec_lib/mssd_facts.json", "gru4rec_lib/style.mplstyle", "gru4rec_lib/recommender.py"} <= library
+    assert {
+        "gru4rec_lib/mssd_facts.json",
+        "gru4rec_lib/style.mplstyle",
+        "gru4rec_lib/serving/recommender.py",
+    } <= library
     assert {name for name in names if ".dist-info/" not in name} == library
     record = {name.partition(".dist-info/")[2] for name in names - library}
     assert record == {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}

@@ -18,7 +18,7 @@ from gru4rec_lib.config import EventData
 from gru4rec_lib.data import times
 from gru4rec_lib.data.dataframes import index_sessions
 from gru4rec_lib.read import read
-from gru4rec_lib.recommender import Recommender
+from gru4rec_lib.serving.recommender import Recommender
 from gru4rec_lib.shards import explored
 from gru4rec_lib.sources import DataError
 from gru4rec_lib.training.gru4rec import GRU4Rec

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from gru4rec_lib.config import FORMS_WITH_CONTENT, INPUT_FORMS, OUTPUT_FORMS
-from gru4rec_lib.recommender import Recommender
+from gru4rec_lib.serving.recommender import Recommender
 from gru4rec_lib.training.gru4rec import GRU4Rec
 
 QUICK = {"hidden_units": 4, "embedding_units": 3, "batch_size": 2, "samples": 4, "jit": False, "verbose": 0}

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib import experiment, growth, model_folder
+from gru4rec_lib import experiment
 from gru4rec_lib.config import FORMS_WITH_CONTENT, Run, Training
 from gru4rec_lib.data.dataframes import check_kind, index_features, index_sessions
 from gru4rec_lib.data.features import Features
@@ -18,6 +18,7 @@ from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.ranking.exact import rank_table
 from gru4rec_lib.ranking.metrics import scores
 from gru4rec_lib.ranking.shortlist import Shortlist
+from gru4rec_lib.serving import growth, model_folder
 from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.arguments import whole
 from gru4rec_lib.utils.backend import tf

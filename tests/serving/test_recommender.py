@@ -16,18 +16,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gru4rec_lib import model_folder
 from gru4rec_lib.__main__ import main
 from gru4rec_lib.config import ConfigError, MssdData
 from gru4rec_lib.data.dataframes import index_features, index_sessions
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import item_index
 from gru4rec_lib.read import read
-from gru4rec_lib.recommender import Recommender
+from gru4rec_lib.serving import model_folder
+from gru4rec_lib.serving.recommender import Recommender
 from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.atomic_write import save_table
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 QUICK = {"hidden_units": 4, "batch_size": 2, "samples": 4, "jit": False, "verbose": 0, "epochs": 1}
 FILES = {"model.keras", "items.parquet", "config.json"}
 FEATURES = Features(

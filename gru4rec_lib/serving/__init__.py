@@ -1,0 +1,1 @@
+"""A trained model in use: fit, save, load, update and recommend."""
