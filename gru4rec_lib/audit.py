@@ -15,7 +15,7 @@ import pandas as pd
 
 from gru4rec_lib import audit_training, prepare, published, published_loader, read
 from gru4rec_lib.audit_training import TRAINED, WALKED
-from gru4rec_lib.config import ConfigError, Run, Study
+from gru4rec_lib.config.study import ConfigError, Run, Study
 from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.sources import name_below
 from gru4rec_lib.training.checkpoint import checksum, checksum_of_code

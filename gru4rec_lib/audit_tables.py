@@ -12,7 +12,7 @@ from gru4rec_lib import experiment, published, published_loader, published_metri
 from gru4rec_lib.audit import ALL_MENDED, AS_PUBLISHED, CELL, runs
 from gru4rec_lib.audit_figures import said
 from gru4rec_lib.conclusions import comparisons, holds, named
-from gru4rec_lib.config import Study
+from gru4rec_lib.config.study import Study
 from gru4rec_lib.data import session_batches
 from gru4rec_lib.evaluation.statistics import SCORES, SessionSums, differences, intervals
 from gru4rec_lib.prepare import Prepared

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib import published, published_loader, published_losses, published_metric
-from gru4rec_lib.config import Run
+from gru4rec_lib.config.study import Run
 from gru4rec_lib.data import session_batches
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.experiment import build

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from gru4rec_lib import catalogue, measure, prepare, read, simulate
-from gru4rec_lib.config import load_study
+from gru4rec_lib.config.study import load_study
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.workspace import ROOT
 

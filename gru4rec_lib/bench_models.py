@@ -16,7 +16,7 @@ import pandas as pd
 
 from gru4rec_lib import experiment, measure
 from gru4rec_lib.bench_data import Size
-from gru4rec_lib.config import Run, Training
+from gru4rec_lib.config.study import Run, Training
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.ranking import metrics
 from gru4rec_lib.serving.recommender import Recommender

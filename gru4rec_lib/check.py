@@ -12,8 +12,8 @@ import pandas as pd
 import yaml
 
 from gru4rec_lib import read
-from gru4rec_lib.config import FORMS_WITH_CONTENT, ConfigError, EventData, Study, check, is_study_file
-from gru4rec_lib.datasets import Quoted
+from gru4rec_lib.config.data import Quoted
+from gru4rec_lib.config.study import FORMS_WITH_CONTENT, ConfigError, EventData, Study, check, is_study_file
 from gru4rec_lib.prepare import check_targets, prepare
 from gru4rec_lib.read import Tables
 from gru4rec_lib.sources import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gru4rec_lib.config import ConfigError, Twin, check
+from gru4rec_lib.config.study import ConfigError, Twin, check
 from gru4rec_lib.sources import COMMON, shown
 from gru4rec_lib.workspace import ROOT, Workspace
 

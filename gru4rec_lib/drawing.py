@@ -14,7 +14,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 
-from gru4rec_lib.config import INPUT_FORMS, LOSSES
+from gru4rec_lib.config.study import INPUT_FORMS, LOSSES
 from gru4rec_lib.utils.rounding import fixed
 
 WIDTH = 8.5  # cm

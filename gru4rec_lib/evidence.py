@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib.config import PROTOCOLS
+from gru4rec_lib.config.study import PROTOCOLS
 from gru4rec_lib.data.vectors import unit_vectors
 from gru4rec_lib.drawing import named
 from gru4rec_lib.evaluation.beyond_accuracy import MEASURES, measures

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib.config import Run
+from gru4rec_lib.config.study import Run
 from gru4rec_lib.evaluation import protocols
 from gru4rec_lib.prepare import Prepared
 from gru4rec_lib.ranking.metrics import scores

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib.config import INPUT_FORMS, EventData, MssdData, Study, Training
+from gru4rec_lib.config.study import INPUT_FORMS, EventData, MssdData, Study, Training
 from gru4rec_lib.utils.rounding import signed
 
 # Table 1 of the paper; `mini` stands in its progress report only.

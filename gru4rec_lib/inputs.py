@@ -6,7 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from gru4rec_lib.datasets import SIMULATED
+from gru4rec_lib.config.data import SIMULATED
 from gru4rec_lib.utils.atomic_write import replacing, sha256
 from gru4rec_lib.workspace import Workspace
 

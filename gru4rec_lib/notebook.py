@@ -12,7 +12,7 @@ from typing import Annotated
 import pandas as pd
 from pydantic import BeforeValidator, Field, model_validator
 
-from gru4rec_lib.config import InputForm, Loss, OutputForm, Run, Strict, Study, check
+from gru4rec_lib.config.study import InputForm, Loss, OutputForm, Run, Strict, Study, check
 from gru4rec_lib.utils.atomic_write import replacing
 from gru4rec_lib.utils.checked import Count, Seed, Whole
 from gru4rec_lib.workspace import ROOT, Workspace

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from sklearn.preprocessing import StandardScaler
 
-from gru4rec_lib.config import Split, Study
+from gru4rec_lib.config.study import Split, Study
 from gru4rec_lib.counts import Counts
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions, item_index

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from gru4rec_lib.config import Split
+from gru4rec_lib.config.study import Split
 from gru4rec_lib.data.session_batches import Batches
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.split import is_test_file

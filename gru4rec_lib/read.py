@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib import cells
-from gru4rec_lib.config import EventData, ItemTable, MssdData, Split
+from gru4rec_lib.config.study import EventData, ItemTable, MssdData, Split
 from gru4rec_lib.data import times
 from gru4rec_lib.sources import DataError, Source, found, literal
 from gru4rec_lib.split import BOTH_SIDES, apart

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from nbconvert import HTMLExporter
 
-from gru4rec_lib.config import FORMS_WITH_CONTENT, INPUT_FORMS, PROTOCOLS
+from gru4rec_lib.config.study import FORMS_WITH_CONTENT, INPUT_FORMS, PROTOCOLS
 from gru4rec_lib.drawing import named
 from gru4rec_lib.evaluation.comparison import CELL, Ranked, read, scored
 from gru4rec_lib.utils import rounding

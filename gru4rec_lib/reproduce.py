@@ -22,8 +22,8 @@ from typing import BinaryIO
 import pandas as pd
 
 from gru4rec_lib import explore, inputs, tied
-from gru4rec_lib.config import ConfigError, is_study_file
-from gru4rec_lib.datasets import SIMULATED
+from gru4rec_lib.config.data import SIMULATED
+from gru4rec_lib.config.study import ConfigError, is_study_file
 from gru4rec_lib.utils.atomic_write import replacing
 from gru4rec_lib.workspace import ROOT, Workspace, named_folder
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from gru4rec_lib.config import Loss
+from gru4rec_lib.config.study import Loss
 from gru4rec_lib.training.settings import Training
 from gru4rec_lib.utils.checked import Count, Strict, check, read_mapping
 

@@ -10,7 +10,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib.config import Split
+from gru4rec_lib.config.study import Split
 from gru4rec_lib.data.ids import REMEDY, written_twice
 from gru4rec_lib.sources import DataError, check_for_header, is_row, known_as, open_source, records, shown
 

@@ -6,8 +6,8 @@ import json
 import os
 from pathlib import Path
 
-from gru4rec_lib.config import ConfigError, EventData, Run, Study, load_study, study_file
-from gru4rec_lib.datasets import SIMULATED
+from gru4rec_lib.config.data import SIMULATED
+from gru4rec_lib.config.study import ConfigError, EventData, Run, Study, load_study, study_file
 from gru4rec_lib.utils.arguments import user_path
 from gru4rec_lib.utils.atomic_write import replacing
 

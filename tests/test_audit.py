@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from gru4rec_lib import audit, audit_tables, audit_training, published_loader
-from gru4rec_lib.config import ConfigError, Models, Run, load_study
+from gru4rec_lib.config.study import ConfigError, Models, Run, load_study
 from gru4rec_lib.data import session_batches
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.prepare import Prepared

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from gru4rec_lib import __main__, bench, bench_data, bench_models, measure
-from gru4rec_lib.config import Training
+from gru4rec_lib.config.study import Training
 from gru4rec_lib.training import epochs
 
 PROMISED = [

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from gru4rec_lib import experiment
-from gru4rec_lib.config import Run, Training
+from gru4rec_lib.config.study import Run, Training
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.evaluation import protocols
 from gru4rec_lib.prepare import Prepared

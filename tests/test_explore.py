@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from gru4rec_lib import explore
-from gru4rec_lib.config import Training, load_study
+from gru4rec_lib.config.study import Training, load_study
 
 # Sessions a (5 events), b (2) and c (1); track x is played four times, y twice, z and v once. Nobody played `unheard`.
 EVENTS = pd.DataFrame(

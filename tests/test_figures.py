@@ -9,7 +9,7 @@ from matplotlib.patches import FancyBboxPatch
 from PIL import Image
 
 from gru4rec_lib import drawing, explore, figures
-from gru4rec_lib.config import INPUT_FORMS, LOSSES, Training
+from gru4rec_lib.config.study import INPUT_FORMS, LOSSES, Training
 
 FORMS = ("one_hot", "embedding", "content", "content_mlp")
 THREE = ("cross_entropy", "bpr", "bpr_max")

@@ -12,7 +12,7 @@ import pytest
 from papermill.cli import papermill
 
 from gru4rec_lib import notebook
-from gru4rec_lib.config import ConfigError, load_study
+from gru4rec_lib.config.study import ConfigError, load_study
 from gru4rec_lib.workspace import Workspace
 
 STUDY = """

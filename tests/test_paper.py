@@ -14,7 +14,7 @@ import typst
 from matplotlib.figure import Figure
 
 from gru4rec_lib import paper, report
-from gru4rec_lib.config import BASELINES, INPUT_FORMS, LOSSES, load_study
+from gru4rec_lib.config.study import BASELINES, INPUT_FORMS, LOSSES, load_study
 from gru4rec_lib.evaluation.comparison import CELL
 from gru4rec_lib.utils.rounding import between, fixed, signed
 from gru4rec_lib.workspace import Workspace

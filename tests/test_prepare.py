@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gru4rec_lib import prepare, read
 from gru4rec_lib import split as split_module
-from gru4rec_lib.config import EventData, Split
+from gru4rec_lib.config.study import EventData, Split
 from gru4rec_lib.read import DataError, Tables
 from gru4rec_lib.split import is_test_file
 from gru4rec_lib.workspace import Workspace

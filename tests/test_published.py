@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gru4rec_lib import published, published_loader, published_losses, published_metric
+from gru4rec_lib.config.data import Split
 from gru4rec_lib.data import session_batches
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.datasets import Split
 from gru4rec_lib.ranking import metrics
 from gru4rec_lib.training import losses
 from gru4rec_lib.utils.backend import ops

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gru4rec_lib import read
-from gru4rec_lib.config import EventData, ItemTable, MssdData
+from gru4rec_lib.config.study import EventData, ItemTable, MssdData
 from gru4rec_lib.prepare import fit_features
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"

@@ -8,7 +8,7 @@ import pytest
 
 from gru4rec_lib import __main__, commands, demo, experiment, prepare, read, reproduce, simulate
 from gru4rec_lib.baselines import registry as baselines
-from gru4rec_lib.config import ConfigError
+from gru4rec_lib.config.study import ConfigError
 from gru4rec_lib.evaluation import protocols
 from gru4rec_lib.workspace import Workspace
 

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
+from gru4rec_lib.config.data import NOT_CATEGORIES
 from gru4rec_lib.data.ids import REMEDY, written_twice
-from gru4rec_lib.datasets import NOT_CATEGORIES
 from gru4rec_lib.sources import shown
 
 _LARGEST = float(np.finfo(np.float32).max)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib.config import Study
+from gru4rec_lib.config.study import Study
 from gru4rec_lib.prepare import Prepared, chosen_targets
 from gru4rec_lib.ranking.exact import rank_table
 from gru4rec_lib.utils.arguments import user_path

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib import experiment
-from gru4rec_lib.config import FORMS_WITH_CONTENT, Run, Training
+from gru4rec_lib.config.study import FORMS_WITH_CONTENT, Run, Training
 from gru4rec_lib.data.dataframes import check_kind, index_features, index_sessions
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions

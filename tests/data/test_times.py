@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gru4rec_lib import cells
 from gru4rec_lib.__main__ import main
-from gru4rec_lib.config import EventData
+from gru4rec_lib.config.study import EventData
 from gru4rec_lib.data import times
 from gru4rec_lib.data.dataframes import index_sessions
 from gru4rec_lib.read import read

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gru4rec_lib.config import INPUT_FORMS
+from gru4rec_lib.config.study import INPUT_FORMS
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.model.feature_table import FeatureTable
 from gru4rec_lib.model.inputs import INPUTS, ItemInput

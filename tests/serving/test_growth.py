@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gru4rec_lib.config import FORMS_WITH_CONTENT, INPUT_FORMS, OUTPUT_FORMS
+from gru4rec_lib.config.study import FORMS_WITH_CONTENT, INPUT_FORMS, OUTPUT_FORMS
 from gru4rec_lib.serving.recommender import Recommender
 from gru4rec_lib.training.gru4rec import GRU4Rec
 

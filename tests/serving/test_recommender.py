@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gru4rec_lib.__main__ import main
-from gru4rec_lib.config import ConfigError, MssdData
+from gru4rec_lib.config.study import ConfigError, MssdData
 from gru4rec_lib.data.dataframes import index_features, index_sessions
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import item_index

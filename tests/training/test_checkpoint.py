@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from gru4rec_lib import experiment
-from gru4rec_lib.config import Run, Training
+from gru4rec_lib.config.study import Run, Training
 from gru4rec_lib.data import session_batches
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.prepare import Prepared

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from helpers import states
 
-from gru4rec_lib.config import FORMS_WITH_CONTENT
+from gru4rec_lib.config.study import FORMS_WITH_CONTENT
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.model.inputs import INPUTS
 from gru4rec_lib.model.outputs import OUTPUTS

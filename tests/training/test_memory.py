@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from gru4rec_lib import experiment
-from gru4rec_lib.config import INPUT_FORMS, Run, Training
+from gru4rec_lib.config.study import INPUT_FORMS, Run, Training
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.training import memory

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from gru4rec_lib import searched
+from gru4rec_lib.config import tuned
 from gru4rec_lib.utils.checked import ConfigError
 
 FOUND = {"monitor": "val_recall_at_20", "value": 0.25, "epoch": 3, "trials": 20, "pruned": 9, "space": "default"}
@@ -11,24 +11,24 @@ FOUND |= {"settings": {"learning_rate": 0.1, "batch_size": 64}, "seed": 1, "comm
 
 
 def test_a_cell_is_named_as_its_runs_are():
-    assert searched.cell_name("one_hot", "ids", "bpr") == "one_hot-bpr"
-    assert searched.cell_name("shared", "content", "top1") == "shared-to_content-top1"
+    assert tuned.cell_name("one_hot", "ids", "bpr") == "one_hot-bpr"
+    assert tuned.cell_name("shared", "content", "top1") == "shared-to_content-top1"
 
 
 def test_a_second_search_leaves_the_other_cells(tmp_path):
     path = tmp_path / "settings" / "toy.yaml"
-    one, two = searched.Found(**FOUND), searched.Found(**FOUND | {"value": 0.5})
-    searched.save_searched(path, "toy", {"one_hot-bpr": one, "content-bpr": one})
-    searched.save_searched(path, "toy", {"content-bpr": two})
-    read = searched.load_searched(path)
-    assert read == searched.Searched(study="toy", cells={"one_hot-bpr": one, "content-bpr": two})
+    one, two = tuned.Found(**FOUND), tuned.Found(**FOUND | {"value": 0.5})
+    tuned.save_searched(path, "toy", {"one_hot-bpr": one, "content-bpr": one})
+    tuned.save_searched(path, "toy", {"content-bpr": two})
+    read = tuned.load_searched(path)
+    assert read == tuned.Searched(study="toy", cells={"one_hot-bpr": one, "content-bpr": two})
     assert path.read_text().startswith("# Written by `make search STUDY=toy`")
     assert [p.name for p in path.parent.iterdir()] == ["toy.yaml"]
     assert read.of("content-bpr") == FOUND["settings"]
 
 
 def test_an_unknown_cell_is_one_sentence():
-    found = searched.Searched(study="toy", cells={"one_hot-bpr": FOUND})
+    found = tuned.Searched(study="toy", cells={"one_hot-bpr": FOUND})
     said = (
         "searched: no settings of `one_hot-top1`, only of one_hot-bpr; `make search STUDY=toy` finds them for its grid"
     )
@@ -51,4 +51,4 @@ def test_a_wrong_file_is_said_so(tmp_path, text, said):
     if text is not None:
         path.write_text(text)
     with pytest.raises(ConfigError, match=said):
-        searched.load_searched(path)
+        tuned.load_searched(path)

@@ -13,8 +13,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from gru4rec_lib import published
-from gru4rec_lib.datasets import EventData, ItemTable, MssdData, Signal, Split, Twin
-from gru4rec_lib.searched import Searched, cell_name, load_searched
+from gru4rec_lib.config.data import EventData, ItemTable, MssdData, Signal, Split, Twin
+from gru4rec_lib.config.tuned import Searched, cell_name, load_searched
 from gru4rec_lib.training.settings import Training
 from gru4rec_lib.utils.arguments import user_path
 from gru4rec_lib.utils.checked import ConfigError, Count, Name, Seed, Some, Strict, check, read_mapping

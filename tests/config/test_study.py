@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gru4rec_lib import config
 from gru4rec_lib.baselines import registry
+from gru4rec_lib.config import study as config
 from gru4rec_lib.model import inputs
 from gru4rec_lib.training import losses
 
-FOLDER = Path(__file__).resolve().parents[1] / "config"
+FOLDER = Path(__file__).resolve().parents[2] / "config"
 EVENTS = {
     "title": "hand-made",
     "data": {

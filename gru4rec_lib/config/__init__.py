@@ -1,0 +1,1 @@
+"""What a study file may contain, checked before anything runs."""
