@@ -242,7 +242,7 @@ rule explore:
 
 if place.shards:
     # Here, with the readers behind it: no other study waits for them.
-    from gru4rec_lib import shards
+    from gru4rec_lib.preparation import sharded
 
     LOGS = {
         name: str(path.relative_to(place.raw))
@@ -251,8 +251,8 @@ if place.shards:
     BY_LOG = f"{PREPARED}/shards"
     SHARD = f"{LIBRARY} shard{PUBLISHED} --step"
     SHARD_CODE = [
-        "gru4rec_lib/shards.py",
-        *map(here, library_files(Path("gru4rec_lib/shards.py"))),
+        "gru4rec_lib/preparation/sharded.py",
+        *map(here, library_files(Path("gru4rec_lib/preparation/sharded.py"))),
     ]
 
     rule shard_read:

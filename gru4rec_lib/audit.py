@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib import audit_training, prepare, published, published_loader, read
+from gru4rec_lib import audit_training, published, published_loader
 from gru4rec_lib.audit_training import TRAINED, WALKED
 from gru4rec_lib.config.study import ConfigError, Run, Study
-from gru4rec_lib.prepare import Prepared
-from gru4rec_lib.sources import name_below
+from gru4rec_lib.preparation import prepare, readers
+from gru4rec_lib.preparation.prepare import Prepared
+from gru4rec_lib.preparation.source_files import name_below
 from gru4rec_lib.training.checkpoint import checksum, checksum_of_code
 from gru4rec_lib.utils.atomic_write import replacing
 from gru4rec_lib.workspace import Workspace
@@ -144,7 +145,7 @@ def exchanged(place: Workspace) -> Prepared | None:
     if not published_loader.tests_on_the_past(place.study.split, logs):
         return None
     split = published_loader.the_other_way_round(place.study.split, logs)
-    return prepare.prepare(read.read(place.study.data, place.raw, split), split, place.raw)
+    return prepare.prepare(readers.read(place.study.data, place.raw, split), split, place.raw)
 
 
 def _fingerprint(run: Run, prepared: Prepared, max_targets: int | None) -> str:

@@ -15,7 +15,7 @@ from gru4rec_lib.conclusions import comparisons, holds, named
 from gru4rec_lib.config.study import Study
 from gru4rec_lib.data import session_batches
 from gru4rec_lib.evaluation.statistics import SCORES, SessionSums, differences, intervals
-from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.utils.rounding import with_interval
 from gru4rec_lib.workspace import Workspace
 

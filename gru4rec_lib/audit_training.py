@@ -12,7 +12,7 @@ from gru4rec_lib.config.study import Run
 from gru4rec_lib.data import session_batches
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.experiment import build
-from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.ranking.exact import Ranker
 from gru4rec_lib.utils.backend import keras, tf
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from gru4rec_lib import catalogue, measure, prepare, read, simulate
+from gru4rec_lib import catalogue, measure, simulate
 from gru4rec_lib.config.study import load_study
 from gru4rec_lib.data.sessions import Sessions
+from gru4rec_lib.preparation import prepare, readers
 from gru4rec_lib.workspace import ROOT
 
 STUDY = "twin_dataset03"
@@ -104,7 +105,7 @@ def prepared(folder: Path) -> dict:
     """
     study = load_study(STUDY, ROOT / "config")
     began = time.perf_counter()
-    made = prepare.prepare(read.read(study.data, folder / "raw", study.split), study.split, folder / "raw")
+    made = prepare.prepare(readers.read(study.data, folder / "raw", study.split), study.split, folder / "raw")
     made.save(folder / "prepared", prepare.settings(study))
     seconds = time.perf_counter() - began
     events = len(made.train.items) + len(made.validation.items) + len(made.test.items)

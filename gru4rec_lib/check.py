@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from gru4rec_lib import read
 from gru4rec_lib.config.data import Quoted
 from gru4rec_lib.config.study import FORMS_WITH_CONTENT, ConfigError, EventData, Study, check, is_study_file
-from gru4rec_lib.prepare import check_targets, prepare
-from gru4rec_lib.read import Tables
-from gru4rec_lib.sources import (
+from gru4rec_lib.preparation import readers
+from gru4rec_lib.preparation.prepare import check_targets, prepare
+from gru4rec_lib.preparation.readers import Tables
+from gru4rec_lib.preparation.source_files import (
     DataError,
     Source,
     check_for_header,
@@ -59,16 +59,19 @@ def check_path(path: Path, data: str = "", quote: str | None = None, **columns: 
     quote = check(Quoted, {"quote": quote} if quote else {}, name).quote
     with duckdb.connect() as con:
         source = open_source(con, path, name, set(named.values()), quote)
-    layouts = {"log": [name for name, _ in read.LOG.values()], "tracks": [read.TRACKS.item, *read.TRACK_FEATURES]}
+    layouts = {
+        "log": [name for name, _ in readers.LOG.values()],
+        "tracks": [readers.TRACKS.item, *readers.TRACK_FEATURES],
+    }
     most = [kind for kind, known in layouts.items() if len({*known} & {*source.header}) > len(known) / 2]
     if named or quote != "auto" or not most:
         yield from _event_table(source, named, quote)
     elif most == ["log"]:
         yield f"{path.name}: a log in MSSD layout"
-        yield from _events(read.read_log(path))
+        yield from _events(readers.read_log(path))
     else:
         yield f"{path.name}: track features in MSSD layout"
-        tracks = read.read_track_features(path)
+        tracks = readers.read_track_features(path)
         yield from _warnings(tracks.warnings)
         yield from _features(tracks.items, tracks.numeric)
 
@@ -86,7 +89,7 @@ def _event_table(source: Source, named: dict[str, str], quote: str) -> Iterator[
     fields = {"layout": "events", "name": "mine", "events": [file], **roles}
     fields |= {} if quote == "auto" else {"quote": quote}
     yield f"{file}: a table of events"
-    yield from _events(read.read(check(EventData, fields, file), source.path.parent))
+    yield from _events(readers.read(check(EventData, fields, file), source.path.parent))
     told = yaml.safe_dump(fields, default_flow_style=True, sort_keys=False, allow_unicode=True, width=math.inf)
     yield f"in a study: data: {told.strip()}"
 
@@ -115,7 +118,7 @@ def _study(place: Workspace) -> Iterator[str]:
     if place.simulates:
         yield "the study writes its own data: there is nothing else to check"
         return
-    tables = read.read(study.data, place.raw, study.split)
+    tables = readers.read(study.data, place.raw, study.split)
     yield from _events(tables)
     if tables.items is not None:
         numeric = [*tables.numeric, *tables.categorical]

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from gru4rec_lib.config.study import ConfigError, Twin, check
-from gru4rec_lib.sources import COMMON, shown
+from gru4rec_lib.preparation.source_files import COMMON, shown
 from gru4rec_lib.workspace import ROOT, Workspace
 
 
@@ -125,17 +125,17 @@ def _place(words: argparse.Namespace, searched: bool = True) -> Workspace:
 
 def _shard(place: Workspace, step: str, name: str) -> None:
     """One step of a study that is prepared log by log; notebook 02 joins what they made."""
-    from gru4rec_lib import shards
+    from gru4rec_lib.preparation import sharded
 
     if not place.shards:
         raise ConfigError(f"{place.study.name}: is prepared as a whole; a step of one log needs `data.shards: true`")
-    if step != "index" and name not in (known := shards.logs(place)):
+    if step != "index" and name not in (known := sharded.logs(place)):
         raise ConfigError(f"--log: no log is called `{shown(name)}`; known are {shown(', '.join(known))}")
     place.claim()
     if step == "index":
-        shards.index(place)
+        sharded.index(place)
     else:
-        {"read": shards.read_log, "encode": shards.encode}[step](place, name)
+        {"read": sharded.read_log, "encode": sharded.encode}[step](place, name)
 
 
 def _name_the_study(command: argparse.ArgumentParser) -> None:

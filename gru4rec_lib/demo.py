@@ -18,10 +18,11 @@ def need_raw(place: Workspace) -> None:
         DataError: the study reads files that are brought by the user, and their folder is missing.
         ConfigError: another study has the same name.
     """
-    from gru4rec_lib import inputs, read, simulate
+    from gru4rec_lib import inputs, simulate
+    from gru4rec_lib.preparation import readers
 
     if not place.simulates and not place.raw.is_dir():
-        raise read.DataError(
+        raise readers.DataError(
             f"{place.raw}: there is no such folder; put the raw files there (data/README.md), or set `data`"
         )
     place.claim()
@@ -41,7 +42,8 @@ def need_prepared(place: Workspace) -> None:
         ConfigError: another study has the same name.
         DataError: as `need_raw`.
     """
-    from gru4rec_lib import inputs, prepare, shards
+    from gru4rec_lib import inputs
+    from gru4rec_lib.preparation import prepare, sharded
 
     place.claim()
     settings = prepare.settings(place.study)
@@ -53,7 +55,7 @@ def need_prepared(place: Workspace) -> None:
     need_raw(place)
     print(f"no arrays in {place.prepared} that follow config/{place.study.name}.yaml: preparing them", flush=True)
     raw = inputs.hashes(place)
-    shards.of_study(place).save(place.prepared, settings | {"inputs": raw})
+    sharded.of_study(place).save(place.prepared, settings | {"inputs": raw})
 
 
 def need_runs(place: Workspace) -> None:
@@ -62,9 +64,10 @@ def need_runs(place: Workspace) -> None:
     Args:
         place: the study's.
     """
-    from gru4rec_lib import experiment, prepare
+    from gru4rec_lib import experiment
     from gru4rec_lib.baselines import registry
     from gru4rec_lib.evaluation import protocols
+    from gru4rec_lib.preparation import prepare
 
     for other in place.curve.values():
         if other is not place:

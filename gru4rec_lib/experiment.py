@@ -15,7 +15,7 @@ import pandas as pd
 
 from gru4rec_lib.config.study import Run
 from gru4rec_lib.evaluation import protocols
-from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.ranking.metrics import scores
 from gru4rec_lib.serving import model_folder
 from gru4rec_lib.training import memory

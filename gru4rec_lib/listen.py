@@ -16,7 +16,7 @@ from pandas.io.formats.style import Styler
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.drawing import named
 from gru4rec_lib.listen_figures import HIT
-from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.ranking.exact import NO_RANK, popularity_ranks
 from gru4rec_lib.serving.recommender import Recommender
 from gru4rec_lib.telling import changes, traits

@@ -15,7 +15,7 @@ import numpy as np
 from gru4rec_lib.config.study import Split
 from gru4rec_lib.data.session_batches import Batches
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.split import is_test_file
+from gru4rec_lib.preparation.split import is_test_file
 
 TEST_STEPS = 500  # mini-batches of a published evaluation
 

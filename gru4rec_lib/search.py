@@ -27,7 +27,7 @@ from gru4rec_lib import demo, tied
 from gru4rec_lib.config.study import Run
 from gru4rec_lib.config.tuned import Found, cell_name, load_searched, save_searched
 from gru4rec_lib.notebook import commit
-from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.spaces import Space, load_space
 from gru4rec_lib.utils.checked import ConfigError
 from gru4rec_lib.workspace import Workspace

@@ -10,7 +10,7 @@ from gru4rec_lib import audit, audit_tables, audit_training, published_loader
 from gru4rec_lib.config.study import ConfigError, Models, Run, load_study
 from gru4rec_lib.data import session_batches
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.published import training
 from gru4rec_lib.utils.backend import keras
 from gru4rec_lib.workspace import ROOT

@@ -10,7 +10,7 @@ from gru4rec_lib import evidence, report
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.evaluation import statistics
-from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.workspace import Workspace
 
 STUDY = """

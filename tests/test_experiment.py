@@ -11,7 +11,7 @@ from gru4rec_lib import experiment
 from gru4rec_lib.config.study import Run, Training
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.evaluation import protocols
-from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.training import epochs as epoch
 from gru4rec_lib.training import gru4rec as model_module
 from gru4rec_lib.training.gru4rec import GRU4Rec

@@ -12,7 +12,8 @@ import nbformat
 import pandas as pd
 import pytest
 
-from gru4rec_lib import explore, figures, prepare, read, report, simulate
+from gru4rec_lib import explore, figures, report, simulate
+from gru4rec_lib.preparation import prepare, readers
 from gru4rec_lib.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -216,7 +217,7 @@ def test_a_folder_with_the_official_mini_files_goes_through_the_study_mssd_mini(
     place = Workspace("mssd_mini", folder)
     assert not place.study.simulated
     assert {path.name for path in place.raw_files()} == {"log_mini.csv", "tf_mini.csv"}
-    tables = read.read(place.study.data, place.raw)
+    tables = readers.read(place.study.data, place.raw)
     counts = explore.table_1(tables.events, explore.published(place.study.data)).set_index("quantity")
     assert counts.loc["sessions"].tolist()[:2] == [60, 10_000]
     assert "sessions: 60, published 10,000: -99.4 %" in explore.compare(counts.reset_index()).splitlines()

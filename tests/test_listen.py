@@ -14,7 +14,7 @@ from gru4rec_lib import figures, listen, listen_figures, telling
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.player import Player
-from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.ranking import exact
 from gru4rec_lib.serving.recommender import Recommender
 from gru4rec_lib.training.gru4rec import GRU4Rec

@@ -14,9 +14,10 @@ import pytest
 import yaml
 from optuna.trial import TrialState
 
-from gru4rec_lib import experiment, prepare, search, tied
+from gru4rec_lib import experiment, search, tied
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.preparation import prepare
+from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.pruning import Pruning
 from gru4rec_lib.utils.backend import keras
 from gru4rec_lib.utils.checked import ConfigError

@@ -6,10 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from gru4rec_lib import __main__, commands, demo, experiment, prepare, read, reproduce, simulate
+from gru4rec_lib import __main__, commands, demo, experiment, reproduce, simulate
 from gru4rec_lib.baselines import registry as baselines
 from gru4rec_lib.config.study import ConfigError
 from gru4rec_lib.evaluation import protocols
+from gru4rec_lib.preparation import prepare, readers
 from gru4rec_lib.workspace import Workspace
 
 MODELS = "models: [{input_form: [embedding], loss: [bpr], tag: wide}]\nsplit: "
@@ -251,7 +252,7 @@ def asked(monkeypatch):
         model = "a model"
 
     call(simulate, "simulate")
-    call(read, "read", SimpleNamespace(warnings=()))
+    call(readers, "read", SimpleNamespace(warnings=()))
     call(prepare, "prepare", Arrays())
     monkeypatch.setattr(prepare, "check_targets", lambda *_: None)
     call(prepare.Prepared, "load", "arrays")
@@ -337,7 +338,7 @@ def test_a_simulation_that_was_ended_half_way_is_made_again(place, asked):
 @pytest.mark.parametrize(("text", "data"), [(OFFICIAL, ""), (TWIN, "misspelt")])
 def test_nothing_is_simulated_where_the_user_brings_the_files(place, asked, tmp_path, text, data):
     here = place(text, data=data and tmp_path / data)
-    with pytest.raises(read.DataError) as caught:
+    with pytest.raises(readers.DataError) as caught:
         demo.need_raw(here)
     told = "there is no such folder; put the raw files there (data/README.md), or set `data`"
     assert str(caught.value) == f"{here.raw}: {told}"

@@ -16,7 +16,7 @@ from gru4rec_lib.baselines.item_rules import ItemKNN, SequentialRules
 from gru4rec_lib.baselines.popularity import MostPopular, Random, SessionPopular
 from gru4rec_lib.baselines.session_knn import SKNN, STAN, VSKNN
 from gru4rec_lib.evaluation import protocols
-from gru4rec_lib.prepare import Prepared, check_targets
+from gru4rec_lib.preparation.prepare import Prepared, check_targets
 from gru4rec_lib.ranking.metrics import scores
 from gru4rec_lib.workspace import Workspace
 

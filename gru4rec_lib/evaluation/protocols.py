@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib.config.study import Study
-from gru4rec_lib.prepare import Prepared, chosen_targets
+from gru4rec_lib.preparation.prepare import Prepared, chosen_targets
 from gru4rec_lib.ranking.exact import rank_table
 from gru4rec_lib.utils.arguments import user_path
 from gru4rec_lib.utils.atomic_write import replacing

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.preparation.prepare import Prepared
 
 HEARD = (1, 2, 3, 4, 5, 6, 8, 11, 16, 21, 51)  # tracks heard before the target: where ranges start
 PLAYS = (0, 1, 11, 101, 1001, 10_001)  # plays of the target in training

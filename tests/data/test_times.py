@@ -12,15 +12,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gru4rec_lib import cells
 from gru4rec_lib.__main__ import main
 from gru4rec_lib.config.study import EventData
 from gru4rec_lib.data import times
 from gru4rec_lib.data.dataframes import index_sessions
-from gru4rec_lib.read import read
+from gru4rec_lib.preparation import typed_columns
+from gru4rec_lib.preparation.readers import read
+from gru4rec_lib.preparation.sharded import explored
+from gru4rec_lib.preparation.source_files import DataError
 from gru4rec_lib.serving.recommender import Recommender
-from gru4rec_lib.shards import explored
-from gru4rec_lib.sources import DataError
 from gru4rec_lib.training.gru4rec import GRU4Rec
 
 JULY = 1405036800  # 2014-07-11T00:00:00Z
@@ -39,7 +39,7 @@ def in_files(texts):
     """The times that files with these texts have; NaN where a cell is refused."""
     with duckdb.connect() as con:
         con.execute("SET TimeZone = 'UTC'")
-        query = f"SELECT {cells.TIME.sql.format(x='x')} FROM (SELECT unnest(?::VARCHAR[]) AS x)"
+        query = f"SELECT {typed_columns.TIME.sql.format(x='x')} FROM (SELECT unnest(?::VARCHAR[]) AS x)"
         return np.array([np.nan if time is None else time for (time,) in con.execute(query, [texts]).fetchall()])
 
 

@@ -12,9 +12,9 @@ from gru4rec_lib.baselines.item_rules import SequentialRules
 from gru4rec_lib.baselines.registry import MostPopular, rank_baselines
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.evaluation import protocols
-from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.preparation.prepare import Prepared
+from gru4rec_lib.preparation.source_files import DataError
 from gru4rec_lib.ranking.exact import NO_RANK
-from gru4rec_lib.sources import DataError
 from gru4rec_lib.workspace import Workspace
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"

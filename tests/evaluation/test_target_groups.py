@@ -6,7 +6,7 @@ import pytest
 
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.evaluation import target_groups
-from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.preparation.prepare import Prepared
 
 TEST = [[0, 3, 0, -1, -1], [4, 4, 1]]
 NAMES = list("adaxyeeb")  # x and y are other tracks, both without an index

@@ -21,7 +21,7 @@ from gru4rec_lib.config.study import ConfigError, MssdData
 from gru4rec_lib.data.dataframes import index_features, index_sessions
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import item_index
-from gru4rec_lib.read import read
+from gru4rec_lib.preparation.readers import read
 from gru4rec_lib.serving import model_folder
 from gru4rec_lib.serving.recommender import Recommender
 from gru4rec_lib.training.gru4rec import GRU4Rec

@@ -16,7 +16,7 @@ from gru4rec_lib import experiment
 from gru4rec_lib.config.study import Run, Training
 from gru4rec_lib.data import session_batches
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.prepare import Prepared
+from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.training import checkpoint, losses
 from gru4rec_lib.training import epochs as epoch
 from gru4rec_lib.training import gru4rec as model_module

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gru4rec_lib import read
 from gru4rec_lib.config.study import EventData, ItemTable, MssdData
-from gru4rec_lib.prepare import fit_features
+from gru4rec_lib.preparation import readers
+from gru4rec_lib.preparation.prepare import fit_features
 
-SHARED = Path(__file__).parents[1].parent / "shared" / "data"
+SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 LOG_HEADER = [
     *("session_id", "session_position", "session_length", "track_id_clean", "skip_1", "skip_2", "skip_3"),
     *("not_skipped", "context_switch", "no_pause_before_play", "short_pause_before_play", "long_pause_before_play"),
@@ -29,7 +29,7 @@ LOG_HEADER = [
     *("hour_of_day", "date", "premium", "context_type"),
     *("hist_user_behavior_reason_start", "hist_user_behavior_reason_end"),
 ]
-TRACK_HEADER = ["track_id", *read.TRACK_FEATURES[:15], "mode", *read.TRACK_FEATURES[15:]]
+TRACK_HEADER = ["track_id", *readers.TRACK_FEATURES[:15], "mode", *readers.TRACK_FEATURES[15:]]
 OFFICIAL = "false,false,true,false,0,1,0,0,2,0,true,16,2018-07-15,true,radio,trackdone,fwdbtn"
 SPREADSHEET = "False,False,True,False,0,1,0,0,2,0,True,16,15-07-18,True,radio,trackdone,fwdbtn"
 
@@ -61,8 +61,8 @@ def clicks(**fields):
 
 
 def failure(data, folder):
-    with pytest.raises(read.DataError) as caught:
-        read.read(data, folder)
+    with pytest.raises(readers.DataError) as caught:
+        readers.read(data, folder)
     return str(caught.value).splitlines()
 
 
@@ -81,7 +81,7 @@ def test_mssd_in_both_writings_is_the_same_table(tmp_path):
         *log_rows("b", ["y", "z", "y"], SPREADSHEET),
     )
     write(tmp_path / "one" / "tf_000000000000.csv", [",".join(TRACK_HEADER), "y," + "0.5," * 15 + "minor" + ",2" * 13])
-    one, two = (read.read(mssd(), tmp_path / name) for name in ("one", "two"))
+    one, two = (readers.read(mssd(), tmp_path / name) for name in ("one", "two"))
     pd.testing.assert_frame_equal(one.events.drop(columns="file"), two.events.drop(columns="file"))
     assert one.events["session"].tolist() == list("aabbb")
     assert one.events["item"].tolist() == list("xyyzy")
@@ -98,7 +98,7 @@ def test_mssd_in_both_writings_is_the_same_table(tmp_path):
     assert (first["skip_2"], first["skip_3"], first["no_pause_before_play"]) == (False, True, True)
     assert (first["hist_user_behavior_n_seekfwd"], first["hour_of_day"]) == (2, 16)
     assert (first["context_type"], first["hist_user_behavior_reason_end"]) == ("radio", "fwdbtn")
-    assert one.numeric == read.TRACK_FEATURES
+    assert one.numeric == readers.TRACK_FEATURES
     assert len(one.numeric) == 28
     assert (one.categorical, one.multivalued) == ((), {})
     assert one.items.loc[0, ["item", "duration", "mode", "acoustic_vector_7"]].tolist() == ["y", 0.5, "minor", 2.0]
@@ -109,7 +109,7 @@ def test_mssd_in_both_writings_is_the_same_table(tmp_path):
 
 def test_mssd_rows_out_of_order_are_put_in_order(tmp_path):
     write_log(tmp_path / "log_1.csv", GOOD[1], GOOD[0], *GOOD[2:])
-    events = read.read(mssd(), tmp_path).events
+    events = readers.read(mssd(), tmp_path).events
     assert events["item"].tolist() == list("xyyzy")
     assert events["position"].tolist() == [1, 2, 1, 2, 3]
 
@@ -147,7 +147,7 @@ def test_a_bad_row_is_named_and_takes_its_session_with_it(tmp_path, rows, messag
     write_log(tmp_path / "log_1.csv", *rows, *other)
     assert failure(mssd(), tmp_path)[0].startswith(f"log_1.csv, line {message}")
 
-    tables = read.read(mssd(on_bad_rows="drop"), tmp_path)
+    tables = readers.read(mssd(on_bad_rows="drop"), tmp_path)
     n_good = len(other) + (3 if GOOD[2] in rows else 0)
     assert "a" not in set(tables.events["session"].cat.categories)
     assert tables.events["item"].tolist()[-2:] == ["x", "w"]
@@ -180,7 +180,7 @@ def test_a_track_twice_is_a_problem(tmp_path):
     for name, value in (("tf_1.csv", "1"), ("tf_2.csv", "2")):
         write(tmp_path / name, [",".join(TRACK_HEADER), "y," + f"{value}," * 15 + "major" + ",2" * 13])
     assert failure(mssd(), tmp_path)[0].startswith("tf_2.csv, line 2, column `track_id`: item `y` has a row already;")
-    tables = read.read(mssd(on_bad_rows="drop"), tmp_path)
+    tables = readers.read(mssd(on_bad_rows="drop"), tmp_path)
     assert tables.items["duration"].tolist() == [1.0]
     assert tables.problems["file"].tolist() == ["tf_2.csv"]
 
@@ -189,7 +189,7 @@ def test_columns_are_found_by_name_and_unknown_ones_ignored(tmp_path):
     write_log(tmp_path / "log_1.csv", *GOOD)
     names, rows = ["more", *reversed(LOG_HEADER)], [",".join(reversed(row.split(","))) for row in log_rows("c", "xz")]
     write(tmp_path / "log_2.csv", [",".join(names), *(f"m,{row}" for row in rows)])
-    assert read.read(mssd(), tmp_path).events["item"].tolist() == list("xyyzyxz")
+    assert readers.read(mssd(), tmp_path).events["item"].tolist() == list("xyyzyxz")
 
 
 def test_missing_files_and_columns_are_named(tmp_path):
@@ -246,7 +246,7 @@ def test_every_kind_of_file_gives_the_same_events(tmp_path, name):
     else:
         lines = [line.replace(",", "\t") if "tsv" in name.lower() else line for line in LINES]
         write(tmp_path / name, ["\ufeff" + lines[0], *lines[1:]], end="\r\n")
-    events = read.read(clicks(events=("e.*",)), tmp_path).events
+    events = readers.read(clicks(events=("e.*",)), tmp_path).events
     assert events["session"].tolist() == ["1", "1", "2"]
     assert events["item"].tolist() == list("aba")
     assert events["time"].tolist() == [10.0, 20.0, 5.0]
@@ -268,7 +268,7 @@ def test_every_line_of_a_tab_file_is_a_row(tmp_path_factory, titles, end, is_bla
     lines = [f"{n // 3}\t{title}\t{n}" for n, title in enumerate(titles)]
     write(folder / "e.tsv", ["s\ti\tt", *(["", *lines, ""] if is_blank_between else lines)], end)
     write(folder / "i.tsv", ["id\tkind", *(f"{n}\t{title}" for n, title in enumerate(titles))], end)
-    tables = read.read(
+    tables = readers.read(
         clicks(item_table=ItemTable(file="i.tsv", item="id", categorical=("kind",)), events=("e.tsv",)), folder
     )
     assert rows_of(tables) == [(s, i, int(t)) for s, i, t in (line.split("\t") for line in lines)]
@@ -280,7 +280,7 @@ def test_no_row_of_a_large_tab_file_is_lost_to_a_stray_quotation_mark(tmp_path, 
     marks, n = random.Random(1), 20_000
     titles = [f"{marks.choice(['', '', '', chr(34)])}title {k}{marks.choice(['', '', '', chr(34)])}" for k in range(n)]
     write(tmp_path / name, ["s\ti\tt", *(f"{k // 10}\t{title}\t{k}" for k, title in enumerate(titles))])
-    tables = read.read(clicks(events=(name,)), tmp_path)
+    tables = readers.read(clicks(events=(name,)), tmp_path)
     assert rows_of(tables) == [(str(k // 10), title, k) for k, title in enumerate(titles)]
 
 
@@ -306,7 +306,7 @@ def test_the_quotation_mark_is_the_one_declared(tmp_path, name, quote, lines, it
     write(tmp_path / name, lines)
     write(tmp_path / "i.tsv", ["id\tkind", "'x\ty'\t1"])
     table = ItemTable(file="i.tsv", item="id", categorical=("kind",), quote="'")
-    tables = read.read(clicks(events=(name,), quote=quote, item_table=table), tmp_path)
+    tables = readers.read(clicks(events=(name,), quote=quote, item_table=table), tmp_path)
     assert tables.events["item"].tolist() == items
     assert tables.items["item"].tolist() == ["x\ty"]
 
@@ -320,14 +320,14 @@ def test_rows_within_the_quotation_marks_of_a_csv_are_an_error_or_a_warning(tmp_
             "e.csv, line 3: a quotation mark opens and closes in line 5, around lines that look like"
         )
         assert "(5 lines below the header give 3 rows)" in line
-    tables = read.read(clicks(quote='"'), tmp_path)
+    tables = readers.read(clicks(quote='"'), tmp_path)
     assert tables.events["item"].tolist() == ["x", "Awake,2\n1,b,3\n2,c", "d"]
     (warning,) = tables.warnings
     assert warning.startswith(
         "e.csv, line 3: a quotation mark opens and closes in line 5; 1 row holds line ends, 5 lines"
     )
     write(tmp_path / "e.csv", ["s,i,t", "1,x,1", '1,"a', 'b",2', "", '1,"c', 'd",3'])
-    (warning,) = read.read(clicks(), tmp_path).warnings
+    (warning,) = readers.read(clicks(), tmp_path).warnings
     assert warning.startswith(
         "e.csv, line 3: a quotation mark opens and closes in line 4; 2 rows hold line ends, 6 lines"
     )
@@ -347,15 +347,15 @@ def test_stray_quotation_marks_in_a_csv_never_lose_a_row_in_silence(tmp_path_fac
     titles = [title.replace(",", "") or "x" for title in titles]
     write(folder / "e.csv", ["s,i,t", *(f"{n // 3},{title}x,{n}" for n, title in enumerate(titles))])
     try:
-        tables = read.read(clicks(), folder)
-    except read.DataError:
+        tables = readers.read(clicks(), folder)
+    except readers.DataError:
         return
     assert len(tables.events) == len(titles) or tables.warnings
 
 
 def test_cells_that_stay_in_quotation_marks_are_told(tmp_path):
     write(tmp_path / "e.tsv", ["s\ti\tt", '1\t"a"\t1', '1\t"b"\t2', "'2'\tc\t3"])
-    assert [warning.split(";")[0] for warning in read.read(clicks(events=("e.tsv",)), tmp_path).warnings] == [
+    assert [warning.split(";")[0] for warning in readers.read(clicks(events=("e.tsv",)), tmp_path).warnings] == [
         "e.tsv, column `i`: cells in quotation marks, which count as part of the text: 2",
         "e.tsv, column `s`: cells in quotation marks, which count as part of the text: 1",
     ]
@@ -377,7 +377,7 @@ def test_zeros_behind_a_packed_file_have_a_remedy_that_works(tmp_path, padding, 
     told, command = told.rsplit(": ", 1)
     assert told == "e.csv.gz: zeros follow the packed data; unpack it, and put the unpacked file in its place"
     subprocess.run(command, shell=True, cwd=tmp_path, check=True)
-    assert len(read.read(clicks(), tmp_path).events) == (4 if more else 3)
+    assert len(readers.read(clicks(), tmp_path).events) == (4 if more else 3)
 
 
 HEADERLESS = [
@@ -412,13 +412,13 @@ def test_a_table_without_a_header_is_told(tmp_path, text):
 def test_names_of_columns_are_not_taken_for_values(tmp_path, text):
     (tmp_path / "e.csv").write_text(text)
     session, item, time = text.split("\n")[0].split(",")
-    assert len(read.read(clicks(session=session, item=item, time=time), tmp_path).events) == 1
+    assert len(readers.read(clicks(session=session, item=item, time=time), tmp_path).events) == 1
 
 
 def test_files_of_one_name_are_told_apart(tmp_path):
     for folder in ("train", "test"):
         write(tmp_path / folder / "part-0.csv", LINES)
-    events = read.read(clicks(events=("**/part-*.csv",)), tmp_path).events
+    events = readers.read(clicks(events=("**/part-*.csv",)), tmp_path).events
     assert sorted(events["file"].unique()) == ["test/part-0.csv", "train/part-0.csv"]
 
 
@@ -437,7 +437,7 @@ def test_whole_numbers_of_a_floating_column_are_the_ids_of_an_integer_column(tmp
     write(tmp_path / "items.csv", ["i,genre", "12,1", "13,"])
     table = ItemTable(file="items.csv", item="i", categorical=("genre",))
     events = ("e1.parquet", "e2.parquet")
-    tables = read.read(clicks(events=events, item_table=table, on_bad_rows="drop"), tmp_path)
+    tables = readers.read(clicks(events=events, item_table=table, on_bad_rows="drop"), tmp_path)
     assert tables.events["item"].tolist() == ["12", "13", "12", "13"]
     assert tables.problems[["file", "line", "problem"]].to_numpy().tolist() == [["e2.parquet", 3, "is empty"]]
 
@@ -466,7 +466,7 @@ def test_texts_stay_as_they_are_and_categories_of_numbers_are_whole(tmp_path):
     numbers = {"i": ids, "key": [0.0, 1, np.nan, 2, 2, 2, 2, 2], "size": [0.5, 1, 2, 2, 2, 2, 2, 2]}
     pd.DataFrame(numbers).to_parquet(tmp_path / "items.parquet")
     table = ItemTable(file="items.parquet", item="i", categorical=("key", "size"), missing=("", "0"))
-    tables = read.read(clicks(item_table=table), tmp_path)
+    tables = readers.read(clicks(item_table=table), tmp_path)
     assert tables.events["item"].tolist() == ids
     assert tables.items["key"].fillna("?").tolist()[:4] == ["?", "1", "?", "2"]
     assert tables.items["size"].tolist()[:2] == ["0.5", "1"]
@@ -509,7 +509,7 @@ def test_quoted_cells_and_blank_lines_keep_lines_right(tmp_path):
     lines = failure(clicks(), tmp_path)
     assert lines[0].startswith("e.csv, line 2: has fewer cells than the header's 4;")
     assert lines[1].startswith("e.csv, line 7, column `t`: cannot read `?`; write unix seconds")
-    tables = read.read(clicks(on_bad_rows="drop"), tmp_path)
+    tables = readers.read(clicks(on_bad_rows="drop"), tmp_path)
     assert tables.events["item"].tolist() == ["x"]
     assert counts(tables)["read"] == (3, 1, 2)
 
@@ -517,19 +517,19 @@ def test_quoted_cells_and_blank_lines_keep_lines_right(tmp_path):
 def test_times_are_numbers_or_iso(tmp_path):
     times = ["1396867869.277", "2014-04-07T10:51:09.277Z", "2014-04-07 12:51:09.277+02", "2014-04-07"]
     write(tmp_path / "e.csv", ["s,i,t", *(f"{n},a,{t}" for n, t in enumerate(times))])
-    time = read.read(clicks(), tmp_path).events["time"]
+    time = readers.read(clicks(), tmp_path).events["time"]
     np.testing.assert_allclose(time, [1396867869.277] * 3 + [1396828800.0], rtol=0, atol=1e-6)
 
 
 def test_interleaved_rows_are_ordered_stably_and_repeats_counted(tmp_path):
     write(tmp_path / "e1.csv", ["s,i,t", "2,a,9", "1,b,7", "2,c,5", "1,a,7", "2,a,9"])
     write(tmp_path / "e2.csv", ["s,i,t", "1,z,7", "1,b,8", "2,a,9"])
-    kept = read.read(clicks(events=("e2.csv", "e1.csv")), tmp_path)
+    kept = readers.read(clicks(events=("e2.csv", "e1.csv")), tmp_path)
     assert kept.events["session"].tolist() == list("11112222")
     assert kept.events["item"].tolist() == list("zbabcaaa")
     assert kept.events["position"].tolist() == [1, 2, 3, 4, 1, 2, 3, 4]
     assert counts(kept)["exact repeats kept (2)"] == (8, 2, 4)
-    dropped = read.read(clicks(events=("e*.csv",), exact_repeats="drop"), tmp_path)
+    dropped = readers.read(clicks(events=("e*.csv",), exact_repeats="drop"), tmp_path)
     assert dropped.events["session"].tolist() == list("221111")
     assert dropped.events["item"].tolist() == list("cabazb")
     assert counts(dropped)["exact repeats dropped (2)"] == (6, 2, 4)
@@ -543,7 +543,7 @@ SAME = "at the same time as another"
 @pytest.mark.parametrize("exact_repeats", ["keep", "drop"])
 def test_equal_times_and_the_same_item_soon_again_are_counted(tmp_path, exact_repeats):
     write(tmp_path / "e.csv", ["s,i,t", *MINUTES])
-    tables = read.read(clicks(exact_repeats=exact_repeats), tmp_path)
+    tables = readers.read(clicks(exact_repeats=exact_repeats), tmp_path)
     n = 11 if exact_repeats == "keep" else 10
     assert counts(tables)[f"events {SAME} of their session, in the order of the file (5)"][0] == n
     # y after exactly ten minutes, x after one second more.
@@ -558,16 +558,16 @@ def test_equal_times_and_the_same_item_soon_again_are_counted(tmp_path, exact_re
 
 def test_equal_times_of_a_log_that_is_newest_first_are_told(tmp_path):
     write(tmp_path / "e.csv", ["s,i,t", *MINUTES[::-1]])
-    tables = read.read(clicks(), tmp_path)
+    tables = readers.read(clicks(), tmp_path)
     assert tables.events["item"].tolist()[-4:] == ["a", "c", "b", "d"]
     assert "in the order of the file, which is newest first: most likely the reverse of" in tables.warnings[0]
     write(tmp_path / "e.csv", ["s,i,t", "1,a,9", "1,b,8", "2,c,7", "2,d,6"])  # nothing to say without equal times
-    assert read.read(clicks(), tmp_path).warnings == ()
+    assert readers.read(clicks(), tmp_path).warnings == ()
 
 
 def test_equal_positions_are_counted_and_different_ones_are_not(tmp_path):
     write(tmp_path / "e.csv", ["s,i,p", "1,a,1", "1,b,1", "1,c,2", "2,a,1", "2,a,2"])
-    tables = read.read(clicks(position="p"), tmp_path)
+    tables = readers.read(clicks(position="p"), tmp_path)
     assert counts(tables)["events at the same position as another of their session, in the order of the file (2)"]
     assert len(tables.warnings) == 1
     assert "position as another event of their session: 2 in 1 sessions;" in tables.warnings[0]
@@ -575,7 +575,7 @@ def test_equal_positions_are_counted_and_different_ones_are_not(tmp_path):
 
 def test_positions_may_have_gaps(tmp_path):
     write(tmp_path / "e.csv", ["s,i,p", "1,a,30", "1,b,2", "1,c,7"])
-    events = read.read(clicks(position="p"), tmp_path).events
+    events = readers.read(clicks(position="p"), tmp_path).events
     assert events["item"].tolist() == list("bca")
     assert events["position"].tolist() == [1, 2, 3]
 
@@ -591,7 +591,7 @@ def test_item_table(tmp_path):
         multivalued={"tags": ("tag_1", "tag_2")},
         missing=("0",),
     )
-    tables = read.read(clicks(item_table=table), tmp_path)
+    tables = readers.read(clicks(item_table=table), tmp_path)
     expected = pd.DataFrame(
         {
             "item": ["a", "q"],
@@ -624,7 +624,7 @@ def test_numbers_that_mean_none_are_missing_however_they_are_written(tmp_path, z
     )
     missing = {"tempo": [given, "n/a"], "kind": [0, "n/a"]}
     table = ItemTable(file="i.csv", item="id", numeric=["tempo", "beat"], categorical=["kind"], missing=missing)
-    items = read.read(clicks(item_table=table), tmp_path).items
+    items = readers.read(clicks(item_table=table), tmp_path).items
     np.testing.assert_array_equal(items["tempo"], [np.nan, 120, 10, np.nan, np.nan])
     assert items["beat"].tolist() == [0, 0, 4, 4, 4]  # not named: 0 is a value
     assert items["kind"].dropna().tolist() == ["7"]
@@ -647,7 +647,7 @@ def test_numbers_that_mean_none_are_missing_in_parquet(tmp_path):
     table = ItemTable(
         file="i.parquet", item="id", numeric=["whole", "short"], multivalued={"tags": ["tag"]}, missing=missing
     )
-    items = read.read(clicks(item_table=table), tmp_path).items
+    items = readers.read(clicks(item_table=table), tmp_path).items
     np.testing.assert_array_equal(items[["whole", "short"]], [[np.nan, np.nan], [4, 3]])
     assert items["tag"].isna().tolist() == [False, True]
 
@@ -662,7 +662,7 @@ def test_columns_may_be_called_as_those_of_the_reader(tmp_path, kind):
     frame.to_csv(path, index=False) if kind == "csv" else frame.to_parquet(path)
     table = ItemTable(file=path.name, item="id", numeric=names)
     expected = frame.rename(columns={"id": "item"}).astype(dict.fromkeys(names, float) | {"item": "str"})
-    pd.testing.assert_frame_equal(read.read(clicks(item_table=table), tmp_path).items, expected)
+    pd.testing.assert_frame_equal(readers.read(clicks(item_table=table), tmp_path).items, expected)
 
 
 def test_nothing_left_is_an_error(tmp_path):
@@ -679,7 +679,7 @@ def test_nothing_left_is_an_error(tmp_path):
 def test_events_are_what_a_plain_loop_gives(tmp_path_factory, rows, exact_repeats):
     folder = tmp_path_factory.mktemp("events")
     write(folder / "e.csv", ["s,i,t", *(f"{s},{i},{t}" for s, i, t in rows)])
-    events = read.read(clicks(exact_repeats=exact_repeats), folder).events
+    events = readers.read(clicks(exact_repeats=exact_repeats), folder).events
     wanted = []
     for session in dict.fromkeys(s for s, _, _ in rows):
         own = sorted((row for row in rows if row[0] == session), key=lambda row: row[2])
@@ -690,7 +690,7 @@ def test_events_are_what_a_plain_loop_gives(tmp_path_factory, rows, exact_repeat
 def test_lines_are_right_in_a_large_file(tmp_path):
     n, bad = 100_000, {7: "?", 45_678: "x", 99_999: "1e999"}
     write(tmp_path / "e.csv", ["s,i,t", *(f"session-{k // 10},item-{k},{bad.get(k, k)}" for k in range(n))])
-    problems = read.read(clicks(on_bad_rows="drop"), tmp_path).problems
+    problems = readers.read(clicks(on_bad_rows="drop"), tmp_path).problems
     assert problems["line"].tolist() == [k + 2 for k in bad]
     assert problems["problem"].tolist() == [f"cannot read `{text}`" for text in bad.values()]
 
@@ -717,4 +717,4 @@ REAL = {
 def test_real_sets_have_their_known_counts(name):
     """What they rest on (layouts, repeats, gaps, spreadsheet's dates) is tested above on hand-made files."""
     data, known = REAL[name]
-    assert known.items() <= counts(read.read(data, SHARED / name)).items()
+    assert known.items() <= counts(readers.read(data, SHARED / name)).items()

@@ -18,13 +18,13 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib import prepare, read
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.ids import FLOAT, REMEDY, written_twice
 from gru4rec_lib.data.sessions import Sessions, by_falling_plays
-from gru4rec_lib.prepare import Prepared
-from gru4rec_lib.sources import DataError, exactly, literal, name_below
-from gru4rec_lib.split import is_test_file, validation_sessions
+from gru4rec_lib.preparation import prepare, readers
+from gru4rec_lib.preparation.prepare import Prepared
+from gru4rec_lib.preparation.source_files import DataError, exactly, literal, name_below
+from gru4rec_lib.preparation.split import is_test_file, validation_sessions
 from gru4rec_lib.utils.atomic_write import replacing_folder
 from gru4rec_lib.workspace import Workspace
 
@@ -41,7 +41,7 @@ def logs(place: Workspace) -> dict[str, Path]:
         DataError: there are none, or two have the same name.
     """
     found = {}
-    for path in read.mssd_files(place.study.data, place.raw)[0]:
+    for path in readers.mssd_files(place.study.data, place.raw)[0]:
         name = path.name.split(".")[0]
         if name in found:
             raise DataError(f"{path}: has the name of {found[name]}; rename one of them: each is prepared by itself")
@@ -70,7 +70,7 @@ def read_log(place: Workspace, name: str) -> None:
     Raises:
         DataError: as `read.read`.
     """
-    tables = _with_warnings(read.read_log(logs(place)[name], place.study.data.on_bad_rows, place.raw))
+    tables = _with_warnings(readers.read_log(logs(place)[name], place.study.data.on_bad_rows, place.raw))
     code, starts = prepare.sessions_of(tables.events)
     long = np.bincount(code, minlength=len(starts)) > 1
     ids = tables.events["item"].astype(str)
@@ -106,7 +106,7 @@ def index(place: Workspace) -> None:
     plays = by_falling_plays(plays[plays > 0].reset_index())
     if len(plays) < 2:
         raise DataError("the training sessions hold one item alone, so there is nothing to choose from; bring others")
-    tables = _with_warnings(read.read_tracks(place.study.data, place.raw))
+    tables = _with_warnings(readers.read_tracks(place.study.data, place.raw))
     _check_forms(place, names, tables.items)
     items, features = prepare.candidates(plays, tables)
     described = items["item"].isin(tables.items["item"]) if tables.items is not None else None
@@ -197,7 +197,7 @@ def of_study(place: Workspace) -> Prepared:
         DataError: as `read.read` and `prepare.prepare`.
     """
     if not place.shards:
-        tables = _with_warnings(read.read(place.study.data, place.raw, place.study.split))
+        tables = _with_warnings(readers.read(place.study.data, place.raw, place.study.split))
         return prepare.prepare(tables, place.study.split, place.raw)
     made = {step: [folder(place, name, step) for name in logs(place)] for step in ("read", "encode")}
     for name, path in zip(logs(place), made["read"], strict=True):
@@ -211,7 +211,7 @@ def of_study(place: Workspace) -> Prepared:
     return join(place)
 
 
-def explored(place: Workspace) -> read.Tables:
+def explored(place: Workspace) -> readers.Tables:
     """Read what notebook 01 explores: all raw files, or of a study that is prepared log by log the first log alone.
 
     Args:
@@ -224,11 +224,11 @@ def explored(place: Workspace) -> read.Tables:
         DataError: as `read.read`.
     """
     if not place.shards:
-        return _with_warnings(read.read(place.study.data, place.raw, place.study.split))
+        return _with_warnings(readers.read(place.study.data, place.raw, place.study.split))
     found = logs(place)
     name, path = next(iter(found.items()))
     print(f"of {len(found):,} logs this is {name}")
-    return read.read_log(path, place.study.data.on_bad_rows, place.raw)
+    return readers.read_log(path, place.study.data.on_bad_rows, place.raw)
 
 
 def _with_warnings(tables):

@@ -16,11 +16,11 @@ import pandas as pd
 from sklearn.preprocessing import StandardScaler
 
 from gru4rec_lib.config.study import Split, Study
-from gru4rec_lib.counts import Counts
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions, item_index
-from gru4rec_lib.read import DataError, Tables
-from gru4rec_lib.split import BOTH_SIDES, apart, crossing, test_sessions, validation_sessions
+from gru4rec_lib.preparation.counts import Counts
+from gru4rec_lib.preparation.readers import DataError, Tables
+from gru4rec_lib.preparation.split import BOTH_SIDES, apart, crossing, test_sessions, validation_sessions
 from gru4rec_lib.utils.arguments import user_path
 from gru4rec_lib.utils.atomic_write import replacing
 

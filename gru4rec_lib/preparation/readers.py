@@ -10,21 +10,21 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib import cells
 from gru4rec_lib.config.study import EventData, ItemTable, MssdData, Split
 from gru4rec_lib.data import times
-from gru4rec_lib.sources import DataError, Source, found, literal
-from gru4rec_lib.split import BOTH_SIDES, apart
+from gru4rec_lib.preparation import typed_columns
+from gru4rec_lib.preparation.source_files import DataError, Source, found, literal
+from gru4rec_lib.preparation.split import BOTH_SIDES, apart
 from gru4rec_lib.utils.arguments import user_path
 
 # The log's 17 columns beside session, position, length and track, in the official order.
 LOG_COLUMNS = (
-    dict.fromkeys(("skip_1", "skip_2", "skip_3", "not_skipped", "context_switch"), cells.FLAG)
-    | dict.fromkeys((f"{pause}_pause_before_play" for pause in ("no", "short", "long")), cells.FLAG)
-    | dict.fromkeys(("hist_user_behavior_n_seekfwd", "hist_user_behavior_n_seekback"), cells.WHOLE)
-    | {"hist_user_behavior_is_shuffle": cells.FLAG, "hour_of_day": cells.HOUR}
-    | {"date": cells.DATE, "premium": cells.FLAG, "context_type": cells.text()}
-    | dict.fromkeys(("hist_user_behavior_reason_start", "hist_user_behavior_reason_end"), cells.text())
+    dict.fromkeys(("skip_1", "skip_2", "skip_3", "not_skipped", "context_switch"), typed_columns.FLAG)
+    | dict.fromkeys((f"{pause}_pause_before_play" for pause in ("no", "short", "long")), typed_columns.FLAG)
+    | dict.fromkeys(("hist_user_behavior_n_seekfwd", "hist_user_behavior_n_seekback"), typed_columns.WHOLE)
+    | {"hist_user_behavior_is_shuffle": typed_columns.FLAG, "hour_of_day": typed_columns.HOUR}
+    | {"date": typed_columns.DATE, "premium": typed_columns.FLAG, "context_type": typed_columns.text()}
+    | dict.fromkeys(("hist_user_behavior_reason_start", "hist_user_behavior_reason_end"), typed_columns.text())
 )
 # The track file's 28 numeric columns, in the official order; the paper drops `mode`, the only text.
 TRACK_FEATURES = (
@@ -36,10 +36,10 @@ TRACK_FEATURES = (
 # `mode` is kept among the items, and is a feature of none.
 TRACKS = ItemTable(file="tf_*", item="track_id", numeric=TRACK_FEATURES, categorical=("mode",))
 LOG = {
-    "session": ("session_id", cells.ID),
-    "item": ("track_id_clean", cells.ID),
-    "position": ("session_position", cells.WHOLE),
-    "session_length": ("session_length", cells.WHOLE),
+    "session": ("session_id", typed_columns.ID),
+    "item": ("track_id_clean", typed_columns.ID),
+    "position": ("session_position", typed_columns.WHOLE),
+    "session_length": ("session_length", typed_columns.WHOLE),
 } | {name: (name, kind) for name, kind in LOG_COLUMNS.items()}
 
 # Two players write one play up to four minutes apart (at its start, or when it counts as played), and clocks differ.
@@ -192,19 +192,19 @@ def _tables(
     is_mssd = isinstance(data, MssdData)
     with duckdb.connect() as con:
         con.execute("SET TimeZone = 'UTC'")
-        sources, warnings = cells.load(con, "log", folder, files, columns, "auto" if is_mssd else data.quote)
+        sources, warnings = typed_columns.load(con, "log", folder, files, columns, "auto" if is_mssd else data.quote)
         con.execute(f"SET VARIABLE log_files = [{', '.join(literal(source.name) for source in sources)}]")
         checks = (_BROKEN_SESSIONS, _SESSION_MATES) if is_mssd else ()
-        problems = cells.check(con, "log", sources, data.on_bad_rows, checks)
+        problems = typed_columns.check(con, "log", sources, data.on_bad_rows, checks)
         repeats = "keep" if is_mssd else data.exact_repeats
         events, counts, noted = _events(con, sources, columns, repeats, split)
         warnings += noted
         texts = {
-            name: cells.Column("log", sources, name, columns[name][0], events[name].cat.categories)
+            name: typed_columns.Column("log", sources, name, columns[name][0], events[name].cat.categories)
             for name in ("session", "item")
         }
         for column in texts.values():
-            cells.check_forms(con, [column])
+            typed_columns.check_forms(con, [column])
         items = None
         if table:
             rest = data.on_bad_rows, texts["item"]
@@ -251,8 +251,10 @@ def _mssd(data: MssdData, folder: Path):
 
 
 def _generic(data: EventData, folder: Path):
-    columns = {"session": (data.session, cells.ID), "item": (data.item, cells.ID)}
-    columns |= {"time": (data.time, cells.TIME)} if data.time else {"position": (data.position, cells.WHOLE)}
+    columns = {"session": (data.session, typed_columns.ID), "item": (data.item, typed_columns.ID)}
+    columns |= (
+        {"time": (data.time, typed_columns.TIME)} if data.time else {"position": (data.position, typed_columns.WHOLE)}
+    )
     files = [file for pattern in data.events for file in found(folder, pattern)]
     table = data.item_table
     return list(dict.fromkeys(files)), columns, table, found(folder, table.file) if table else []
@@ -374,29 +376,31 @@ def _items(
     folder: Path,
     files: list[Path],
     on_bad_rows: str,
-    played: cells.Column | None = None,
+    played: typed_columns.Column | None = None,
 ):
     """The item table, one row an item, its bad rows, and warnings; `played` are the items of the log."""
     texts = dict.fromkeys((*table.categorical, *(name for names in table.multivalued.values() for name in names)))
-    features = {name: cells.NUMBER._replace(missing=table.missing_in(name)) for name in table.numeric}
-    features |= {name: cells.text(*table.missing_in(name)) for name in texts}
+    features = {name: typed_columns.NUMBER._replace(missing=table.missing_in(name)) for name in table.numeric}
+    features |= {name: typed_columns.text(*table.missing_in(name)) for name in texts}
     # Numbered in the database: a feature may be called as the reader's own columns are, `rowid` too.
-    columns = {"item": (table.item, cells.ID)} | {f"feature_{n}": pair for n, pair in enumerate(features.items())}
-    sources, warnings = cells.load(con, "items", folder, files, columns, table.quote)
+    columns = {"item": (table.item, typed_columns.ID)} | {
+        f"feature_{n}": pair for n, pair in enumerate(features.items())
+    }
+    sources, warnings = typed_columns.load(con, "items", folder, files, columns, table.quote)
     repeated = _REPEATED_ITEMS.format(column=literal(table.item))
-    problems = cells.check(con, "items", sources, on_bad_rows, (repeated,))
+    problems = typed_columns.check(con, "items", sources, on_bad_rows, (repeated,))
     names = ", ".join(columns)
     items = con.sql(f"SELECT {names} FROM items ANTI JOIN items_bad ON items.rowid = items_bad.row ORDER BY rowid").df()
     items.columns = ["item", *features]
     texts_of = {
-        wanted: cells.Column("items", sources, name, wanted, items[feature])
+        wanted: typed_columns.Column("items", sources, name, wanted, items[feature])
         for feature, (name, (wanted, kind)) in zip(items, columns.items(), strict=True)
         if kind.is_text
     }
-    cells.check_forms(con, [column for column in (played, texts_of[table.item]) if column])
+    typed_columns.check_forms(con, [column for column in (played, texts_of[table.item]) if column])
     for group in (*((name,) for name in table.categorical), *table.multivalued.values()):
         missing = tuple(str(value) for name in group for value in table.missing_in(name))
-        cells.check_forms(con, [texts_of[name] for name in group], missing)
+        typed_columns.check_forms(con, [texts_of[name] for name in group], missing)
     return items.astype(dict.fromkeys(("item", *texts), "str")), problems, warnings
 
 

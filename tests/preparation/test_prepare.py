@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from gru4rec_lib import prepare, read
-from gru4rec_lib import split as split_module
 from gru4rec_lib.config.study import EventData, Split
-from gru4rec_lib.read import DataError, Tables
-from gru4rec_lib.split import is_test_file
+from gru4rec_lib.preparation import prepare
+from gru4rec_lib.preparation import readers as read
+from gru4rec_lib.preparation import split as split_module
+from gru4rec_lib.preparation.readers import DataError, Tables
+from gru4rec_lib.preparation.split import is_test_file
 from gru4rec_lib.workspace import Workspace
 
 BY_SESSION = Split(how="by_session", test_fraction=0.3, validation_fraction=0.3)
@@ -581,7 +582,7 @@ def test_folders_of_files_of_one_name_are_split(tmp_path):
         prepare.prepare(read.read(data, tmp_path), Split(how="by_file", test="valid/*"), tmp_path)
 
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 @pytest.mark.slow

@@ -12,7 +12,15 @@ import pandas as pd
 
 from gru4rec_lib.config.study import Split
 from gru4rec_lib.data.ids import REMEDY, written_twice
-from gru4rec_lib.sources import DataError, check_for_header, is_row, known_as, open_source, records, shown
+from gru4rec_lib.preparation.source_files import (
+    DataError,
+    check_for_header,
+    is_row,
+    known_as,
+    open_source,
+    records,
+    shown,
+)
 
 # A step of the counts.
 BOTH_SIDES = "session ids in files of training and of the test, each taken as two sessions ({:,})"

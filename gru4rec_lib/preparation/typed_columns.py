@@ -18,7 +18,7 @@ import pandas as pd
 
 from gru4rec_lib.data import times
 from gru4rec_lib.data.ids import REMEDY, written_twice
-from gru4rec_lib.sources import (
+from gru4rec_lib.preparation.source_files import (
     NOT_UTF_8,
     OPEN_QUOTE,
     DataError,

@@ -1,0 +1,1 @@
+"""From raw files to checked tables, splits and prepared arrays."""
