@@ -167,8 +167,8 @@ rule all:
 
 if SIMULATES:
     SIMULATION = [
-        "gru4rec_lib/simulate.py",
-        *map(here, library_files(Path("gru4rec_lib/simulate.py"))),
+        "gru4rec_lib/twin/simulate.py",
+        *map(here, library_files(Path("gru4rec_lib/twin/simulate.py"))),
     ]
 
     rule simulate:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from gru4rec_lib import catalogue, measure, simulate
+from gru4rec_lib import measure
 from gru4rec_lib.config.study import load_study
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.preparation import prepare, readers
+from gru4rec_lib.twin import catalogue, simulate
 from gru4rec_lib.workspace import ROOT
 
 STUDY = "twin_dataset03"

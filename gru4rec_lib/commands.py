@@ -69,7 +69,7 @@ def run(argv: list[str]) -> int:
     command.add_argument("--size", choices=["toy", "tenth", "full"], default="tenth", help="of the data (%(default)s)")
     words = parser.parse_args(argv)
     if words.command == "simulate":
-        from gru4rec_lib import simulate
+        from gru4rec_lib.twin import simulate
 
         given = {"sessions": words.sessions, "seed": words.seed, "log_dates": words.dates}
         twin = check(Twin, given | {"content_signal": words.content_signal}, "simulate")

@@ -18,8 +18,9 @@ def need_raw(place: Workspace) -> None:
         DataError: the study reads files that are brought by the user, and their folder is missing.
         ConfigError: another study has the same name.
     """
-    from gru4rec_lib import inputs, simulate
+    from gru4rec_lib import inputs
     from gru4rec_lib.preparation import readers
+    from gru4rec_lib.twin import simulate
 
     if not place.simulates and not place.raw.is_dir():
         raise readers.DataError(

@@ -14,11 +14,11 @@ from bad_input import CASES, GOOD, STUDY, TABLE_FILE, as_table
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gru4rec_lib import check, simulate  # noqa: F401  # now: a case without rights may not load them
 from gru4rec_lib.__main__ import main
 from gru4rec_lib.config.study import ConfigError, EventData, load_study
 from gru4rec_lib.preparation.readers import read
 from gru4rec_lib.preparation.source_files import DataError
+from gru4rec_lib.twin import simulate  # noqa: F401  # now: a case without rights may not load them
 
 NOBODY = 65534  # the user who owns nothing
 

@@ -12,8 +12,9 @@ import nbformat
 import pandas as pd
 import pytest
 
-from gru4rec_lib import explore, figures, report, simulate
+from gru4rec_lib import explore, figures, report
 from gru4rec_lib.preparation import prepare, readers
+from gru4rec_lib.twin import simulate
 from gru4rec_lib.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from test_graph import ROOT, copy_of_the_project
 
-from gru4rec_lib import demo, inputs, simulate
+from gru4rec_lib import demo, inputs
+from gru4rec_lib.twin import simulate
 from gru4rec_lib.workspace import Workspace
 
 STUDY = """

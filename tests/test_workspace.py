@@ -6,11 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from gru4rec_lib import __main__, commands, demo, experiment, reproduce, simulate
+from gru4rec_lib import __main__, commands, demo, experiment, reproduce
 from gru4rec_lib.baselines import registry as baselines
 from gru4rec_lib.config.study import ConfigError
 from gru4rec_lib.evaluation import protocols
 from gru4rec_lib.preparation import prepare, readers
+from gru4rec_lib.twin import simulate
 from gru4rec_lib.workspace import Workspace
 
 MODELS = "models: [{input_form: [embedding], loss: [bpr], tag: wide}]\nsplit: "

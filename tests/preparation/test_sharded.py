@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from test_graph import copy_of_the_project, run
 
-from gru4rec_lib import simulate
 from gru4rec_lib.preparation import prepare, readers, sharded
 from gru4rec_lib.preparation.readers import DataError
+from gru4rec_lib.twin import simulate
 from gru4rec_lib.workspace import Workspace
 
 pytestmark = pytest.mark.slow

@@ -76,9 +76,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 
-from gru4rec_lib.catalogue import FACTS, Catalogue, build, features
 from gru4rec_lib.config.data import SIMULATED
-from gru4rec_lib.listeners import CONTEXTS, ENDS, ROWS, SKIPS, STARTS, behave, pick, share, spread, wander
+from gru4rec_lib.twin.behaviour import CONTEXTS, ENDS, ROWS, SKIPS, STARTS, behave, pick, share, spread, wander
+from gru4rec_lib.twin.catalogue import FACTS, Catalogue, build, features
 from gru4rec_lib.utils.arguments import user_path, whole
 from gru4rec_lib.utils.atomic_write import replacing, sha256
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gru4rec_lib import catalogue, listeners
-from gru4rec_lib.catalogue import FACTS
-from gru4rec_lib.simulate import listen, simulate
+from gru4rec_lib.twin import behaviour, catalogue
+from gru4rec_lib.twin.catalogue import FACTS
+from gru4rec_lib.twin.simulate import listen, simulate
 
 LOG_TEXT = """
 session_id session_position session_length track_id_clean skip_1 skip_2 skip_3 not_skipped context_switch
@@ -96,7 +96,7 @@ def test_the_pattern_of_a_line_fits_real_rows_and_no_spreadsheets():
 
 
 def test_the_columns_are_those_of_the_real_rows_where_they_are_at_hand():
-    real = Path(__file__).parents[2] / "shared/data/mssd_fixture"
+    real = Path(__file__).parents[3] / "shared/data/mssd_fixture"
     files = [real / name for name in ("log_very_small.csv", "tf_very_small.csv") if real.exists()]
     headers = [path.read_text().splitlines()[0].split(",") for path in files] or [LOG_COLUMNS, FEATURE_COLUMNS]
     assert headers == [LOG_COLUMNS, FEATURE_COLUMNS]
@@ -297,7 +297,7 @@ def test_a_catalog_place_plays_the_artists_records_from_the_album(world):
     size = np.diff(world.artist_first)
     artist = int(np.flatnonzero(size >= 12)[0])
     first, stop = world.artist_first[artist], world.artist_first[artist + 1]
-    shelf = listeners.SHELVES["catalog"](world, np.array([stop - 1]), np.random.default_rng(0))[0]
+    shelf = behaviour.SHELVES["catalog"](world, np.array([stop - 1]), np.random.default_rng(0))[0]
     album = world.album_first[world.album[stop - 1]]
     heard = [*range(album, stop), *range(first, album)][: len(shelf)]
     assert shelf[: len(heard)].tolist() == heard
@@ -340,11 +340,11 @@ def test_the_facts_are_small_and_say_where_they_are_from():
 
 
 def test_every_assumption_stands_in_the_table():
-    from gru4rec_lib import simulate as module
+    from gru4rec_lib.twin import simulate as module
 
     named = set(re.findall(r"[A-Z][A-Z_0-9]{2,}", "\n".join(re.findall(r"^\| (.*?) \|", module.__doc__, re.M))))
     technical = {"FACTS", "ROWS", "WAY", "BLOCK", "CONTEXTS", "ENDS", "STARTS", "IN_ORDER", "SHELVES", "SIMULATED"}
     constants = {
-        name for m in (catalogue, listeners, module) for name in vars(m) if re.fullmatch("[A-Z][A-Z_0-9]+", name)
+        name for m in (catalogue, behaviour, module) for name in vars(m) if re.fullmatch("[A-Z][A-Z_0-9]+", name)
     }
     assert constants - technical == named

@@ -14,8 +14,8 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib import twin_measures as measures
-from gru4rec_lib.catalogue import FACTS
+from gru4rec_lib.twin import measurements as measures
+from gru4rec_lib.twin.catalogue import FACTS
 from gru4rec_lib.utils.arguments import user_path
 
 RARE = 10  # plays of a rare track, at most

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from gru4rec_lib.catalogue import FACTS, LIST_TRACKS, LISTS_PER_GENRE, Catalogue, distinct, repeated
+from gru4rec_lib.twin.catalogue import FACTS, LIST_TRACKS, LISTS_PER_GENRE, Catalogue, distinct, repeated
 
 # Assumptions; see the table in simulate.py.
 HIT_LISTS = 0.5

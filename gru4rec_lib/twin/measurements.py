@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
 
-from gru4rec_lib.catalogue import FACTS
+from gru4rec_lib.twin.catalogue import FACTS
 
 SAMPLE = 8_000  # sessions in which distinct tracks, pairs and sounds are counted; as many as published of the first two
 

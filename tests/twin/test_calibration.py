@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gru4rec_lib import calibration, twin_measures
-from gru4rec_lib.calibration import Comparison, calibrate
-from gru4rec_lib.catalogue import FACTS
-from gru4rec_lib.simulate import simulate
+from gru4rec_lib.twin import calibration, measurements
+from gru4rec_lib.twin.calibration import Comparison, calibrate
+from gru4rec_lib.twin.catalogue import FACTS
+from gru4rec_lib.twin.simulate import simulate
 
 FEATURES = FACTS["feature_correlation"]["columns"]
 
@@ -53,19 +53,19 @@ def test_a_relative_distance_minds_the_sign():
 
 
 def test_gini_by_hand():
-    assert twin_measures.gini(np.array([2, 2, 2])) == pytest.approx(0)
-    assert twin_measures.gini(np.array([3, 1])) == pytest.approx(0.25)
-    assert twin_measures.gini(np.array([97, 1, 1, 1])) == pytest.approx(0.72)
+    assert measurements.gini(np.array([2, 2, 2])) == pytest.approx(0)
+    assert measurements.gini(np.array([3, 1])) == pytest.approx(0.25)
+    assert measurements.gini(np.array([97, 1, 1, 1])) == pytest.approx(0.72)
 
 
 def test_thinning_the_full_histogram_gives_the_tracks_that_were_reckoned_before():
-    year = twin_measures.expected_plays(167_880)
+    year = measurements.expected_plays(167_880)
     assert year.sum() == pytest.approx(167_880, rel=0.01)
     assert len(year) == pytest.approx(61_695, rel=0.01)
     assert year[0] == pytest.approx(637, rel=0.1)
-    day = twin_measures.expected_plays(167_880, 50_704)
+    day = measurements.expected_plays(167_880, 50_704)
     assert len(day) == pytest.approx(50_704, rel=0.01)
-    assert twin_measures.gini(day) > twin_measures.gini(year)
+    assert measurements.gini(day) > measurements.gini(year)
 
 
 def raw(folder: Path, *logs: dict[str, str], **sound: float) -> Path:
@@ -93,20 +93,20 @@ def raw(folder: Path, *logs: dict[str, str], **sound: float) -> Path:
     ],
 )
 def test_how_often_the_next_track_sounds_nearer_by_hand(tmp_path, log, share):
-    with twin_measures.load(raw(tmp_path, log, a=0.0, b=1.0, c=2.0, d=9.0)) as con:
-        assert twin_measures.next_sounds_alike(con) == share
+    with measurements.load(raw(tmp_path, log, a=0.0, b=1.0, c=2.0, d=9.0)) as con:
+        assert measurements.next_sounds_alike(con) == share
 
 
 def test_most_popular_by_hand(tmp_path):
     train = {"s1": "xx", "s2": "xy", "s3": "xy", "s4": "xx"}
-    with twin_measures.load(raw(tmp_path, train | {"s5": "zyxyx"}, x=1, y=1, z=1)) as con:  # z is unseen, y the input
-        assert twin_measures.most_popular_recall(con, 1) == pytest.approx(2 / 3)
-        assert twin_measures.most_popular_recall(con, 2) == 1
+    with measurements.load(raw(tmp_path, train | {"s5": "zyxyx"}, x=1, y=1, z=1)) as con:  # z is unseen, y the input
+        assert measurements.most_popular_recall(con, 1) == pytest.approx(2 / 3)
+        assert measurements.most_popular_recall(con, 2) == 1
 
 
 def test_of_two_logs_the_second_is_tested(tmp_path):
-    with twin_measures.load(raw(tmp_path, {"s": "xxy"}, {"t": "xyx"}, x=1, y=1)) as con:
-        assert twin_measures.most_popular_recall(con, 1) == 0.5
+    with measurements.load(raw(tmp_path, {"s": "xxy"}, {"t": "xyx"}, x=1, y=1)) as con:
+        assert measurements.most_popular_recall(con, 1) == 0.5
 
 
 def test_what_is_played_against_all_tracks_by_hand(tmp_path):
@@ -114,8 +114,8 @@ def test_what_is_played_against_all_tracks_by_hand(tmp_path):
     table = pd.read_csv(folder / "tf_0.csv").assign(duration=[100.0, 200.0], valence=[0, 1], mode=["major", "minor"])
     spread = {name: [0.0, 1.0] for name in FACTS["play_shift"]["mean"] if name not in table[["duration", "valence"]]}
     table.assign(**spread).to_csv(folder / "tf_0.csv", index=False)
-    with twin_measures.load(folder) as con:
-        played = twin_measures.played(con).set_index("feature")
+    with measurements.load(folder) as con:
+        played = measurements.played(con).set_index("feature")
     assert played.loc["duration", "twin"] == pytest.approx((175 - 150) / 50)
     assert played.loc["mode", "twin"] == pytest.approx((0.25 - 0.5) / 0.5)
     assert played.loc["mode", "real"] == pytest.approx(-0.0789, abs=1e-3)
@@ -123,11 +123,11 @@ def test_what_is_played_against_all_tracks_by_hand(tmp_path):
 
 def test_missing_files_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no log_\*.csv"):
-        twin_measures.load(tmp_path)
+        measurements.load(tmp_path)
 
 
 def test_the_facts_are_those_of_the_statistics_that_were_gathered():
-    path = Path(__file__).parents[2] / "shared/data/mssd_statistics.json"
+    path = Path(__file__).parents[3] / "shared/data/mssd_statistics.json"
     by_hand = {
         "session_length": {"full": {"n_sessions": FACTS["session_length"]["full"]}},
         "plays_per_track": {"mini": {"distinct_tracks_mean": 14.62, "distinct_tracks_quartiles": [11, 15, 19]}},
@@ -173,9 +173,9 @@ def test_a_wrong_log_misses(toy, tmp_path):
 
 
 def test_the_frames_of_the_figures_tell_both_sides(toy):
-    with twin_measures.load(toy) as con:
-        plays, lengths, skips = twin_measures.plays(con), twin_measures.lengths(con), twin_measures.skips(con)
-        falling = twin_measures.play_counts(con)
+    with measurements.load(toy) as con:
+        plays, lengths, skips = measurements.plays(con), measurements.lengths(con), measurements.skips(con)
+        falling = measurements.play_counts(con)
     twin = plays[plays["side"] == "twin"]
     assert (twin["plays"].to_numpy() == falling[twin["rank"] - 1]).all()
     assert twin["rank"].iloc[[0, -1]].to_list() == [1, len(falling)]
@@ -195,8 +195,8 @@ def test_mini_is_within_its_tolerances_but_for_single_hours(tmp_path, seed):
     assert set(table.index[~table["holds"]]) <= set(small)
     assert table.loc[small, "distance"].max() < 0.05
     # No tolerance of its own; published for Mini: 0.10.
-    with twin_measures.load(tmp_path) as con:
-        assert 0.05 < twin_measures.most_popular_recall(con) < 0.2
+    with measurements.load(tmp_path) as con:
+        assert 0.05 < measurements.most_popular_recall(con) < 0.2
 
 
 @pytest.mark.slow
@@ -205,11 +205,11 @@ def test_content_signal_moves_sound_and_nothing_that_is_told_by_identity(tmp_pat
     for signal in (0.0, 0.25, 0.5, 1.0):
         folder = tmp_path / str(signal)
         simulate(folder, 3000, content_signal=signal)
-        with twin_measures.load(folder) as con:
-            alike.append(twin_measures.next_sounds_alike(con))
-            plays = twin_measures.play_counts(con)
-            recall.append(twin_measures.most_popular_recall(con))
-        identity.append((plays.sum(), len(plays), twin_measures.gini(plays)))
+        with measurements.load(folder) as con:
+            alike.append(measurements.next_sounds_alike(con))
+            plays = measurements.play_counts(con)
+            recall.append(measurements.most_popular_recall(con))
+        identity.append((plays.sum(), len(plays), measurements.gini(plays)))
     assert (np.diff(alike) > 0.005).all()
     assert alike[-1] - alike[0] > 0.08
     assert np.ptp(identity, axis=0) / np.mean(identity, axis=0) == pytest.approx(0, abs=0.01)

@@ -1,0 +1,1 @@
+"""Simulated sessions in MSSD's layout (the twin), and their calibration to published statistics."""
