@@ -10,11 +10,11 @@ import pandas as pd
 
 from gru4rec_lib import experiment, published, published_loader, published_metric
 from gru4rec_lib.audit import ALL_MENDED, AS_PUBLISHED, CELL, runs
-from gru4rec_lib.audit_figures import said
 from gru4rec_lib.conclusions import comparisons, holds, named
 from gru4rec_lib.config.study import Study
 from gru4rec_lib.data import session_batches
 from gru4rec_lib.evaluation.statistics import SCORES, SessionSums, differences, intervals
+from gru4rec_lib.plotting.audit import said
 from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.utils.rounding import with_interval
 from gru4rec_lib.workspace import Workspace

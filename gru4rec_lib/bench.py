@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from gru4rec_lib import bench_data, bench_models, figures, measure, notebook
+from gru4rec_lib import bench_data, bench_models, measure, notebook
 from gru4rec_lib.bench_data import Size
+from gru4rec_lib.plotting import figures
 from gru4rec_lib.utils.atomic_write import replacing_folder
 from gru4rec_lib.utils.backend import device
 from gru4rec_lib.workspace import ROOT

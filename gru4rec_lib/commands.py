@@ -90,7 +90,7 @@ def run(argv: list[str]) -> int:
         for line in notebook_copies.to_work_in(ROOT / "notebooks", ROOT / "runs" / "lab"):
             print(line)
     elif words.command == "figures":
-        from gru4rec_lib import figures
+        from gru4rec_lib.plotting import figures
 
         figures.redraw(_place(words).published_figures)
     elif words.command == "search":

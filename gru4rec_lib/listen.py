@@ -14,8 +14,8 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.drawing import named
-from gru4rec_lib.listen_figures import HIT
+from gru4rec_lib.plotting.listen import HIT
+from gru4rec_lib.plotting.style import named
 from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.ranking.exact import NO_RANK, popularity_ranks
 from gru4rec_lib.serving.recommender import Recommender

@@ -9,8 +9,8 @@ from io import BytesIO
 import ipywidgets as widgets
 import numpy as np
 
-from gru4rec_lib import figures
 from gru4rec_lib.listen import Listener
+from gru4rec_lib.plotting import figures
 
 WIDE = widgets.Layout(width="100%")
 OFFERED = 500  # most played tracks that the box for a new one offers

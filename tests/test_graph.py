@@ -12,7 +12,8 @@ import nbformat
 import pandas as pd
 import pytest
 
-from gru4rec_lib import explore, figures, report
+from gru4rec_lib import explore, report
+from gru4rec_lib.plotting import figures
 from gru4rec_lib.preparation import prepare, readers
 from gru4rec_lib.twin import simulate
 from gru4rec_lib.workspace import Workspace

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gru4rec_lib import figures, listen, listen_figures, telling
+from gru4rec_lib import listen, telling
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.player import Player
+from gru4rec_lib.plotting import figures
+from gru4rec_lib.plotting import listen as listen_figures
 from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.ranking import exact
 from gru4rec_lib.serving.recommender import Recommender

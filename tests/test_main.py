@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gru4rec_lib import __main__, commands, figures, paper, report, reproduce
+from gru4rec_lib import __main__, commands, paper, report, reproduce
+from gru4rec_lib.plotting import figures
 from gru4rec_lib.twin import simulate
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -145,7 +145,7 @@ def test_a_good_notebook_has_no_problem():
         ("for loss in losses:\n    a = 1\n    b = 2\n    c = 3", "a loop of more than 3 lines"),
         ("while a:\n    a = 1\n    b = 2\n    c = 3", "a loop of more than 3 lines"),
         ("if a:\n    for x in y:\n        a = 1\n        b = 2\n        c = 3", "a loop of more than 3 lines"),
-        ("from gru4rec_lib.figures import *", "a star import: gru4rec_lib.figures"),
+        ("from gru4rec_lib.plotting.figures import *", "a star import: gru4rec_lib.plotting.figures"),
         ('folder / "table.csv"', "path arithmetic: folder / 'table.csv'"),
         ('f"{study}" / folder', "path arithmetic: f'{study}' / folder"),
         ("Path(folder) / name", "path arithmetic: Path(folder) / name"),

@@ -91,6 +91,6 @@ def test_the_readme_runs_outside_the_repository_without_the_packages_of_the_note
 
 def test_what_is_blocked_is_absent(wheel, tmp_path):
     assert {"matplotlib", "papermill", "snakemake", "jupyterlab", "pytest"} <= blocked()
-    done = run_outside(wheel, tmp_path, "import gru4rec_lib.figures")
+    done = run_outside(wheel, tmp_path, "import gru4rec_lib.plotting.figures")
     assert done.returncode == 1
     assert "No module named 'matplotlib'" in done.stderr

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
-from gru4rec_lib.drawing import SCORES, few_numbers, legend, looks_of_models, named, new_figure, tail_axes
+from gru4rec_lib.plotting.style import SCORES, few_numbers, legend, looks_of_models, named, new_figure, tail_axes
 
 PERCENT = PercentFormatter(1, decimals=0, symbol=" %")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from gru4rec_lib.drawing import SCORES, few_numbers, legend, looks, new_figure, say
+from gru4rec_lib.plotting.style import SCORES, few_numbers, legend, looks, new_figure, say
 
 NAMES = {"as_published": "as published", "all_mended": "all mended", "with_D12": "D12 added"}
 

@@ -8,7 +8,8 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-from gru4rec_lib.drawing import (
+from gru4rec_lib.evaluation.statistics import ALPHA
+from gru4rec_lib.plotting.style import (
     QUIET,
     SCORES,
     SMALL,
@@ -21,7 +22,6 @@ from gru4rec_lib.drawing import (
     new_figure,
     say,
 )
-from gru4rec_lib.evaluation.statistics import ALPHA
 from gru4rec_lib.utils.rounding import fixed
 
 OUTSIDE = {"fontsize": SMALL, "va": "center", "xytext": (2, 0), "textcoords": "offset points"}

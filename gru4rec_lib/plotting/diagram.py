@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from gru4rec_lib.drawing import QUIET, SMALL, WIDTH, new_figure, say
+from gru4rec_lib.plotting.style import QUIET, SMALL, WIDTH, new_figure, say
 
 # All in cm: the drawing's units are its printed size.
 MARGIN = 1.6  # left and right of a box that stands alone

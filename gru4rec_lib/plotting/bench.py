@@ -7,7 +7,7 @@ import re
 import pandas as pd
 from matplotlib.figure import Figure
 
-from gru4rec_lib.drawing import bars, new_figure, percent, say
+from gru4rec_lib.plotting.style import bars, new_figure, percent, say
 
 
 def bench(frame: pd.DataFrame) -> Figure:

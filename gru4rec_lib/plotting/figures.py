@@ -17,10 +17,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from gru4rec_lib.audit_figures import AUDIT_FIGURES
-from gru4rec_lib.bench_figure import bench
-from gru4rec_lib.diagram import model_diagram
-from gru4rec_lib.drawing import (
+from gru4rec_lib.plotting.audit import AUDIT_FIGURES
+from gru4rec_lib.plotting.bench import bench
+from gru4rec_lib.plotting.diagram import model_diagram
+from gru4rec_lib.plotting.evidence import EVIDENCE_FIGURES
+from gru4rec_lib.plotting.listen import LISTEN_FIGURES
+from gru4rec_lib.plotting.style import (
     QUIET,
     SCORES,
     SMALL,
@@ -34,9 +36,7 @@ from gru4rec_lib.drawing import (
     say,
     tail_axes,
 )
-from gru4rec_lib.evidence_figures import EVIDENCE_FIGURES
-from gru4rec_lib.listen_figures import LISTEN_FIGURES
-from gru4rec_lib.twin_figures import TWIN_FIGURES
+from gru4rec_lib.plotting.twin import TWIN_FIGURES
 from gru4rec_lib.utils.arguments import user_path
 
 STYLE = ("default", Path(__file__).with_name("style.mplstyle"))

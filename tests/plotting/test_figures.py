@@ -8,8 +8,9 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import FancyBboxPatch
 from PIL import Image
 
-from gru4rec_lib import drawing, explore, figures
+from gru4rec_lib import explore
 from gru4rec_lib.config.study import INPUT_FORMS, LOSSES, Training
+from gru4rec_lib.plotting import figures, style
 
 FORMS = ("one_hot", "embedding", "content", "content_mlp")
 THREE = ("cross_entropy", "bpr", "bpr_max")
@@ -406,7 +407,7 @@ def test_table_2_shows_means_of_the_known_protocol_at_their_place():
             if len(line.get_xdata()) == 1
         }
         with plt.style.context(figures.STYLE):
-            colors = {loss: look["color"] for loss, look in drawing.looks(LOSSES).items()}
+            colors = {loss: look["color"] for loss, look in style.looks(LOSSES).items()}
         assert points == pytest.approx({(form, colors[loss]): value for (form, loss), value in means.items()})
         assert ax.get_xlim()[1] < 0.5  # nothing of the protocol `open`, whose scores are 0.9 here
         baselines = next(line for line in ax.lines if to_hex(line.get_color()) == to_hex("0.35"))
@@ -446,9 +447,9 @@ def test_the_curve_has_a_line_for_each_model_with_a_look_of_its_own():
 
 def test_a_name_keeps_its_look_and_no_two_look_alike_in_grey():
     with plt.style.context(figures.STYLE):
-        every = drawing.looks([*INPUT_FORMS, *LOSSES, "later"])
-        many = drawing.looks([*INPUT_FORMS, *(f"later {n}" for n in range(7))])
-        assert drawing.looks(["content", "bpr", "content"]) == {name: every[name] for name in ("content", "bpr")}
+        every = style.looks([*INPUT_FORMS, *LOSSES, "later"])
+        many = style.looks([*INPUT_FORMS, *(f"later {n}" for n in range(7))])
+        assert style.looks(["content", "bpr", "content"]) == {name: every[name] for name in ("content", "bpr")}
     assert list(every) == [*INPUT_FORMS, "later", *LOSSES]
     assert len({tuple(look.items()) for look in many.values()}) == len(many) == len(INPUT_FORMS) + 7
     assert all(to_hex(look["color"]) != to_hex("black") for look in many.values()), "that is the baselines'"
@@ -461,7 +462,7 @@ def test_a_name_keeps_its_look_and_no_two_look_alike_in_grey():
     ("share", "words"), [(0, "0.0 %"), (0.0004, "< 0.1 %"), (0.0006, "0.1 %"), (0.1234, "12.3 %"), (1, "100.0 %")]
 )
 def test_shares_are_said_in_percent(share, words):
-    assert drawing.percent(share) == words
+    assert style.percent(share) == words
 
 
 def test_runs_of_other_settings_are_marks_and_curves_of_their_own():

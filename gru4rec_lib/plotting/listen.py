@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from gru4rec_lib.drawing import QUIET, SMALL, new_figure, say
+from gru4rec_lib.plotting.style import QUIET, SMALL, new_figure, say
 
 HIT = 20  # Recall@20 counts the ranks up to here
 TICKS = (1, HIT, 1_000, 100_000)
