@@ -9,7 +9,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from gru4rec_lib import inputs
+from gru4rec_lib.study import fingerprints
 from gru4rec_lib.dependencies import fingerprint, library_files
 from gru4rec_lib.notebook_copies import cells_alone
 from gru4rec_lib.workspace import Workspace
@@ -69,10 +69,10 @@ if config.get("data"):
     PUBLISHED += " --data={config[data]:q}"
 # A job ends when Snakemake does, however that comes about (tied.py); one thread, so that two runs share two cores.
 PYTHON = "{sys.executable:q}"
-LIBRARY = f"exec {PYTHON} -m gru4rec_lib.tied {PYTHON} -m gru4rec_lib"
+LIBRARY = f"exec {PYTHON} -m gru4rec_lib.study.workflow.tied {PYTHON} -m gru4rec_lib"
 NOTEBOOK = (
     "exec env TF_NUM_INTRAOP_THREADS={threads} TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS={threads}"
-    f" {PYTHON} -m gru4rec_lib.tied {PYTHON} -m papermill --no-progress-bar --log-output"
+    f" {PYTHON} -m gru4rec_lib.study.workflow.tied {PYTHON} -m papermill --no-progress-bar --log-output"
 )
 TO_LOG = "> {log} 2>&1"
 
@@ -464,7 +464,7 @@ if study.audit:
 
 
 PAPER = [f"reports/{name}" for name in ("paper.typ", "reading.typ", "references.bib")]
-PAPER += ["gru4rec_lib/paper.py", "gru4rec_lib/report.py"]
+PAPER += ["gru4rec_lib/study/paper.py", "gru4rec_lib/study/tables.py"]
 
 
 rule paper:

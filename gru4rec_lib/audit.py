@@ -19,9 +19,9 @@ from gru4rec_lib.config.study import ConfigError, Run, Study
 from gru4rec_lib.preparation import prepare, readers
 from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.preparation.source_files import name_below
+from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.training.checkpoint import checksum, checksum_of_code
 from gru4rec_lib.utils.atomic_write import replacing
-from gru4rec_lib.workspace import Workspace
 
 AS_PUBLISHED, ALL_MENDED = "as_published", "all_mended"
 CELL = ["input_form", "loss", "seed"]

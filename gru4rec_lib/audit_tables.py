@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib import experiment, published, published_loader, published_metric
+from gru4rec_lib import published, published_loader, published_metric
 from gru4rec_lib.audit import ALL_MENDED, AS_PUBLISHED, CELL, runs
 from gru4rec_lib.conclusions import comparisons, holds, named
 from gru4rec_lib.config.study import Study
@@ -16,8 +16,9 @@ from gru4rec_lib.data import session_batches
 from gru4rec_lib.evaluation.statistics import SCORES, SessionSums, differences, intervals
 from gru4rec_lib.plotting.audit import said
 from gru4rec_lib.preparation.prepare import Prepared
+from gru4rec_lib.study import runs as experiment
+from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.utils.rounding import with_interval
-from gru4rec_lib.workspace import Workspace
 
 COLUMNS = ["data_set", *CELL, "switch", "metric", "value", "low", "high"]
 RARE = 10  # plays, of D13

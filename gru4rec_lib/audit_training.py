@@ -11,9 +11,9 @@ from gru4rec_lib import published, published_loader, published_losses, published
 from gru4rec_lib.config.study import Run
 from gru4rec_lib.data import session_batches
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.experiment import build
 from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.ranking.exact import Ranker
+from gru4rec_lib.study.runs import build
 from gru4rec_lib.utils.backend import keras, tf
 
 LOSSES = {

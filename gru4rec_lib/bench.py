@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from gru4rec_lib import bench_data, bench_models, measure, notebook
+from gru4rec_lib import bench_data, bench_models, measure
 from gru4rec_lib.bench_data import Size
 from gru4rec_lib.plotting import figures
+from gru4rec_lib.study import notebook
+from gru4rec_lib.study.workspace import ROOT
 from gru4rec_lib.utils.atomic_write import replacing_folder
 from gru4rec_lib.utils.backend import device
-from gru4rec_lib.workspace import ROOT
 
 TRACKS = 505_195  # of Dataset03
 BATCHES = ((64, "cross_entropy"), (512, "cross_entropy"), (512, "bpr_max"), (64, "bpr_max"))

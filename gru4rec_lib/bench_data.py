@@ -15,8 +15,8 @@ from gru4rec_lib import measure
 from gru4rec_lib.config.study import load_study
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.preparation import prepare, readers
+from gru4rec_lib.study.workspace import ROOT
 from gru4rec_lib.twin import catalogue, simulate
-from gru4rec_lib.workspace import ROOT
 
 STUDY = "twin_dataset03"
 

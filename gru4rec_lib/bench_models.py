@@ -14,12 +14,13 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib import experiment, measure
+from gru4rec_lib import measure
 from gru4rec_lib.bench_data import Size
 from gru4rec_lib.config.study import Run, Training
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.ranking import metrics
 from gru4rec_lib.serving.recommender import Recommender
+from gru4rec_lib.study import runs
 from gru4rec_lib.training import memory
 from gru4rec_lib.training.epochs import TRAIN_STEPS
 from gru4rec_lib.utils.backend import keras, tf
@@ -188,8 +189,8 @@ def grown(size: Size, n_items: int) -> dict:
 
     many, none = sessions(n_items), Sessions.from_lists([])
     prepared = SimpleNamespace(n_items=n_items, features=None, train=many, validation=none)
-    estimate = memory.peak(experiment.memory_estimate(run, prepared))
-    model = experiment.build(run, prepared)
+    estimate = memory.peak(runs.memory_estimate(run, prepared))
+    model = runs.build(run, prepared)
     fit = {"epochs": 1, "batch_size": lanes, "steps_per_epoch": 2 * TRAIN_STEPS, "verbose": 0}
     model.fit(many, **fit)
     model.rank(many.take(np.arange(100)), n_items)
@@ -227,4 +228,4 @@ def _run(loss: str, lanes: int) -> Run:
 
 
 def _built(n_items: int, loss: str, lanes: int):
-    return experiment.build(_run(loss, lanes), SimpleNamespace(n_items=n_items, features=None))
+    return runs.build(_run(loss, lanes), SimpleNamespace(n_items=n_items, features=None))

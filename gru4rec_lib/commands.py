@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gru4rec_lib.config.study import ConfigError, Twin, check
 from gru4rec_lib.preparation.source_files import COMMON, shown
-from gru4rec_lib.workspace import ROOT, Workspace
+from gru4rec_lib.study.workspace import ROOT, Workspace
 
 
 def run(argv: list[str]) -> int:
@@ -24,7 +24,7 @@ def run(argv: list[str]) -> int:
         ConfigError, DataError, OSError, MemoryError: as the command.
     """
     if argv[:1] == ["reproduce"]:
-        from gru4rec_lib import reproduce
+        from gru4rec_lib.study.workflow import reproduce
 
         return reproduce.main(argv[1:])
     parser = argparse.ArgumentParser(prog="gru4rec", description=__doc__)
@@ -77,15 +77,15 @@ def run(argv: list[str]) -> int:
     elif words.command == "shard":
         _shard(_place(words), words.step, words.log)
     elif words.command == "paper":
-        from gru4rec_lib import paper
+        from gru4rec_lib.study import paper
 
         paper.make(_place(words))
     elif words.command == "page":
-        from gru4rec_lib import report
+        from gru4rec_lib.study import tables
 
-        print(report.page(words.notebook))
+        print(tables.page(words.notebook))
     elif words.command == "lab":
-        from gru4rec_lib import notebook_copies
+        from gru4rec_lib.study import notebook_copies
 
         for line in notebook_copies.to_work_in(ROOT / "notebooks", ROOT / "runs" / "lab"):
             print(line)
@@ -94,13 +94,14 @@ def run(argv: list[str]) -> int:
 
         figures.redraw(_place(words).published_figures)
     elif words.command == "search":
-        from gru4rec_lib import reproduce, search
+        from gru4rec_lib.study.tuning import search
+        from gru4rec_lib.study.workflow import reproduce
 
         place = _place(words, searched=False)
         with reproduce.only_run(place.runs / ".lock"):
             search.search(place, words.space, words.trials, words.seed, tuple(words.cells), words.jobs)
     elif words.command == "check":
-        from gru4rec_lib.check import check_path
+        from gru4rec_lib.study.check import check_path
 
         columns = {name: getattr(words, name) for name in COMMON}
         for line in check_path(words.path, words.data, words.quote, **columns):
@@ -110,9 +111,9 @@ def run(argv: list[str]) -> int:
 
         bench.bench(words.size)
     else:
-        from gru4rec_lib import report
+        from gru4rec_lib.study import tables
 
-        report.publish(_place(words))
+        tables.publish(_place(words))
     return 0
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from gru4rec_lib.evaluation.comparison import read
 from gru4rec_lib.evaluation.statistics import ALPHA, SCORES, differences, holm
 from gru4rec_lib.published import LOSSES, TABLE_2
-from gru4rec_lib.workspace import Workspace
+from gru4rec_lib.study.workspace import Workspace
 
 CONTENT = ("content", "content_mlp")
 NAMED = ["conclusion", "first", "second", "score", "published"]

@@ -19,9 +19,9 @@ from gru4rec_lib.plotting.style import named
 from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.ranking.exact import NO_RANK, popularity_ranks
 from gru4rec_lib.serving.recommender import Recommender
+from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.telling import changes, traits
 from gru4rec_lib.utils.arguments import whole
-from gru4rec_lib.workspace import Workspace
 
 MISS = "\N{EN DASH}"
 PLAYED = "background-color: #00664b; color: white"

@@ -12,8 +12,8 @@ from gru4rec_lib.data import session_batches
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.published import training
+from gru4rec_lib.study.workspace import ROOT
 from gru4rec_lib.utils.backend import keras
-from gru4rec_lib.workspace import ROOT
 
 N = 30
 SMALL = {

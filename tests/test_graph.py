@@ -12,11 +12,12 @@ import nbformat
 import pandas as pd
 import pytest
 
-from gru4rec_lib import explore, report
 from gru4rec_lib.plotting import figures
 from gru4rec_lib.preparation import prepare, readers
+from gru4rec_lib.study import explore
+from gru4rec_lib.study import tables as report
+from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.twin import simulate
-from gru4rec_lib.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("Snakefile", "pyproject.toml", "config", "gru4rec_lib", "notebooks", "profiles")

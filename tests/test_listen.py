@@ -19,9 +19,9 @@ from gru4rec_lib.plotting import listen as listen_figures
 from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.ranking import exact
 from gru4rec_lib.serving.recommender import Recommender
+from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.backend import tf
-from gru4rec_lib.workspace import Workspace
 
 FEATURES = Features(
     np.float32([[0.5, 3], [-1, 3], [0.4, -3], [2, 0]]),

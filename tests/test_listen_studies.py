@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from gru4rec_lib import workspace
+from gru4rec_lib.study import workspace
 
 NOTEBOOK = Path(__file__).resolve().parents[1] / "notebooks" / "07_listen_along.ipynb"
 STUDY = """

@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 from test_graph import copy_of_the_project, reproduce
 
-from gru4rec_lib.workspace import Workspace
+from gru4rec_lib.study.workspace import Workspace
 
 pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(3600)]
 ROOT = Path(__file__).resolve().parents[1]

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from gru4rec_lib import __main__, commands, paper, report, reproduce
+from gru4rec_lib import __main__, commands
 from gru4rec_lib.plotting import figures
+from gru4rec_lib.study import paper, tables
+from gru4rec_lib.study.workflow import reproduce
 from gru4rec_lib.twin import simulate
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,7 +27,7 @@ def called(monkeypatch):
     """What the commands call, with what; nothing is done."""
     calls = []
     monkeypatch.setattr(simulate, "simulate", lambda *given, **named: calls.append((given, named)))
-    monkeypatch.setattr(report, "publish", lambda place: calls.append(place.study.name))
+    monkeypatch.setattr(tables, "publish", lambda place: calls.append(place.study.name))
     monkeypatch.setattr(paper, "make", lambda place: calls.append(f"paper of {place.study.name}"))
     monkeypatch.setattr(figures, "redraw", lambda folder: calls.append(folder.parts[-2:]))
     monkeypatch.setattr(reproduce, "main", lambda words: calls.append(words) or 7)

@@ -12,9 +12,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from gru4rec_lib.explore import PUBLISHED_TABLE_1
+from gru4rec_lib.study.explore import PUBLISHED_TABLE_1
+from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.training import memory
-from gru4rec_lib.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[1]
 

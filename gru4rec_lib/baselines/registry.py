@@ -18,7 +18,7 @@ from gru4rec_lib.baselines.session_knn import SKNN, STAN, VSKNN
 from gru4rec_lib.evaluation import protocols
 from gru4rec_lib.preparation.prepare import Prepared, check_targets
 from gru4rec_lib.ranking.metrics import scores
-from gru4rec_lib.workspace import Workspace
+from gru4rec_lib.study.workspace import Workspace
 
 # What a baseline needs beside the sessions it takes from the arrays; the rest comes with `fit`.
 BASELINES = {

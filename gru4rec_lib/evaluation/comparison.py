@@ -12,7 +12,7 @@ import pandas as pd
 
 from gru4rec_lib.evaluation.statistics import ALPHA, SCORES, SessionSums, differences, holm, intervals, quick_intervals
 from gru4rec_lib.ranking.metrics import cold
-from gru4rec_lib.workspace import Workspace
+from gru4rec_lib.study.workspace import Workspace
 
 CELL = ["model", "input_form", "output_form", "loss", "tag"]
 PARTS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {

@@ -25,8 +25,8 @@ from gru4rec_lib.preparation import prepare, readers
 from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.preparation.source_files import DataError, exactly, literal, name_below
 from gru4rec_lib.preparation.split import is_test_file, validation_sessions
+from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.utils.atomic_write import replacing_folder
-from gru4rec_lib.workspace import Workspace
 
 PARTS = ("train", "validation", "test")
 

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib import experiment
 from gru4rec_lib.config.study import FORMS_WITH_CONTENT, Run, Training
 from gru4rec_lib.data.dataframes import check_kind, index_features, index_sessions
 from gru4rec_lib.data.features import Features
@@ -19,6 +18,7 @@ from gru4rec_lib.ranking.exact import rank_table
 from gru4rec_lib.ranking.metrics import scores
 from gru4rec_lib.ranking.shortlist import Shortlist
 from gru4rec_lib.serving import growth, model_folder
+from gru4rec_lib.study import runs
 from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.arguments import whole
 from gru4rec_lib.utils.backend import tf
@@ -122,7 +122,7 @@ class Recommender:
         n_items, fitted = len(items), None
         if features is not None:
             items, fitted = index_features(features, item, items, numeric, categorical, separator)
-        model = experiment.build(run, SimpleNamespace(n_items=n_items, features=fitted))
+        model = runs.build(run, SimpleNamespace(n_items=n_items, features=fitted))
         _fit(model, sessions, run, verbose)
         return cls(model, items, _record(run), fitted)
 
@@ -168,7 +168,7 @@ class Recommender:
         index = self._index.get_indexer(items)
         spec = self.model.get_config()["features"]
         model = growth.grow(
-            self.model, index, n_items, lambda n: experiment.build(run, SimpleNamespace(n_items=n, features=spec))
+            self.model, index, n_items, lambda n: runs.build(run, SimpleNamespace(n_items=n, features=spec))
         )
         sessions = replace(sessions, items=pd.Index(items).get_indexer(heard).astype(np.int32)[sessions.items])
         _fit(model, sessions, run, verbose, plays_before=model.scorer.plays.numpy())

@@ -19,7 +19,7 @@ from types import CodeType, FunctionType, MethodType
 
 import numpy as np
 
-from gru4rec_lib.dependencies import library_files
+from gru4rec_lib.study.workflow.dependencies import library_files
 from gru4rec_lib.utils.arguments import user_path
 from gru4rec_lib.utils.atomic_write import replacing
 from gru4rec_lib.utils.backend import keras, tf

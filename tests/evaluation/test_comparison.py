@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gru4rec_lib import report
 from gru4rec_lib.evaluation import comparison, statistics
 from gru4rec_lib.evaluation.comparison import Ranked
+from gru4rec_lib.study import tables
 
 SESSIONS = 40
 
@@ -133,4 +133,4 @@ def test_targets_of_one_session_have_scores_and_no_intervals():
     assert table["recall_at_20"].tolist() == pytest.approx([1 / 3, 2 / 3, 79 / 120, 0, 1 / 3])
     assert table.filter(regex="low|high").isna().all(axis=None)
     assert table["recall_with_best"].all(), "nothing differs by a test of one session"
-    assert report.with_interval(table, "recall").tolist()[:2] == ["0.333 (one session)", "0.667 (one session)"]
+    assert tables.with_interval(table, "recall").tolist()[:2] == ["0.333 (one session)", "0.667 (one session)"]

@@ -15,7 +15,7 @@ from gru4rec_lib.evaluation import protocols
 from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.preparation.source_files import DataError
 from gru4rec_lib.ranking.exact import NO_RANK
-from gru4rec_lib.workspace import Workspace
+from gru4rec_lib.study.workspace import Workspace
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 

@@ -8,9 +8,9 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import FancyBboxPatch
 from PIL import Image
 
-from gru4rec_lib import explore
 from gru4rec_lib.config.study import INPUT_FORMS, LOSSES, Training
 from gru4rec_lib.plotting import figures, style
+from gru4rec_lib.study import explore
 
 FORMS = ("one_hot", "embedding", "content", "content_mlp")
 THREE = ("cross_entropy", "bpr", "bpr_max")

@@ -16,7 +16,7 @@ from gru4rec_lib.preparation import readers as read
 from gru4rec_lib.preparation import split as split_module
 from gru4rec_lib.preparation.readers import DataError, Tables
 from gru4rec_lib.preparation.split import is_test_file
-from gru4rec_lib.workspace import Workspace
+from gru4rec_lib.study.workspace import Workspace
 
 BY_SESSION = Split(how="by_session", test_fraction=0.3, validation_fraction=0.3)
 LISTED = Split(how="listed", test="test.csv", validation_fraction=0.3)

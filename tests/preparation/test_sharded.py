@@ -10,8 +10,8 @@ from test_graph import copy_of_the_project, run
 
 from gru4rec_lib.preparation import prepare, readers, sharded
 from gru4rec_lib.preparation.readers import DataError
+from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.twin import simulate
-from gru4rec_lib.workspace import Workspace
 
 pytestmark = pytest.mark.slow
 

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gru4rec_lib import experiment
 from gru4rec_lib.config.study import Run, Training
 from gru4rec_lib.data import session_batches
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.preparation.prepare import Prepared
+from gru4rec_lib.study import runs
 from gru4rec_lib.training import checkpoint, losses
 from gru4rec_lib.training import epochs as epoch
 from gru4rec_lib.training import gru4rec as model_module
@@ -413,12 +413,12 @@ def train_and_save(folder, refit):
     often = checkpoint.Checkpoint.__init__
     checkpoint.Checkpoint.__init__ = lambda self, *args: often(self, *args[:-1], 0)
     try:
-        trained = experiment.train(the_run(refit), data, folder=folder)
+        trained = runs.train(the_run(refit), data, folder=folder)
     finally:
         checkpoint.Checkpoint.__init__ = often
     ranks = pd.DataFrame({"protocol": "known", "rank": trained.model.rank(test, N), "n_candidates": N})
     lists = pd.DataFrame({"item": trained.model.top(test, N).ravel()})
-    experiment.save(folder, the_run(refit), trained, ranks, lists, data)
+    runs.save(folder, the_run(refit), trained, ranks, lists, data)
     np.savez(folder / "weights.npz", *trained.model.get_weights())
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gru4rec_lib import experiment
 from gru4rec_lib.config.study import INPUT_FORMS, Run, Training
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
+from gru4rec_lib.study import runs
 from gru4rec_lib.training import memory
 
 N_ITEMS, N_CANDIDATES = 23, 31
@@ -34,8 +34,8 @@ def prepared():
 def test_weights_and_optimiser_are_exact(input_form, optimizer):
     settings = Training(hidden_units=(5, 3), embedding_units=4, mlp_units=(6,), jit=False, **optimizer)
     run = Run(study="toy", input_form=input_form, loss="bpr", seed=1, training=settings)
-    parts = experiment.memory_estimate(run, prepared())
-    model = experiment.build(run, prepared())
+    parts = runs.memory_estimate(run, prepared())
+    model = runs.build(run, prepared())
     assert parts["weights"] == sum(np.asarray(v).nbytes for v in model.weights)
     assert parts["optimiser"] == sum(np.asarray(v).nbytes for v in model.optimizer.variables)
 

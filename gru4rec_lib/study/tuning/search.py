@@ -23,14 +23,15 @@ from pathlib import Path
 import optuna
 from optuna.trial import TrialState
 
-from gru4rec_lib import demo, tied
 from gru4rec_lib.config.study import Run
 from gru4rec_lib.config.tuned import Found, cell_name, load_searched, save_searched
-from gru4rec_lib.notebook import commit
 from gru4rec_lib.preparation.prepare import Prepared
-from gru4rec_lib.spaces import Space, load_space
+from gru4rec_lib.study import ensure
+from gru4rec_lib.study.notebook import commit
+from gru4rec_lib.study.tuning.spaces import Space, load_space
+from gru4rec_lib.study.workflow import tied
+from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.utils.checked import ConfigError
-from gru4rec_lib.workspace import Workspace
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 STARTING = 5  # trials at random before the sampler learns from them
@@ -75,7 +76,7 @@ def search(
     path = place.file.parent / "settings" / f"{place.study.name}.yaml"
     if path.exists():
         load_searched(path)  # an error now, not when all is trained
-    demo.need_prepared(place)
+    ensure.need_prepared(place)
     make = partial(CellSearch, place, tried, trials, seed)
     searches = {name: make(name) for name in cells or grid}
     waiting = [name for name, one in searches.items() if not one.is_finished]
@@ -227,12 +228,12 @@ def train(run: Run, place: Workspace, trial) -> tuple[list[float], str]:
     Returns:
         (the validation score of each epoch, how it ended: `complete`, `pruned`, `diverged`).
     """
-    from gru4rec_lib import experiment  # loads TensorFlow, which the process that waits for the others does without
-    from gru4rec_lib.pruning import Pruning
+    from gru4rec_lib.study import runs  # loads TensorFlow, which the process that waits for the others does without
+    from gru4rec_lib.study.tuning.pruning import Pruning
 
     pruning = Pruning(trial, run.training.monitor)
     try:
-        experiment.train(run, Prepared.load(place.prepared, test=False), [pruning])
+        runs.train(run, Prepared.load(place.prepared, test=False), [pruning])
     except FloatingPointError:
         return pruning.scores, "diverged"
     finally:

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from test_graph import ROOT, copy_of_the_project
 
-from gru4rec_lib import demo, inputs
+from gru4rec_lib.study import ensure, fingerprints
+from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.twin import simulate
-from gru4rec_lib.workspace import Workspace
 
 STUDY = """
 title: a study {of} "a number's" name
@@ -91,7 +91,7 @@ def test_a_project_and_data_of_awkward_names_are_those_that_run(finished):
     record = json.loads((finished / "runs/2024/records/02_preprocess.json").read_text())
     assert record["parameters"] == {"study": "2024", "data": str(finished / DATA)}
     assert (finished / "runs/2024/baselines/most_popular/ranks.parquet").is_file()
-    made = inputs.made_with(Workspace("2024", root=finished))
+    made = fingerprints.made_with(Workspace("2024", root=finished))
     assert made["inputs"].keys() == {"part_0.tsv", "part_1.tsv", "items.csv", "held_out.csv"}
 
 
@@ -149,39 +149,39 @@ def twin(tmp_path):
 
 
 def test_simulated_files_are_known_by_their_contents_and_settings(twin, tmp_path):
-    assert inputs.as_simulated(twin)
+    assert fingerprints.as_simulated(twin)
     (tmp_path / "config" / "twin.yaml").write_text(TWIN.replace("sessions: 10", "sessions: 11"))
-    assert not inputs.as_simulated(Workspace("twin", root=tmp_path))
+    assert not fingerprints.as_simulated(Workspace("twin", root=tmp_path))
     features = twin.raw / "track_features" / "tf_000000000000.csv"
     text = features.read_text()
     features.touch()
-    assert inputs.as_simulated(twin)
+    assert fingerprints.as_simulated(twin)
     replace(features, text.replace("1", "2", 1))
-    assert not inputs.as_simulated(twin)
-    demo.need_raw(twin)
-    assert (features.read_text(), inputs.as_simulated(twin)) == (text, True)
+    assert not fingerprints.as_simulated(twin)
+    ensure.need_raw(twin)
+    assert (features.read_text(), fingerprints.as_simulated(twin)) == (text, True)
 
 
 def test_arrays_of_other_raw_files_are_prepared_again(twin, capsys):
-    demo.need_prepared(twin)
+    ensure.need_prepared(twin)
     assert "no arrays" in capsys.readouterr().out
-    demo.need_prepared(twin)
+    ensure.need_prepared(twin)
     assert capsys.readouterr().out == ""
     other = twin.root / "other"
     simulate.simulate(other, sessions=12, seed=3)
-    demo.need_prepared(Workspace("twin", other, twin.root))
+    ensure.need_prepared(Workspace("twin", other, twin.root))
     assert "no arrays" in capsys.readouterr().out
     with pytest.raises(ValueError, match="there is no such folder"):
-        demo.need_prepared(Workspace("twin", twin.root / "misspelt", twin.root))
+        ensure.need_prepared(Workspace("twin", twin.root / "misspelt", twin.root))
 
 
 def test_a_file_is_read_again_only_where_it_may_have_changed(twin, monkeypatch):
     read = []
-    monkeypatch.setattr(inputs, "sha256", lambda path: read.append(path.name) or "0" * 64)
-    first = inputs.hashes(twin)
+    monkeypatch.setattr(fingerprints, "sha256", lambda path: read.append(path.name) or "0" * 64)
+    first = fingerprints.hashes(twin)
     assert sorted(read) == sorted(path.name for path in twin.raw_files())
-    assert inputs.hashes(twin) == first
+    assert fingerprints.hashes(twin) == first
     assert len(read) == len(first)
     (twin.raw / "simulated.json").touch()
-    inputs.hashes(twin)
+    fingerprints.hashes(twin)
     assert read[len(first) :] == ["simulated.json"]

@@ -6,13 +6,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from gru4rec_lib import __main__, commands, demo, experiment, reproduce
+from gru4rec_lib import __main__, commands
 from gru4rec_lib.baselines import registry as baselines
 from gru4rec_lib.config.study import ConfigError
 from gru4rec_lib.evaluation import protocols
 from gru4rec_lib.preparation import prepare, readers
+from gru4rec_lib.study import ensure, runs
+from gru4rec_lib.study.workflow import reproduce
+from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.twin import simulate
-from gru4rec_lib.workspace import Workspace
 
 MODELS = "models: [{input_form: [embedding], loss: [bpr], tag: wide}]\nsplit: "
 BY_SESSION = MODELS + "{how: by_session, test_fraction: 0.2}\n"
@@ -66,7 +68,7 @@ def test_simulated_files_are_called_so_whoever_reads_them(place, tmp_path):
 def test_a_study_may_lie_anywhere(place, tmp_path):
     place(TWIN)
     here = Workspace(str(tmp_path / "config" / "made.yaml"))
-    assert (here.study.name, here.root) == ("made", Path(__file__).resolve().parents[1])
+    assert (here.study.name, here.root) == ("made", Path(__file__).resolve().parents[2])
 
 
 def test_the_data_folder_may_be_named(place, tmp_path, monkeypatch):
@@ -142,7 +144,12 @@ def study(tmp_path):
 def refused(place, told):
     """The study may not write, and a refusal writes nothing."""
     before = sorted(place.root.rglob("*"))
-    for write in (place.refuse_if_taken, place.claim, lambda: demo.need_raw(place), lambda: demo.need_prepared(place)):
+    for write in (
+        place.refuse_if_taken,
+        place.claim,
+        lambda: ensure.need_raw(place),
+        lambda: ensure.need_prepared(place),
+    ):
         with pytest.raises(ConfigError) as caught:
             write()
         assert str(caught.value) == told
@@ -257,8 +264,8 @@ def asked(monkeypatch):
     call(prepare, "prepare", Arrays())
     monkeypatch.setattr(prepare, "check_targets", lambda *_: None)
     call(prepare.Prepared, "load", "arrays")
-    call(experiment, "train", Trained())
-    call(experiment, "save")
+    call(runs, "train", Trained())
+    call(runs, "save")
     call(protocols, "rank")
     call(protocols, "lists")
     call(baselines, "rank_baseline")
@@ -271,7 +278,7 @@ def steps(asked):
 
 def test_a_notebook_makes_what_it_does_not_find_and_says_so(place, asked, capsys):
     here = place(TWIN)
-    demo.need_runs(here)
+    ensure.need_runs(here)
     baselines = ["rank_baseline"] * 2
     assert steps(asked) == ["simulate", "read", "prepare", "save", "load", "train", "rank", "lists", "save", *baselines]
     assert asked[3] == ("save", (here.prepared,))
@@ -293,19 +300,19 @@ def test_what_is_there_is_not_made_again(place, asked, capsys):
     folder.mkdir(parents=True)
     for name in protocols.FILES:
         (folder / name).touch()
-    demo.need_runs(here)
+    ensure.need_runs(here)
     assert [(name, given[0]) for name, given in asked if name != "load"] == [("rank_baseline", "sequential_rules")]
     assert capsys.readouterr().out == ""
     # Arrays of another split are not taken for these.
     asked.clear()
     (here.prepared / "prepared.json").write_text(json.dumps({"settings": settings | {"split": {}}}))
-    demo.need_prepared(here)
+    ensure.need_prepared(here)
     assert steps(asked)[-3:] == ["read", "prepare", "save"]
 
 
 def test_models_are_trained_where_there_is_none(place, asked):
     here = place(TWIN)
-    demo.need_models(here)
+    ensure.need_models(here)
     assert steps(asked).count("train") == 1
     asked.clear()
     folder = here.runs / "gru4rec" / "one_of_a_users_own"
@@ -314,25 +321,25 @@ def test_models_are_trained_where_there_is_none(place, asked):
     (folder / "config.json").write_text(json.dumps(cell))
     (folder / "history.csv").write_text("val_recall_at_20\n0.1\n")
     (folder / "ranks.parquet").touch()
-    demo.need_models(here)
+    ensure.need_models(here)
     assert "train" not in steps(asked)
 
 
 def test_what_is_missing_at_other_settings_is_made_too(place, asked):
-    demo.need_runs(place(TWIN + "content_signal: [0, 0.5]\n"))
+    ensure.need_runs(place(TWIN + "content_signal: [0, 0.5]\n"))
     assert [given[0].name for name, given in asked if name == "simulate"] == ["twin@0", "twin"]
     assert steps(asked).count("train") == 2
 
 
 def test_a_simulation_that_was_ended_half_way_is_made_again(place, asked):
     here = place(TWIN, "data/raw/twin/training_set/log_0_20180715_000000000000.csv.gz")
-    demo.need_raw(here)
+    ensure.need_raw(here)
     assert steps(asked) == ["simulate"]
     asked.clear()
     for path in here.raw_files():
         path.parent.mkdir(exist_ok=True)
         path.touch()
-    demo.need_raw(here)
+    ensure.need_raw(here)
     assert asked == []
 
 
@@ -340,10 +347,10 @@ def test_a_simulation_that_was_ended_half_way_is_made_again(place, asked):
 def test_nothing_is_simulated_where_the_user_brings_the_files(place, asked, tmp_path, text, data):
     here = place(text, data=data and tmp_path / data)
     with pytest.raises(readers.DataError) as caught:
-        demo.need_raw(here)
+        ensure.need_raw(here)
     told = "there is no such folder; put the raw files there (data/README.md), or set `data`"
     assert str(caught.value) == f"{here.raw}: {told}"
     assert asked == []
     here.raw.mkdir(parents=True)
-    demo.need_raw(here)
+    ensure.need_raw(here)
     assert asked == []

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 
 from gru4rec_lib.config.data import SIMULATED
+from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.utils.atomic_write import replacing, sha256
-from gru4rec_lib.workspace import Workspace
 
 RECORD = "inputs.json"
 

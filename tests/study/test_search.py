@@ -14,18 +14,20 @@ import pytest
 import yaml
 from optuna.trial import TrialState
 
-from gru4rec_lib import experiment, search, tied
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.preparation import prepare
 from gru4rec_lib.preparation.prepare import Prepared
-from gru4rec_lib.pruning import Pruning
+from gru4rec_lib.study import runs
+from gru4rec_lib.study.tuning import search
+from gru4rec_lib.study.tuning.pruning import Pruning
+from gru4rec_lib.study.workflow import tied
+from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.utils.backend import keras
 from gru4rec_lib.utils.checked import ConfigError
-from gru4rec_lib.workspace import Workspace
 
 pytestmark = pytest.mark.slow
 
-CONFIG = Path(__file__).resolve().parents[1] / "config"
+CONFIG = Path(__file__).resolve().parents[2] / "config"
 SPACE = """
 max_epochs: 3
 settings: {learning_rate: {low: 0.01, high: 1, log: true}, batch_size: [16, 32]}
@@ -329,7 +331,7 @@ def test_a_trial_trains_on_training_alone_and_ends_early_where_it_is_hopeless(ma
                 break
         return history
 
-    monkeypatch.setattr(experiment.GRU4Rec, "fit", fit)
+    monkeypatch.setattr(runs.GRU4Rec, "fit", fit)
     trial = Trial()
     run = place.study.run("one_hot", "bpr", 1, refit=False, max_epochs=3)
     assert search.train(run, place, trial) == ([0.2, 0.4], "pruned")
@@ -339,7 +341,7 @@ def test_a_trial_trains_on_training_alone_and_ends_early_where_it_is_hopeless(ma
     def diverges(self, *_, **__):
         raise FloatingPointError
 
-    monkeypatch.setattr(experiment.GRU4Rec, "fit", diverges)
+    monkeypatch.setattr(runs.GRU4Rec, "fit", diverges)
     assert search.train(run, place, Trial()) == ([], "diverged")
 
 

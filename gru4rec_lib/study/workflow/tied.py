@@ -1,4 +1,4 @@
-"""Run a command that ends when its parent ends: `python -m gru4rec_lib.tied COMMAND ...`.
+"""Run a command that ends when its parent ends: `python -m gru4rec_lib.study.workflow.tied COMMAND ...`.
 
 A process killed by `kill -9` cannot stop its children, and an orphaned training would go on writing beside the next
 one. So the kernel is asked to end them (Linux, prctl(2) with PR_SET_PDEATHSIG). The wish survives exec but is not

@@ -16,11 +16,12 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from gru4rec_lib import inputs, reproduce
+from gru4rec_lib.study import fingerprints
+from gru4rec_lib.study.workflow import reproduce
+from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.utils.checked import ConfigError
-from gru4rec_lib.workspace import Workspace
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SNAKEFILE = """
 import sys
 
@@ -31,14 +32,14 @@ rule all:
 rule first:
     message: "make the first file"
     output: "runs/mini/first.txt"
-    shell: "exec {sys.executable} -m gru4rec_lib.tied python job.py {output}"
+    shell: "exec {sys.executable} -m gru4rec_lib.study.workflow.tied python job.py {output}"
 
 rule second:
     message: "make the second file"
     input: "runs/mini/first.txt"
     output: "runs/mini/second.txt"
     log: "runs/mini/second.log"
-    shell: "exec {sys.executable} -m gru4rec_lib.tied python job.py {output} 2> {log}"
+    shell: "exec {sys.executable} -m gru4rec_lib.study.workflow.tied python job.py {output} 2> {log}"
 """
 # Quick, or at work for a minute where a file `slow` says so, or failing.
 JOB = """
@@ -265,7 +266,7 @@ def test_a_kernel_ends_with_its_killed_papermill(tmp_path):
     kernel = {"name": "python3", "language": "python", "display_name": "Python"}
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)], metadata={"kernelspec": kernel})
     nbformat.write(notebook, tmp_path / "in.ipynb")
-    command = [sys.executable, "-m", "gru4rec_lib.tied", "papermill", "in.ipynb", "out.ipynb"]
+    command = [sys.executable, "-m", "gru4rec_lib.study.workflow.tied", "papermill", "in.ipynb", "out.ipynb"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
     pid = wait_for(lambda: (tmp_path / "kernel").exists() and (tmp_path / "kernel").read_text())
@@ -277,7 +278,7 @@ def test_a_kernel_ends_with_its_killed_papermill(tmp_path):
 def test_who_starts_after_the_parent_ended_does_not_start(tmp_path):
     ended = subprocess.Popen(["true"])
     ended.wait()
-    command = [sys.executable, "-m", "gru4rec_lib.tied", "touch", str(tmp_path / "late")]
+    command = [sys.executable, "-m", "gru4rec_lib.study.workflow.tied", "touch", str(tmp_path / "late")]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "GRU4REC_PARENT": str(ended.pid)}
     process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert process.returncode == 1
@@ -328,7 +329,7 @@ def test_files_that_a_user_brings_are_checked_before_anything_runs(root, capfd):
     assert reproduce._check(place, "mini", root) == 2
     assert capfd.readouterr().err.startswith("e.tsv, line 2, column `t`: cannot read `soon`;")
     made = root / "data/prepared/mini/prepared.json"
-    made.write_text(json.dumps({"settings": {"inputs": inputs.hashes(place)}}))
+    made.write_text(json.dumps({"settings": {"inputs": fingerprints.hashes(place)}}))
     assert reproduce._check(place, "mini", root) == 0
     # Another file of the same size, name and time: as `cp -p` and `rsync -t` leave it.
     times = (root / "data of mine/e.tsv").stat()

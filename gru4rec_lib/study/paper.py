@@ -9,11 +9,11 @@ from pathlib import Path
 
 import typst
 
-from gru4rec_lib import report
 from gru4rec_lib.evaluation.statistics import ALPHA, DRAWS
+from gru4rec_lib.study import tables
+from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.utils.atomic_write import replacing
 from gru4rec_lib.utils.rounding import ONE_SESSION
-from gru4rec_lib.workspace import Workspace
 
 SOURCE = Path("reports", "paper.typ")
 FORMATS = ("pdf", "html")
@@ -29,8 +29,8 @@ def make(place: Workspace) -> None:
     Raises:
         ValueError: a file is missing or not as the paper expects; the message names it.
     """
-    with replacing(place.runs / report.MANIFEST) as path:
-        path.write_text(json.dumps(report.manifest(place), indent=1) + "\n", encoding="utf-8")
+    with replacing(place.runs / tables.MANIFEST) as path:
+        path.write_text(json.dumps(tables.manifest(place), indent=1) + "\n", encoding="utf-8")
     fill(place.root, place.runs, parts(place))
 
 

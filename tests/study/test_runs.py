@@ -7,16 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gru4rec_lib import experiment
 from gru4rec_lib.config.study import Run, Training
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.evaluation import protocols
 from gru4rec_lib.preparation.prepare import Prepared
+from gru4rec_lib.study import runs
+from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.training import epochs as epoch
 from gru4rec_lib.training import gru4rec as model_module
 from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.backend import device, keras
-from gru4rec_lib.workspace import Workspace
 
 pytestmark = pytest.mark.slow
 
@@ -66,7 +66,7 @@ def fits(monkeypatch):
 
 def test_it_learns_which_track_follows(capsys):
     data = prepared(grammar(200, seed=1), grammar(20, seed=2))
-    trained = experiment.train(a_run(hidden_units=16, embedding_units=16, learning_rate=0.3, max_epochs=6), data)
+    trained = runs.train(a_run(hidden_units=16, embedding_units=16, learning_rate=0.3, max_epochs=6), data)
     ranks = trained.model.rank(grammar(50, seed=3), N)
     assert np.mean(ranks == 1) > 0.95
     assert trained.history["val_recall_at_20"].iloc[trained.best_epoch - 1] == trained.history["val_recall_at_20"].max()
@@ -82,7 +82,7 @@ def test_it_learns_which_track_follows(capsys):
 
 def test_refit_uses_all_training_sessions_for_the_best_number_of_epochs(fits):
     data = prepared(grammar(8, seed=1), grammar(3, seed=2))
-    trained = experiment.train(a_run(batch_size=7, shuffle=False), data)
+    trained = runs.train(a_run(batch_size=7, shuffle=False), data)
     assert trained.best_epoch == 2, "the first of the best"
     assert [fit["epochs"] for fit in fits] == [5, 2]
     assert [(fit["batch_size"], fit["shuffle"]) for fit in fits] == [(7, False)] * 2
@@ -95,14 +95,14 @@ def test_refit_uses_all_training_sessions_for_the_best_number_of_epochs(fits):
 @pytest.mark.parametrize(("monitor", "best"), [("val_recall_at_20", 2), ("val_mrr_at_20", 3)])
 def test_the_run_says_which_score_chooses_the_epoch(fits, monitor, best):
     data = prepared(grammar(8, seed=1), grammar(3, seed=2))
-    assert experiment.train(a_run(monitor=monitor), data).best_epoch == best
+    assert runs.train(a_run(monitor=monitor), data).best_epoch == best
     assert fits[1]["epochs"] == best
 
 
 def test_refit_begins_where_a_new_model_does():
     data, run = prepared(grammar(8, seed=1), grammar(3, seed=2)), a_run(max_epochs=2)
-    trained = experiment.train(run, data)
-    new = experiment.build(run, data)
+    trained = runs.train(run, data)
+    new = runs.build(run, data)
     new.fit(data.train_and_validation, trained.best_epoch, batch_size=run.training.batch_size, verbose=0)
     for found, expected in zip(trained.model.get_weights(), new.get_weights(), strict=True):
         np.testing.assert_array_equal(found, expected)
@@ -110,18 +110,18 @@ def test_refit_begins_where_a_new_model_does():
 
 def test_validation_leaves_out_what_training_cannot_know(fits):
     data = prepared(Sessions.from_lists([[0, 1, 2]]), Sessions.from_lists([[0, 3, 2], [3, 3]]), n_items=4)
-    experiment.train(a_run(), data)
+    runs.train(a_run(), data)
     validation = fits[0]["validation"]
     assert [validation[s].tolist() for s in range(len(validation))] == [[0, 2], []]
     with pytest.raises(ValueError, match=r"no validation session holds two tracks .* raise `validation_fraction`"):
-        experiment.train(a_run(), prepared(data.train, Sessions.from_lists([[0, 3], [3, 3]]), n_items=4))
+        runs.train(a_run(), prepared(data.train, Sessions.from_lists([[0, 3], [3, 3]]), n_items=4))
 
 
 def test_without_refit_the_best_weights_come_back(monkeypatch):
     recalls, weights = iter([0.2, 0.5, 0.1, 0.4]), []
     monkeypatch.setattr(GRU4Rec, "evaluate", lambda self, sessions: {"recall_at_20": next(recalls), "mrr_at_20": 0.1})
     note = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: weights.append(note.model.get_weights()))
-    trained = experiment.train(a_run(refit=False), prepared(grammar(4, 1), grammar(2, 2)), callbacks=[note])
+    trained = runs.train(a_run(refit=False), prepared(grammar(4, 1), grammar(2, 2)), callbacks=[note])
     assert (trained.best_epoch, len(trained.history)) == (2, 4), (
         "patience 2: two epochs without a better one, then stop"
     )
@@ -138,7 +138,7 @@ def test_every_setting_reaches_the_model(monkeypatch):
     changed |= {"negatives": ("sampled", "in_batch"), "hidden_activation": "relu", "dropout_state": True}
     changed |= {"label_smoothing": 0.1, "clip_norm": 2.0, "mixed_precision": True}
     run = a_run(**changed)
-    told |= experiment.build(run, prepared(grammar(2, 1), grammar(1, 2))).get_config()
+    told |= runs.build(run, prepared(grammar(2, 1), grammar(1, 2))).get_config()
     wanted = run.training.model_dump() | {"loss": "cross_entropy", "seed": 1, "n_items": N}
     wanted |= {name: [*wanted[name]] for name in ("hidden_units", "mlp_units")}
     for how_long in ("max_epochs", "steps_per_epoch", "monitor", "patience", "refit", "batch_size", "shuffle"):
@@ -158,14 +158,14 @@ LISTS = pd.DataFrame({"session": [0, 0], "position": [2, 2], "place": [1, 2], "i
 @pytest.fixture
 def trained():
     run, data = a_run(), prepared(grammar(2, 1), grammar(1, 2))
-    model = experiment.build(run, data)
+    model = runs.build(run, data)
     history = pd.DataFrame({"epoch": [1, 2], "loss": [3.5, 2.25], "val_recall_at_20": [0.25, 0.5]})
-    return run, experiment.Trained(model, history, best_epoch=2, minutes=1.234, seconds=56.78), RANKS, LISTS, data
+    return run, runs.Trained(model, history, best_epoch=2, minutes=1.234, seconds=56.78), RANKS, LISTS, data
 
 
 def test_save_writes_what_the_study_reads(trained, tmp_path):
     run, result, *_ = trained
-    scores = experiment.save(tmp_path / "run", *trained)
+    scores = runs.save(tmp_path / "run", *trained)
     files = {str(p.relative_to(tmp_path / "run")) for p in (tmp_path / "run").rglob("*") if p.is_file()}
     model = {f"model/{name}" for name in ("model.keras", "items.parquet", "config.json")}
     assert files == model | {"history.csv", "config.json", "ranks.parquet", "lists.parquet"}
@@ -187,9 +187,9 @@ def test_the_same_run_twice_leaves_the_same_bytes_of_ranks(tmp_path):
     data = replace(prepared(grammar(60, 1), grammar(20, 2)), test=grammar(20, 3))
     for name, seed in {"once": 1, "again": 1, "other": 2}.items():
         run = run.model_copy(update={"seed": seed})
-        trained = experiment.train(run, data)
+        trained = runs.train(run, data)
         ranks, lists = (of(trained.model, data, study) for of in (protocols.rank, protocols.lists))
-        experiment.save(tmp_path / name, run, trained, ranks, lists, data)
+        runs.save(tmp_path / name, run, trained, ranks, lists, data)
     once, again, other = (
         [(tmp_path / name / file).read_bytes() for file in protocols.FILES] for name in ("once", "again", "other")
     )
@@ -200,11 +200,11 @@ def test_the_same_run_twice_leaves_the_same_bytes_of_ranks(tmp_path):
 def test_checkpoints_go_when_the_run_is_saved_and_when_it_diverges(trained, tmp_path):
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "search.npz").touch()
-    experiment.save(tmp_path, *trained)
+    runs.save(tmp_path, *trained)
     assert not (tmp_path / "checkpoints").exists()
     data = prepared(grammar(40, 1), grammar(8, 2))
     with pytest.raises(FloatingPointError, match="lower learning_rate"):
-        experiment.train(a_run(learning_rate=1e38), data, folder=tmp_path / "diverged")
+        runs.train(a_run(learning_rate=1e38), data, folder=tmp_path / "diverged")
     assert not list((tmp_path / "diverged").rglob("*"))
 
 
@@ -215,7 +215,7 @@ def test_an_interrupted_save_leaves_no_half_file_and_no_ranks(trained, tmp_path,
 
     monkeypatch.setattr(GRU4Rec, "save", half)
     with pytest.raises(KeyboardInterrupt):
-        experiment.save(tmp_path, *trained)
+        runs.save(tmp_path, *trained)
     assert not list(tmp_path.rglob("*"))
 
 
@@ -223,5 +223,5 @@ def test_ranks_and_lists_come_last(trained, tmp_path, monkeypatch):
     """They are taken for a sign that the run is done."""
     there = []
     monkeypatch.setattr(protocols, "save", lambda folder, *_: there.extend(p.name for p in folder.rglob("*.*")))
-    experiment.save(tmp_path, *trained)
+    runs.save(tmp_path, *trained)
     assert set(there) == {"model.keras", "items.parquet", "history.csv", "config.json"}

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gru4rec_lib import evidence, report
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.evaluation import statistics
 from gru4rec_lib.preparation.prepare import Prepared
-from gru4rec_lib.workspace import Workspace
+from gru4rec_lib.study import evidence, tables
+from gru4rec_lib.study.workspace import Workspace
 
 STUDY = """
 title: hand-made
@@ -122,7 +122,7 @@ def test_differences_are_from_the_baseline_that_is_best_in_the_score(place):
 
 
 def test_content_less_identity_compares_what_validation_chose(place):
-    validation = evidence.validation_and_test(place, report.over_seeds(place))
+    validation = evidence.validation_and_test(place, tables.over_seeds(place))
     table = evidence.content_less_identity(place, validation)
     assert table["loss"].tolist() == ["bpr", "bpr"], "top1 has no content"
     assert table["content"].tolist() == ["embedding → content"] * 2
@@ -136,7 +136,7 @@ def test_content_less_identity_compares_what_validation_chose(place):
 
 
 def test_validation_stands_beside_test(place):
-    table = evidence.validation_and_test(place, report.over_seeds(place))
+    table = evidence.validation_and_test(place, tables.over_seeds(place))
     assert table["loss"].tolist() == ["bpr", "top1", "bpr"]
     assert table["output_form"].tolist() == ["ids", "ids", "content"]
     # The epoch with the best recall of each seed, then their mean.
@@ -150,7 +150,7 @@ def test_validation_is_read_at_the_epoch_that_the_run_chose(place):
     config = place.root / "config" / "made.yaml"
     config.write_text(config.read_text() + "training: {monitor: val_mrr_at_20}\n")
     place = Workspace("made", root=place.root)
-    table = evidence.validation_and_test(place, report.over_seeds(place))
+    table = evidence.validation_and_test(place, tables.over_seeds(place))
     assert table["validation_mrr_at_20"].tolist() == pytest.approx([0.8] * 3), "the last of three epochs"
     assert table["validation_recall_at_20"].tolist() == pytest.approx([0.3] * 3)
 
@@ -158,7 +158,7 @@ def test_validation_is_read_at_the_epoch_that_the_run_chose(place):
 def test_time_to_quality_is_that_of_the_first_epoch_that_comes_near_the_best(place):
     file = place.run_folder(place.study.runs[0]) / "history.csv"
     pd.read_csv(file).assign(val_recall_at_20=[0.381, 0.4, 0.3], seconds=[9.0, 2.0, 4.0]).to_csv(file)
-    table = evidence.time_to_quality(place, report.table_2(place))
+    table = evidence.time_to_quality(place, tables.table_2(place))
     assert table["loss"].tolist() == ["bpr", "top1", "bpr", "top1", "bpr"]
     assert table["validation_recall_at_20"].tolist() == [0.4, 0.9, 0.4, 0.5, 0.4]
     assert table["seconds"].tolist() == [15, 3, 3, 3, 3]
@@ -222,7 +222,7 @@ def test_lists_at_other_targets_are_an_error(place, prepared, position):
 
 def test_the_leading_models_are_chosen_by_validation(place, prepared, monkeypatch):
     monkeypatch.setattr(evidence, "FEWEST", 1)
-    validation = evidence.validation_and_test(place, report.over_seeds(place))
+    validation = evidence.validation_and_test(place, tables.over_seeds(place))
     table = evidence.strata(place, prepared)
     rows = evidence.leading(table, validation, ["heard"])
     models = rows[["model", "loss", "output_form"]].iloc[:4].to_numpy().tolist()
@@ -236,7 +236,7 @@ def test_the_leading_models_are_chosen_by_validation(place, prepared, monkeypatc
 
 def test_a_stratum_of_few_targets_leads_nowhere(place, prepared, monkeypatch):
     monkeypatch.setattr(evidence, "FEWEST", 3)
-    validation = evidence.validation_and_test(place, report.over_seeds(place))
+    validation = evidence.validation_and_test(place, tables.over_seeds(place))
     rows = evidence.leading(evidence.strata(place, prepared), validation, ["repeat"])
     assert rows["stratum"].unique().tolist() == ["new"]
     monkeypatch.setattr(evidence, "FEWEST", 30)
@@ -246,7 +246,7 @@ def test_a_stratum_of_few_targets_leads_nowhere(place, prepared, monkeypatch):
 
 def test_strata_are_printed_with_their_size(place, prepared, monkeypatch):
     monkeypatch.setattr(evidence, "FEWEST", 1)
-    validation = evidence.validation_and_test(place, report.over_seeds(place))
+    validation = evidence.validation_and_test(place, tables.over_seeds(place))
     wide = evidence.printed_strata(evidence.leading(evidence.strata(place, prepared), validation, ["heard", "repeat"]))
     assert wide.index.tolist() == [("heard", "1", 2), ("heard", "2", 2), ("repeat", "new", 4)]
     assert wide.columns.tolist() == ["most_popular", "markov", "embedding", "embedding → content"]

@@ -1,4 +1,4 @@
-"""Snakemake with one readable line a step: `python -m gru4rec_lib.progress SNAKEMAKE-ARGUMENTS`.
+"""Snakemake with one readable line a step: `python -m gru4rec_lib.study.workflow.progress SNAKEMAKE-ARGUMENTS`.
 
 Snakemake's own log takes five lines a step. This is a logger plugin in its sense, which gets what happens as records
 and not as text; warnings and errors, with the logs of failed steps, are shown as Snakemake shows them.

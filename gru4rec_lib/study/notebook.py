@@ -13,9 +13,9 @@ import pandas as pd
 from pydantic import BeforeValidator, Field, model_validator
 
 from gru4rec_lib.config.study import InputForm, Loss, OutputForm, Run, Strict, Study, check
+from gru4rec_lib.study.workspace import ROOT, Workspace
 from gru4rec_lib.utils.atomic_write import replacing
 from gru4rec_lib.utils.checked import Count, Seed, Whole
-from gru4rec_lib.workspace import ROOT, Workspace
 
 PACKAGES = ("duckdb", "keras", "matplotlib", "numpy", "pandas", "papermill", "pyarrow", "scikit-learn", "scipy")
 PACKAGES += ("snakemake", "tensorflow")

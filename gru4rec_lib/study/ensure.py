@@ -5,7 +5,7 @@ In the graph every rule finds its inputs, so no rule depends on this file (`depe
 
 from __future__ import annotations
 
-from gru4rec_lib.workspace import Workspace
+from gru4rec_lib.study.workspace import Workspace
 
 
 def need_raw(place: Workspace) -> None:
@@ -18,8 +18,8 @@ def need_raw(place: Workspace) -> None:
         DataError: the study reads files that are brought by the user, and their folder is missing.
         ConfigError: another study has the same name.
     """
-    from gru4rec_lib import inputs
     from gru4rec_lib.preparation import readers
+    from gru4rec_lib.study import fingerprints
     from gru4rec_lib.twin import simulate
 
     if not place.simulates and not place.raw.is_dir():
@@ -27,7 +27,7 @@ def need_raw(place: Workspace) -> None:
             f"{place.raw}: there is no such folder; put the raw files there (data/README.md), or set `data`"
         )
     place.claim()
-    if not place.simulates or inputs.as_simulated(place):
+    if not place.simulates or fingerprints.as_simulated(place):
         return
     print(f"no raw files in {place.raw} that follow config/{place.study.name}.yaml: simulating them", flush=True)
     simulate.simulate(place.raw, **place.study.data.simulate.model_dump())
@@ -43,19 +43,19 @@ def need_prepared(place: Workspace) -> None:
         ConfigError: another study has the same name.
         DataError: as `need_raw`.
     """
-    from gru4rec_lib import inputs
     from gru4rec_lib.preparation import prepare, sharded
+    from gru4rec_lib.study import fingerprints
 
     place.claim()
     settings = prepare.settings(place.study)
     if not place.simulates and place.brought:
         need_raw(place)
-    made, raw = inputs.made_with(place), inputs.hashes(place)
+    made, raw = fingerprints.made_with(place), fingerprints.hashes(place)
     if settings.items() <= made.items() and (not raw or made.get("inputs") == raw):
         return
     need_raw(place)
     print(f"no arrays in {place.prepared} that follow config/{place.study.name}.yaml: preparing them", flush=True)
-    raw = inputs.hashes(place)
+    raw = fingerprints.hashes(place)
     sharded.of_study(place).save(place.prepared, settings | {"inputs": raw})
 
 
@@ -65,10 +65,10 @@ def need_runs(place: Workspace) -> None:
     Args:
         place: the study's.
     """
-    from gru4rec_lib import experiment
     from gru4rec_lib.baselines import registry
     from gru4rec_lib.evaluation import protocols
     from gru4rec_lib.preparation import prepare
+    from gru4rec_lib.study import runs
 
     for other in place.curve.values():
         if other is not place:
@@ -80,10 +80,10 @@ def need_runs(place: Workspace) -> None:
         folder = place.run_folder(run)
         if not protocols.is_saved(folder):
             print(f"no ranks and lists in {folder}: training", flush=True)
-            trained = experiment.train(run, prepared, folder=place.run_folder(run))
+            trained = runs.train(run, prepared, folder=place.run_folder(run))
             ranks = protocols.rank(trained.model, prepared, place.study)
             lists = protocols.lists(trained.model, prepared, place.study)
-            experiment.save(folder, run, trained, ranks, lists, prepared)
+            runs.save(folder, run, trained, ranks, lists, prepared)
     for name in place.study.baselines:
         if not protocols.is_saved(place.baseline_folder(name)):
             registry.rank_baseline(name, prepared, place)

@@ -11,9 +11,9 @@ import nbformat
 import pytest
 from papermill.cli import papermill
 
-from gru4rec_lib import notebook
 from gru4rec_lib.config.study import ConfigError, load_study
-from gru4rec_lib.workspace import Workspace
+from gru4rec_lib.study import notebook
+from gru4rec_lib.study.workspace import Workspace
 
 STUDY = """
 title: hand-made
@@ -104,7 +104,7 @@ def test_tracks_that_papermill_took_for_a_number_are_refused(given, said):
     assert told(notebook.ListeningParameters, {"study": "toy", "tracks": ["a", given]}) == expected
 
 
-@pytest.mark.parametrize("path", sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb")))
+@pytest.mark.parametrize("path", sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb")))
 @pytest.mark.parametrize("text", ["256", "64_128", "0042", "nan", "1e5", "null", "true", "[a]", "#2", "Music: 2024"])
 def test_a_text_comes_through_papermill_as_it_is(path, text, tmp_path):
     cell = next(cell for cell in nbformat.read(path, 4).cells if "parameters" in cell.metadata.get("tags", []))
@@ -121,7 +121,7 @@ def test_a_text_comes_through_papermill_as_it_is(path, text, tmp_path):
 
 
 def test_examples_give_texts_by_the_word_that_keeps_them():
-    readme = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
     for name, value in re.findall(r" -p (\w+) (\S+)", readme):
         assert notebook_number(name), f"README: -p {name} {value}"
 
@@ -162,7 +162,7 @@ def test_a_run_with_changes_never_takes_the_place_of_one_of_the_studys(study):
 
 def test_the_record_holds_parameters_config_commit_and_versions(monkeypatch, tmp_path):
     monkeypatch.setattr(notebook, "commit", lambda: "0123abc")
-    shutil.copytree(Path(__file__).resolve().parents[1] / "config", tmp_path / "config")
+    shutil.copytree(Path(__file__).resolve().parents[2] / "config", tmp_path / "config")
     place = Workspace("toy", root=tmp_path)
     shown = notebook.record(place, "01", notebook.StudyParameters(study="toy"))
     path = tmp_path / "runs" / "toy" / "records" / "01.json"

@@ -13,13 +13,14 @@ import pytest
 import typst
 from matplotlib.figure import Figure
 
-from gru4rec_lib import paper, report
 from gru4rec_lib.config.study import BASELINES, INPUT_FORMS, LOSSES, load_study
 from gru4rec_lib.evaluation.comparison import CELL
+from gru4rec_lib.study import paper
+from gru4rec_lib.study import tables as report
+from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.utils.rounding import between, fixed, signed
-from gru4rec_lib.workspace import Workspace
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("paper.typ", "reading.typ", "references.bib")
 EVERY_PART = ("twin", "skips", "curve", "lists", "audit")
 MODELS = [  # model, input form, output form, loss, Recall@20, whether it cannot be told from the best

@@ -11,7 +11,7 @@ from gru4rec_lib.config.study import ConfigError, EventData, Run, Study, load_st
 from gru4rec_lib.utils.arguments import user_path
 from gru4rec_lib.utils.atomic_write import replacing
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 RESERVED = ("bench", "browser", "lab")  # folders of runs/, reports/ and figures/ that belong to no study
 
 

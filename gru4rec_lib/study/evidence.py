@@ -16,8 +16,8 @@ from gru4rec_lib.evaluation.statistics import SCORES, differences
 from gru4rec_lib.evaluation.target_groups import of_targets
 from gru4rec_lib.plotting.style import named
 from gru4rec_lib.preparation.prepare import Prepared
-from gru4rec_lib.report import histories, knows_identity_alone, records, with_interval
-from gru4rec_lib.workspace import Workspace
+from gru4rec_lib.study.tables import histories, knows_identity_alone, records, with_interval
+from gru4rec_lib.study.workspace import Workspace
 
 VALIDATION = ["validation_recall_at_20", "validation_mrr_at_20"]
 SCORED = ["recall_at_20", "mrr_at_20"]

@@ -26,8 +26,8 @@ from gru4rec_lib.preparation.source_files import (
     open_source,
     shown,
 )
+from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.utils.arguments import user_path
-from gru4rec_lib.workspace import Workspace
 
 
 def check_path(path: Path, data: str = "", quote: str | None = None, **columns: str | None) -> Iterator[str]:

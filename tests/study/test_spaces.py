@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gru4rec_lib import spaces
+from gru4rec_lib.study.tuning import spaces
 from gru4rec_lib.training.settings import Training
 from gru4rec_lib.utils.checked import ConfigError
 
-FOLDER = Path(__file__).resolve().parents[1] / "config" / "spaces"
+FOLDER = Path(__file__).resolve().parents[2] / "config" / "spaces"
 RANGE = {"low": 0.0, "high": 1.0}
 
 

@@ -9,7 +9,7 @@ from test_read import log_rows
 
 from gru4rec_lib.__main__ import main
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 ROWS = ["1,a,10", "1,b,20", "2,a,5", "2,b,6"]
 NAMED = ["--session", "a", "--item", "b", "--time", "c"]
 FOUR = "4 events, 2 sessions, 2 items"

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from gru4rec_lib import explore
 from gru4rec_lib.config.study import Training, load_study
+from gru4rec_lib.study import explore
 
 # Sessions a (5 events), b (2) and c (1); track x is played four times, y twice, z and v once. Nobody played `unheard`.
 EVENTS = pd.DataFrame(
@@ -123,7 +123,7 @@ def test_no_event_track_or_session_is_lost_and_the_order_of_rows_is_nothing(rows
         assert_frame_equal(function(shuffled), function(events))
 
 
-FIXTURE = Path(__file__).parents[2] / "shared/data/mssd_fixture/log_very_small.csv"
+FIXTURE = Path(__file__).parents[3] / "shared/data/mssd_fixture/log_very_small.csv"
 
 
 @pytest.mark.skipif(not FIXTURE.exists(), reason="the real rows of the MSSD fixture are not at hand")
@@ -138,9 +138,9 @@ def test_the_real_rows_of_the_mssd_fixture():
 
 
 def test_the_diagram_of_a_study_names_its_input_forms_and_features():
-    study = load_study("thirty_music", Path(__file__).resolve().parents[1] / "config")
+    study = load_study("thirty_music", Path(__file__).resolve().parents[2] / "config")
     boxes = explore.diagram_of(study).set_index("label")
     assert boxes.index.tolist()[1:-3] == ["one_hot", "embedding", "shared", "content", "content_mlp", "hybrid_concat"]
     assert boxes.loc["content", "detail"] == "ArtistId, tags"
-    study = load_study("toy", Path(__file__).resolve().parents[1] / "config")
+    study = load_study("toy", Path(__file__).resolve().parents[2] / "config")
     assert explore.diagram_of(study).set_index("label").loc["content", "detail"] == "28 standardised features"

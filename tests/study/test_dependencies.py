@@ -7,9 +7,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from gru4rec_lib import dependencies
+from gru4rec_lib.study.workflow import dependencies
 
-NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 MODULES = {
     "a": "from gru4rec_lib import b\n",
     "b": "def f():\n    from gru4rec_lib.c import g, h\n",
@@ -29,6 +29,7 @@ MODULES = {
 def files(tmp_path, monkeypatch):
     """Names of the library files that a notebook with one cell of this source reads, of a hand-made package."""
     monkeypatch.setattr(dependencies, "PACKAGE", tmp_path)
+    monkeypatch.setattr(dependencies, "NOT_IN_THE_GRAPH", {"demo.py"})
     for name, source in MODULES.items():
         (tmp_path / f"{name}.py").parent.mkdir(exist_ok=True)
         (tmp_path / f"{name}.py").write_text(source)
@@ -56,7 +57,7 @@ def files(tmp_path, monkeypatch):
         ("from gru4rec_lib import e", ["a.py", "b.py", "c.py", "d.py", "e.py", "facts.json", "look.mplstyle"]),
         ("from gru4rec_lib import round_1", ["round_1.py", "round_2.py"]),
         ("from gru4rec_lib import demo", []),
-        ("from gru4rec_lib.demo import need_raw", []),
+        ("from gru4rec_lib.study.ensure import need_raw", []),
         ("from gru4rec_lib.rooms import chair", ["c.py", "look.mplstyle", "rooms/__init__.py", "rooms/small.py"]),
         (
             "from gru4rec_lib.rooms.large import table",

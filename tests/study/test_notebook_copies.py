@@ -10,9 +10,9 @@ import nbformat
 import pytest
 
 from gru4rec_lib import __main__, commands
-from gru4rec_lib.notebook_copies import cells_alone
+from gru4rec_lib.study.notebook_copies import cells_alone
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
 NAME = "03_train_gru4rec.ipynb"
 

@@ -21,11 +21,12 @@ from typing import BinaryIO
 
 import pandas as pd
 
-from gru4rec_lib import explore, inputs, tied
 from gru4rec_lib.config.data import SIMULATED
 from gru4rec_lib.config.study import ConfigError, is_study_file
+from gru4rec_lib.study import explore, fingerprints
+from gru4rec_lib.study.workflow import tied
+from gru4rec_lib.study.workspace import ROOT, Workspace, named_folder
 from gru4rec_lib.utils.atomic_write import replacing
-from gru4rec_lib.workspace import ROOT, Workspace, named_folder
 
 # Folders that a run writes to, by the variable that moves them, below the user's home.
 CACHES = {
@@ -137,12 +138,12 @@ def _check(place: Workspace, study: str, root: Path) -> int:
 
     In a process of its own: what reading takes of the memory is free when training begins.
     """
-    made = inputs.made_with(place)
-    if place.simulates or (made and made.get("inputs") == inputs.hashes(place)):
+    made = fingerprints.made_with(place)
+    if place.simulates or (made and made.get("inputs") == fingerprints.hashes(place)):
         return 0
     path = study if is_study_file(study) else root / "config" / f"{study}.yaml"
     command = [sys.executable, "-m", "gru4rec_lib", "check", str(path), "--data", str(place.raw)]
-    tied_command = [sys.executable, "-m", "gru4rec_lib.tied", *command]
+    tied_command = [sys.executable, "-m", "gru4rec_lib.study.workflow.tied", *command]
     return subprocess.run(tied_command, check=False, start_new_session=True).returncode  # Ctrl-C: see `_run`
 
 
@@ -170,7 +171,7 @@ def _replaced(place: Workspace) -> list[str]:
     """Marks of simulated raw files that are no longer as they were written, which are to be simulated again."""
     found = []
     for at in {at.raw: at for at in (place, *place.curve.values()) if at.simulates}.values():
-        if any(path.exists() for path in at.raw_files()) and not inputs.as_simulated(at):
+        if any(path.exists() for path in at.raw_files()) and not fingerprints.as_simulated(at):
             print(f"{at.raw}: is not what {at.study.name} simulates; it is simulated again", flush=True)
             found.append(str((at.raw / SIMULATED).relative_to(place.root)))
     return found
@@ -192,10 +193,19 @@ def _run(place: Workspace, settings: Path, extra: list[str], locks: list[BinaryI
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(own))
     if not (place.published_reports.is_dir() and place.published_figures.is_dir()):
         (place.runs / "published.json").unlink(missing_ok=True)  # the copies are no part of the graph
-    snakemake = [sys.executable, "-m", "gru4rec_lib.progress", "--workflow-profile", "profiles/local"]
+    snakemake = [sys.executable, "-m", "gru4rec_lib.study.workflow.progress", "--workflow-profile", "profiles/local"]
     forced = ["--forcerun", *replaced] if (replaced := _replaced(place)) else []
     process = subprocess.Popen(
-        [sys.executable, "-m", "gru4rec_lib.tied", *snakemake, *extra, *forced, "--configfile", str(settings)],
+        [
+            sys.executable,
+            "-m",
+            "gru4rec_lib.study.workflow.tied",
+            *snakemake,
+            *extra,
+            *forced,
+            "--configfile",
+            str(settings),
+        ],
         cwd=place.root,
         env=_environment(place),
         pass_fds=[lock.fileno() for lock in locks],

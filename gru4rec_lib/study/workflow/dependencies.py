@@ -8,9 +8,9 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parent
+PACKAGE = Path(__file__).resolve().parents[2]
 # Creates missing inputs for a notebook that is run by hand; in the graph all inputs exist.
-NOT_IN_THE_GRAPH = {"demo.py"}
+NOT_IN_THE_GRAPH = {"study/ensure.py"}
 
 
 def library_files(start: Path) -> list[Path]:

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gru4rec_lib import __main__, notebook, report
-from gru4rec_lib.workspace import Workspace
+from gru4rec_lib import __main__
+from gru4rec_lib.study import notebook, tables
+from gru4rec_lib.study.workspace import Workspace
 
 STUDY = """
 title: hand-made
@@ -67,7 +68,7 @@ def executed(path, minutes=1.5):
 
 
 def test_table_2_has_a_row_a_run_and_protocol(place):
-    table = report.table_2(made(place()))
+    table = tables.table_2(made(place()))
     assert table.columns.tolist() == [
         *("study", "model", "input_form", "output_form", "loss", "seed", "protocol"),
         *("n_candidates", "n_targets", "recall_at_20", "mrr_at_20"),
@@ -110,8 +111,8 @@ def test_the_curve_tells_each_runs_distance_from_the_better_identity_at_its_sett
         write_ranks(at.baseline_folder("most_popular"), [1] * 4, [1] * 3)
         for run, rank in zip(at.study.runs, ranks, strict=True):
             write_ranks(at.run_folder(run), [rank] * 4, [1] * 3)
-    table = report.content_signal(here)
-    assert table.columns.tolist() == [*("content_signal", *report.TABLE_2, "recall_less_identity", "mrr_less_identity")]
+    table = tables.content_signal(here)
+    assert table.columns.tolist() == [*("content_signal", *tables.TABLE_2, "recall_less_identity", "mrr_less_identity")]
     assert table["study"].unique().tolist() == ["made@0.1", "made"]
     known = table[table["protocol"] == "known"]
     assert known["content_signal"].tolist() == [0.1] * 6 + [0.5] * 6
@@ -125,8 +126,8 @@ def test_the_curve_tells_each_runs_distance_from_the_better_identity_at_its_sett
 
 
 def test_cold_tracks_are_scored_alone(place):
-    table = report.cold_tracks(made(place()))
-    assert table.columns.tolist() == report.TABLE_2
+    table = tables.cold_tracks(made(place()))
+    assert table.columns.tolist() == tables.TABLE_2
     assert table["model"].tolist() == ["most_popular", "sequential_rules"] + ["gru4rec"] * 4
     assert table[["protocol", "n_candidates", "n_targets", "recall_at_20"]].iloc[2].tolist() == ["open", 100, 1, 0]
 
@@ -136,13 +137,13 @@ def test_without_cold_tracks_there_is_no_row(place):
     for path in here.runs.rglob("ranks.parquet"):
         table = pd.read_parquet(path)
         table[table["target"] != 50].to_parquet(path)
-    table = report.cold_tracks(here)
+    table = tables.cold_tracks(here)
     assert table.empty
-    assert table.columns.tolist() == report.TABLE_2
+    assert table.columns.tolist() == tables.TABLE_2
 
 
 def test_runs_of_other_settings_bring_a_column_of_tags(place):
-    table = report.table_2(made(place(STUDY + TAGGED)))
+    table = tables.table_2(made(place(STUDY + TAGGED)))
     assert table.columns[-1] == "tag"
     assert table["tag"].tolist() == [""] * 12 + ["wide"] * 2
 
@@ -152,7 +153,7 @@ def test_a_run_that_was_not_made_is_named(place):
     missing = here.run_folder(here.study.runs[2]) / "ranks.parquet"
     missing.unlink()
     with pytest.raises(FileNotFoundError, match=re.escape(str(missing))):
-        report.table_2(here)
+        tables.table_2(here)
 
 
 def test_a_run_over_other_targets_is_named(place):
@@ -161,12 +162,12 @@ def test_a_run_over_other_targets_is_named(place):
     table = pd.read_parquet(other / "ranks.parquet")
     table.assign(session=table["session"] + 1).to_parquet(other / "ranks.parquet")
     with pytest.raises(ValueError, match=re.escape(f"{other} has ranked other test targets")):
-        report.table_2(here)
+        tables.table_2(here)
 
 
 def test_runs_of_a_cell_are_one_row_with_the_spread_between_seeds(place):
-    table = report.over_seeds(made(place(STUDY + TAGGED)))
-    assert table.columns.tolist() == [*report.OVER_SEEDS, "tag"]
+    table = tables.over_seeds(made(place(STUDY + TAGGED)))
+    assert table.columns.tolist() == [*tables.OVER_SEEDS, "tag"]
     known = table[table["protocol"] == "known"]
     assert known["seeds"].tolist() == [1, 1, 2, 2, 1]
     rest = 1 / 4 + 1 / 20
@@ -179,8 +180,8 @@ def test_runs_of_a_cell_are_one_row_with_the_spread_between_seeds(place):
 
 
 def test_the_printed_table_has_intervals_and_marks(place):
-    table = report.over_seeds(made(place(STUDY + TAGGED)))
-    wide = report.printed(table, "mrr")
+    table = tables.over_seeds(made(place(STUDY + TAGGED)))
+    wide = tables.printed(table, "mrr")
     assert wide.index.tolist() == ["embedding", "content", "embedding wide", "most_popular", "sequential_rules"]
     assert wide.columns.tolist() == ["bpr", "top1"]
     low, high = table.loc[table["model"] == "gru4rec", ["mrr_low", "mrr_high"]].iloc[0]
@@ -190,13 +191,13 @@ def test_the_printed_table_has_intervals_and_marks(place):
     assert re.fullmatch(rf"{content:.3f} \(.* to .*\) ≈", wide.loc["content", "bpr"]), "three sessions tell nothing"
     assert wide.loc[["embedding", "embedding wide"], ["top1", "bpr"]].to_numpy()[[0, 1], [0, 1]].tolist() == ["", ""]
     assert wide.loc["most_popular"].tolist() == ["0.000 (0.000 to 0.000) ≈"] * 2
-    beaten = report.printed(table.assign(recall_with_best=table["model"] == "gru4rec"), "recall", "open")
+    beaten = tables.printed(table.assign(recall_with_best=table["model"] == "gru4rec"), "recall", "open")
     assert beaten.loc["most_popular", "bpr"].endswith(")")
     assert beaten.loc["content", "bpr"].startswith("0.333 (")
 
 
 def test_histories_tell_the_run_of_each_epoch(place):
-    table = report.histories(made(place(STUDY + TAGGED)))
+    table = tables.histories(made(place(STUDY + TAGGED)))
     assert table.columns.tolist() == [
         *("input_form", "output_form", "loss", "seed", "tag", "epoch"),
         *("train_loss", "validation_recall_at_20", "seconds"),
@@ -228,8 +229,8 @@ def published(place, monkeypatch):
     executed(here.runs / ".ipynb_checkpoints" / "05_results.ipynb")
     here.prepared.mkdir(parents=True)
     (here.prepared / "prepared.json").write_text("{}")
-    (here.runs / report.MANIFEST).write_text(json.dumps(report.manifest(here)))
-    for name in report.PAPER:
+    (here.runs / tables.MANIFEST).write_text(json.dumps(tables.manifest(here)))
+    for name in tables.PAPER:
         (here.runs / name).write_text(name)
     return here
 
@@ -243,7 +244,7 @@ def test_pages_do_not_tell_where_they_were_made(published):
     page = nbformat.read(path, as_version=4)
     page.cells.append(nbformat.v4.new_code_cell(f"# {published.root}/runs {sys.prefix}/lib"))
     nbformat.write(page, path)
-    report.publish(published)
+    tables.publish(published)
     text = (published.published_reports / "05_results.html").read_text(encoding="utf-8")
     assert "# ./runs python/lib" in text
     assert str(published.root) not in text
@@ -253,12 +254,12 @@ def test_tables_figures_pages_and_a_manifest_are_published(published):
     stale = published.published_reports / "stale.html"
     stale.parent.mkdir(parents=True)
     stale.touch()
-    report.publish(published)
+    tables.publish(published)
     pages = ["03_train_gru4rec-embedding-bpr-seed1.html", "05_results.html"]
     assert entries(published.published_reports) == [*pages, "manifest.json", "paper.html", "paper.pdf", "table_2.csv"]
     assert entries(published.published_figures) == ["a.csv", "a.pdf", "a.png", "a.svg"]
     assert entries(published.published_reports.parent) == ["made"]
-    for name in ("table_2.csv", *report.PAPER):
+    for name in ("table_2.csv", *tables.PAPER):
         assert (published.published_reports / name).read_text() == name
     text = (published.runs / "published.json").read_text()
     assert text == (published.published_reports / "manifest.json").read_text()
@@ -279,24 +280,24 @@ def test_tables_figures_pages_and_a_manifest_are_published(published):
 
 
 def test_what_was_published_stays_until_the_new_is_whole(published, monkeypatch):
-    report.publish(published)
+    tables.publish(published)
     before = {path: path.read_bytes() for path in published.root.glob("[fr]*/made/*") if "runs" not in path.parts}
     (published.tables / "table_2.csv").write_text("new")
 
     def broken(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(report, "to_html", broken)
+    monkeypatch.setattr(tables, "to_html", broken)
     with pytest.raises(KeyboardInterrupt):
-        report.publish(published)
+        tables.publish(published)
     after = {path: path.read_bytes() for path in published.root.glob("[fr]*/made/*") if "runs" not in path.parts}
     assert len(before) == 10
     assert after == before
 
 
 def test_a_curve_tells_what_made_each_of_its_settings(place, monkeypatch):
-    monkeypatch.setattr(report, "manifest_of", lambda at: {"study": at.study.name})
-    assert report.manifest(place(CURVE)) == {"study": "made", "other_settings": [{"study": "made@0.1"}]}
+    monkeypatch.setattr(tables, "manifest_of", lambda at: {"study": at.study.name})
+    assert tables.manifest(place(CURVE)) == {"study": "made", "other_settings": [{"study": "made@0.1"}]}
 
 
 def test_a_page_lies_beside_its_notebook_without_the_state_of_controls(published, capsys):
@@ -323,7 +324,7 @@ def test_a_page_leaves_out_the_text_of_controls_and_nothing_else():
     cells = [new.new_markdown_cell("# Title"), new.new_code_cell("player", outputs=outputs)]
     executed = new.new_notebook(cells=cells)
     before = nbformat.writes(executed)
-    html = report.to_html(executed, "controls")
+    html = tables.to_html(executed, "controls")
     assert not [word for word in ("Player(", "Textarea(", "FloatProgress", "Plot()", "widget-view") if word in html]
     assert all(word in html for word in ("<p>a plot</p>", "Textarea is a word", "printed", "# Title"[2:]))
     assert nbformat.writes(executed) == before
@@ -339,7 +340,7 @@ def test_a_page_of_what_is_no_notebook_is_one_sentence(tmp_path, capsys, text):
 
 def test_a_page_asks_no_host_for_anything(published):
     page = published.runs / "05_results.ipynb"
-    html = report.to_html(nbformat.read(page, as_version=4), "05_results")
+    html = tables.to_html(nbformat.read(page, as_version=4), "05_results")
     assert "What is heard?" in html
     assert "<title>05_results</title>" in html
     # Whatever a browser loads by itself: attributes, style sheets, modules. An empty address is none.

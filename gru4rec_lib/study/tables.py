@@ -16,10 +16,10 @@ from nbconvert import HTMLExporter
 from gru4rec_lib.config.study import FORMS_WITH_CONTENT, INPUT_FORMS, PROTOCOLS
 from gru4rec_lib.evaluation.comparison import CELL, Ranked, read, scored
 from gru4rec_lib.plotting.style import named
+from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.utils import rounding
 from gru4rec_lib.utils.arguments import user_path
 from gru4rec_lib.utils.atomic_write import replacing, replacing_folder
-from gru4rec_lib.workspace import Workspace
 
 IDENTITY = [form for form in INPUT_FORMS if form not in FORMS_WITH_CONTENT]
 TABLES, FIGURES = (".csv",), (".csv", ".pdf", ".png", ".svg")  # what is published

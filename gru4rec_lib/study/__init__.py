@@ -1,0 +1,1 @@
+"""One study: its folders, runs, tables and report."""

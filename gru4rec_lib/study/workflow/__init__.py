@@ -1,0 +1,1 @@
+"""Run a study as a Snakemake graph."""
