@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib import published, published_loader, published_losses, published_metric
+from gru4rec_lib.audit import course_paper
+from gru4rec_lib.audit.defects import loader, losses, metric
 from gru4rec_lib.config.study import Run
 from gru4rec_lib.data import session_batches
 from gru4rec_lib.data.sessions import Sessions
@@ -17,9 +18,9 @@ from gru4rec_lib.study.runs import build
 from gru4rec_lib.utils.backend import keras, tf
 
 LOSSES = {
-    "D5": published_losses.broadcast_bpr_max,
-    "D6": published_losses.bpr_with_the_target,
-    "D12": published_losses.cross_entropy_of_linear_scores,
+    "D5": losses.broadcast_bpr_max,
+    "D6": losses.bpr_with_the_target,
+    "D12": losses.cross_entropy_of_linear_scores,
 }
 TRAINED = {"D3", "D4", "D9", *LOSSES}
 # What a walk through the test is laid out by. D3 and D4 are in training and in testing; the part in testing can be
@@ -70,7 +71,7 @@ class Testing(keras.callbacks.Callback):
         for way in ways:
             walked = sessions if "D10" in way else chosen
             pairs = lay(walked, lanes, way, "_testing")
-            pairs = published_loader.first_steps(pairs) if "D10" in way else pairs
+            pairs = loader.first_steps(pairs) if "D10" in way else pairs
             self.walks[way] = Walk(walked, pairs, [], [])
         self.flows_back = flows_back
         self.scorers = []  # (rows, bias) of every epoch
@@ -119,10 +120,10 @@ def lay(sessions: Sessions, lanes: int, defects: frozenset[str], part: str = "")
         defects: in force.
         part: `_testing` for the test, where D4 resets no lane; empty for training, where it resets too many.
     """
-    pairs = (published_loader.overrunning if f"D3{part}" in defects else session_batches.schedule)(sessions, lanes)
+    pairs = (loader.overrunning if f"D3{part}" in defects else session_batches.schedule)(sessions, lanes)
     if f"D4{part}" not in defects:
         return pairs
-    return published_loader.never(pairs) if part else published_loader.sticky(pairs)
+    return loader.never(pairs) if part else loader.sticky(pairs)
 
 
 @dataclass(frozen=True)
@@ -147,14 +148,14 @@ class Trained:
             A row a session: session (number in its walk), pairs, recall and mrr (sums over its pairs).
         """
         walk = self.testing.walks[defects & WALKED]
-        on_test = np.array([(ranks <= published.K).mean() for ranks in walk.ranks])
-        epoch = published_metric.chosen_epoch(on_test, self.validation, "D8" in defects)
+        on_test = np.array([(ranks <= course_paper.K).mean() for ranks in walk.ranks])
+        epoch = metric.chosen_epoch(on_test, self.validation, "D8" in defects)
         ranks = walk.ranks[epoch]
         if "D2" in defects:
             targets = walk.pairs.target[walk.pairs.valid]
             ranks = _unpaired(ranks, walk.hidden[epoch], targets, *self.testing.scorers[epoch])
-        hit = ranks <= published.K
-        gain = published_metric.upside_down_gain(ranks, published.K) if "D1" in defects else hit / ranks
+        hit = ranks <= course_paper.K
+        gain = metric.upside_down_gain(ranks, course_paper.K) if "D1" in defects else hit / ranks
         heard = walk.pairs.event[walk.pairs.valid] - 1  # the pair is its input's, wherever its target lies
         pairs = pd.DataFrame({"session": walk.sessions.session_of_event[heard], "recall": hit, "mrr": gain})
         found = pairs.groupby("session", as_index=False).agg(
@@ -166,11 +167,11 @@ class Trained:
 def _unpaired(ranks, hidden, targets, rows, bias):
     """Ranks with D2; it moves hits alone."""
     found = ranks.copy()
-    hits = np.flatnonzero(ranks <= published.K) if len(rows) > published.K else np.zeros(0, int)
+    hits = np.flatnonzero(ranks <= course_paper.K) if len(rows) > course_paper.K else np.zeros(0, int)
     size = max(1, UNPAIRED_FLOATS // len(rows))
     for some in np.split(hits, range(size, len(hits), size)):
         scores = hidden[some] @ rows.T + bias
-        found[some] = published_metric.unpaired_ranks(scores, targets[some], published.K)
+        found[some] = metric.unpaired_ranks(scores, targets[some], course_paper.K)
     return found
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gru4rec_lib import conclusions
+from gru4rec_lib.audit import conclusions
 from gru4rec_lib.evaluation.comparison import CELL, Ranked
 
 FORMS = ("one_hot", "content", "content_mlp")

@@ -8,9 +8,11 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib import published, published_loader, published_metric
-from gru4rec_lib.audit import ALL_MENDED, AS_PUBLISHED, CELL, runs
-from gru4rec_lib.conclusions import comparisons, holds, named
+from gru4rec_lib.audit import course_paper
+from gru4rec_lib.audit.conclusions import comparisons, holds, named
+from gru4rec_lib.audit.defects import loader as published_loader
+from gru4rec_lib.audit.defects import metric as published_metric
+from gru4rec_lib.audit.variants import ALL_MENDED, AS_PUBLISHED, CELL, runs
 from gru4rec_lib.config.study import Study
 from gru4rec_lib.data import session_batches
 from gru4rec_lib.evaluation.statistics import SCORES, SessionSums, differences, intervals
@@ -78,7 +80,7 @@ def changes(study: Study) -> pd.DataFrame:
     rows = [
         (run.loss, name, paper[name], value)
         for run in runs(study)
-        for paper in [published.training(run.loss, {}).model_dump()]
+        for paper in [course_paper.training(run.loss, {}).model_dump()]
         for name, value in run.training.model_dump().items()
         if value != paper[name]
     ]
@@ -119,9 +121,9 @@ def recoverable() -> pd.DataFrame:
     Returns:
         `published.TABLE_2` with mrr_lowest and mrr_highest; they hold if the table's two columns come from one run.
     """
-    table = published.TABLE_2
+    table = course_paper.TABLE_2
     ends = [
-        published_metric.recoverable_mrr(recall, mrr, published.K) for recall, mrr in table[list(SCORES)].to_numpy()
+        published_metric.recoverable_mrr(recall, mrr, course_paper.K) for recall, mrr in table[list(SCORES)].to_numpy()
     ]
     return table.assign(mrr_lowest=[low for low, _ in ends], mrr_highest=[high for _, high in ends])
 
@@ -145,8 +147,8 @@ def measured(place: Workspace, prepared: Prepared) -> pd.DataFrame:
     counted = published_loader.first_steps(test).valid.sum() / test.valid.sum()
     everything = [prepared.train_and_validation.items, prepared.test.items[prepared.test.items >= 0]]
     plays = np.bincount(np.concatenate(everything))
-    perfect = published_metric.upside_down_gain(np.ones(1), published.K)[0]
-    best = published.TABLE_2["mrr"].max()
+    perfect = published_metric.upside_down_gain(np.ones(1), course_paper.K)[0]
+    best = course_paper.TABLE_2["mrr"].max()
     in_batch, of_all = (seconds_a_step(place, prepared, negatives) for negatives in (("in_batch",), ("all",)))
     rows = [
         ("D1", "MRR@20 of a perfect ranker; the highest of Table 2", perfect, best),

@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gru4rec_lib import audit, audit_tables, audit_training, published_loader
+from gru4rec_lib.audit import tables, train, variants
+from gru4rec_lib.audit.course_paper import training
+from gru4rec_lib.audit.defects import loader
 from gru4rec_lib.config.study import ConfigError, Models, Run, load_study
 from gru4rec_lib.data import session_batches
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.preparation.prepare import Prepared
-from gru4rec_lib.published import training
 from gru4rec_lib.study.workspace import ROOT
 from gru4rec_lib.utils.backend import keras
 
@@ -50,7 +51,7 @@ def a_run(loss="bpr_max", **changes):
 
 
 def test_a_variant_is_the_published_one_without_one_defect():
-    found = audit.variants(a_run("bpr_max"), backwards=False)
+    found = variants.variants(a_run("bpr_max"), backwards=False)
     own = ["D1", "D2", "D3", "D3_testing", "D4", "D4_testing", "D5", "D8", "D10"]
     assert list(found) == ["as_published", *own, "all_mended"]
     assert found["as_published"] == set(own)
@@ -60,18 +61,18 @@ def test_a_variant_is_the_published_one_without_one_defect():
 
 
 def test_a_loss_has_its_own_defect_and_d9_needs_an_older_log():
-    assert "D6" in audit.variants(a_run("bpr"), backwards=False)
-    all_tracks = audit.variants(a_run("cross_entropy"), backwards=True)
+    assert "D6" in variants.variants(a_run("bpr"), backwards=False)
+    all_tracks = variants.variants(a_run("cross_entropy"), backwards=True)
     assert {"D5", "D6"}.isdisjoint(all_tracks)
     assert all_tracks["with_D12"] == all_tracks["as_published"] | {"D12"}
     assert "D9" in all_tracks["as_published"] - all_tracks["D9"]
-    assert "with_D12" not in audit.variants(a_run("cross_entropy", negatives=("sampled",)), backwards=False)
+    assert "with_D12" not in variants.variants(a_run("cross_entropy", negatives=("sampled",)), backwards=False)
 
 
 @pytest.mark.slow
 def test_without_defects_the_walk_is_the_right_evaluation(prepared):
     known = prepared.test.keep(prepared.test.known(N))
-    trained = audit_training.train(a_run(), frozenset(), {frozenset()}, prepared)
+    trained = train.train(a_run(), frozenset(), {frozenset()}, prepared)
     walk, right = trained.testing.walks[frozenset()], trained.testing.model.rank(known, N)
     pairs, valid = walk.pairs, walk.pairs.valid
     np.testing.assert_array_equal(walk.ranks[-1][np.argsort(pairs.event[valid])], right)
@@ -85,18 +86,18 @@ def test_without_defects_the_walk_is_the_right_evaluation(prepared):
 @pytest.mark.slow
 def test_as_published_states_run_through_the_test_and_back_into_training(prepared):
     """The walk goes on from the training's last state without any reset, and training from the walk's."""
-    published = audit.variants(a_run(), backwards=False)["as_published"]
-    way = published & audit_training.WALKED
+    published = variants.variants(a_run(), backwards=False)["as_published"]
+    way = published & train.WALKED
     known = prepared.test.keep(prepared.test.known(N))
-    testing = audit_training.Testing(known, 4, {way}, way)
-    model = audit_training.build(a_run(), prepared)
+    testing = train.Testing(known, 4, {way}, way)
+    model = train.build(a_run(), prepared)
     seen = []
     before = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(model.lane_state.numpy()))
     model.fit(prepared.train, 1, 4, callbacks=[before, testing], steps_per_epoch=12, shuffle=False, verbose=0)
     pairs = testing.walks[way].pairs
     assert "D10" in way
     assert not pairs.reset.any()
-    assert pairs.event.tolist() == published_loader.overrunning(known, 4).event.tolist()
+    assert pairs.event.tolist() == loader.overrunning(known, 4).event.tolist()
     state = seen[0]
     for step in range(len(pairs)):
         _, state = model(pairs.input[step], state)
@@ -109,10 +110,10 @@ def test_the_loaders_defects_are_laid_one_by_one(prepared, defects, pairs):
     right = session_batches.schedule(prepared.train, 4)
     expected = {
         "right": right,
-        "overrunning": published_loader.overrunning(prepared.train, 4),
-        "sticky": published_loader.sticky(right),
+        "overrunning": loader.overrunning(prepared.train, 4),
+        "sticky": loader.sticky(right),
     }[pairs]
-    found = audit_training.lay(prepared.train, 4, frozenset(defects))
+    found = train.lay(prepared.train, 4, frozenset(defects))
     for name in ("event", "reset"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
 
@@ -121,9 +122,9 @@ def scored(ranks, published=(), validation=(0.1, 0.2)):
     """Scores of ranks by epoch, for two sessions of two tracks each in one lane, with the defects in force."""
     sessions = Sessions.from_lists([[0, 1], [2, 3]])
     pairs, hidden = session_batches.schedule(sessions, 1), [np.zeros((2, 1))] * 2
-    walk = audit_training.Walk(sessions, pairs, hidden, [np.array(r) for r in ranks])
+    walk = train.Walk(sessions, pairs, hidden, [np.array(r) for r in ranks])
     testing = SimpleNamespace(walks={frozenset(): walk}, scorers=[(np.zeros((4, 1)), np.zeros(4))] * 2)
-    trained = audit_training.Trained(testing, np.array(validation))
+    trained = train.Trained(testing, np.array(validation))
     return trained.score(frozenset(published)).to_numpy().tolist()
 
 
@@ -137,12 +138,12 @@ def test_scores_by_hand():
 
 
 def test_d10_walks_through_the_first_steps_and_without_it_through_sessions_from_anywhere(prepared, monkeypatch):
-    monkeypatch.setattr(published_loader.first_steps, "__defaults__", (5,))
+    monkeypatch.setattr(loader.first_steps, "__defaults__", (5,))
     known = prepared.test.keep(prepared.test.known(N))
     ways = {frozenset(), frozenset({"D10"})}
-    first, whole = audit_training.Testing(known, 4, ways, None).walks[frozenset({"D10"})], known
+    first, whole = train.Testing(known, 4, ways, None).walks[frozenset({"D10"})], known
     assert first.pairs.event.tolist() == session_batches.schedule(known, 4).event[:5].tolist()
-    walks = audit_training.Testing(known, 4, ways, None, max_targets=30).walks
+    walks = train.Testing(known, 4, ways, None, max_targets=30).walks
     assert walks[frozenset({"D10"})].pairs.event.tolist() == first.pairs.event.tolist(), "of the whole file"
     some = walks[frozenset()].sessions
     assert 30 - known.lengths.max() < some.is_target.sum() <= 30
@@ -161,7 +162,7 @@ def some_sums(shift):
         for (form, loss), hits in shifts.items()
         for session in range(60)
     ]
-    return pd.DataFrame(rows, columns=[*audit.CELL, "variant", "session", "pairs", "recall", "mrr"])
+    return pd.DataFrame(rows, columns=[*variants.CELL, "variant", "session", "pairs", "recall", "mrr"])
 
 
 ONE, RAW = ("one_hot", "bpr_max"), ("content", "bpr_max")
@@ -169,20 +170,20 @@ SUMS = some_sums({"as_published": {ONE: 5, RAW: 3}, "D1": {ONE: 5, RAW: 3}, "all
 
 
 def test_audit_csv_is_means_over_pairs_with_their_intervals():
-    table = audit_tables.scores(SUMS, "made")
-    assert list(table.columns) == audit_tables.COLUMNS
+    table = tables.scores(SUMS, "made")
+    assert list(table.columns) == tables.COLUMNS
     assert len(table) == 2 * 3 * 2
     row = table.query("input_form == 'one_hot' and switch == 'as_published' and metric == 'recall'").iloc[0]
     assert row["value"] == pytest.approx(0.55)
     # The session's share is 0.5 or 0.6: 1.96 standard errors of 0.05 / sqrt(60).
     assert (row["low"], row["high"]) == pytest.approx((0.5373, 0.5627), abs=0.002)
-    wide = audit_tables.printed(table, "recall")
+    wide = tables.printed(table, "recall")
     assert wide.index.tolist() == ["as published", "D1 mended", "all mended"]
     assert wide.loc["all mended", "content, bpr_max"].startswith("0.450 (0.4")
 
 
 def test_a_conclusion_holds_where_the_difference_is_told_and_not_otherwise():
-    table = audit_tables.conclusions(SUMS)
+    table = tables.conclusions(SUMS)
     assert table["conclusion"].tolist() == ["C1", "C1", "C5", "C5"]
     first = table.iloc[0]
     assert (first["first"], first["second"], first["score"]) == ("one_hot, bpr_max", "content, bpr_max", "recall")
@@ -191,12 +192,12 @@ def test_a_conclusion_holds_where_the_difference_is_told_and_not_otherwise():
     assert table["as_published_holds"].tolist() == ["yes"] * 4
     assert table["all_mended_difference"].tolist() == [0] * 4
     assert table["all_mended_holds"].tolist() == ["undecided"] * 4
-    assert audit_tables.conclusions(SUMS[SUMS["input_form"] == "content"]).empty
+    assert tables.conclusions(SUMS[SUMS["input_form"] == "content"]).empty
 
 
 def test_c3_holds_unless_bpr_max_is_proved_lower_and_a_sign_turned_round_is_a_no():
     cells = {("one_hot", "bpr_max"): 4, ("one_hot", "cross_entropy"): 4, ("one_hot", "bpr"): 6}
-    table = audit_tables.conclusions(some_sums({"as_published": cells, "all_mended": cells}))
+    table = tables.conclusions(some_sums({"as_published": cells, "all_mended": cells}))
     told = table[table["score"] == "recall"].set_index(["conclusion", "second"])["all_mended_holds"]
     assert told.to_dict() == {
         ("C2", "one_hot, bpr_max"): "no",
@@ -206,14 +207,14 @@ def test_c3_holds_unless_bpr_max_is_proved_lower_and_a_sign_turned_round_is_a_no
 
 
 def test_what_is_recovered_of_table_2():
-    table = audit_tables.recoverable().set_index(["input_form", "loss"])
+    table = tables.recoverable().set_index(["input_form", "loss"])
     row = table.loc[("one_hot", "cross_entropy")]  # a mean of 0.1 over the hits, as a single rank 11 has
     assert (row["mrr_lowest"], row["mrr_highest"]) == pytest.approx((0.24 / 11, 0.24 * 0.95))
 
 
 def test_what_the_study_changes_of_the_papers_settings():
     study = load_study("toy", ROOT / "config")
-    table = audit_tables.changes(study).set_index(["loss", "setting"])
+    table = tables.changes(study).set_index(["loss", "setting"])
     assert table.loc[("bpr_max", "batch_size")].tolist() == [64, 16]
     assert ("bpr_max", "dropout_hidden") not in table.index
 
@@ -221,21 +222,21 @@ def test_what_the_study_changes_of_the_papers_settings():
 def test_a_study_without_an_audit_is_told(tmp_path):
     place = SimpleNamespace(study=load_study("polimi", ROOT / "config"), runs=tmp_path)
     with pytest.raises(ConfigError, match="polimi: audit: the study has none; describe its cells"):
-        audit.run_all(place, None)
+        variants.run_all(place, None)
 
 
 @pytest.mark.slow
 def test_a_cell_is_audited_once_and_its_trainings_are_kept(prepared, tmp_path, monkeypatch):
-    sums = audit.run_cell(a_run(), prepared, None, tmp_path)
-    assert sums["variant"].unique().tolist() == list(audit.variants(a_run(), backwards=False))
+    sums = variants.run_cell(a_run(), prepared, None, tmp_path)
+    assert sums["variant"].unique().tolist() == list(variants.variants(a_run(), backwards=False))
     by = sums.groupby("variant")[["pairs", "recall", "mrr"]].sum()
     assert by.loc["as_published", "recall"] == by.loc["D1", "recall"], "D1 leaves recall alone"
     assert by.loc["as_published", "mrr"] != by.loc["D1", "mrr"]
     assert by.loc["as_published", "pairs"] > by.loc["D3", "pairs"] == by.loc["all_mended", "pairs"]
-    monkeypatch.setattr(audit_training, "train", lambda *_: pytest.fail("trained twice"))
-    pd.testing.assert_frame_equal(audit.run_cell(a_run(), prepared, None, tmp_path), sums)
+    monkeypatch.setattr(train, "train", lambda *_: pytest.fail("trained twice"))
+    pd.testing.assert_frame_equal(variants.run_cell(a_run(), prepared, None, tmp_path), sums)
     block = Models(input_form=("one_hot",), loss=("bpr",), settings=SMALL)
     place = SimpleNamespace(study=SimpleNamespace(name="made", audit=(block,)))
-    measured = audit_tables.measured(place, prepared).set_index("finding")
+    measured = tables.measured(place, prepared).set_index("finding")
     assert measured.loc["D1", "here"] == 0.05
     assert measured.loc["D11", "here"] == pytest.approx(1 / len(prepared.test.items))

@@ -9,7 +9,9 @@ from helpers import published_loader as plain_loop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gru4rec_lib import published, published_loader, published_losses, published_metric
+from gru4rec_lib.audit import course_paper
+from gru4rec_lib.audit.defects import loader, metric
+from gru4rec_lib.audit.defects import losses as published_losses
 from gru4rec_lib.config.data import Split
 from gru4rec_lib.data import session_batches
 from gru4rec_lib.data.sessions import Sessions
@@ -27,7 +29,7 @@ def pairs(part, lane):
     return list(zip(part.input[:, lane].tolist(), part.target[:, lane].tolist(), strict=True))
 
 
-@pytest.mark.parametrize("module", [published_losses, published_metric], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [published_losses, metric], ids=lambda module: module.__name__)
 def test_examples_in_docstrings(module):
     results = doctest.testmod(module)
     assert results.attempted > 0
@@ -36,34 +38,34 @@ def test_examples_in_docstrings(module):
 
 def test_d1_a_perfect_ranker_scores_a_twentieth_and_the_worst_hits_score_best():
     perfect, last = np.full(7, 1), np.full(7, 20)
-    assert published_metric.upside_down_gain(perfect, 20).mean() == pytest.approx(0.05)
-    assert published_metric.upside_down_gain(last, 20).mean() == 1
+    assert metric.upside_down_gain(perfect, 20).mean() == pytest.approx(0.05)
+    assert metric.upside_down_gain(last, 20).mean() == 1
     assert (metrics.mrr(perfect, 20), metrics.mrr(last, 20)) == pytest.approx((1, 0.05))
-    assert published_metric.upside_down_gain(np.array([21, 999]), 20).tolist() == [0, 0]
+    assert metric.upside_down_gain(np.array([21, 999]), 20).tolist() == [0, 0]
 
 
 def test_d1_the_published_column_lies_below_what_a_perfect_ranker_would_have_had():
-    assert published.TABLE_2["mrr"].max() == 0.024 < 0.05
+    assert course_paper.TABLE_2["mrr"].max() == 0.024 < 0.05
     # The progress report's best is above it: upside down, a higher score is not a better one.
-    assert published.MINI["mrr"].max() == 0.056
+    assert course_paper.MINI["mrr"].max() == 0.056
 
 
 @given(st.lists(st.integers(1, 25), min_size=1, max_size=40).filter(lambda ranks: min(ranks) <= 20))
 def test_what_is_recovered_of_the_right_mrr_holds_it(ranks):
     ranks = np.array(ranks)
-    recall, upside_down = metrics.recall(ranks, 20), published_metric.upside_down_gain(ranks, 20).mean()
-    low, high = published_metric.recoverable_mrr(recall, upside_down, 20)
+    recall, upside_down = metrics.recall(ranks, 20), metric.upside_down_gain(ranks, 20).mean()
+    low, high = metric.recoverable_mrr(recall, upside_down, 20)
     assert low - 1e-9 <= metrics.mrr(ranks, 20) <= high + 1e-9
 
 
 def test_what_is_recovered_by_hand():
     """Three of the first 20 at rank 1: 3/20 published; the ends are a single rank, where nothing is left open."""
-    assert published_metric.recoverable_mrr(1.0, 0.05, 20) == pytest.approx((1, 1))
-    assert published_metric.recoverable_mrr(0.5, 0.5, 20) == pytest.approx((0.025, 0.025))
+    assert metric.recoverable_mrr(1.0, 0.05, 20) == pytest.approx((1, 1))
+    assert metric.recoverable_mrr(0.5, 0.5, 20) == pytest.approx((0.025, 0.025))
     # Mean 1/11 over the hits: all at rank 10 (right: 1/10), or most at rank 1 and some at 20 (1.05 - 1/11).
-    assert published_metric.recoverable_mrr(1.0, 1 / 11, 20) == pytest.approx((0.1, 1.05 - 1 / 11))
+    assert metric.recoverable_mrr(1.0, 1 / 11, 20) == pytest.approx((0.1, 1.05 - 1 / 11))
     with pytest.raises(ValueError, match=r"no ranks give Recall 0\.5 and upside-down MRR 0\.01"):
-        published_metric.recoverable_mrr(0.5, 0.01, 20)
+        metric.recoverable_mrr(0.5, 0.01, 20)
 
 
 @settings(max_examples=20)
@@ -72,40 +74,40 @@ def test_d2_moves_ranks_within_the_first_k_and_nobody_in_or_out(seed):
     scores = np.random.default_rng(seed).normal(size=(8, 30)).astype(np.float32)
     targets = np.random.default_rng([seed, 1]).integers(0, 30, 8)
     right = (scores >= np.take_along_axis(scores, targets[:, None], 1)).sum(axis=1)
-    found = published_metric.unpaired_ranks(scores, targets, 5)
+    found = metric.unpaired_ranks(scores, targets, 5)
     assert ((found <= 5) == (right <= 5)).all()
     assert ((found >= 1) & (found <= 6)).all()
 
 
 def test_d3_the_last_step_of_a_round_crosses_a_border_and_the_other_lanes_repeat():
     """The rounds worked through in the docstring of `overrunning`."""
-    part = published_loader.overrunning(SESSIONS, lanes=2)
+    part = loader.overrunning(SESSIONS, lanes=2)
     assert pairs(part, 0) == [(A, B), (B, C), (F, G), (G, H)]
     assert pairs(part, 1) == [(C, D), (D, E), (D, E), (E, F)]
     assert part.reset.tolist() == [[True, True], [False, False], [True, False], [False, False]]
     assert part.valid.all()
     assert part.event.tolist() == [[1, 3], [2, 4], [6, 4], [7, 5]]
     # Of 8 pairs B->C, G->H and E->F cross, and D->E comes twice; sessions 1, 2 and 3 were begun, the fourth never was.
-    walked = published_loader.walked(part, SESSIONS)
+    walked = loader.walked(part, SESSIONS)
     assert walked == {"pairs": 8, "crossing": 3 / 8, "repeated": 1 / 8, "resets_a_session": 1}
 
 
 def test_d3_the_right_loader_beside_it():
-    walked = published_loader.walked(session_batches.schedule(SESSIONS, lanes=2), SESSIONS)
+    walked = loader.walked(session_batches.schedule(SESSIONS, lanes=2), SESSIONS)
     assert walked == {"pairs": 5, "crossing": 0, "repeated": 0, "resets_a_session": 1}
 
 
 def test_d3_the_end_of_the_file_ends_the_round():
     """Lane 2 has the last session and is the shortest: its overrun would be the track behind the file's end."""
-    part = published_loader.overrunning(Sessions.from_lists([[A, B, C], [D, E]]), lanes=2)
+    part = loader.overrunning(Sessions.from_lists([[A, B, C], [D, E]]), lanes=2)
     assert (pairs(part, 0), pairs(part, 1)) == ([(A, B)], [(D, E)])
 
 
 def test_d3_another_order_is_another_file():
     order = np.array([3, 1, 0, 2])
     taken, given = (
-        published_loader.overrunning(SESSIONS.take(order), 2),
-        published_loader.overrunning(SESSIONS, 2, order),
+        loader.overrunning(SESSIONS.take(order), 2),
+        loader.overrunning(SESSIONS, 2, order),
     )
     for name in ("input", "target", "reset", "valid"):
         np.testing.assert_array_equal(getattr(taken, name), getattr(given, name))
@@ -114,7 +116,7 @@ def test_d3_another_order_is_another_file():
 
 def test_d3_fewer_sessions_than_lanes_are_told():
     with pytest.raises(ValueError, match="as many sessions as lanes: 4 for 5"):
-        published_loader.overrunning(SESSIONS, lanes=5)
+        loader.overrunning(SESSIONS, lanes=5)
 
 
 @settings(max_examples=50)
@@ -122,7 +124,7 @@ def test_d3_fewer_sessions_than_lanes_are_told():
 def test_d3_and_d4_are_the_steps_of_a_plain_loop(lists, lanes):
     """Up to the end of the file, past which the plain loop, as the published code, runs into an error."""
     sessions = Sessions.from_lists([*lists, *[[7, 7]] * (lanes - 1)])
-    part = published_loader.sticky(published_loader.overrunning(sessions, lanes))
+    part = loader.sticky(loader.overrunning(sessions, lanes))
     steps = []
     with contextlib.suppress(IndexError):
         steps.extend(plain_loop(sessions, lanes))
@@ -136,20 +138,20 @@ def test_d3_and_d4_on_sessions_of_the_mini_sets_lengths():
     lengths = np.repeat(np.arange(10, 21), [819, 752, 646, 547, 459, 435, 339, 320, 303, 314, 5066])
     lengths = np.random.default_rng(5).permutation(lengths)
     sessions = Sessions.from_lists([[0] * int(n) for n in lengths])
-    part = published_loader.overrunning(sessions, lanes=64)
-    walked = published_loader.walked(published_loader.sticky(part), sessions)
+    part = loader.overrunning(sessions, lanes=64)
+    walked = loader.walked(loader.sticky(part), sessions)
     assert walked["crossing"] == pytest.approx(0.031, abs=0.001)
     assert walked["repeated"] == pytest.approx(0.46, abs=0.01)
     assert walked["resets_a_session"] == pytest.approx(2.02, abs=0.02)
-    assert published_loader.walked(part, sessions)["resets_a_session"] == pytest.approx(1, abs=0.01)
+    assert loader.walked(part, sessions)["resets_a_session"] == pytest.approx(1, abs=0.01)
 
 
 def test_d4_a_mask_sticks_until_the_next_one_and_the_first_is_missing():
     begins = np.array([[1, 1], [0, 0], [1, 0], [0, 0], [0, 1]], bool)
     empty = np.zeros((5, 2), np.int32)
     part = session_batches.Batches(empty, empty, begins, np.ones((5, 2), bool), empty)
-    assert published_loader.sticky(part).reset.astype(int).tolist() == [[0, 0], [0, 0], [1, 0], [1, 0], [0, 1]]
-    assert not published_loader.never(part).reset.any()
+    assert loader.sticky(part).reset.astype(int).tolist() == [[0, 0], [0, 0], [1, 0], [1, 0], [0, 1]]
+    assert not loader.never(part).reset.any()
 
 
 def test_d5_by_a_plain_loop_and_the_right_loss_beside_it():
@@ -189,38 +191,36 @@ def test_d6_is_the_right_loss_and_a_constant_where_no_targets_are_equal():
 def test_d9_the_older_log_is_the_test_as_published_and_training_when_mended():
     files = ["log_0_20180827_0.csv.gz", "log_1_20180715_0.csv.gz"]
     as_published = Split(how="by_file", test="*20180715*")
-    mended = published_loader.the_other_way_round(as_published, files)
+    mended = loader.the_other_way_round(as_published, files)
     assert mended.test == "log_0_20180827_0.csv.gz"
-    assert [published_loader.tests_on_the_past(split, files) for split in (as_published, mended)] == [True, False]
-    assert not published_loader.tests_on_the_past(Split(how="by_file", test="valid.tsv"), ["train.tsv", "valid.tsv"])
-    assert not published_loader.tests_on_the_past(Split(how="by_session", test_fraction=0.2), files)
+    assert [loader.tests_on_the_past(split, files) for split in (as_published, mended)] == [True, False]
+    assert not loader.tests_on_the_past(Split(how="by_file", test="valid.tsv"), ["train.tsv", "valid.tsv"])
+    assert not loader.tests_on_the_past(Split(how="by_session", test_fraction=0.2), files)
     with pytest.raises(ValueError, match="of 3 log files 2 are for training"):
-        published_loader.the_other_way_round(
-            Split(how="by_file", test="*20180715*"), [*files, "log_2_20180901_0.csv.gz"]
-        )
+        loader.the_other_way_round(Split(how="by_file", test="*20180715*"), [*files, "log_2_20180901_0.csv.gz"])
 
 
 def test_d10_the_first_steps_are_counted():
-    part = published_loader.overrunning(SESSIONS, lanes=2)
-    counted = published_loader.first_steps(part, steps=3)
+    part = loader.overrunning(SESSIONS, lanes=2)
+    counted = loader.first_steps(part, steps=3)
     assert (len(part), len(counted)) == (4, 3)
     assert counted.event.tolist() == part.event[:3].tolist()
     # 500 mini-batches of 64 are the 32,000 events of the paper.
-    assert published_loader.TEST_STEPS * published.SETTINGS["batch_size"] == 32_000
+    assert loader.TEST_STEPS * course_paper.SETTINGS["batch_size"] == 32_000
 
 
 def test_the_papers_settings_can_be_changed_and_a_wrong_change_is_told():
-    assert published.training("bpr", {}).negatives == ("in_batch",)
-    changed = published.training("cross_entropy", {"learning_rate": 0.5})
+    assert course_paper.training("bpr", {}).negatives == ("in_batch",)
+    changed = course_paper.training("cross_entropy", {"learning_rate": 0.5})
     assert (changed.learning_rate, changed.negatives, changed.batch_size) == (0.5, ("all",), 64)
     with pytest.raises(ConfigError, match=r"audit\.settings: rate: no such field"):
-        published.training("bpr", {"rate": 1})
+        course_paper.training("bpr", {"rate": 1})
     with pytest.raises(ConfigError, match="audit: the paper has no loss `top1`"):
-        published.training("top1", {})
+        course_paper.training("top1", {})
 
 
 def test_the_published_tables_are_whole():
-    assert len(published.TABLE_2) == 15
-    assert set(published.TABLE_2["loss"]) == set(published.LOSSES)
-    assert published.FINDINGS.keys() == {f"D{n}" for n in range(1, 14)}
-    assert published.CONCLUSIONS.keys() == {f"C{n}" for n in range(1, 6)}
+    assert len(course_paper.TABLE_2) == 15
+    assert set(course_paper.TABLE_2["loss"]) == set(course_paper.LOSSES)
+    assert course_paper.FINDINGS.keys() == {f"D{n}" for n in range(1, 14)}
+    assert course_paper.CONCLUSIONS.keys() == {f"C{n}" for n in range(1, 6)}

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib import audit_training, published, published_loader
-from gru4rec_lib.audit_training import TRAINED, WALKED
+from gru4rec_lib.audit import course_paper, train
+from gru4rec_lib.audit.defects import loader
+from gru4rec_lib.audit.train import TRAINED, WALKED
 from gru4rec_lib.config.study import ConfigError, Run, Study
 from gru4rec_lib.preparation import prepare, readers
 from gru4rec_lib.preparation.prepare import Prepared
@@ -68,7 +69,7 @@ def runs(study: Study) -> tuple[Run, ...]:
             loss=loss,
             seed=seed,
             tag="audit",
-            training=published.training(loss, block.settings),
+            training=course_paper.training(loss, block.settings),
         )
         for block in study.audit
         for seed in block.seed
@@ -105,7 +106,7 @@ def run_cell(
         if not kept.exists():
             print(f"{run.input_form}, {run.loss}: in force in training: {said}", flush=True)
             ways = {every[name] & WALKED for name in names}
-            trained = audit_training.train(run, defects, ways, arrays, max_targets)
+            trained = train.train(run, defects, ways, arrays, max_targets)
             parts = [trained.score(every[name]).assign(variant=name) for name in names]
             with replacing(kept) as path:
                 pd.concat(parts).to_parquet(path, index=False)
@@ -142,9 +143,9 @@ def exchanged(place: Workspace) -> Prepared | None:
         place: the study's; its raw files are read again.
     """
     logs = [name_below(place.raw, path) for path in place.raw_files() if path.name.startswith("log_")]
-    if not published_loader.tests_on_the_past(place.study.split, logs):
+    if not loader.tests_on_the_past(place.study.split, logs):
         return None
-    split = published_loader.the_other_way_round(place.study.split, logs)
+    split = loader.the_other_way_round(place.study.split, logs)
     return prepare.prepare(readers.read(place.study.data, place.raw, split), split, place.raw)
 
 

@@ -1,0 +1,1 @@
+"""The defects of the course paper's code, each reproduced by itself."""
