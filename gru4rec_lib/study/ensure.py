@@ -95,7 +95,7 @@ def need_models(place: Workspace) -> None:
     Args:
         place: the study's.
     """
-    from gru4rec_lib import listen
+    from gru4rec_lib.explorer import listen
 
     need_prepared(place)
     if listen.finished_runs(place).empty:

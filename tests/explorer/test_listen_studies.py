@@ -9,7 +9,7 @@ import pytest
 
 from gru4rec_lib.study import workspace
 
-NOTEBOOK = Path(__file__).resolve().parents[1] / "notebooks" / "07_listen_along.ipynb"
+NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "07_listen_along.ipynb"
 STUDY = """
 title: hand-made
 data: {{layout: events, name: mine, events: [plays.csv], session: session, item: item, time: time{table}}}

@@ -14,13 +14,13 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from gru4rec_lib.data.sessions import Sessions
+from gru4rec_lib.explorer.describe import changes, traits
 from gru4rec_lib.plotting.listen import HIT
 from gru4rec_lib.plotting.style import named
 from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.ranking.exact import NO_RANK, popularity_ranks
 from gru4rec_lib.serving.recommender import Recommender
 from gru4rec_lib.study.workspace import Workspace
-from gru4rec_lib.telling import changes, traits
 from gru4rec_lib.utils.arguments import whole
 
 MISS = "\N{EN DASH}"

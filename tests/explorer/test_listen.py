@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gru4rec_lib import listen, telling
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.player import Player
+from gru4rec_lib.explorer import describe, listen
+from gru4rec_lib.explorer.widgets import Player
 from gru4rec_lib.plotting import figures
 from gru4rec_lib.plotting import listen as listen_figures
 from gru4rec_lib.preparation.prepare import Prepared
@@ -179,13 +179,13 @@ def test_a_session_by_its_number(listener):
 )
 def test_what_changed(before, after, told):
     """Order of tags is no change, nor are 0.1 standard deviations, nor is an acoustic vector."""
-    assert telling.changes(FEATURES, before, after) == told.replace("-", MINUS)
+    assert describe.changes(FEATURES, before, after) == told.replace("-", MINUS)
 
 
 @given(st.floats(-1e4, 1e4))
 def test_a_number_is_short_and_near(value):
     features = Features(np.float32([[1]]), fitted={"numeric": ["x"], "mean": [0], "scale": [value]})
-    text = telling.traits(features, 0)
+    text = describe.traits(features, 0)
     assert len(text) <= len("x -0.0055")
     assert float(text.removeprefix("x ").replace(MINUS, "-")) == pytest.approx(value, rel=0.051, abs=0.005)
 

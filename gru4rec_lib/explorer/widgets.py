@@ -9,7 +9,7 @@ from io import BytesIO
 import ipywidgets as widgets
 import numpy as np
 
-from gru4rec_lib.listen import Listener
+from gru4rec_lib.explorer.listen import Listener
 from gru4rec_lib.plotting import figures
 
 WIDE = widgets.Layout(width="100%")

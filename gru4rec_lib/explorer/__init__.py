@@ -1,0 +1,1 @@
+"""Follow a session track by track in notebook 07."""
