@@ -107,7 +107,7 @@ def run(argv: list[str]) -> int:
         for line in check_path(words.path, words.data, words.quote, **columns):
             print(line, flush=True)
     elif words.command == "bench":
-        from gru4rec_lib import bench
+        from gru4rec_lib.bench import run as bench
 
         bench.bench(words.size)
     else:

@@ -14,8 +14,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib import measure
-from gru4rec_lib.bench_data import Size
+from gru4rec_lib.bench import timing
+from gru4rec_lib.bench.data import Size
 from gru4rec_lib.config.study import Run, Training
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.ranking import metrics
@@ -47,7 +47,7 @@ def trained(size: Size, folder: Path, loss: str, lanes: int) -> dict:
         steps; and `train_products_gflops_b<lanes>_<loss>`: medians.
     """
     model, sessions = _built(size.tracks, loss, lanes), Sessions.load(folder, "train")
-    turns = _Turns(measure.products(_products(lanes)))
+    turns = _Turns(timing.products(_products(lanes)))
     model.fit(sessions, 1, lanes, callbacks=[turns], steps_per_epoch=(size.turns + 1) * TRAIN_STEPS, verbose=0)
     step, products = np.median(turns.seconds[1:], axis=0) / TRAIN_STEPS
     ratio = np.median(turns.seconds[1:, 1] / turns.seconds[1:, 0])
@@ -74,7 +74,7 @@ def profiled(size: Size, folder: Path) -> dict:
         tf.profiler.experimental.start(profile)
         model.fit(sessions, 1, 512, steps_per_epoch=TRAIN_STEPS, verbose=0)
         tf.profiler.experimental.stop()
-        spent = measure.costs(Path(profile))
+        spent = timing.costs(Path(profile))
     # A thread waits within an operation for its like; shares of the whole are what a profile tells.
     whole = sum(spent.values())
     return {f"step_share_{name.replace(' ', '_')}": (ms / whole, "share") for name, ms in spent.most_common()}
@@ -101,7 +101,7 @@ class _Turns(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         stretch = time.perf_counter() - self._began
-        self._found.append((stretch, measure.seconds(lambda: [self._other() for _ in range(TRAIN_STEPS)])))
+        self._found.append((stretch, timing.seconds(lambda: [self._other() for _ in range(TRAIN_STEPS)])))
         self._began = time.perf_counter()
 
     @property
@@ -143,8 +143,8 @@ def used(size: Size, folder: Path) -> dict:
     rows, bias = model.scorer.scoring_rows()
     states = np.random.default_rng(0).normal(size=(int(chosen.sum()), HIDDEN)).astype(np.float32)
     ranks = []
-    times = measure.in_turns(
-        size.turns, lambda: ranks.append(model.rank(test, size.tracks, chosen)), measure.scoring(states, rows)
+    times = timing.in_turns(
+        size.turns, lambda: ranks.append(model.rank(test, size.tracks, chosen)), timing.scoring(states, rows)
     )
     found = {
         "trained_events": (events, "events"),
@@ -156,7 +156,7 @@ def used(size: Size, folder: Path) -> dict:
     recommender = Recommender(model, pd.Series([f"t{n}" for n in range(size.tracks)]), {})
     sessions = [[f"t{n}" for n in items] for items in test.take(test.lengths > 1) if len(items)][: size.recommended]
     brute_force = partial(_all_scored, rows, bias, states[0])
-    times = [measure.in_turns(1, partial(recommender.recommend, session, K), brute_force)[0] for session in sessions]
+    times = [timing.in_turns(1, partial(recommender.recommend, session, K), brute_force)[0] for session in sessions]
     times = np.array(times)
     found["recommend_ms"] = (1e3 * np.median(times[:, 0]), "ms")
     found["recommend_ratio"] = (np.median(times[:, 0] / times[:, 1]), "ratio")
@@ -194,7 +194,7 @@ def grown(size: Size, n_items: int) -> dict:
     fit = {"epochs": 1, "batch_size": lanes, "steps_per_epoch": 2 * TRAIN_STEPS, "verbose": 0}
     model.fit(many, **fit)
     model.rank(many.take(np.arange(100)), n_items)
-    peak = measure.peak_bytes()
+    peak = timing.peak_bytes()
     least = size.grown[0]
     found = {
         f"memory_peak_gb_{_thousands(n_items)}": (peak / 1e9, "GB"),

@@ -5,22 +5,22 @@ import os
 import numpy as np
 import pytest
 
-from gru4rec_lib import measure
+from gru4rec_lib.bench import timing
 
 
 def test_apart_is_another_process_with_a_peak_of_its_own():
     held = np.ones(30_000_000)  # 240 MB
-    assert measure.peak_bytes() > held.nbytes
-    assert measure.apart(os.getpid) != os.getpid()
+    assert timing.peak_bytes() > held.nbytes
+    assert timing.apart(os.getpid) != os.getpid()
     before = os.getenv("TF_NUM_INTRAOP_THREADS")
-    assert measure.apart(os.getenv, "TF_NUM_INTRAOP_THREADS", threads=1) == "1"
+    assert timing.apart(os.getenv, "TF_NUM_INTRAOP_THREADS", threads=1) == "1"
     assert os.getenv("TF_NUM_INTRAOP_THREADS") == before
-    assert 1e6 < measure.apart(measure.peak_bytes) < held.nbytes
+    assert 1e6 < timing.apart(timing.peak_bytes) < held.nbytes
 
 
 def test_functions_take_turns_and_the_first_turn_does_not_count():
     calls = []
-    times = measure.in_turns(2, lambda: calls.append("a"), lambda: calls.append("b"))
+    times = timing.in_turns(2, lambda: calls.append("a"), lambda: calls.append("b"))
     assert calls == ["a", "b"] * 3
     assert times.shape == (2, 2)
     assert (times > 0).all()
@@ -29,7 +29,7 @@ def test_functions_take_turns_and_the_first_turn_does_not_count():
 def test_scoring_computes_every_block(monkeypatch):
     states, rows, found = np.ones((5, 2), np.float32), np.ones((7, 2), np.float32), []
     monkeypatch.setattr(np, "matmul", lambda a, b, out: found.append((len(a), b.shape[1], out.shape)))
-    measure.scoring(states, rows, lanes=3, block=4)()
+    timing.scoring(states, rows, lanes=3, block=4)()
     assert found == [(3, 4, (3, 4)), (3, 3, (3, 3)), (2, 4, (2, 4)), (2, 3, (2, 3))]
 
 
@@ -49,4 +49,4 @@ def test_costs_are_of_the_innermost_operations(tmp_path):
             line.events.add(metadata_id=number, offset_ps=round(began * 1e9), duration_ps=round((ended - began) * 1e9))
     (tmp_path / "one.xplane.pb").write_bytes(space.SerializeToString())
     expected = {"matrix products": 6, "row updates": 3, "lookups of rows": 1, "element by element": 1}
-    assert measure.costs(tmp_path) == pytest.approx(expected)
+    assert timing.costs(tmp_path) == pytest.approx(expected)

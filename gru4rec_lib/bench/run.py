@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from gru4rec_lib import bench_data, bench_models, measure
-from gru4rec_lib.bench_data import Size
+from gru4rec_lib.bench import data, models, timing
+from gru4rec_lib.bench.data import Size
 from gru4rec_lib.plotting import figures
 from gru4rec_lib.study import notebook
 from gru4rec_lib.study.workspace import ROOT
@@ -45,7 +45,7 @@ def bench(size: str = "tenth", root: Path = ROOT) -> pd.DataFrame:
     found, began = {}, time.perf_counter()
     with tempfile.TemporaryDirectory() as passing:
         for part in _parts(SIZES[size], Path(passing)):
-            rows = measure.apart(part, threads=1 if part.func is bench_models.profiled else None)
+            rows = timing.apart(part, threads=1 if part.func is models.profiled else None)
             for name, (value, unit) in rows.items():
                 print(f"{time.perf_counter() - began:4.0f} s  {name} {value:,.4g} {unit}", flush=True)
             found |= rows
@@ -60,11 +60,11 @@ def bench(size: str = "tenth", root: Path = ROOT) -> pd.DataFrame:
 
 
 def _parts(size: Size, folder: Path):
-    yield partial(bench_data.simulated, size, folder)
-    yield partial(bench_data.prepared, folder)
+    yield partial(data.simulated, size, folder)
+    yield partial(data.prepared, folder)
     for lanes, loss in BATCHES:
-        yield partial(bench_models.trained, size, folder, loss, lanes)
-    yield partial(bench_models.profiled, size, folder)
-    yield partial(bench_models.used, size, folder)
+        yield partial(models.trained, size, folder, loss, lanes)
+    yield partial(models.profiled, size, folder)
+    yield partial(models.used, size, folder)
     for n_items in size.grown:
-        yield partial(bench_models.grown, size, n_items)
+        yield partial(models.grown, size, n_items)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gru4rec_lib import measure
+from gru4rec_lib.bench import timing
 from gru4rec_lib.config.study import load_study
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.preparation import prepare, readers
@@ -56,7 +56,7 @@ def simulated(size: Size, folder: Path) -> dict:
     """
     study = load_study(STUDY, ROOT / "config")
     twin = study.data.simulate.model_copy(update={"sessions": size.sessions})
-    seconds = measure.seconds(lambda: simulate.simulate(folder / "raw", **twin.model_dump()))
+    seconds = timing.seconds(lambda: simulate.simulate(folder / "raw", **twin.model_dump()))
     for name, sessions in zip(("train", "test"), listened(size), strict=True):
         sessions.save(folder, name)
     return {"simulate_s": (seconds, "s")}
@@ -113,5 +113,5 @@ def prepared(folder: Path) -> dict:
     return {
         "prepare_events": (events, "events"),
         "prepare_s": (seconds, "s"),
-        "prepare_peak_gb": (measure.peak_bytes() / 1e9, "GB"),
+        "prepare_peak_gb": (timing.peak_bytes() / 1e9, "GB"),
     }

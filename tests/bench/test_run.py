@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gru4rec_lib import __main__, bench, bench_data, bench_models, measure
+from gru4rec_lib import __main__
+from gru4rec_lib.bench import data, models, run, timing
 from gru4rec_lib.config.study import Training
 from gru4rec_lib.training import epochs
 
@@ -30,12 +31,12 @@ PROMISED = [
 
 @pytest.mark.slow
 def test_the_bench_runs_and_writes_its_columns(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(measure, "apart", lambda function, threads: function())
-    monkeypatch.setattr(bench_models, "Training", partial(Training, jit=False))  # XLA takes seconds
-    monkeypatch.setattr(bench, "BATCHES", bench.BATCHES[:3])
-    for module in (epochs, bench_models):
+    monkeypatch.setattr(timing, "apart", lambda function, threads: function())
+    monkeypatch.setattr(models, "Training", partial(Training, jit=False))  # XLA takes seconds
+    monkeypatch.setattr(run, "BATCHES", run.BATCHES[:3])
+    for module in (epochs, models):
         monkeypatch.setattr(module, "TRAIN_STEPS", 1)
-    bench.bench("toy", tmp_path)
+    run.bench("toy", tmp_path)
     table = pd.read_csv(tmp_path / "reports" / "bench" / "bench.csv")
     assert list(table.columns) == ["measure", "value", "unit"]
     assert table["measure"].is_unique
@@ -49,9 +50,9 @@ def test_the_bench_runs_and_writes_its_columns(monkeypatch, tmp_path, capsys):
 
 
 def test_every_track_is_heard_and_tracks_are_numbered_by_plays():
-    train, test = bench_data.listened(bench.SIZES["toy"])
+    train, test = data.listened(run.SIZES["toy"])
     plays = np.bincount(train.items)
-    assert len(plays) == bench.SIZES["toy"].tracks
+    assert len(plays) == run.SIZES["toy"].tracks
     assert plays.min() > 0
     assert (np.diff(plays) <= 0).all()
     assert 0 <= test.items.min() <= test.items.max() < len(plays)
@@ -59,12 +60,12 @@ def test_every_track_is_heard_and_tracks_are_numbered_by_plays():
 
 def test_the_products_of_a_step_are_those_of_the_model():
     # Input kernel [64, 300], recurrent kernel [100, 300] and 2,048 rows of 100, three products each.
-    assert bench_models._flop(512) == 3 * 2 * 512 * (64 * 300 + 100 * 300 + 100 * 2048)
+    assert models._flop(512) == 3 * 2 * 512 * (64 * 300 + 100 * 300 + 100 * 2048)
 
 
 def test_the_command_hands_on_the_size(monkeypatch):
     sizes = []
-    monkeypatch.setattr(bench, "bench", sizes.append)
+    monkeypatch.setattr(run, "bench", sizes.append)
     assert __main__.main(["bench"]) == 0
     assert __main__.main(["bench", "--size", "full"]) == 0
     assert sizes == ["tenth", "full"]
