@@ -24,9 +24,9 @@ def main(argv: list[str] | None = None) -> int:
     """
     argv = sys.argv[1:] if argv is None else argv
     try:
-        from gru4rec_lib import commands  # takes half a second, in which Ctrl-C may come
+        from gru4rec_lib import cli  # takes half a second, in which Ctrl-C may come
 
-        return commands.run(argv)
+        return cli.run(argv)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes once more when it ends
         return 141  # as a shell says it

@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from gru4rec_lib import __main__, commands
+from gru4rec_lib import __main__, cli
 from gru4rec_lib.study.notebook_copies import cells_alone
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,7 +94,7 @@ def test_a_file_that_is_no_notebook_is_one_sentence(tmp_path, text):
 @pytest.fixture
 def lab(notebooks, tmp_path, monkeypatch, capsys):
     """`python -m gru4rec_lib lab` in a project; what it prints."""
-    monkeypatch.setattr(commands, "ROOT", tmp_path)
+    monkeypatch.setattr(cli, "ROOT", tmp_path)
 
     def lab():
         assert __main__.main(["lab"]) == 0

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from gru4rec_lib import __main__, commands
+from gru4rec_lib import __main__, cli
 from gru4rec_lib.baselines import registry as baselines
 from gru4rec_lib.config.study import ConfigError
 from gru4rec_lib.evaluation import protocols
@@ -230,7 +230,7 @@ WRITING = ["paper", "publish", "figures", "search", "reproduce", "shard --step i
 def test_every_command_that_writes_is_refused(study, tmp_path, monkeypatch, capsys, command):
     study("config/paper.yaml")
     path = study("other/paper.yaml").file
-    monkeypatch.setattr(commands, "Workspace", lambda *given, **named: Workspace(*given, root=tmp_path, **named))
+    monkeypatch.setattr(cli, "Workspace", lambda *given, **named: Workspace(*given, root=tmp_path, **named))
     monkeypatch.setattr(reproduce.main, "__defaults__", (tmp_path,))
     before = sorted(tmp_path.rglob("*"))
     assert __main__.main([*command.split(), "--study", str(path)]) == 2

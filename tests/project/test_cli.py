@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from gru4rec_lib import __main__, commands
+from gru4rec_lib import __main__, cli
 from gru4rec_lib.plotting import figures
 from gru4rec_lib.study import paper, tables
 from gru4rec_lib.study.workflow import reproduce
 from gru4rec_lib.twin import simulate
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 STOPPED = {
     "check": "Stopped.",
     "reproduce": "Stopped. The same command goes on from here; finished steps are kept.",
@@ -143,7 +143,7 @@ def test_ctrl_c_at_work_says_how_to_go_on(monkeypatch, capsys, command):
     def stopped(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands, "run", stopped)
+    monkeypatch.setattr(cli, "run", stopped)
     assert __main__.main([command, "toy"]) == 130
     assert capsys.readouterr() == ("", f"\n{STOPPED[command]}\n")
 
