@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib.audit.course_paper import LOSSES, TABLE_2
+from gru4rec_lib.audit.course_paper import TABLE_2
+from gru4rec_lib.config.audit import LOSSES
 from gru4rec_lib.evaluation.comparison import read
 from gru4rec_lib.evaluation.statistics import ALPHA, SCORES, differences, holm
 from gru4rec_lib.study.workspace import Workspace

@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from gru4rec_lib.training.settings import Training
-from gru4rec_lib.utils.checked import ConfigError, check
+from gru4rec_lib.config.audit import LOSSES
 
 K = 20  # both scores' cutoff
-LOSSES = ("cross_entropy", "bpr", "bpr_max")
 
 # Table 2 of the paper: Recall@20 and MRR@20 on Dataset03, under each of LOSSES.
 _TABLE_2 = {
@@ -42,38 +40,6 @@ MINI = pd.DataFrame(
     ],
     columns=["input_form", "loss", "recall", "mrr"],
 )
-
-# Settings that the paper gives as its best, in the names of `settings.Training`. The losses differ in their negatives.
-SETTINGS = {
-    "hidden_units": 100,
-    "embedding_units": 64,
-    "mlp_units": (64, 64),
-    "dropout_hidden": 0.1,
-    "batch_size": 64,
-    "optimizer": "adam",
-    "learning_rate": 0.0001,
-    "steps_per_epoch": 3000,  # mini-batches between two looks at the test
-    "bpr_max_regularization": 0.0001,
-    "shuffle": False,
-    "refit": False,
-}
-NEGATIVES = {"cross_entropy": ("all",), "bpr": ("in_batch",), "bpr_max": ("in_batch",)}
-
-
-def training(loss: str, changes: dict) -> Training:
-    """The paper's settings for a loss, some of them changed.
-
-    Args:
-        loss: of LOSSES.
-        changes: names and values of `settings.Training`.
-
-    Raises:
-        ConfigError: the paper has no such loss, or a setting is unknown or wrong.
-    """
-    if loss not in LOSSES:
-        raise ConfigError(f"audit: the paper has no loss `{loss}`; name some of {', '.join(LOSSES)}")
-    return check(Training, SETTINGS | {"negatives": NEGATIVES[loss]} | changes, "audit.settings")
-
 
 CONCLUSIONS = {
     "C1": "one-hot is the best input",

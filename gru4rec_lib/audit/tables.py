@@ -13,6 +13,7 @@ from gru4rec_lib.audit.conclusions import comparisons, holds, named
 from gru4rec_lib.audit.defects import loader as published_loader
 from gru4rec_lib.audit.defects import metric as published_metric
 from gru4rec_lib.audit.variants import ALL_MENDED, AS_PUBLISHED, CELL, runs
+from gru4rec_lib.config.audit import course_paper_training
 from gru4rec_lib.config.study import Study
 from gru4rec_lib.data import session_batches
 from gru4rec_lib.evaluation.statistics import SCORES, SessionSums, differences, intervals
@@ -80,7 +81,7 @@ def changes(study: Study) -> pd.DataFrame:
     rows = [
         (run.loss, name, paper[name], value)
         for run in runs(study)
-        for paper in [course_paper.training(run.loss, {}).model_dump()]
+        for paper in [course_paper_training(run.loss, {}).model_dump()]
         for name, value in run.training.model_dump().items()
         if value != paper[name]
     ]

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib.audit import course_paper, train
+from gru4rec_lib.audit import train
 from gru4rec_lib.audit.defects import loader
 from gru4rec_lib.audit.train import TRAINED, WALKED
+from gru4rec_lib.config.audit import course_paper_training
 from gru4rec_lib.config.study import ConfigError, Run, Study
 from gru4rec_lib.preparation import prepare, readers
 from gru4rec_lib.preparation.prepare import Prepared
@@ -69,7 +70,7 @@ def runs(study: Study) -> tuple[Run, ...]:
             loss=loss,
             seed=seed,
             tag="audit",
-            training=course_paper.training(loss, block.settings),
+            training=course_paper_training(loss, block.settings),
         )
         for block in study.audit
         for seed in block.seed

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from gru4rec_lib.audit import course_paper
+from gru4rec_lib.config.audit import course_paper_training
 from gru4rec_lib.config.data import EventData, ItemTable, MssdData, Signal, Split, Twin
 from gru4rec_lib.config.tuned import Searched, cell_name, load_searched
 from gru4rec_lib.training.settings import Training
@@ -253,7 +253,7 @@ class Study(Strict):
             check(Training, self.training.model_dump() | changes, f"losses.{loss}")
         for block in self.audit:
             for loss in block.loss:
-                course_paper.training(loss, block.settings)
+                course_paper_training(loss, block.settings)
         if any(a.settings != b.settings for a in self.models for b in self.models if a.tag == b.tag):
             raise ValueError("blocks of `models` with different `settings` need a different `tag` each")
         names = [*(run.name for run in self.runs), *self.baselines]

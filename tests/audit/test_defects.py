@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from gru4rec_lib.audit import course_paper
 from gru4rec_lib.audit.defects import loader, metric
 from gru4rec_lib.audit.defects import losses as published_losses
+from gru4rec_lib.config import audit as audit_settings
 from gru4rec_lib.config.data import Split
 from gru4rec_lib.data import session_batches
 from gru4rec_lib.data.sessions import Sessions
@@ -206,21 +207,21 @@ def test_d10_the_first_steps_are_counted():
     assert (len(part), len(counted)) == (4, 3)
     assert counted.event.tolist() == part.event[:3].tolist()
     # 500 mini-batches of 64 are the 32,000 events of the paper.
-    assert loader.TEST_STEPS * course_paper.SETTINGS["batch_size"] == 32_000
+    assert loader.TEST_STEPS * audit_settings.SETTINGS["batch_size"] == 32_000
 
 
 def test_the_papers_settings_can_be_changed_and_a_wrong_change_is_told():
-    assert course_paper.training("bpr", {}).negatives == ("in_batch",)
-    changed = course_paper.training("cross_entropy", {"learning_rate": 0.5})
+    assert audit_settings.course_paper_training("bpr", {}).negatives == ("in_batch",)
+    changed = audit_settings.course_paper_training("cross_entropy", {"learning_rate": 0.5})
     assert (changed.learning_rate, changed.negatives, changed.batch_size) == (0.5, ("all",), 64)
     with pytest.raises(ConfigError, match=r"audit\.settings: rate: no such field"):
-        course_paper.training("bpr", {"rate": 1})
+        audit_settings.course_paper_training("bpr", {"rate": 1})
     with pytest.raises(ConfigError, match="audit: the paper has no loss `top1`"):
-        course_paper.training("top1", {})
+        audit_settings.course_paper_training("top1", {})
 
 
 def test_the_published_tables_are_whole():
     assert len(course_paper.TABLE_2) == 15
-    assert set(course_paper.TABLE_2["loss"]) == set(course_paper.LOSSES)
+    assert set(course_paper.TABLE_2["loss"]) == set(audit_settings.LOSSES)
     assert course_paper.FINDINGS.keys() == {f"D{n}" for n in range(1, 14)}
     assert course_paper.CONCLUSIONS.keys() == {f"C{n}" for n in range(1, 6)}

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from gru4rec_lib.audit import tables, train, variants
-from gru4rec_lib.audit.course_paper import training
 from gru4rec_lib.audit.defects import loader
+from gru4rec_lib.config.audit import course_paper_training as training
 from gru4rec_lib.config.study import ConfigError, Models, Run, load_study
 from gru4rec_lib.data import session_batches
 from gru4rec_lib.data.sessions import Sessions
