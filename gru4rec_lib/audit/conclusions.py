@@ -9,8 +9,8 @@ import pandas as pd
 
 from gru4rec_lib.audit.course_paper import TABLE_2
 from gru4rec_lib.config.audit import LOSSES
-from gru4rec_lib.evaluation.comparison import read
 from gru4rec_lib.evaluation.statistics import ALPHA, SCORES, differences, holm
+from gru4rec_lib.study.results import read
 from gru4rec_lib.study.workspace import Workspace
 
 CONTENT = ("content", "content_mlp")

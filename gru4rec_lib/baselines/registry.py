@@ -8,17 +8,11 @@ as GRU4Rec, `beyond_training`: whether it can hear or score tracks that training
 
 from __future__ import annotations
 
-import pandas as pd
-
 from gru4rec_lib.baselines.bpr_mf import BPRMF
 from gru4rec_lib.baselines.content import ContentKNN, SameArtist
 from gru4rec_lib.baselines.item_rules import ItemKNN, SequentialRules
 from gru4rec_lib.baselines.popularity import MostPopular, Random, SessionPopular
 from gru4rec_lib.baselines.session_knn import SKNN, STAN, VSKNN
-from gru4rec_lib.evaluation import protocols
-from gru4rec_lib.preparation.prepare import Prepared, check_targets
-from gru4rec_lib.ranking.metrics import scores
-from gru4rec_lib.study.workspace import Workspace
 
 # What a baseline needs beside the sessions it takes from the arrays; the rest comes with `fit`.
 BASELINES = {
@@ -35,27 +29,3 @@ BASELINES = {
     "same_artist": lambda prepared: SameArtist(prepared.features),
     "content_knn": lambda prepared: ContentKNN(prepared.features),
 }
-
-
-def rank_baseline(name: str, prepared: Prepared, place: Workspace) -> pd.DataFrame:
-    """Fit one baseline on all training sessions, rank the test targets, write its ranks and lists.
-
-    Args:
-        name: of BASELINES.
-        prepared: arrays.
-        place: the study's.
-
-    Returns:
-        Its scores, a row for each protocol.
-    """
-    model = BASELINES[name](prepared).fit(prepared.train_and_validation, prepared.n_items)
-    ranks = protocols.rank(model, prepared, place.study)
-    protocols.save(place.baseline_folder(name), ranks, protocols.lists(model, prepared, place.study))
-    return scores(ranks).assign(model=name)
-
-
-def rank_baselines(prepared: Prepared, place: Workspace) -> pd.DataFrame:
-    """As `rank_baseline`, for every baseline of the study: their scores, by name, one below the other."""
-    check_targets(prepared, place.study)
-    tables = [rank_baseline(name, prepared, place) for name in place.study.baselines]
-    return pd.concat(tables, ignore_index=True).set_index("model")

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from gru4rec_lib.evaluation.statistics import ALPHA, SCORES, SessionSums, differences, holm, intervals, quick_intervals
 from gru4rec_lib.ranking.metrics import cold
-from gru4rec_lib.study.workspace import Workspace
 
 CELL = ["model", "input_form", "output_form", "loss", "tag"]
 PARTS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
@@ -55,65 +53,6 @@ class Ranked:
             stratum: int [targets], 0 and more; None for one.
         """
         return SessionSums.of(self.targets["session"].to_numpy(), self.ranks, self.k, stratum)
-
-
-def read(place: Workspace, part: str) -> Ranked:
-    """The ranks of every run and baseline of the study, baselines first.
-
-    Args:
-        place: the study's.
-        part: of PARTS: a protocol, or `cold` for those targets of `open` that training never heard.
-
-    Returns:
-        A model a run and baseline, their targets the same.
-
-    Raises:
-        FileNotFoundError: a run has not been made; the message names its file.
-        ValueError: a run has ranked other targets than the others.
-    """
-    targets, ranks = None, []
-    for folder in _folders(place).values():
-        table = PARTS[part](pd.read_parquet(folder / "ranks.parquet")).reset_index(drop=True)
-        targets = table[TARGET] if targets is None else targets
-        if not targets.equals(table[TARGET]):
-            raise ValueError(f"{folder} has ranked other test targets than the rest of the study; delete it, run again")
-        ranks.append(table[["rank"]].to_numpy())
-    models = pd.DataFrame(list(_folders(place)), columns=[*CELL, "seed"])
-    return Ranked(models, targets, ranks, place.study.evaluation.cutoff)
-
-
-def read_lists(place: Workspace, targets: pd.DataFrame) -> list[pd.DataFrame]:
-    """What every run and baseline of the study recommends, in the order of `read`.
-
-    Args:
-        place: the study's.
-        targets: of `read`, protocol `known`: session, position, target.
-
-    Returns:
-        For each its lists.parquet with the column `target`; without rows where the study writes no lists.
-
-    Raises:
-        FileNotFoundError: a run has not been made; the message names its file.
-        ValueError: a run has lists at other targets than the others.
-    """
-    at, found, first = ["session", "position"], [], None
-    for folder in _folders(place).values():
-        lists = pd.read_parquet(folder / "lists.parquet")
-        first = lists if first is None else first
-        found.append(lists.merge(targets[[*at, "target"]], on=at))
-        if not lists[at].equals(first[at]) or len(found[-1]) < len(lists):
-            raise ValueError(
-                f"{folder} has lists at other test targets than the rest of the study; delete it, run again"
-            )
-    return found
-
-
-def _folders(place: Workspace) -> dict[tuple, Path]:
-    """For each model, told by CELL and seed, its folder."""
-    folders = {(name, "", "", "", "", ""): place.baseline_folder(name) for name in place.study.baselines}
-    for run in place.study.runs:
-        folders["gru4rec", run.input_form, run.output_form, run.loss, run.tag, run.seed] = place.run_folder(run)
-    return folders
 
 
 def scored(ranked: Ranked) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import cache
 from html import escape
@@ -16,10 +15,10 @@ from pandas.io.formats.style import Styler
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.explorer.describe import changes, traits
 from gru4rec_lib.plotting.listen import HIT
-from gru4rec_lib.plotting.style import named
 from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.ranking.exact import NO_RANK, popularity_ranks
 from gru4rec_lib.serving.recommender import Recommender
+from gru4rec_lib.study.runs import finished_runs
 from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.utils.arguments import whole
 
@@ -32,30 +31,6 @@ CELLS = [
     {"selector": "caption", "props": "text-align: left; padding: 0.5em"},
     {"selector": "small", "props": "opacity: 0.7"},
 ]
-
-
-def finished_runs(place: Workspace) -> pd.DataFrame:
-    """The finished trainings in a study's folder, also those that its grid does not name.
-
-    Args:
-        place: the study's.
-
-    Returns:
-        One row a run: `name` (for people, such as `content, bpr`), input_form, output_form, loss, seed, tag,
-        validation_recall_at_20, `leads` (the best by it of the runs that differ in loss and seed alone), folder.
-    """
-    told = ["input_form", "output_form", "loss", "seed", "tag"]
-    rows = []
-    for path in sorted((place.runs / "gru4rec").glob("*/ranks.parquet")):  # which a run writes last
-        config = json.loads((path.parent / "config.json").read_text(encoding="utf-8"))
-        best = pd.read_csv(path.parent / "history.csv")["val_recall_at_20"].max()
-        rows.append([*map(config.get, told), best, path.parent])
-    table = pd.DataFrame(rows, columns=[*told, "validation_recall_at_20", "folder"])
-    name = named(table) + ", " + table["loss"]
-    table.insert(0, "name", name.where(~name.duplicated(keep=False), name + ", seed " + table["seed"].astype(str)))
-    best = table.sort_values("validation_recall_at_20", ascending=False, kind="stable")
-    table["leads"] = table.index.isin(best.drop_duplicates(["input_form", "output_form", "tag"]).index)
-    return table
 
 
 class Listener:

@@ -18,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from gru4rec_lib.config.study import Split, Study
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions, item_index
+from gru4rec_lib.evaluation.protocols import random_targets
 from gru4rec_lib.preparation.counts import Counts
 from gru4rec_lib.preparation.readers import DataError, Tables
 from gru4rec_lib.preparation.split import BOTH_SIDES, apart, crossing, test_sessions, validation_sessions
@@ -268,24 +269,6 @@ def checked(prepared: Prepared, split: Split) -> Prepared:
     return prepared
 
 
-def chosen_targets(prepared: Prepared, study: Study) -> np.ndarray | None:
-    """Choose the test targets that a study ranks, at random with the split's seed.
-
-    Args:
-        prepared: arrays.
-        study: says how many.
-
-    Returns:
-        Bool [test events]; None for all targets.
-    """
-    wanted, targets = study.evaluation.max_test_events, np.flatnonzero(prepared.test.is_target)
-    if wanted is None or wanted >= len(targets):
-        return None
-    chosen = np.zeros(len(prepared.test.items), bool)
-    chosen[np.random.default_rng([study.split.seed, 2]).choice(targets, wanted, replace=False)] = True
-    return chosen
-
-
 def check_targets(prepared: Prepared, study: Study) -> None:
     """Validate, before anything is trained, that protocol `known` has a target: tables and figures are of these first.
 
@@ -296,7 +279,8 @@ def check_targets(prepared: Prepared, study: Study) -> None:
     Raises:
         DataError: no test session holds two events on items of training, or none of these targets is chosen.
     """
-    seen, chosen = prepared.test.known(prepared.n_items), chosen_targets(prepared, study)
+    seen = prepared.test.known(prepared.n_items)
+    chosen = random_targets(prepared.test, study.evaluation.max_test_events, study.split.seed)
     known = prepared.test.keep(seen)
     if not known.is_target.any():
         raise DataError(

@@ -65,10 +65,8 @@ def need_runs(place: Workspace) -> None:
     Args:
         place: the study's.
     """
-    from gru4rec_lib.baselines import registry
-    from gru4rec_lib.evaluation import protocols
     from gru4rec_lib.preparation import prepare
-    from gru4rec_lib.study import runs
+    from gru4rec_lib.study import results, runs
 
     for other in place.curve.values():
         if other is not place:
@@ -78,15 +76,15 @@ def need_runs(place: Workspace) -> None:
     prepare.check_targets(prepared, place.study)
     for run in place.study.runs:
         folder = place.run_folder(run)
-        if not protocols.is_saved(folder):
+        if not results.is_saved(folder):
             print(f"no ranks and lists in {folder}: training", flush=True)
             trained = runs.train(run, prepared, folder=place.run_folder(run))
-            ranks = protocols.rank(trained.model, prepared, place.study)
-            lists = protocols.lists(trained.model, prepared, place.study)
+            ranks = results.rank(trained.model, prepared, place.study)
+            lists = results.lists(trained.model, prepared, place.study)
             runs.save(folder, run, trained, ranks, lists, prepared)
     for name in place.study.baselines:
-        if not protocols.is_saved(place.baseline_folder(name)):
-            registry.rank_baseline(name, prepared, place)
+        if not results.is_saved(place.baseline_folder(name)):
+            results.rank_baseline(name, prepared, place)
 
 
 def need_models(place: Workspace) -> None:
@@ -95,8 +93,8 @@ def need_models(place: Workspace) -> None:
     Args:
         place: the study's.
     """
-    from gru4rec_lib.explorer import listen
+    from gru4rec_lib.study import runs
 
     need_prepared(place)
-    if listen.finished_runs(place).empty:
+    if runs.finished_runs(place).empty:
         need_runs(place)

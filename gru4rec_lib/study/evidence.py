@@ -11,11 +11,12 @@ import pandas as pd
 from gru4rec_lib.config.study import PROTOCOLS
 from gru4rec_lib.data.vectors import unit_vectors
 from gru4rec_lib.evaluation.beyond_accuracy import MEASURES, measures
-from gru4rec_lib.evaluation.comparison import CELL, against, best_baseline, by_stratum, read, read_lists
+from gru4rec_lib.evaluation.comparison import CELL, against, best_baseline, by_stratum
 from gru4rec_lib.evaluation.statistics import SCORES, differences
 from gru4rec_lib.evaluation.target_groups import of_targets
 from gru4rec_lib.plotting.style import named
 from gru4rec_lib.preparation.prepare import Prepared
+from gru4rec_lib.study.results import read, read_lists
 from gru4rec_lib.study.tables import histories, knows_identity_alone, records, with_interval
 from gru4rec_lib.study.workspace import Workspace
 

@@ -14,8 +14,9 @@ import pandas as pd
 from nbconvert import HTMLExporter
 
 from gru4rec_lib.config.study import FORMS_WITH_CONTENT, INPUT_FORMS, PROTOCOLS
-from gru4rec_lib.evaluation.comparison import CELL, Ranked, read, scored
+from gru4rec_lib.evaluation.comparison import CELL, Ranked, scored
 from gru4rec_lib.plotting.style import named
+from gru4rec_lib.study.results import read
 from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.utils import rounding
 from gru4rec_lib.utils.arguments import user_path

@@ -9,9 +9,8 @@ import pytest
 
 from gru4rec_lib.config.study import Run, Training
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.evaluation import protocols
 from gru4rec_lib.preparation.prepare import Prepared
-from gru4rec_lib.study import runs
+from gru4rec_lib.study import results, runs
 from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.training import epochs as epoch
 from gru4rec_lib.training import gru4rec as model_module
@@ -188,10 +187,10 @@ def test_the_same_run_twice_leaves_the_same_bytes_of_ranks(tmp_path):
     for name, seed in {"once": 1, "again": 1, "other": 2}.items():
         run = run.model_copy(update={"seed": seed})
         trained = runs.train(run, data)
-        ranks, lists = (of(trained.model, data, study) for of in (protocols.rank, protocols.lists))
+        ranks, lists = (of(trained.model, data, study) for of in (results.rank, results.lists))
         runs.save(tmp_path / name, run, trained, ranks, lists, data)
     once, again, other = (
-        [(tmp_path / name / file).read_bytes() for file in protocols.FILES] for name in ("once", "again", "other")
+        [(tmp_path / name / file).read_bytes() for file in results.FILES] for name in ("once", "again", "other")
     )
     assert once == again
     assert once[1] != other[1]
@@ -222,6 +221,6 @@ def test_an_interrupted_save_leaves_no_half_file_and_no_ranks(trained, tmp_path,
 def test_ranks_and_lists_come_last(trained, tmp_path, monkeypatch):
     """They are taken for a sign that the run is done."""
     there = []
-    monkeypatch.setattr(protocols, "save", lambda folder, *_: there.extend(p.name for p in folder.rglob("*.*")))
+    monkeypatch.setattr(results, "save", lambda folder, *_: there.extend(p.name for p in folder.rglob("*.*")))
     runs.save(tmp_path, *trained)
     assert set(there) == {"model.keras", "items.parquet", "history.csv", "config.json"}

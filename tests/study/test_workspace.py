@@ -7,11 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from gru4rec_lib import __main__, cli
-from gru4rec_lib.baselines import registry as baselines
 from gru4rec_lib.config.study import ConfigError
-from gru4rec_lib.evaluation import protocols
 from gru4rec_lib.preparation import prepare, readers
-from gru4rec_lib.study import ensure, runs
+from gru4rec_lib.study import ensure, results, runs
 from gru4rec_lib.study.workflow import reproduce
 from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.twin import simulate
@@ -266,9 +264,9 @@ def asked(monkeypatch):
     call(prepare.Prepared, "load", "arrays")
     call(runs, "train", Trained())
     call(runs, "save")
-    call(protocols, "rank")
-    call(protocols, "lists")
-    call(baselines, "rank_baseline")
+    call(results, "rank")
+    call(results, "lists")
+    call(results, "rank_baseline")
     return calls
 
 
@@ -290,7 +288,7 @@ def test_a_notebook_makes_what_it_does_not_find_and_says_so(place, asked, capsys
 
 
 def test_what_is_there_is_not_made_again(place, asked, capsys):
-    baseline = [f"runs/made/baselines/most_popular/{name}" for name in protocols.FILES]
+    baseline = [f"runs/made/baselines/most_popular/{name}" for name in results.FILES]
     here = place(
         TWIN, "data/prepared/made/prepared.json", *baseline, "runs/made/baselines/sequential_rules/ranks.parquet"
     )
@@ -298,7 +296,7 @@ def test_what_is_there_is_not_made_again(place, asked, capsys):
     (here.prepared / "prepared.json").write_text(json.dumps({"settings": settings}))
     folder = here.run_folder(here.study.runs[0])
     folder.mkdir(parents=True)
-    for name in protocols.FILES:
+    for name in results.FILES:
         (folder / name).touch()
     ensure.need_runs(here)
     assert [(name, given[0]) for name, given in asked if name != "load"] == [("rank_baseline", "sequential_rules")]

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from gru4rec_lib.baselines.item_rules import SequentialRules
-from gru4rec_lib.baselines.registry import MostPopular, rank_baselines
+from gru4rec_lib.baselines.popularity import MostPopular
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.evaluation import protocols
 from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.preparation.source_files import DataError
 from gru4rec_lib.ranking.exact import NO_RANK
+from gru4rec_lib.study import results
 from gru4rec_lib.study.workspace import Workspace
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
@@ -43,7 +43,7 @@ def test_the_studys_rule_for_ties_is_the_one_used(place):
     """Plays 4, 4 and 2: the first two tie."""
     model, study = MostPopular().fit(prepared().train_and_validation, 3), place().study
     study = study.model_copy(update={"evaluation": study.evaluation.model_copy(update={"ties": "median"})})
-    ranks = protocols.rank(model, prepared(), study)
+    ranks = results.rank(model, prepared(), study)
     assert ranks["rank"].tolist() == [{0: 1.5, 1: 1.5, 2: 3}.get(target, NO_RANK) for target in ranks["target"]]
 
 
@@ -68,7 +68,7 @@ def prepared():
 
 def test_all_targets_are_ranked_under_both_protocols(place):
     model = MostPopular().fit(prepared().train_and_validation, 3)
-    ranks = protocols.rank(model, prepared(), place().study)
+    ranks = results.rank(model, prepared(), place().study)
     assert ranks.to_dict("list") == {
         # Known: 3, 4 and -1 are removed, so that 0 and 1 begin the second and the third session.
         "protocol": ["known"] * 7 + ["open"] * 10,
@@ -83,9 +83,9 @@ def test_all_targets_are_ranked_under_both_protocols(place):
 @pytest.mark.parametrize("limit", [1, 4, 9])
 def test_a_limit_chooses_the_same_targets_for_every_model(place, limit):
     where = ["protocol", "session", "position", "target"]
-    whole = protocols.rank(Worst(), prepared(), place().study)
-    popular = protocols.rank(MostPopular().fit(prepared().train, 3), prepared(), place(limit).study)
-    worst = protocols.rank(Worst(), prepared(), place(limit).study)
+    whole = results.rank(Worst(), prepared(), place().study)
+    popular = results.rank(MostPopular().fit(prepared().train, 3), prepared(), place(limit).study)
+    worst = results.rank(Worst(), prepared(), place(limit).study)
     assert popular[where].equals(worst[where])
     assert len(popular[popular["protocol"] == "open"]) == limit
     assert len(worst.merge(whole)) == len(worst)
@@ -101,25 +101,23 @@ def test_the_choice_follows_the_splits_seed(place, tmp_path):
     for seed in (4, 5, 6):
         study = place(4).study
         study = study.model_copy(update={"split": study.split.model_copy(update={"seed": seed})})
-        chosen.append(protocols.rank(Worst(), prepared(), study)[["session", "position"]].to_numpy().tolist())
+        chosen.append(results.rank(Worst(), prepared(), study)[["session", "position"]].to_numpy().tolist())
     assert any(other != chosen[0] for other in chosen[1:])
 
 
 def test_a_limit_above_the_number_of_targets_changes_nothing(place):
-    assert protocols.rank(Worst(), prepared(), place(10).study).equals(
-        protocols.rank(Worst(), prepared(), place().study)
-    )
+    assert results.rank(Worst(), prepared(), place(10).study).equals(results.rank(Worst(), prepared(), place().study))
 
 
 def test_a_baseline_learns_from_all_training_sessions_and_leaves_its_ranks(place):
     here = place()
-    table = rank_baselines(prepared(), here)
+    table = results.rank_baselines(prepared(), here)
     assert table.index.tolist() == ["most_popular"] * 2 + ["sequential_rules"] * 2
     assert table["n_targets"].tolist() == [7, 10, 7, 10]
     path = here.baseline_folder("most_popular") / "ranks.parquet"
     model = MostPopular().fit(prepared().train_and_validation, 3)
-    assert pd.read_parquet(path).equals(protocols.rank(model, prepared(), here.study))
-    lists = protocols.lists(model, prepared(), here.study)
+    assert pd.read_parquet(path).equals(results.rank(model, prepared(), here.study))
+    lists = results.lists(model, prepared(), here.study)
     assert pd.read_parquet(path.with_name("lists.parquet")).equals(lists)
     assert sorted(p.name for p in path.parent.iterdir()) == ["lists.parquet", "ranks.parquet"]
     # Targets on the known side: ranks 2, 3, 2, 2, 2, 3, 2; by hand (5 / 2 + 2 / 3) / 7.
@@ -127,19 +125,19 @@ def test_a_baseline_learns_from_all_training_sessions_and_leaves_its_ranks(place
 
 
 def test_the_same_ranks_are_the_same_bytes(place, tmp_path):
-    ranks = protocols.rank(Worst(), prepared(), place().study)
+    ranks = results.rank(Worst(), prepared(), place().study)
     for name in ("one", "two"):
-        assert not protocols.is_saved(tmp_path / name)
-        protocols.save(tmp_path / name, ranks, ranks.head(2))
-        assert protocols.is_saved(tmp_path / name)
-    for file in protocols.FILES:
+        assert not results.is_saved(tmp_path / name)
+        results.save(tmp_path / name, ranks, ranks.head(2))
+        assert results.is_saved(tmp_path / name)
+    for file in results.FILES:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
 
 def test_lists_are_what_is_recommended_at_the_targets_of_known(place):
     model = MostPopular().fit(prepared().train_and_validation, 3)
-    lists = protocols.lists(model, prepared(), place().study)
-    ranks = protocols.rank(model, prepared(), place().study)
+    lists = results.lists(model, prepared(), place().study)
+    ranks = results.rank(model, prepared(), place().study)
     known = ranks.loc[ranks["protocol"] == "known", ["session", "position"]]
     # Three training tracks, so that a list has three places.
     assert lists[["session", "position"]].to_numpy().tolist() == np.repeat(known.to_numpy(), 3, axis=0).tolist()
@@ -152,10 +150,10 @@ def test_lists_are_what_is_recommended_at_the_targets_of_known(place):
 def test_lists_of_a_random_choice_are_those_of_all_and_their_targets_are_ranked(place, limit, n):
     study = place(limit, n).study
     model = SequentialRules().fit(prepared().train_and_validation, 3)
-    lists, whole = (protocols.lists(model, prepared(), one) for one in (study, place().study))
+    lists, whole = (results.lists(model, prepared(), one) for one in (study, place().study))
     assert len(lists.drop_duplicates(["session", "position"])) == n
     assert len(lists.merge(whole)) == len(lists)
-    ranks = protocols.rank(model, prepared(), study)
+    ranks = results.rank(model, prepared(), study)
     assert len(lists.merge(ranks[ranks["protocol"] == "known"], on=["session", "position"])) == len(lists)
 
 
@@ -164,14 +162,14 @@ def test_the_choice_of_lists_follows_the_splits_seed(place):
     for seed in (4, 5, 6, 7):
         study = place(lists=2).study
         study = study.model_copy(update={"split": study.split.model_copy(update={"seed": seed})})
-        lists = protocols.lists(model, prepared(), study)
+        lists = results.lists(model, prepared(), study)
         chosen.add(tuple(map(tuple, lists[["session", "position"]].to_numpy().tolist())))
-        assert lists.equals(protocols.lists(model, prepared(), study))
+        assert lists.equals(results.lists(model, prepared(), study))
     assert len(chosen) > 1
 
 
 def test_a_study_can_leave_lists_out(place):
-    lists = protocols.lists(MostPopular().fit(prepared().train, 3), prepared(), place(lists="null").study)
+    lists = results.lists(MostPopular().fit(prepared().train, 3), prepared(), place(lists="null").study)
     assert (len(lists), [*lists]) == (0, ["session", "position", "place", "item"])
 
 
@@ -180,7 +178,7 @@ def test_without_a_target_of_known_nothing_is_ranked(place, test):
     """Each session has at most one event on an item of training."""
     cold = replace(prepared(), test=Sessions.from_lists(test))
     with pytest.raises(DataError, match="no test session with two events on items of training"):
-        rank_baselines(cold, place())
+        results.rank_baselines(cold, place())
     assert not place().runs.exists()
 
 
