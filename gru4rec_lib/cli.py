@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 
 from gru4rec_lib.config.study import ConfigError, Twin, check
-from gru4rec_lib.preparation.source_files import COMMON, shown
+from gru4rec_lib.preparation.source_files import COMMON
 from gru4rec_lib.study.workspace import ROOT, Workspace
+from gru4rec_lib.utils.text import shown
 
 
 def run(argv: list[str]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib.preparation.prepare import Prepared
+from gru4rec_lib.data.sessions import Sessions
 
 HEARD = (1, 2, 3, 4, 5, 6, 8, 11, 16, 21, 51)  # tracks heard before the target: where ranges start
 PLAYS = (0, 1, 11, 101, 1001, 10_001)  # plays of the target in training
@@ -13,12 +13,14 @@ HOURS = (0, 6, 12, 18)
 LOGGED = {"context_type": "context_type", "shuffle": "hist_user_behavior_is_shuffle", "hour": "hour_of_day"}
 
 
-def of_targets(targets: pd.DataFrame, prepared: Prepared) -> pd.DataFrame:
+def of_targets(targets: pd.DataFrame, test: Sessions, plays: np.ndarray, log: pd.DataFrame) -> pd.DataFrame:
     """Every division of the targets that the data allows.
 
     Args:
         targets: session (number in the test set) and position (from 1) of each, as in a ranks.parquet.
-        prepared: arrays, and the test events' log.
+        test: test sessions over the item index.
+        plays: int [candidates], in training; 0 for candidates unseen there.
+        log: the test events as they were read, in the order of `test.items`.
 
     Returns:
         One row a target, ordered categories: heard (tracks before it in its session), popularity (its plays in
@@ -26,9 +28,9 @@ def of_targets(targets: pd.DataFrame, prepared: Prepared) -> pd.DataFrame:
         log tells: context_type, shuffle, hour.
     """
     session, position = targets["session"].to_numpy(), targets["position"].to_numpy()
-    event = prepared.test.offsets[session] + position - 1
-    log, item = prepared.test_events, prepared.test.items[event]
-    plays = np.where(item >= 0, prepared.items["plays"].to_numpy()[item], 0)
+    event = test.offsets[session] + position - 1
+    item = test.items[event]
+    plays = np.where(item >= 0, plays[item], 0)
     repeat = log.duplicated(["session", "item"]).to_numpy()[event]
     strata = {
         "heard": _ranges(position - 1, HEARD),

@@ -16,6 +16,8 @@ from typing import BinaryIO, NamedTuple
 import duckdb
 import numpy as np
 
+from gru4rec_lib.utils.text import shown
+
 csv.field_size_limit(1 << 22)  # Python's own limit is lower than DuckDB's of 2 MB a line
 
 # Delimiter and quotation mark of each kind: what writes tabs seldom quotes, and a stray mark would swallow lines.
@@ -84,18 +86,6 @@ def exactly(path: Path) -> str:
         path: of a file, there or not.
     """
     return literal(glob.escape(str(path)))
-
-
-def shown(text: str, most: int = 200) -> str:
-    """A text of a file as a message shows it: on one line, and not longer than `most`.
-
-    Args:
-        text: of any length.
-        most: characters, 1 and more; what is left out is told by an ellipsis behind them.
-    """
-    text = text[: most + 1]
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
-    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def reason(error: Exception) -> str:

@@ -33,8 +33,8 @@ from gru4rec_lib.preparation.source_files import (
     reason,
     record_lines,
     records,
-    shown,
 )
+from gru4rec_lib.utils.text import shown
 
 
 class Kind(NamedTuple):

@@ -24,10 +24,10 @@ from gru4rec_lib.preparation.source_files import (
     is_marked,
     known_as,
     open_source,
-    shown,
 )
 from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.utils.arguments import user_path
+from gru4rec_lib.utils.text import shown
 
 
 def check_path(path: Path, data: str = "", quote: str | None = None, **columns: str | None) -> Iterator[str]:

@@ -84,7 +84,8 @@ def strata(place: Workspace, prepared: Prepared) -> pd.DataFrame:
         See `ranked.by_stratum` and `strata.of_targets`.
     """
     both = [read(place, protocol).over_seeds() for protocol in PROTOCOLS]
-    return pd.concat([by_stratum(part, of_targets(part.targets, prepared)) for part in both], ignore_index=True)
+    arrays = prepared.test, prepared.items["plays"].to_numpy(), prepared.test_events
+    return pd.concat([by_stratum(part, of_targets(part.targets, *arrays)) for part in both], ignore_index=True)
 
 
 def validation_and_test(place: Workspace, table: pd.DataFrame) -> pd.DataFrame:

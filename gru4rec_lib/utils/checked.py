@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from gru4rec_lib.preparation.source_files import shown
+from gru4rec_lib.utils.text import shown
 
 _MOST_VALUES = 10_000  # in a file of settings; lists of lists of aliases grow past any memory
 

@@ -6,7 +6,6 @@ import pytest
 
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.evaluation import target_groups
-from gru4rec_lib.preparation.prepare import Prepared
 
 TEST = [[0, 3, 0, -1, -1], [4, 4, 1]]
 NAMES = list("adaxyeeb")  # x and y are other tracks, both without an index
@@ -18,17 +17,15 @@ LOG = {
 }
 
 
-def prepared(log=LOG):
-    items = pd.DataFrame({"item": list("abcde"), "plays": [101, 100, 11, 10, 0]})
+def some_events(log=LOG):
+    """Test sessions, plays of the candidates and the test events."""
     events = {"session": ["s"] * 5 + ["t"] * 3, "item": NAMES}
     events = pd.DataFrame(events).astype("category").assign(**log)
-    nothing = Sessions.from_lists([])
-    test = Sessions.from_lists(TEST)
-    return Prepared(items, 4, nothing, nothing, test, events, None, pd.DataFrame())
+    return Sessions.from_lists(TEST), np.array([101, 100, 11, 10, 0]), events
 
 
 def test_every_target_has_its_stratum():
-    table = target_groups.of_targets(TARGETS, prepared())
+    table = target_groups.of_targets(TARGETS, *some_events())
     assert {name: column.tolist() for name, column in table.items()} == {
         "heard": ["1", "2", "3", "4", "1", "2"],
         "popularity": ["1 to 10", "101 to 1,000", "cold", "cold", "cold", "11 to 100"],
@@ -42,13 +39,13 @@ def test_every_target_has_its_stratum():
 
 def test_the_order_of_the_targets_does_not_matter():
     order = [4, 0, 5, 2, 1, 3]
-    whole = target_groups.of_targets(TARGETS, prepared())
-    some = target_groups.of_targets(TARGETS.iloc[order], prepared())
+    whole = target_groups.of_targets(TARGETS, *some_events())
+    some = target_groups.of_targets(TARGETS.iloc[order], *some_events())
     pd.testing.assert_frame_equal(some, whole.iloc[order].reset_index(drop=True))
 
 
 def test_a_log_without_columns_has_fewer_divisions():
-    assert target_groups.of_targets(TARGETS, prepared({})).columns.tolist() == ["heard", "popularity", "repeat"]
+    assert target_groups.of_targets(TARGETS, *some_events({})).columns.tolist() == ["heard", "popularity", "repeat"]
 
 
 @pytest.mark.parametrize(
