@@ -1,0 +1,251 @@
+"""The tables of results in README.md and docs/, generated from reports/.
+
+A page holds a table between the lines `<!-- table: NAME -->` and `<!-- end -->`; NAME is a key of TABLES, with the
+study after a colon where the table is of one. `python -m gru4rec_lib doc-tables` writes all of them again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from gru4rec_lib.config.audit import LOSSES
+from gru4rec_lib.utils.atomic_write import replacing
+
+BLOCK = re.compile(r"(<!-- table: ([\w:]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+SESSION_REC = ("most_popular", "session_popular", "item_knn", "sequential_rules", "sknn", "v_sknn", "stan")
+SCORES = {"recall": "Recall@20", "mrr": "MRR@20"}
+BENCH = {
+    "train_events_per_s_b64_cross_entropy": "training, batch 64",
+    "train_events_per_s_b512_cross_entropy": "training, batch 512",
+    "train_events_per_s_b512_bpr_max": "training with BPR-max, batch 512",
+    "train_roofline_b512_cross_entropy": "time of a step's matrix products in NumPy's OpenBLAS, over the step's",
+    "rank_events_per_s": "targets ranked among all tracks, exactly",
+    "rank_roofline": "the same for ranking; above 1, as bounds skip blocks",
+    "recommend_ms": "20 tracks for one session, exactly",
+    "recommend_ratio": "the same over brute force",
+    "growth_50k_to_3700k": "cost of an event with 3,700,000 tracks over that with 50,000",
+    "memory_peak_gb_3700k": "training and ranking with 3,700,000 tracks",
+    "memory_estimate_ratio_3700k": "the estimate printed before training, over that",
+    "prepare_s": "a tenth of two logs, from raw files to arrays, checks included",
+    "prepare_peak_gb": "memory of that",
+}
+
+
+def pages(root: Path) -> list[Path]:
+    """List the pages that may hold tables.
+
+    Args:
+        root: the project's folder.
+
+    Returns:
+        README.md, then the pages of docs/ by name.
+    """
+    return [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+
+
+def filled(page: Path, reports: Path) -> str:
+    """Return the text of a page with its tables generated from reports.
+
+    Args:
+        page: a Markdown file.
+        reports: the folder of the studies' reports.
+
+    Raises:
+        ValueError: a block names an unknown table.
+    """
+
+    def table(match: re.Match) -> str:
+        name, _, study = match[2].partition(":")
+        if name not in TABLES:
+            raise ValueError(f"{page}: there is no table `{name}`; known are {', '.join(TABLES)}")
+        rows = TABLES[name](reports / study if study else reports)
+        return f"{match[1]}{_markdown(*rows)}{match[3]}"
+
+    return BLOCK.sub(table, page.read_text(encoding="utf-8"))
+
+
+def write(root: Path) -> None:
+    """Write the tables of all pages again.
+
+    Args:
+        root: the project's folder.
+    """
+    for page in pages(root):
+        text = filled(page, root / "reports")
+        with replacing(page) as path:
+            path.write_text(text, encoding="utf-8")
+
+
+def _grid(folder: Path) -> Iterator[list[str]]:
+    table = _known(_read(folder, "table_2_over_seeds"))
+    table = table[(table["tag"] == "") & table["output_form"].isin(["", "ids"])]
+    yield ["input", *LOSSES]
+    trained = table[table["model"] == "gru4rec"]
+    for form, rows in trained[trained["loss"].isin(LOSSES)].groupby("input_form", sort=False):
+        cells = {row.loss: _interval(row) for row in rows.itertuples()}
+        yield [form, *(cells.get(loss, "") for loss in LOSSES)]
+    for row in table[table["model"] != "gru4rec"].sort_values("recall_at_20", ascending=False).itertuples():
+        yield [row.model, _interval(row), *[""] * (len(LOSSES) - 1)]
+
+
+def _with_unseen(folder: Path) -> Iterator[list[str]]:
+    """Every model of the study, baselines last, with Recall@20 at targets unseen in training."""
+    known, unseen = _known(_read(folder, "table_2")), _read(folder, "cold_tracks")
+    keys = ["model", "input_form", "output_form", "loss", "tag", "seed"]
+    table = known.merge(unseen[[*keys, "recall_at_20"]], on=keys, how="left", suffixes=("", "_unseen"))
+    table["is_baseline"] = table["model"] != "gru4rec"
+    yield ["model", "scoring row", "Recall@20 (95 %) / MRR@20", "unseen"]
+    for row in table.sort_values(["is_baseline", "recall_at_20"], ascending=[True, False]).itertuples():
+        if row.is_baseline or row.loss == "cross_entropy":
+            name = row.model if row.is_baseline else ", ".join(filter(None, (row.input_form, row.tag)))
+            yield [name, row.output_form, _interval(row), _number(row.recall_at_20_unseen)]
+
+
+def _audit(folder: Path) -> Iterator[list[str]]:
+    table = _read(folder, "audit")
+    switches = table["switch"].drop_duplicates().tolist()
+    yield ["cell", "score", *(name.replace("_", " ") for name in switches)]
+    cells = table.groupby(["input_form", "loss", "metric"], sort=False)
+    for (form, loss, metric), rows in cells:
+        values = dict(zip(rows["switch"], rows["value"], strict=True))
+        shown = [_number(values[name]) if name in values else "" for name in switches]
+        yield [f"{form}, {loss}", SCORES[metric], *shown]
+
+
+def _shop(reports: Path) -> Iterator[list[str]]:
+    folder = reports / "yoochoose_100k"
+    table = _known(_read(folder, "table_2_over_seeds"))
+    table = table[(table["input_form"] == "shared") & (table["seeds"] == 3)]
+    times = _read(folder, "time_to_quality")
+    yield ["Recall@20 / MRR@20", "ours", "the official code", "ours, fast", "seconds of fast training, one core"]
+    for loss in ("cross_entropy", "bpr_max"):
+        own, fast = table["loss"] == loss, table["tag"].str.startswith("fast_")
+        seconds = times[(times["loss"] == loss) & times["tag"].str.startswith("fast_")]["seconds_of_tested"]
+        seconds = seconds.astype(float)
+        cells = [_pair(table[own & ~fast]), _comparator(reports, "yoochoose_100k", loss), _pair(table[own & fast])]
+        yield [f"shared, {loss}", *cells, f"{seconds.min():.0f} to {seconds.max():.0f}"]
+
+
+def _session_rec(reports: Path) -> Iterator[list[str]]:
+    studies = ("yoochoose_100k", "thirty_music")
+    yield ["baseline", *(name for study in studies for name in (study, "session-rec"))]
+    tables = {study: _known(_read(reports / study, "table_2")) for study in studies}
+    for model in SESSION_REC:
+        cells = [
+            cell
+            for study, table in tables.items()
+            for cell in (_pair(table[table["model"] == model]), _comparator(reports, study, model))
+        ]
+        yield [model, *cells]
+
+
+def _content_adds(reports: Path) -> Iterator[list[str]]:
+    yield ["study", "with content", "identity alone", "Recall@20", "MRR@20"]
+    for path in sorted(reports.glob("*/content_less_identity.csv")):
+        table = pd.read_csv(path, keep_default_na=False)
+        if "content_signal" in table or not len(table):
+            continue
+        table = table[table["loss"] == "cross_entropy"].set_index("score")
+        first = table.iloc[0]
+        cells = [
+            f"{_number(r.difference)} ({_number(r.low)} to {_number(r.high)})"
+            for r in table.loc[[*SCORES]].itertuples()
+        ]
+        yield [f"`{path.parent.name}`", first["content"], first["identity"], *cells]
+
+
+def _conclusions(reports: Path) -> Iterator[list[str]]:
+    tables = {path.parent.name: pd.read_csv(path) for path in sorted(reports.glob("*/conclusions.csv"))}
+    tables = {name: table for name, table in tables.items() if len(table) and "content_signal" not in table}
+    names = {
+        "C1": "one-hot is the best input",
+        "C2": "BPR is poor",
+        "C3": "BPR-max keeps up with cross-entropy",
+        "C4": "content_mlp beats content",
+        "C5": "features carry less than identity",
+    }
+    yield ["holds / does not / undecided, in Recall@20", *(f"`{name}`" for name in tables)]
+    for code, name in names.items():
+        cells = []
+        for table in tables.values():
+            own = table[(table["score"] == "recall") & table["published"].notna() & (table["conclusion"] == code)]
+            counts = " / ".join(str((own["holds"] == one).sum()) for one in ("yes", "no", "undecided"))
+            cells.append(counts if len(own) else "")
+        yield [f"{code}: {name}", *cells]
+
+
+def _samples(reports: Path) -> Iterator[list[str]]:
+    folder = reports / "sampled_or_full"
+    table, times = _known(_read(folder, "table_2")), _read(folder, "time_to_quality")
+    keys = ["tag", "seed"]
+    table = (
+        table[table["model"] == "gru4rec"]
+        .astype({"seed": int})
+        .merge(times.astype({"seed": int})[[*keys, "seconds_of_tested"]], on=keys)
+    )
+    names = {"all": "all tracks", "samples_2048": "2,048 sampled", "": "512 sampled", "in_batch": "in the batch"}
+    yield ["negatives of a step", "seed", "Recall@20 (95 %) / MRR@20", "seconds"]
+    for row in table.sort_values("seconds_of_tested", ascending=False).itertuples():
+        yield [names[row.tag], str(row.seed), _interval(row), f"{float(row.seconds_of_tested):.0f}"]
+
+
+def _bench(reports: Path) -> Iterator[list[str]]:
+    table = _read(reports / "bench", "bench").set_index("measure")
+    yield ["measure", "value", "what"]
+    for name, what in BENCH.items():
+        value, unit = float(table.loc[name, "value"]), table.loc[name, "unit"]
+        number = f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+        yield [f"`{name}`", f"{number} {unit}".strip(), what]
+
+
+# For each table its rows, the header first, from the folder of a study's reports or of all reports.
+TABLES: dict[str, Callable[[Path], Iterable[list[str]]]] = {
+    "grid": _grid,
+    "with_unseen": _with_unseen,
+    "audit": _audit,
+    "shop": _shop,
+    "session_rec": _session_rec,
+    "content_adds": _content_adds,
+    "conclusions": _conclusions,
+    "samples": _samples,
+    "bench": _bench,
+}
+
+
+def _read(folder: Path, name: str) -> pd.DataFrame:
+    table = pd.read_csv(folder / f"{name}.csv", keep_default_na=False)
+    return table if "tag" in table else table.assign(tag="")
+
+
+def _known(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["protocol"] == "known"]
+
+
+def _pair(rows: pd.DataFrame) -> str:
+    (row,) = rows.itertuples()
+    return f"{_number(row.recall_at_20)} / {_number(row.mrr_at_20)}"
+
+
+def _comparator(reports: Path, data: str, model: str) -> str:
+    """What other people's code reaches, the mean over its seeds."""
+    table = pd.read_csv(reports / "comparators.csv")
+    own = table[(table["data"] == data) & (table["model"] == model)]
+    return f"{_number(own['recall_at_20'].mean())} / {_number(own['mrr_at_20'].mean())}"
+
+
+def _interval(row) -> str:
+    recall = f"{_number(row.recall_at_20)} ({_number(row.recall_low)} to {_number(row.recall_high)})"
+    return f"{recall} / {_number(row.mrr_at_20)}"
+
+
+def _number(value: float | str) -> str:
+    return "" if value == "" or pd.isna(value) else f"{float(value):.3f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _markdown(header: list[str], *rows: list[str]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
