@@ -12,7 +12,7 @@ import pandas as pd
 
 from gru4rec_lib.config.data import NOT_CATEGORIES
 from gru4rec_lib.data.ids import REMEDY, written_twice
-from gru4rec_lib.preparation.source_files import shown
+from gru4rec_lib.utils.text import shown
 
 _LARGEST = float(np.finfo(np.float32).max)
 

@@ -8,6 +8,8 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from gru4rec_lib import PUBLIC
+
 PACKAGE = Path(__file__).resolve().parents[2]
 # Creates missing inputs for a notebook that is run by hand; in the graph all inputs exist.
 NOT_IN_THE_GRAPH = {"study/ensure.py"}
@@ -35,8 +37,9 @@ def library_files(start: Path) -> list[Path]:
 
 def _files(name: str) -> Iterator[Path]:
     """The files that the import of a dotted name reads; the library's own `__init__.py` imports lazily."""
+    first, _, rest = name.partition(".")
     path = PACKAGE
-    for part in name.split("."):
+    for part in f"{PUBLIC.get(first, first)}.{rest}".split("."):
         path /= part
         module = path.with_suffix(".py")
         if module.is_file():
