@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-MODULES = sorted((Path(__file__).parents[1] / "gru4rec_lib").glob("*.py"))
+MODULES = sorted((Path(__file__).parents[2] / "gru4rec_lib").glob("*.py"))
 FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 KERAS = "Keras' call"  # a hook or a method of Keras, told in Keras' documentation
 FIGURE = "Show "  # gives the figure that shows it

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 BUILD = "import sys; from flit_core.buildapi import build_wheel; print(build_wheel(sys.argv[1]))"
 # What imports are blocked for a package whose module has another name, or that comes along with one of the extras.
 MODULES = {"jupyterlab": "jupyterlab jupyter_core notebook", "ipykernel": "ipykernel IPython", "flit_core": "flit_core"}

@@ -16,7 +16,7 @@ from gru4rec_lib.study.explore import PUBLISHED_TABLE_1
 from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.training import memory
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_every_step_says_how_much_memory_and_time_it_needs():

@@ -13,7 +13,7 @@ import nbformat
 import papermill
 import pytest
 
-NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
 KERNEL = {"name": "python3", "language": "python"}  # comes with ipykernel; papermill asks for the language
 MOST_LINES = 12  # of a code cell
 MOST_FUNCTION_LINES = 5

@@ -21,7 +21,7 @@ from test_graph import copy_of_the_project, reproduce
 from gru4rec_lib.study.workspace import Workspace
 
 pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(3600)]
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 KILLS, ROUNDS, SEED = 20, 4, 2018
 KINDS = (".parquet", ".csv", ".svg", ".pdf", ".png", ".npz", ".npy", ".keras", ".json")
 TIMED = {"manifest", "published", "config", "inputs", "paper", "audit_measured", "time_to_quality"}  # they tell times

@@ -11,7 +11,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PYTHONS = ("3.11", "3.12", "3.13")
 NOT_OURS = {".git", ".venv", ".snakemake", "runs", "raw", "prepared", "__pycache__", ".ipynb_checkpoints"}
 # Joined from parts, so that this file does not name them itself.
