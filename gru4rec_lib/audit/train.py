@@ -14,7 +14,7 @@ from gru4rec_lib.data import session_batches
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.ranking.exact import Ranker
-from gru4rec_lib.study.runs import build
+from gru4rec_lib.training.build import build
 from gru4rec_lib.utils.backend import keras, tf
 
 LOSSES = {
@@ -200,7 +200,7 @@ def train(
     published_way = frozenset({"D10"} | {f"{name}_testing" for name in ("D3", "D4") if name in defects})
     flows_back = published_way if "D4" in defects else None
     testing = Testing(known, settings.batch_size, ways, flows_back, max_targets)
-    history = build(run, prepared, loss).fit(
+    history = build(run, prepared.n_items, prepared.features, loss).fit(
         prepared.train,
         settings.max_epochs,
         settings.batch_size,

@@ -21,8 +21,9 @@ from gru4rec_lib.config.study import ConfigError, Run, Study
 from gru4rec_lib.preparation import prepare, readers
 from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.preparation.source_files import name_below
+from gru4rec_lib.study.workflow.dependencies import fingerprint, library_files
 from gru4rec_lib.study.workspace import Workspace
-from gru4rec_lib.training.checkpoint import checksum, checksum_of_code
+from gru4rec_lib.training.checkpoint import checksum
 from gru4rec_lib.utils.atomic_write import replacing
 
 AS_PUBLISHED, ALL_MENDED = "as_published", "all_mended"
@@ -156,5 +157,5 @@ def _fingerprint(run: Run, prepared: Prepared, max_targets: int | None) -> str:
     arrays = [array for part in sessions for array in (part.items, part.offsets)]
     if prepared.features is not None:
         arrays += [prepared.features.numeric, *prepared.features.categories.values()]
-    code = checksum_of_code(Path(__file__))
+    code = fingerprint([Path(__file__), *library_files(Path(__file__))])
     return checksum(run.model_dump_json().encode(), *arrays, f"{max_targets} {code}".encode())[:12]

@@ -22,6 +22,7 @@ from gru4rec_lib.ranking import metrics
 from gru4rec_lib.serving.recommender import Recommender
 from gru4rec_lib.study import runs
 from gru4rec_lib.training import memory
+from gru4rec_lib.training.build import build
 from gru4rec_lib.training.epochs import TRAIN_STEPS
 from gru4rec_lib.utils.backend import keras, tf
 
@@ -190,7 +191,7 @@ def grown(size: Size, n_items: int) -> dict:
     many, none = sessions(n_items), Sessions.from_lists([])
     prepared = SimpleNamespace(n_items=n_items, features=None, train=many, validation=none)
     estimate = memory.peak(runs.memory_estimate(run, prepared))
-    model = runs.build(run, prepared)
+    model = build(run, prepared.n_items, prepared.features)
     fit = {"epochs": 1, "batch_size": lanes, "steps_per_epoch": 2 * TRAIN_STEPS, "verbose": 0}
     model.fit(many, **fit)
     model.rank(many.take(np.arange(100)), n_items)
@@ -228,4 +229,4 @@ def _run(loss: str, lanes: int) -> Run:
 
 
 def _built(n_items: int, loss: str, lanes: int):
-    return runs.build(_run(loss, lanes), SimpleNamespace(n_items=n_items, features=None))
+    return build(_run(loss, lanes), n_items, None)

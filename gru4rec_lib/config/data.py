@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from gru4rec_lib.data.features import NOT_CATEGORIES
 from gru4rec_lib.utils.checked import Fraction, Name, Seed, Some, Strict, Whole
 
 Signal = Annotated[float, Field(ge=0, le=1)]
-NOT_CATEGORIES = ("numeric", "mean", "scale")  # beside the categories by name in the record of fitted features
 SIMULATED = "simulated.json"  # lies beside simulated raw files, and tells what they were made with
 
 

@@ -15,13 +15,24 @@ from pydantic import Field, model_validator
 from gru4rec_lib.config.audit import course_paper_training
 from gru4rec_lib.config.data import EventData, ItemTable, MssdData, Signal, Split, Twin
 from gru4rec_lib.config.tuned import Searched, cell_name, load_searched
-from gru4rec_lib.training.settings import Training
+from gru4rec_lib.training.settings import (
+    FORMS_WITH_CONTENT,
+    INPUT_FORMS,
+    LOSSES,
+    OUTPUT_FORMS,
+    Cell,
+    InputForm,
+    Loss,
+    OutputForm,
+    Training,
+)
 from gru4rec_lib.utils.arguments import user_path
 from gru4rec_lib.utils.checked import ConfigError, Count, Name, Seed, Some, Strict, check, read_mapping
 
-# Whoever uses settings imports them from here; they are in four files for their length only.
+# The settings of a study are imported from here.
 __all__ = [
     "BASELINES",
+    "FORMS_WITH_CONTENT",
     "INPUT_FORMS",
     "LOSSES",
     "OUTPUT_FORMS",
@@ -48,10 +59,6 @@ __all__ = [
     "study_file",
 ]
 
-INPUT_FORMS = ("one_hot", "embedding", "shared", "content", "content_mlp", "hybrid_concat", "hybrid_gate")
-OUTPUT_FORMS = ("ids", "content", "hybrid")
-FORMS_WITH_CONTENT = {"content", "content_mlp", "hybrid_concat", "hybrid_gate", "hybrid"}
-LOSSES = ("cross_entropy", "bpr", "bpr_max", "top1", "top1_max")
 BASELINES = (
     "random",
     "most_popular",
@@ -68,9 +75,6 @@ BASELINES = (
 )
 PROTOCOLS = ("known", "open")
 
-InputForm = Literal[INPUT_FORMS]
-OutputForm = Literal[OUTPUT_FORMS]
-Loss = Literal[LOSSES]
 Baseline = Literal[BASELINES]
 
 
@@ -111,22 +115,17 @@ class Evaluation(Strict):
     lists: Count | None = 1000
 
 
-class Run(Strict):
-    """One training: a cell of the grid with its settings.
+class Run(Cell):
+    """One training of a study: a cell of the grid with its settings.
 
     Args:
-        study: the study's name.
         input_form, output_form, loss, seed, tag: the cell.
         training: the resolved settings.
+        study: the study's name.
     """
 
     study: str
-    input_form: InputForm
-    output_form: OutputForm = "ids"
-    loss: Loss
-    seed: Seed
     tag: str = ""
-    training: Training
 
     @property
     def cell(self) -> dict:

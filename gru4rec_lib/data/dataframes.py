@@ -11,10 +11,10 @@ import pandas as pd
 
 from gru4rec_lib.data import times
 from gru4rec_lib.data.feature_columns import feature_table
+from gru4rec_lib.data.feature_encoding import few_described, fit_features
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.ids import REMEDY, written_twice
 from gru4rec_lib.data.sessions import Sessions, item_index
-from gru4rec_lib.preparation.prepare import few_described, fit_features
 
 
 def index_sessions(events: pd.DataFrame, session: str, item: str, time: str) -> tuple[pd.Series, Sessions]:

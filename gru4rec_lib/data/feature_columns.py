@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib.config.data import NOT_CATEGORIES
+from gru4rec_lib.data.features import NOT_CATEGORIES
 from gru4rec_lib.data.ids import REMEDY, written_twice
 from gru4rec_lib.utils.text import shown
 
@@ -38,7 +38,7 @@ def feature_table(
         separator: between the categories of a cell: of all columns of text, or of those named.
 
     Returns:
-        items, numeric, categorical and multivalued, as `prepare.fit_features` takes them.
+        items, numeric, categorical and multivalued, as `feature_encoding.fit_features` takes them.
 
     Raises:
         ValueError: a column has to be declared, is declared wrongly, or holds what is neither numbers nor categories.

@@ -10,6 +10,8 @@ import numpy as np
 
 from gru4rec_lib.utils.arguments import user_path
 
+NOT_CATEGORIES = ("numeric", "mean", "scale")  # keys of `Features.fitted` beside the names of the categories
+
 
 @dataclass(frozen=True)
 class Features:

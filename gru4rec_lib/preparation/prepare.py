@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.preprocessing import StandardScaler
 
 from gru4rec_lib.config.study import Split, Study
+from gru4rec_lib.data.feature_encoding import few_described, fit_features
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions, item_index
 from gru4rec_lib.evaluation.protocols import random_targets
@@ -24,8 +24,6 @@ from gru4rec_lib.preparation.readers import DataError, Tables
 from gru4rec_lib.preparation.split import BOTH_SIDES, apart, crossing, test_sessions, validation_sessions
 from gru4rec_lib.utils.arguments import user_path
 from gru4rec_lib.utils.atomic_write import replacing
-
-FAR = 1e18  # standard deviations: squares and sums of features are float32
 
 
 @dataclass(frozen=True)
@@ -218,27 +216,6 @@ def candidates(plays: pd.DataFrame, tables: Tables) -> tuple[pd.DataFrame, Featu
     return items, fit_features(tables, items["item"], len(plays))
 
 
-def few_described(items: pd.Series, described: pd.Series, table: str) -> str:
-    """Describe how few of the training tracks have features; empty where half of them and more have.
-
-    Args:
-        items: ids of the training tracks.
-        described: ids of the tracks that have features.
-        table: what messages call the table of features.
-
-    Raises:
-        DataError: none of the training tracks has.
-    """
-    known = int(items.isin(described).sum())
-    if not known:
-        told = f"{table} holds none of the {len(items):,} items of training, such as `{items.iloc[0]}`"
-        there = f"; its ids are such as `{described.iloc[0]}`" if len(described) else ""
-        raise DataError(f"{told}{there}; write ids alike in both")
-    if 2 * known >= len(items):
-        return ""
-    return f"{table} holds {known:,} of the {len(items):,} items of training; the others have no features"
-
-
 def encode(events: pd.DataFrame, starts: np.ndarray, items: pd.DataFrame) -> Sessions:
     """All sessions over the item index; -1 is a track that is no candidate.
 
@@ -315,47 +292,6 @@ def sizes(prepared: Prepared) -> pd.DataFrame:
     parts = {"train": prepared.train, "validation": prepared.validation, "test": prepared.test}
     rows = [(name, len(p), len(p.items), len(np.unique(p.items[p.items >= 0]))) for name, p in parts.items()]
     return pd.DataFrame(rows, columns=["part", "sessions", "events", "items"])
-
-
-def fit_features(tables: Tables, items: pd.Series, n_items: int) -> Features:
-    """Standardise numbers and number the categories, fitted on the training tracks.
-
-    Args:
-        tables: with an item table.
-        items: str [candidates], item ids in index order.
-        n_items: training tracks, the first ones.
-
-    Returns:
-        Features of all candidates. A track without a row has value 0 (the mean) in every number and no category; a
-        category unseen in training becomes value 0, *unknown*.
-
-    Raises:
-        DataError: a number is further than FAR from those of the training tracks.
-    """
-    table = tables.items.set_index(tables.items["item"].astype(str)).reindex(items)
-    raw = table[list(tables.numeric)].to_numpy(np.float64, copy=True)
-    raw[:, np.isnan(raw[:n_items]).all(axis=0)] = 0  # no track of training has this number, so it tells nothing
-    scaler = StandardScaler().fit(raw[:n_items]) if tables.numeric else None
-    numeric = np.nan_to_num(scaler.transform(raw), nan=0.0) if scaler else raw
-    if numeric.size and max(numeric.max(), -numeric.min()) > FAR:
-        row, column = np.argwhere(np.abs(numeric) > FAR)[0]
-        told = f"item `{items.iloc[row]}` has {raw[row, column]:g}, {numeric[row, column]:.0e} standard deviations from"
-        remedy = "the mean of the items of training; correct it or leave it missing"
-        raise DataError(f"feature `{tables.numeric[column]}`: {told} {remedy}")
-    fitted = {"numeric": list(tables.numeric)}
-    if scaler:
-        fitted |= {"mean": scaler.mean_.tolist(), "scale": scaler.scale_.tolist()}
-
-    categories, sizes = {}, {}
-    groups = {name: (name,) for name in tables.categorical} | dict(tables.multivalued)
-    for name, columns in groups.items():
-        values = table[list(columns)].astype("string")
-        known = pd.Index(pd.unique(values.iloc[:n_items].to_numpy().ravel())).dropna().sort_values()
-        codes = np.stack([known.get_indexer(values[c]) + 1 for c in columns], axis=1)
-        categories[name] = np.where(values.isna(), -1, codes).astype(np.int32)
-        sizes[name] = len(known) + 1
-        fitted[name] = known.tolist()
-    return Features(numeric.astype(np.float32), categories, sizes, fitted)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -16,6 +16,7 @@ from typing import BinaryIO, NamedTuple
 import duckdb
 import numpy as np
 
+from gru4rec_lib.utils.checked import DataError
 from gru4rec_lib.utils.text import shown
 
 csv.field_size_limit(1 << 22)  # Python's own limit is lower than DuckDB's of 2 MB a line
@@ -42,10 +43,6 @@ _MAGIC = {
     b"PK\x03\x04": "is a .zip file or a workbook by its first bytes; save the table as CSV",
     b"PAR1": "is a Parquet file by its first bytes; let its name end in .parquet",
 }
-
-
-class DataError(ValueError):
-    """The raw files are wrong; each line of the message names file, line, column, problem and remedy."""
 
 
 class Source(NamedTuple):

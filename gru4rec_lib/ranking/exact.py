@@ -15,8 +15,7 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.training.settings import check_known
-from gru4rec_lib.utils.arguments import whole
+from gru4rec_lib.utils.arguments import check_known, whole
 from gru4rec_lib.utils.backend import tf
 
 # A miss: beyond every cutoff however few candidates there are, and of reciprocal 0.

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib.config.study import FORMS_WITH_CONTENT, Run, Training
 from gru4rec_lib.data.dataframes import check_kind, index_features, index_sessions
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
@@ -18,8 +16,9 @@ from gru4rec_lib.ranking.exact import rank_table
 from gru4rec_lib.ranking.metrics import scores
 from gru4rec_lib.ranking.shortlist import Shortlist
 from gru4rec_lib.serving import growth, model_folder
-from gru4rec_lib.study import runs
+from gru4rec_lib.training.build import build
 from gru4rec_lib.training.gru4rec import GRU4Rec
+from gru4rec_lib.training.settings import FORMS_WITH_CONTENT, Cell, Training
 from gru4rec_lib.utils.arguments import whole
 from gru4rec_lib.utils.backend import tf
 from gru4rec_lib.utils.checked import check
@@ -102,7 +101,7 @@ class Recommender:
             epochs: passes over the sessions, or as many times `steps_per_epoch`.
             seed: of all that is random.
             verbose: 1 prints one line an epoch, 0 nothing.
-            **settings: any other of `config.Training`, such as `hidden_units`, `learning_rate` or `logq`.
+            **settings: any other of `Training`, such as `hidden_units`, `learning_rate` or `logq`.
 
         Returns:
             A recommender of the trained model.
@@ -122,7 +121,7 @@ class Recommender:
         n_items, fitted = len(items), None
         if features is not None:
             items, fitted = index_features(features, item, items, numeric, categorical, separator)
-        model = runs.build(run, SimpleNamespace(n_items=n_items, features=fitted))
+        model = build(run, n_items, fitted)
         _fit(model, sessions, run, verbose)
         return cls(model, items, _record(run), fitted)
 
@@ -167,9 +166,7 @@ class Recommender:
         items, n_items = growth.grown_items(self.model, self.items, heard)
         index = self._index.get_indexer(items)
         spec = self.model.get_config()["features"]
-        model = growth.grow(
-            self.model, index, n_items, lambda n: runs.build(run, SimpleNamespace(n_items=n, features=spec))
-        )
+        model = growth.grow(self.model, index, n_items, lambda n: build(run, n, spec))
         sessions = replace(sessions, items=pd.Index(items).get_indexer(heard).astype(np.int32)[sessions.items])
         _fit(model, sessions, run, verbose, plays_before=model.scorer.plays.numpy())
         features = self.features.take(index) if self.features is not None and spec is not None else None
@@ -289,12 +286,12 @@ class Recommender:
         return self.model.hidden(state)[0], state
 
 
-def _run(place: str, cell: dict, epochs: int, settings: dict, before: dict | None = None) -> Run:
+def _run(place: str, cell: dict, epochs: int, settings: dict, before: dict | None = None) -> Cell:
     """The checked settings of a training, from those of one before and changes to them."""
     for name in NOT_HERE.keys() & settings.keys():
         raise ValueError(f"{place}: {name}: {NOT_HERE[name]}; leave it out")
     training = check(Training, (before or {}) | settings | {"max_epochs": epochs}, place)
-    return check(Run, {"study": "", **cell, "training": training}, place)
+    return check(Cell, {**cell, "training": training}, place)
 
 
 def _check_use(features: pd.DataFrame | None, forms: set[str], declared: object) -> None:
@@ -309,13 +306,13 @@ def _check_use(features: pd.DataFrame | None, forms: set[str], declared: object)
         raise ValueError("Recommender.fit: numeric, categorical and separator are of `features`; give them")
 
 
-def _fit(model: GRU4Rec, sessions: Sessions, run: Run, verbose: int, **more) -> None:
+def _fit(model: GRU4Rec, sessions: Sessions, run: Cell, verbose: int, **more) -> None:
     settings = {name: getattr(run.training, name) for name in ("batch_size", "shuffle", "steps_per_epoch")}
     model.fit(sessions, run.training.max_epochs, verbose=verbose, **settings, **more)
 
 
-def _record(run: Run) -> dict:
-    return run.model_dump(mode="json", exclude={"study", "tag"})
+def _record(run: Cell) -> dict:
+    return run.model_dump(mode="json")
 
 
 def _kind(ids: pd.Index):

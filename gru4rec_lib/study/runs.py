@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -21,6 +19,7 @@ from gru4rec_lib.serving import model_folder
 from gru4rec_lib.study import results
 from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.training import memory
+from gru4rec_lib.training.build import build
 from gru4rec_lib.training.checkpoint import EarlyStopping, read_into, write
 from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.arguments import user_path
@@ -49,41 +48,6 @@ class Trained:
     seconds: float
 
 
-def build(run: Run, prepared: Prepared, loss: Callable | None = None) -> GRU4Rec:
-    """The untrained, compiled model of a run.
-
-    Args:
-        run: the cell.
-        prepared: arrays.
-        loss: a function in the place of the run's loss, as for `compile`.
-
-    Returns:
-        The model, its first weights drawn by the run's seed.
-    """
-    settings = run.training
-    model = GRU4Rec(
-        prepared.n_items,
-        run.input_form,
-        output_form=run.output_form,
-        cell=settings.cell,
-        hidden_units=settings.hidden_units,
-        hidden_activation=settings.hidden_activation,
-        embedding_units=settings.embedding_units,
-        mlp_units=settings.mlp_units,
-        dropout_input=settings.dropout_input,
-        dropout_hidden=settings.dropout_hidden,
-        dropout_state=settings.dropout_state,
-        features=prepared.features,
-        seed=run.seed,
-    )
-    passed_on = (
-        "optimizer learning_rate momentum negatives samples sample_alpha logq score_activation elu_alpha "
-        "bpr_max_regularization label_smoothing clip_norm l2 mixed_precision jit"
-    )
-    model.compile(loss=loss or run.loss, **{name: getattr(settings, name) for name in passed_on.split()})
-    return model
-
-
 def memory_estimate(run: Run, prepared: Prepared) -> dict[str, int]:
     """Bytes that the training of a run will take, by part; see `memory.estimate`.
 
@@ -94,7 +58,7 @@ def memory_estimate(run: Run, prepared: Prepared) -> dict[str, int]:
     spec = prepared.features.spec if prepared.features else None
 
     def make(n_items, spec):
-        return build(run, SimpleNamespace(n_items=n_items, features=spec))
+        return build(run, n_items, spec)
 
     events = sum(len(part.items) for part in (prepared.train, prepared.crossing, prepared.validation))
     return memory.estimate(make, run, prepared.n_items, spec, events)
@@ -140,7 +104,7 @@ def _train(run, prepared, validation, callbacks, checkpoints, resumes):
     def checkpoint(part):
         return {"checkpoint": checkpoints / f"{part}.npz"} if resumes else {}
 
-    model = build(run, prepared)
+    model = build(run, prepared.n_items, prepared.features)
     all_that_trains = [*model.trainable_variables, *model.optimizer.variables]
     if settings.refit:
         write(checkpoints / "start.npz", all_that_trains, {})

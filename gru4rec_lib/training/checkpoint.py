@@ -8,7 +8,6 @@ the step. It takes its name only when it is whole, so a kill at any time leaves 
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import time
 import zipfile
@@ -19,10 +18,12 @@ from types import CodeType, FunctionType, MethodType
 
 import numpy as np
 
-from gru4rec_lib.study.workflow.dependencies import library_files
 from gru4rec_lib.utils.arguments import user_path
 from gru4rec_lib.utils.atomic_write import replacing
 from gru4rec_lib.utils.backend import keras, tf
+
+PACKAGE = Path(__file__).resolve().parents[1]
+TRAINS = ("data", "model", "ranking", "training", "utils")
 
 
 def write(path: Path, variables, record: dict) -> None:
@@ -93,7 +94,7 @@ def made_with(model, settings: dict, sessions, validation) -> dict:
         "sessions": checksum(sessions.items, sessions.offsets),
         "validation": None if validation is None else checksum(validation.items, validation.offsets),
         "features": checksum(*(np.asarray(weight) for weight in model.non_trainable_variables)),
-        "the library's code": checksum_of_code(Path(inspect.getfile(type(model)))),
+        "the library's code": checksum(*(path.read_bytes() for path in library_code())),
     }
     return described(record)
 
@@ -150,13 +151,9 @@ def _name(value) -> str:
     return f"{value.__module__}.{getattr(value, '__qualname__', value)}"
 
 
-def checksum_of_code(module: Path) -> str:
-    """SHA-256 of a module of the library and of all library files that it reads.
-
-    Args:
-        module: the path of its file.
-    """
-    return checksum(*(path.read_bytes() for path in (module, *library_files(module))))
+def library_code() -> list[Path]:
+    """List the source files of the packages that a training runs through."""
+    return sorted(path for name in TRAINS for path in (PACKAGE / name).glob("*.py"))
 
 
 def checksum(*parts: np.ndarray | bytes) -> str:

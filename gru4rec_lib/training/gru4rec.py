@@ -19,9 +19,8 @@ from gru4rec_lib.model.inputs import INPUTS
 from gru4rec_lib.model.layers import CELLS, gather_rows, zero_lanes
 from gru4rec_lib.model.outputs import OUTPUTS
 from gru4rec_lib.ranking import exact, metrics
-from gru4rec_lib.training.settings import check_known
 from gru4rec_lib.training.trainer import Trainer
-from gru4rec_lib.utils.arguments import whole
+from gru4rec_lib.utils.arguments import check_known, whole
 from gru4rec_lib.utils.backend import FLOAT, keras, ops, tf
 
 RANK_LANES, RANK_STEPS = 256, 8  # shape of one compiled stretch of states

@@ -7,8 +7,16 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from gru4rec_lib.utils.checked import Count, Counts, Rate, Share, Strict, Whole
+from gru4rec_lib.utils.checked import Count, Counts, Rate, Seed, Share, Strict, Whole
 
+INPUT_FORMS = ("one_hot", "embedding", "shared", "content", "content_mlp", "hybrid_concat", "hybrid_gate")
+OUTPUT_FORMS = ("ids", "content", "hybrid")
+FORMS_WITH_CONTENT = {"content", "content_mlp", "hybrid_concat", "hybrid_gate", "hybrid"}
+LOSSES = ("cross_entropy", "bpr", "bpr_max", "top1", "top1_max")
+
+InputForm = Literal[INPUT_FORMS]
+OutputForm = Literal[OUTPUT_FORMS]
+Loss = Literal[LOSSES]
 Activation = Literal["elu", "leaky_relu", "linear", "relu", "selu", "tanh"]
 
 
@@ -86,19 +94,22 @@ class Training(Strict):
         return self
 
 
-def check_known(name: str, value, known: Iterable[str]) -> None:
-    """Check that a value is one of the known names.
+class Cell(Strict):
+    """What one model is and how it is trained.
 
     Args:
-        name: of the argument.
-        value: given for it.
-        known: the names.
-
-    Raises:
-        ValueError: it is none of them; the message lists them.
+        input_form: of INPUT_FORMS.
+        output_form: of OUTPUT_FORMS.
+        loss: of LOSSES.
+        seed: of weights, dropout, negatives and session order.
+        training: the settings.
     """
-    if not isinstance(value, str) or value not in known:
-        raise ValueError(f"{name} is {value!r}; known are {', '.join(known)}")
+
+    input_form: InputForm
+    output_form: OutputForm = "ids"
+    loss: Loss
+    seed: Seed
+    training: Training
 
 
 def check_negatives(negatives: Sequence[str], samples: int, batch_size: int | None = None) -> None:

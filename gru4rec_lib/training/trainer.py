@@ -17,8 +17,8 @@ from gru4rec_lib.model.layers import dropout, random_key, zero_lanes
 from gru4rec_lib.training import losses, negatives, optimizers
 from gru4rec_lib.training.checkpoint import Checkpoint, EarlyStopping, made_with
 from gru4rec_lib.training.epochs import TRAIN_STEPS, Epoch
-from gru4rec_lib.training.settings import check_known, check_negatives
-from gru4rec_lib.utils.arguments import whole
+from gru4rec_lib.training.settings import check_negatives
+from gru4rec_lib.utils.arguments import check_known, whole
 from gru4rec_lib.utils.backend import float32, keras, tf
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -46,3 +47,18 @@ def user_path(given: str | Path) -> Path:
         return Path(given).expanduser()
     except RuntimeError:
         raise ValueError(f"{given}: the home of this user is unknown; write the path in full") from None
+
+
+def check_known(name: str, value, known: Iterable[str]) -> None:
+    """Check that a value is one of the known names.
+
+    Args:
+        name: of the argument.
+        value: given for it.
+        known: the names.
+
+    Raises:
+        ValueError: it is none of them; the message lists them.
+    """
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(f"{name} is {value!r}; known are {', '.join(known)}")

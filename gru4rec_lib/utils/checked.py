@@ -50,6 +50,10 @@ class ConfigError(ValueError):
     """A study or a notebook's parameters are wrong; the message names the place and the remedy."""
 
 
+class DataError(ValueError):
+    """The raw files are wrong; each line of the message names file, line, column, problem and remedy."""
+
+
 class Strict(BaseModel):
     """A model that forbids unknown fields and never changes after it was checked."""
 

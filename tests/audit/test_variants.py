@@ -14,6 +14,7 @@ from gru4rec_lib.data import session_batches
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.study.workspace import ROOT
+from gru4rec_lib.training.build import build
 from gru4rec_lib.utils.backend import keras
 
 N = 30
@@ -90,7 +91,7 @@ def test_as_published_states_run_through_the_test_and_back_into_training(prepare
     way = published & train.WALKED
     known = prepared.test.keep(prepared.test.known(N))
     testing = train.Testing(known, 4, {way}, way)
-    model = train.build(a_run(), prepared)
+    model = build(a_run(), prepared.n_items, prepared.features)
     seen = []
     before = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(model.lane_state.numpy()))
     model.fit(prepared.train, 1, 4, callbacks=[before, testing], steps_per_epoch=12, shuffle=False, verbose=0)

@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gru4rec_lib.config.study import EventData, ItemTable, MssdData
+from gru4rec_lib.data.feature_encoding import fit_features
 from gru4rec_lib.preparation import readers
-from gru4rec_lib.preparation.prepare import fit_features
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 LOG_HEADER = [

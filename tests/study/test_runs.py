@@ -14,6 +14,7 @@ from gru4rec_lib.study import results, runs
 from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.training import epochs as epoch
 from gru4rec_lib.training import gru4rec as model_module
+from gru4rec_lib.training.build import build
 from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.backend import device, keras
 
@@ -101,7 +102,7 @@ def test_the_run_says_which_score_chooses_the_epoch(fits, monitor, best):
 def test_refit_begins_where_a_new_model_does():
     data, run = prepared(grammar(8, seed=1), grammar(3, seed=2)), a_run(max_epochs=2)
     trained = runs.train(run, data)
-    new = runs.build(run, data)
+    new = build(run, data.n_items, data.features)
     new.fit(data.train_and_validation, trained.best_epoch, batch_size=run.training.batch_size, verbose=0)
     for found, expected in zip(trained.model.get_weights(), new.get_weights(), strict=True):
         np.testing.assert_array_equal(found, expected)
@@ -137,7 +138,8 @@ def test_every_setting_reaches_the_model(monkeypatch):
     changed |= {"negatives": ("sampled", "in_batch"), "hidden_activation": "relu", "dropout_state": True}
     changed |= {"label_smoothing": 0.1, "clip_norm": 2.0, "mixed_precision": True}
     run = a_run(**changed)
-    told |= runs.build(run, prepared(grammar(2, 1), grammar(1, 2))).get_config()
+    data = prepared(grammar(2, 1), grammar(1, 2))
+    told |= build(run, data.n_items, data.features).get_config()
     wanted = run.training.model_dump() | {"loss": "cross_entropy", "seed": 1, "n_items": N}
     wanted |= {name: [*wanted[name]] for name in ("hidden_units", "mlp_units")}
     for how_long in ("max_epochs", "steps_per_epoch", "monitor", "patience", "refit", "batch_size", "shuffle"):
@@ -157,7 +159,7 @@ LISTS = pd.DataFrame({"session": [0, 0], "position": [2, 2], "place": [1, 2], "i
 @pytest.fixture
 def trained():
     run, data = a_run(), prepared(grammar(2, 1), grammar(1, 2))
-    model = runs.build(run, data)
+    model = build(run, data.n_items, data.features)
     history = pd.DataFrame({"epoch": [1, 2], "loss": [3.5, 2.25], "val_recall_at_20": [0.25, 0.5]})
     return run, runs.Trained(model, history, best_epoch=2, minutes=1.234, seconds=56.78), RANKS, LISTS, data
 

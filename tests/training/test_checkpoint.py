@@ -176,7 +176,7 @@ def test_what_differs_is_named(fingerprint, change, named):
 def test_a_changed_library_is_another_training(fingerprint, tmp_path, monkeypatch):
     before = fingerprint()
     (tmp_path / "losses.py").write_text("other")
-    monkeypatch.setattr(checkpoint, "library_files", lambda source: [tmp_path / "losses.py"])
+    monkeypatch.setattr(checkpoint, "library_code", lambda: [tmp_path / "losses.py"])
     assert fingerprint()["the library's code"] != before["the library's code"]
 
 

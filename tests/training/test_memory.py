@@ -11,6 +11,7 @@ from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.study import runs
 from gru4rec_lib.training import memory
+from gru4rec_lib.training.build import build
 
 N_ITEMS, N_CANDIDATES = 23, 31
 
@@ -35,7 +36,7 @@ def test_weights_and_optimiser_are_exact(input_form, optimizer):
     settings = Training(hidden_units=(5, 3), embedding_units=4, mlp_units=(6,), jit=False, **optimizer)
     run = Run(study="toy", input_form=input_form, loss="bpr", seed=1, training=settings)
     parts = runs.memory_estimate(run, prepared())
-    model = runs.build(run, prepared())
+    model = build(run, prepared().n_items, prepared().features)
     assert parts["weights"] == sum(np.asarray(v).nbytes for v in model.weights)
     assert parts["optimiser"] == sum(np.asarray(v).nbytes for v in model.optimizer.variables)
 
