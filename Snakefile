@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 from gru4rec_lib.study import fingerprints
-from gru4rec_lib.dependencies import fingerprint, library_files
-from gru4rec_lib.notebook_copies import cells_alone
-from gru4rec_lib.workspace import Workspace
+from gru4rec_lib.study.notebook_copies import cells_alone
+from gru4rec_lib.study.workflow.dependencies import fingerprint, library_files
+from gru4rec_lib.study.workspace import Workspace
 
 for name, value in config.items():
     if not isinstance(value, str):
@@ -47,12 +47,12 @@ OTHERS = {
     f"{config['study']}@{s:g}": at for s, at in place.curve.items() if at is not place
 }
 RUNS, PREPARED = here(place.runs), here(place.prepared)
-# Raw files that the user brought are known to a step by their contents (`inputs.py`), which go to its params: a time of
+# Raw files that the user brought are known to a step by their contents (`study/fingerprints.py`), which go to its params: a time of
 # modification does not show that another file took a file's place, and their names may hold what Snakemake reads as
 # wildcards.
 SIMULATES = place.simulates
 RAW = [here(path) for path in place.raw_files()] if SIMULATES else []
-SHA256 = {} if SIMULATES else inputs.hashes(place)
+SHA256 = {} if SIMULATES else fingerprints.hashes(place)
 
 
 def verbatim(text):
@@ -93,7 +93,7 @@ def cell_words(cell):
 # What a step asks of a cluster, in MB and minutes: room enough for Dataset03 (README, Clusters), and for all of MSSD in
 # a study that is prepared log by log. Of that a training takes 14 GB for the tracks (reports/bench), 40 bytes for each
 # event of a pass (memory.py), and 13 hours a pass. One machine pays no heed to it.
-MANY = 4 if place.shards else 1
+MANY = 4 if place.raw_data.shards else 1
 
 
 def room(mb):
@@ -233,20 +233,20 @@ rule explore:
     params:
         code=content(notebook("01_explore_sessions")),
         data=fixed(study.data.model_dump_json()),
-        raw=inputs.digest(SHA256),
+        raw=fingerprints.digest(SHA256),
     message:
         f"01_explore_sessions{AT}: Table 1 and what the sessions look like"
     shell:
         NOTEBOOK + " {input[0]} {output[0]}" + GIVEN + f" {TO_LOG}"
 
 
-if place.shards:
+if place.raw_data.shards:
     # Here, with the readers behind it: no other study waits for them.
     from gru4rec_lib.preparation import sharded
 
     LOGS = {
         name: str(path.relative_to(place.raw))
-        for name, path in shards.logs(place).items()
+        for name, path in sharded.logs(place.raw_data).items()
     }
     BY_LOG = f"{PREPARED}/shards"
     SHARD = f"{LIBRARY} shard{PUBLISHED} --step"
@@ -288,7 +288,7 @@ if place.shards:
         params:
             split=fixed(study.split.model_dump_json()),
             code=content(SHARD_CODE),
-            raw=inputs.digest({n: SHA256[n] for n in SHA256 if n not in LOGS.values()}),
+            raw=fingerprints.digest({n: SHA256[n] for n in SHA256 if n not in LOGS.values()}),
         message:
             f"index the tracks of {len(LOGS)} logs"
         shell:
@@ -319,7 +319,7 @@ rule preprocess:
         notebook("02_preprocess"),
         (
             expand(f"{BY_LOG}/{{log}}/{{step}}", log=LOGS, step=["read", "encode"])
-            if place.shards
+            if place.raw_data.shards
             else RAW
         ),
     output:
@@ -335,7 +335,7 @@ rule preprocess:
         code=content(notebook("02_preprocess")),
         data=fixed(study.data.model_dump_json()),
         split=fixed(study.split.model_dump_json()),
-        raw=inputs.digest(SHA256),
+        raw=fingerprints.digest(SHA256),
     message:
         f"02_preprocess{AT}: split, index and features"
     shell:
@@ -356,7 +356,7 @@ rule train:
     log:
         f"{RUNS}/logs/03_train_gru4rec-{{run}}.log",
     resources:
-        mem_mb=room(128000 if place.shards else 6000),
+        mem_mb=room(128000 if place.raw_data.shards else 6000),
         runtime=720 * MANY,
     params:
         code=content(notebook("03_train_gru4rec")),
@@ -456,7 +456,7 @@ if study.audit:
         params:
             code=content(notebook("06_audit_of_the_paper")),
             audit=fixed([block.model_dump_json() for block in study.audit]),
-            raw=inputs.digest(SHA256),
+            raw=fingerprints.digest(SHA256),
         message:
             f"06_audit_of_the_paper{AT}: each defect of the paper's code mended"
         shell:

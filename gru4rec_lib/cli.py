@@ -129,15 +129,15 @@ def _shard(place: Workspace, step: str, name: str) -> None:
     """One step of a study that is prepared log by log; notebook 02 joins what they made."""
     from gru4rec_lib.preparation import sharded
 
-    if not place.shards:
+    if not place.raw_data.shards:
         raise ConfigError(f"{place.study.name}: is prepared as a whole; a step of one log needs `data.shards: true`")
-    if step != "index" and name not in (known := sharded.logs(place)):
+    if step != "index" and name not in (known := sharded.logs(place.raw_data)):
         raise ConfigError(f"--log: no log is called `{shown(name)}`; known are {shown(', '.join(known))}")
     place.claim()
     if step == "index":
-        sharded.index(place)
+        sharded.index(place.raw_data)
     else:
-        {"read": sharded.read_log, "encode": sharded.encode}[step](place, name)
+        {"read": sharded.read_log, "encode": sharded.encode}[step](place.raw_data, name)
 
 
 def _name_the_study(command: argparse.ArgumentParser) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import string
+from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -231,3 +233,25 @@ class Split(Strict):
         if wants_test != (self.test is not None) or wants_test == (self.test_fraction is not None):
             raise ValueError(f"split `{self.how}` needs `{'test' if wants_test else 'test_fraction'}` and nothing else")
         return self
+
+
+@dataclass(frozen=True)
+class RawData:
+    """A study's raw files, and where what is prepared from them is kept.
+
+    Args:
+        data: their layout.
+        split: of their sessions.
+        raw: the folder of the files.
+        prepared: the folder of the arrays.
+    """
+
+    data: MssdData | EventData
+    split: Split
+    raw: Path
+    prepared: Path
+
+    @property
+    def shards(self) -> bool:
+        """Whether the study is prepared log by log."""
+        return isinstance(self.data, MssdData) and self.data.shards

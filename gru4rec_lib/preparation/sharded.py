@@ -18,6 +18,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
+from gru4rec_lib.config.data import RawData
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.ids import FLOAT, REMEDY, written_twice
 from gru4rec_lib.data.sessions import Sessions, by_falling_plays
@@ -25,23 +26,22 @@ from gru4rec_lib.preparation import prepare, readers
 from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.preparation.source_files import DataError, exactly, literal, name_below
 from gru4rec_lib.preparation.split import is_test_file, validation_sessions
-from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.utils.atomic_write import replacing_folder
 
 PARTS = ("train", "validation", "test")
 
 
-def logs(place: Workspace) -> dict[str, Path]:
+def logs(place: RawData) -> dict[str, Path]:
     """The study's log files by name, in the order in which they are read.
 
     Args:
-        place: the study's.
+        place: the study's raw files.
 
     Raises:
         DataError: there are none, or two have the same name.
     """
     found = {}
-    for path in readers.mssd_files(place.study.data, place.raw)[0]:
+    for path in readers.mssd_files(place.data, place.raw)[0]:
         name = path.name.split(".")[0]
         if name in found:
             raise DataError(f"{path}: has the name of {found[name]}; rename one of them: each is prepared by itself")
@@ -49,28 +49,28 @@ def logs(place: Workspace) -> dict[str, Path]:
     return found
 
 
-def folder(place: Workspace, name: str, step: str) -> Path:
+def folder(place: RawData, name: str, step: str) -> Path:
     """Where a step keeps what it made of a log, data/prepared/<study>/shards/<name>/<step>.
 
     Args:
-        place: the study's.
+        place: the study's raw files.
         name: of `logs`, or `all`.
         step: `read`, `index` or `encode`.
     """
     return place.prepared / "shards" / name / step
 
 
-def read_log(place: Workspace, name: str) -> None:
+def read_log(place: RawData, name: str) -> None:
     """Read and check a log; write its events, and how often each track was played.
 
     Args:
-        place: the study's.
+        place: the study's raw files.
         name: of `logs`.
 
     Raises:
         DataError: as `read.read`.
     """
-    tables = _with_warnings(readers.read_log(logs(place)[name], place.study.data.on_bad_rows, place.raw))
+    tables = _with_warnings(readers.read_log(logs(place)[name], place.data.on_bad_rows, place.raw))
     code, starts = prepare.sessions_of(tables.events)
     long = np.bincount(code, minlength=len(starts)) > 1
     ids = tables.events["item"].astype(str)
@@ -84,16 +84,16 @@ def read_log(place: Workspace, name: str) -> None:
         (partial / "read.json").write_text(json.dumps(record), encoding="utf-8")
 
 
-def index(place: Workspace) -> None:
+def index(place: RawData) -> None:
     """Number the tracks of the training logs, fit the features on them, and choose the validation part.
 
     Args:
-        place: the study's; every log was read.
+        place: the study's raw files; every log was read.
 
     Raises:
         DataError: a session is in two logs; the training logs or the test logs hold too little.
     """
-    found, split = logs(place), place.study.split
+    found, split = logs(place), place.split
     names = [*found]
     _check_sessions(place, names)
     test = [name for name, path in found.items() if is_test_file(name_below(place.raw, path), split)]
@@ -106,7 +106,7 @@ def index(place: Workspace) -> None:
     plays = by_falling_plays(plays[plays > 0].reset_index())
     if len(plays) < 2:
         raise DataError("the training sessions hold one item alone, so there is nothing to choose from; bring others")
-    tables = _with_warnings(readers.read_tracks(place.study.data, place.raw))
+    tables = _with_warnings(readers.read_tracks(place.data, place.raw))
     _check_forms(place, names, tables.items)
     items, features = prepare.candidates(plays, tables)
     described = items["item"].isin(tables.items["item"]) if tables.items is not None else None
@@ -123,11 +123,11 @@ def index(place: Workspace) -> None:
         (partial / "index.json").write_text(json.dumps({"n_items": len(plays), "test": test}), encoding="utf-8")
 
 
-def encode(place: Workspace, name: str) -> None:
+def encode(place: RawData, name: str) -> None:
     """Write a log's sessions over the item index, those of training and validation or those of the test.
 
     Args:
-        place: the study's; the index was made.
+        place: the study's raw files; the index was made.
         name: of `logs`.
     """
     made, indexed = folder(place, name, "read"), folder(place, "all", "index")
@@ -154,13 +154,13 @@ def encode(place: Workspace, name: str) -> None:
         (partial / "encode.json").write_text(json.dumps(record), encoding="utf-8")
 
 
-def join(place: Workspace) -> Prepared:
+def join(place: RawData) -> Prepared:
     """The arrays, as `prepare.prepare` makes them of all logs at once, from what the other steps made of each.
 
     Items of rows that were dropped as bad are not counted; all else of the counts is the same, too.
 
     Args:
-        place: the study's; every log was encoded.
+        place: the study's raw files; every log was encoded.
 
     Raises:
         DataError: a part has nothing to predict.
@@ -174,31 +174,31 @@ def join(place: Workspace) -> Prepared:
     test_events = _stacked([pd.read_parquet(path / "test_events.parquet") for path in made])
     counts = _counts(place, names, record, parts, test_events, n_items, features is not None)
     return prepare.checked(
-        Prepared(items, n_items, **parts, test_events=test_events, features=features, counts=counts), place.study.split
+        Prepared(items, n_items, **parts, test_events=test_events, features=features, counts=counts), place.split
     )
 
 
-def problems(place: Workspace) -> pd.DataFrame:
+def problems(place: RawData) -> pd.DataFrame:
     """Every row that was dropped as bad, of all logs and of the track features; see `logs`, `read.Tables`."""
     made = [folder(place, name, "read") for name in logs(place)]
     tables = [pd.read_parquet(path / "problems.parquet") for path in (*made, folder(place, "all", "index"))]
     return pd.concat(tables, ignore_index=True)
 
 
-def of_study(place: Workspace) -> Prepared:
+def of_study(place: RawData) -> Prepared:
     """A study's arrays, see `prepare.prepare`: of all raw files at once, or joined where it is prepared log by log.
 
     Steps that were not made yet are, one log after the other.
 
     Args:
-        place: the study's.
+        place: the study's raw files.
 
     Raises:
         DataError: as `read.read` and `prepare.prepare`.
     """
     if not place.shards:
-        tables = _with_warnings(readers.read(place.study.data, place.raw, place.study.split))
-        return prepare.prepare(tables, place.study.split, place.raw)
+        tables = _with_warnings(readers.read(place.data, place.raw, place.split))
+        return prepare.prepare(tables, place.split, place.raw)
     made = {step: [folder(place, name, step) for name in logs(place)] for step in ("read", "encode")}
     for name, path in zip(logs(place), made["read"], strict=True):
         if not path.exists():
@@ -211,11 +211,11 @@ def of_study(place: Workspace) -> Prepared:
     return join(place)
 
 
-def explored(place: Workspace) -> readers.Tables:
+def explored(place: RawData) -> readers.Tables:
     """Read what notebook 01 explores: all raw files, or of a study that is prepared log by log the first log alone.
 
     Args:
-        place: the study's.
+        place: the study's raw files.
 
     Returns:
         The tables; their warnings are printed.
@@ -224,11 +224,11 @@ def explored(place: Workspace) -> readers.Tables:
         DataError: as `read.read`.
     """
     if not place.shards:
-        return _with_warnings(readers.read(place.study.data, place.raw, place.study.split))
+        return _with_warnings(readers.read(place.data, place.raw, place.split))
     found = logs(place)
     name, path = next(iter(found.items()))
     print(f"of {len(found):,} logs this is {name}")
-    return readers.read_log(path, place.study.data.on_bad_rows, place.raw)
+    return readers.read_log(path, place.data.on_bad_rows, place.raw)
 
 
 def _with_warnings(tables):
@@ -243,17 +243,17 @@ def _made(path: Path) -> Path:
     return path
 
 
-def _record(place: Workspace, name: str, step: str) -> dict:
+def _record(place: RawData, name: str, step: str) -> dict:
     return json.loads((folder(place, name, step) / f"{step}.json").read_text(encoding="utf-8"))
 
 
-def _summed(place: Workspace, names: Iterable[str]) -> pd.DataFrame:
+def _summed(place: RawData, names: Iterable[str]) -> pd.DataFrame:
     """Of each track: events, and plays in sessions of two events or more, in all of these logs."""
     tables = [pd.read_parquet(folder(place, name, "read") / "items.parquet") for name in names]
     return pd.concat(tables).groupby("item").sum()
 
 
-def _check_sessions(place: Workspace, names: list[str]) -> None:
+def _check_sessions(place: RawData, names: list[str]) -> None:
     files = ", ".join(exactly(folder(place, name, "read") / "events.parquet") for name in names)
     query = (
         f"SELECT session, min(file) AS one, max(file) AS other FROM read_parquet([{files}]) "
@@ -267,7 +267,7 @@ def _check_sessions(place: Workspace, names: list[str]) -> None:
         raise DataError(f"{other}, column `session_id`: session `{session}` is in {one} too; {remedy}")
 
 
-def _check_forms(place: Workspace, names: list[str], tracks: pd.DataFrame | None) -> None:
+def _check_forms(place: RawData, names: list[str], tracks: pd.DataFrame | None) -> None:
     """Raise where an id is written in two ways in different logs, or in a log and the track features."""
     items = [
         pd.read_parquet(folder(place, name, "read") / "items.parquet")[["item"]].assign(file=name) for name in names

@@ -56,7 +56,7 @@ def need_prepared(place: Workspace) -> None:
     need_raw(place)
     print(f"no arrays in {place.prepared} that follow config/{place.study.name}.yaml: preparing them", flush=True)
     raw = fingerprints.hashes(place)
-    sharded.of_study(place).save(place.prepared, settings | {"inputs": raw})
+    sharded.of_study(place.raw_data).save(place.prepared, settings | {"inputs": raw})
 
 
 def need_runs(place: Workspace) -> None:

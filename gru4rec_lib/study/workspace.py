@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from gru4rec_lib.config.data import SIMULATED
+from gru4rec_lib.config.data import SIMULATED, RawData
 from gru4rec_lib.config.study import ConfigError, EventData, Run, Study, load_study, study_file
 from gru4rec_lib.utils.arguments import user_path
 from gru4rec_lib.utils.atomic_write import replacing
@@ -133,9 +133,9 @@ class Workspace:
         return self.study.simulated and not self.brought
 
     @property
-    def shards(self) -> bool:
-        """Whether the study is prepared log by log."""
-        return not isinstance(self.study.data, EventData) and self.study.data.shards
+    def raw_data(self) -> RawData:
+        """The raw files, for whatever prepares them."""
+        return RawData(self.study.data, self.study.split, self.raw, self.prepared)
 
     @property
     def curve(self) -> dict[float, Workspace]:

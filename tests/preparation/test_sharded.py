@@ -69,14 +69,14 @@ def assert_the_same(found, wanted):
 
 
 def test_log_by_log_gives_what_all_at_once_gives(place):
-    found = sharded.of_study(place)
-    assert len(sharded.logs(place)) == 12
+    found = sharded.of_study(place.raw_data)
+    assert len(sharded.logs(place.raw_data)) == 12
     assert_the_same(found, at_once(place))
     assert (found.items["plays"] == 0).any(), "a cold part"
     found.save(place.prepared, prepare.settings(place.study))
     loaded = prepare.Prepared.load(place.prepared)
     assert_the_same(loaded, found)
-    assert sharded.problems(place).empty
+    assert sharded.problems(place.raw_data).empty
 
 
 def test_bad_rows_are_dropped_log_by_log_and_told(place, logs, tmp_path):
@@ -86,12 +86,12 @@ def test_bad_rows_are_dropped_log_by_log_and_told(place, logs, tmp_path):
     log.loc[30, "hour_of_day"] = "noon"
     log.to_csv(path, index=False)
     with pytest.raises(DataError, match=r"log_3_20180718_000000000000.csv.gz, line 32, column `hour_of_day`"):
-        sharded.of_study(Workspace(str(tmp_path / "many.yaml"), folder, root=tmp_path))
+        sharded.of_study(Workspace(str(tmp_path / "many.yaml"), folder, root=tmp_path).raw_data)
     (tmp_path / "many.yaml").write_text(STUDY.replace("shards: true", "shards: true, on_bad_rows: drop"))
     lenient = Workspace(str(tmp_path / "many.yaml"), folder, root=tmp_path)
-    found, wanted = sharded.of_study(lenient), at_once(lenient)
+    found, wanted = sharded.of_study(lenient.raw_data), at_once(lenient)
     dropped = len(log[log["session_id"] == log.loc[30, "session_id"]])
-    assert len(sharded.problems(lenient)) == dropped
+    assert len(sharded.problems(lenient.raw_data)) == dropped
     assert found.counts["step"].tolist() == wanted.counts["step"].tolist()
     assert f"bad rows dropped ({dropped})" in found.counts["step"].tolist()
     np.testing.assert_array_equal(found.train.items, wanted.train.items)
@@ -104,7 +104,7 @@ def test_a_session_in_two_logs_is_told(place, logs, tmp_path):
     with pytest.raises(
         DataError, match=r"log_4_20180719\S*, column `session_id`: session `\S+` is in training_set/log_1_20180716"
     ):
-        sharded.of_study(Workspace(str(tmp_path / "many.yaml"), folder, root=tmp_path))
+        sharded.of_study(Workspace(str(tmp_path / "many.yaml"), folder, root=tmp_path).raw_data)
 
 
 @pytest.mark.parametrize("column", ["session_id", "track_id_clean"])
@@ -116,7 +116,7 @@ def test_an_id_in_two_forms_in_two_logs_is_told(place, logs, tmp_path, column):
         log.replace({column: {log[column][0]: form}}).to_csv(path, index=False)
     told = rf"log_4_\S+, column `{column}`: `12\.0` is `12` in log_1_\S+; write it in one way"
     with pytest.raises(DataError, match=told):
-        sharded.of_study(Workspace(str(tmp_path / "many.yaml"), folder, root=tmp_path))
+        sharded.of_study(Workspace(str(tmp_path / "many.yaml"), folder, root=tmp_path).raw_data)
 
 
 def test_two_logs_of_one_name_are_told(place, logs, tmp_path):
@@ -124,18 +124,18 @@ def test_two_logs_of_one_name_are_told(place, logs, tmp_path):
     path = next(folder.glob("**/log_1_*"))
     shutil.copyfile(path, folder / path.name)
     with pytest.raises(DataError, match=r"has the name of .*; rename one of them"):
-        sharded.logs(Workspace(str(tmp_path / "many.yaml"), folder, root=tmp_path))
+        sharded.logs(Workspace(str(tmp_path / "many.yaml"), folder, root=tmp_path).raw_data)
 
 
 @pytest.mark.parametrize(("test", "side"), [("*2017*", "test session"), ("log_*", "training session of two events")])
 def test_an_empty_side_is_told(logs, tmp_path, test, side):
     (tmp_path / "many.yaml").write_text(STUDY.replace("*2018072[56]*", test))
     with pytest.raises(DataError, match=f"the split `by_file` leaves no {side}"):
-        sharded.of_study(Workspace(str(tmp_path / "many.yaml"), logs, root=tmp_path))
+        sharded.of_study(Workspace(str(tmp_path / "many.yaml"), logs, root=tmp_path).raw_data)
 
 
 def test_one_log_stands_for_all_where_they_are_explored(place, capsys):
-    tables = sharded.explored(place)
+    tables = sharded.explored(place.raw_data)
     assert tables.events["file"].unique().tolist() == ["training_set/log_0_20180715_000000000000.csv.gz"]
     assert "of 12 logs this is log_0_20180715" in capsys.readouterr().out
 
