@@ -9,7 +9,7 @@ NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 # To recipes through the environment: a folder's name may hold spaces and quotes.
 export STUDY DATA SPACE TRIALS
 
-.PHONY: help reproduce figures search bench test test-fast test-long lab lint format .venv clean-venv
+.PHONY: help reproduce figures search bench test test-fast test-long lab lint docs format .venv clean-venv
 
 help: ## What can be made here
 	@sed -n '/^[a-z.-]*:.*## /{s/:.*## /              /; s/^\(.\{12\}\) */make \1/; p;}' Makefile
@@ -43,11 +43,16 @@ lab: .venv/.installed ## Open copies of the notebooks in JupyterLab; they and th
 	@exec $(BIN)/python -m jupyterlab --ServerApp.ip=localhost --notebook-dir="$(CURDIR)/runs/lab" \
 	    $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS)
 
-lint: .venv/.installed ## Check style, and that notebooks carry no outputs
+lint: .venv/.installed ## Check style, the layers of imports, and that notebooks carry no outputs
 	@$(BIN)/python -m ruff check .
 	@$(BIN)/python -m ruff format --check .
 	@$(BIN)/python -m snakefmt --check Snakefile
+	@$(BIN)/lint-imports
 	@$(if $(NOTEBOOKS),$(BIN)/python -m nbstripout --verify $(NOTEBOOKS))
+
+docs: .venv/.installed ## Write the tables of docs/ again, and build the documentation as a site in runs/site
+	@$(BIN)/python -m gru4rec_lib doc-tables
+	@$(BIN)/python -m mkdocs build --quiet --site-dir runs/site
 
 format: .venv/.installed ## Put style right, and strip the notebooks
 	@$(if $(NOTEBOOKS),$(BIN)/python -m nbstripout $(NOTEBOOKS))

@@ -67,7 +67,7 @@ PUBLISHED = f" --study={verbatim(config['study'])}"
 if config.get("data"):
     GIVEN += " -r data {config[data]:q}"
     PUBLISHED += " --data={config[data]:q}"
-# A job ends when Snakemake does, however that comes about (tied.py); one thread, so that two runs share two cores.
+# A job ends when Snakemake does, however that comes about (study/workflow/tied.py); one thread, so that two runs share two cores.
 PYTHON = "{sys.executable:q}"
 LIBRARY = f"exec {PYTHON} -m gru4rec_lib.study.workflow.tied {PYTHON} -m gru4rec_lib"
 NOTEBOOK = (
@@ -92,7 +92,7 @@ def cell_words(cell):
 
 # What a step asks of a cluster, in MB and minutes: room enough for Dataset03 (README, Clusters), and for all of MSSD in
 # a study that is prepared log by log. Of that a training takes 14 GB for the tracks (reports/bench), 40 bytes for each
-# event of a pass (memory.py), and 13 hours a pass. One machine pays no heed to it.
+# event of a pass (training/memory.py), and 13 hours a pass. One machine pays no heed to it.
 MANY = 4 if place.raw_data.shards else 1
 
 

@@ -48,6 +48,7 @@ def run(argv: list[str]) -> int:
     command = commands.add_parser("page", help="write an executed notebook as an HTML page beside it")
     command.add_argument("notebook", type=Path, help="a .ipynb with outputs, such as papermill writes")
     commands.add_parser("lab", help="copy the notebooks to runs/lab, to work in; edited copies are kept")
+    commands.add_parser("doc-tables", help="write the tables of README.md and docs/ again from reports/")
     command = commands.add_parser("figures", help="draw figures/<study>/ again from its CSV: SVG, PDF and PNG")
     command.add_argument("--study", default="twin_mini")
     command = commands.add_parser("search", help="search settings for each cell of a study, on its validation part")
@@ -90,6 +91,10 @@ def run(argv: list[str]) -> int:
 
         for line in notebook_copies.to_work_in(ROOT / "notebooks", ROOT / "runs" / "lab"):
             print(line)
+    elif words.command == "doc-tables":
+        from gru4rec_lib.study import doc_tables
+
+        doc_tables.write(ROOT)
     elif words.command == "figures":
         from gru4rec_lib.plotting import figures
 

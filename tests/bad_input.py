@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pandas as pd
 import yaml
-from test_read import LOG_HEADER, TRACK_HEADER, log_rows
+from mssd_rows import LOG_HEADER, TRACK_HEADER, log_rows
 
 TABLE_FILE = Path(__file__).resolve().parents[1] / "reports" / "bad_input.csv"
 

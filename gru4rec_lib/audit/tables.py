@@ -32,7 +32,7 @@ def scores(sums: pd.DataFrame, data_set: str) -> pd.DataFrame:
     """audit.csv: every variant's scores with their intervals.
 
     Args:
-        sums: of `audit.run_all`.
+        sums: of `variants.run_all`.
         data_set: its name.
 
     Returns:
@@ -92,7 +92,7 @@ def conclusions(sums: pd.DataFrame) -> pd.DataFrame:
     """The comparisons behind the paper's conclusions, as its code makes them and as they are with all defects mended.
 
     Args:
-        sums: of `audit.run_all`; the first seed counts.
+        sums: of `variants.run_all`; the first seed counts.
 
     Returns:
         A row a comparison and score: conclusion, first, second (input form and loss), score, published (difference in
@@ -120,7 +120,7 @@ def recoverable() -> pd.DataFrame:
     """Table 2 of the paper, and between which values the right MRR@20 lies, given its recall and its upside-down MRR.
 
     Returns:
-        `published.TABLE_2` with mrr_lowest and mrr_highest; they hold if the table's two columns come from one run.
+        `course_paper.TABLE_2` with mrr_lowest and mrr_highest; they hold if the table's two columns come from one run.
     """
     table = course_paper.TABLE_2
     ends = [

@@ -39,7 +39,7 @@ def trained(size: Size, folder: Path, loss: str, lanes: int) -> dict:
 
     Args:
         size: `tracks` of the model, and how many stretches of TRAIN_STEPS steps take `turns` with the products.
-        folder: has the sessions `train`, see `bench_data.simulated`.
+        folder: has the sessions `train`, see `data.simulated`.
         loss: of LOSSES.
         lanes: mini-batch size, 1 and more.
 
@@ -64,10 +64,10 @@ def profiled(size: Size, folder: Path) -> dict:
 
     Args:
         size: `tracks` of the model.
-        folder: has the sessions `train`, see `bench_data.simulated`.
+        folder: has the sessions `train`, see `data.simulated`.
 
     Returns:
-        `step_share_<name>` for the names in `measure.COSTS`, 0 to 1, the greatest first.
+        `step_share_<name>` for the names in `timing.COSTS`, 0 to 1, the greatest first.
     """
     model, sessions = _built(size.tracks, "cross_entropy", 512), Sessions.load(folder, "train")
     model.fit(sessions, 1, 512, steps_per_epoch=TRAIN_STEPS, verbose=0)
@@ -127,7 +127,7 @@ def used(size: Size, folder: Path) -> dict:
 
     Args:
         size: `tracks` of the model, `seconds` of training, targets `ranked`, sessions `recommended` for, `turns`.
-        folder: has the sessions `train` and `test`, see `bench_data.simulated`.
+        folder: has the sessions `train` and `test`, see `data.simulated`.
 
     Returns:
         `trained_events`, `recall_at_20` (0 to 1), `rank_events_per_s`, `rank_roofline` (the time of plain products by
@@ -189,7 +189,7 @@ def grown(size: Size, n_items: int) -> dict:
         return Sessions((tracks * random.random(200_000) ** 3).astype(np.int32), np.arange(0, 200_001, 10))
 
     many, none = sessions(n_items), Sessions.from_lists([])
-    prepared = SimpleNamespace(n_items=n_items, features=None, train=many, validation=none)
+    prepared = SimpleNamespace(n_items=n_items, features=None, train=many, crossing=none, validation=none)
     estimate = memory.peak(runs.memory_estimate(run, prepared))
     model = build(run, prepared.n_items, prepared.features)
     fit = {"epochs": 1, "batch_size": lanes, "steps_per_epoch": 2 * TRAIN_STEPS, "verbose": 0}

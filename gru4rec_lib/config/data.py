@@ -53,7 +53,7 @@ def _is_number(value: object) -> bool:
 
 
 class Twin(Strict):
-    """How much simulated data the study writes for itself (`simulate.py`).
+    """How much simulated data the study writes for itself (`twin/simulate.py`).
 
     Args:
         sessions: sessions in each log file.
@@ -144,7 +144,7 @@ class MssdData(Strict):
         on_bad_rows: `error` stops at the first kind of problem, `drop` leaves such rows out and counts them.
         simulate: given where the study writes its own data.
         published: the row of the paper's Table 1 to show beside the counts (full, dataset03, mini).
-        shards: prepare each log by itself (`shards.py`), for logs that are too many for the memory together.
+        shards: prepare each log by itself (`preparation/sharded.py`), for logs that do not fit into memory together.
     """
 
     layout: Literal["mssd"]

@@ -102,7 +102,7 @@ class Evaluation(Strict):
     Args:
         cutoff: the k of Recall@k and MRR@k; the table's columns say 20, and so does every study here.
         max_test_events: rank a random choice of so many targets; null ranks all.
-        ties: what equal scores do to a rank, see `ranking.rank_table`.
+        ties: what equal scores do to a rank, see `exact.rank_table`.
         popular: rank each target among so many most played tracks too, as the study's proposal had it (protocol
             `popular`); null leaves that out.
         lists: write down what is recommended at a random choice of so many targets of `known`; null leaves that out.

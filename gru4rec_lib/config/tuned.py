@@ -66,9 +66,9 @@ def cell_name(input_form: str, output_form: str, loss: str) -> str:
     """A cell's name, such as `embedding-cross_entropy` or `shared-to_content-bpr`.
 
     Args:
-        input_form: of `config.INPUT_FORMS`.
-        output_form: of `config.OUTPUT_FORMS`; `ids` is left out.
-        loss: of `config.LOSSES`.
+        input_form: of `settings.INPUT_FORMS`.
+        output_form: of `settings.OUTPUT_FORMS`; `ids` is left out.
+        loss: of `settings.LOSSES`.
     """
     return "-".join(filter(None, (input_form, "" if output_form == "ids" else f"to_{output_form}", loss)))
 

@@ -124,7 +124,7 @@ def by_stratum(ranked: Ranked, strata: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         ranked: the ranks.
-        strata: a column a division, categorical [targets], such as of `strata.of_targets`.
+        strata: a column a division, categorical [targets], such as of `target_groups.of_targets`.
 
     Returns:
         A row a division, stratum and model: by, stratum, the columns of `ranked.models`, protocol, n_targets, and for

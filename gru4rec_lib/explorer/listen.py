@@ -18,7 +18,7 @@ from gru4rec_lib.plotting.listen import HIT
 from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.ranking.exact import NO_RANK, popularity_ranks
 from gru4rec_lib.serving.recommender import Recommender
-from gru4rec_lib.study.runs import finished_runs
+from gru4rec_lib.study.tables import finished_runs
 from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.utils.arguments import whole
 

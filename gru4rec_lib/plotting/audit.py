@@ -1,4 +1,4 @@
-"""The figure of the audit; see `figures.py`."""
+"""The figure of the audit; see `plotting/figures.py`."""
 
 from __future__ import annotations
 

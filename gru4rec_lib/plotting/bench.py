@@ -1,4 +1,4 @@
-"""The figure of the bench; see `figures.py`."""
+"""The figure of the bench; see `plotting/figures.py`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def bench(frame: pd.DataFrame) -> Figure:
     """Show how fast training is, where a step's time goes, how near that is to plain products, and how it grows.
 
     Args:
-        frame: `measure`, `value`, `unit` of `bench.bench`.
+        frame: `measure`, `value`, `unit` of `run.bench`.
     """
     values = frame.set_index("measure")["value"]
     speeds = _part(values, r"train_events_per_s_b(\d+)_(\w+)")

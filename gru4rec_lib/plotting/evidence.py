@@ -1,4 +1,4 @@
-"""Figures of differences, of parts of the targets and of validation beside test; see `figures.py`."""
+"""Figures of differences, of parts of the targets and of validation beside test; see `plotting/figures.py`."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def time_to_quality(frame: pd.DataFrame) -> Figure:
     """Show validation Recall@20 against the seconds of training that it took: a panel a loss, a line a run.
 
     Args:
-        frame: of `report.histories`: input_form, loss, seed, epoch (from 1), seconds (of the epoch),
+        frame: of `tables.histories`: input_form, loss, seed, epoch (from 1), seconds (of the epoch),
             validation_recall_at_20 (0 to 1); `output_form` and `tag` where runs differ in them.
     """
     frame = frame.assign(name=named(frame))

@@ -1,4 +1,4 @@
-"""The figure of a session listened to; see `figures.py`."""
+"""The figure of a session listened to; see `plotting/figures.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures that show the twin beside the real data; see `figures.py`."""
+"""Figures that show the twin beside the real data; see `plotting/figures.py`."""
 
 from __future__ import annotations
 

@@ -80,8 +80,8 @@ class Prepared:
 
         Args:
             folder: data/prepared/<study>.
-            made_with: the `settings` of the study, to be told from others later; with `inputs`, the `inputs.hashes` of
-                the raw files from before they were read.
+            made_with: the `settings` of the study, to be told from others later; with `inputs`, the
+                `fingerprints.hashes` of the raw files from before they were read.
         """
         folder = user_path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -220,7 +220,7 @@ def encode(events: pd.DataFrame, starts: np.ndarray, items: pd.DataFrame) -> Ses
     """All sessions over the item index; -1 is a track that is no candidate.
 
     Args:
-        events: of `read.Tables`.
+        events: of `readers.Tables`.
         starts: int [sessions], the first row of each.
         items: one row a candidate, in index order.
     """
@@ -303,7 +303,7 @@ def sessions_of(events: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Number of each event's session in reading order, and each session's first row: int [events], int [sessions].
 
     Args:
-        events: of `read.Tables`.
+        events: of `readers.Tables`.
     """
     codes = events["session"].cat.codes.to_numpy()
     begins = np.r_[True, codes[1:] != codes[:-1]] if len(codes) else np.zeros(0, bool)

@@ -68,7 +68,7 @@ def read_log(place: RawData, name: str) -> None:
         name: of `logs`.
 
     Raises:
-        DataError: as `read.read`.
+        DataError: as `readers.read`.
     """
     tables = _with_warnings(readers.read_log(logs(place)[name], place.data.on_bad_rows, place.raw))
     code, starts = prepare.sessions_of(tables.events)
@@ -179,7 +179,7 @@ def join(place: RawData) -> Prepared:
 
 
 def problems(place: RawData) -> pd.DataFrame:
-    """Every row that was dropped as bad, of all logs and of the track features; see `logs`, `read.Tables`."""
+    """Every row that was dropped as bad, of all logs and of the track features; see `logs`, `readers.Tables`."""
     made = [folder(place, name, "read") for name in logs(place)]
     tables = [pd.read_parquet(path / "problems.parquet") for path in (*made, folder(place, "all", "index"))]
     return pd.concat(tables, ignore_index=True)
@@ -194,7 +194,7 @@ def of_study(place: RawData) -> Prepared:
         place: the study's raw files.
 
     Raises:
-        DataError: as `read.read` and `prepare.prepare`.
+        DataError: as `readers.read` and `prepare.prepare`.
     """
     if not place.shards:
         tables = _with_warnings(readers.read(place.data, place.raw, place.split))
@@ -221,7 +221,7 @@ def explored(place: RawData) -> readers.Tables:
         The tables; their warnings are printed.
 
     Raises:
-        DataError: as `read.read`.
+        DataError: as `readers.read`.
     """
     if not place.shards:
         return _with_warnings(readers.read(place.data, place.raw, place.split))

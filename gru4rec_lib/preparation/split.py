@@ -30,7 +30,7 @@ def test_sessions(events: pd.DataFrame, starts: np.ndarray, split: Split, folder
     """Choose the test sessions.
 
     Args:
-        events: of `read.Tables`.
+        events: of `readers.Tables`.
         starts: int [sessions], the first row of each.
         split: how.
         folder: where a listed split's file of session ids lies.

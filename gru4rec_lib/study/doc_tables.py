@@ -14,6 +14,7 @@ import pandas as pd
 
 from gru4rec_lib.config.audit import LOSSES
 from gru4rec_lib.utils.atomic_write import replacing
+from gru4rec_lib.utils.rounding import fixed
 
 BLOCK = re.compile(r"(<!-- table: ([\w:]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 SESSION_REC = ("most_popular", "session_popular", "item_knn", "sequential_rules", "sknn", "v_sknn", "stan")
@@ -48,11 +49,14 @@ def pages(root: Path) -> list[Path]:
 
 
 def filled(page: Path, reports: Path) -> str:
-    """Return the text of a page with its tables generated from reports.
+    """Generate the tables of a page from reports.
 
     Args:
         page: a Markdown file.
         reports: the folder of the studies' reports.
+
+    Returns:
+        The text of the page.
 
     Raises:
         ValueError: a block names an unknown table.
@@ -243,7 +247,7 @@ def _interval(row) -> str:
 
 
 def _number(value: float | str) -> str:
-    return "" if value == "" or pd.isna(value) else f"{float(value):.3f}".replace("-", "\N{MINUS SIGN}")
+    return "" if value == "" or pd.isna(value) else fixed(float(value))
 
 
 def _markdown(header: list[str], *rows: list[str]) -> str:

@@ -1,6 +1,6 @@
 """What a notebook needs and does not find when it is run by hand, made on the spot and said so.
 
-In the graph every rule finds its inputs, so no rule depends on this file (`dependencies.py`).
+In the graph every rule finds its inputs, so no rule depends on this file (`study/workflow/dependencies.py`).
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def need_runs(place: Workspace) -> None:
         place: the study's.
     """
     from gru4rec_lib.preparation import prepare
-    from gru4rec_lib.study import results, runs
+    from gru4rec_lib.study import baseline_runs, results, runs
 
     for other in place.curve.values():
         if other is not place:
@@ -84,7 +84,7 @@ def need_runs(place: Workspace) -> None:
             runs.save(folder, run, trained, ranks, lists, prepared)
     for name in place.study.baselines:
         if not results.is_saved(place.baseline_folder(name)):
-            results.rank_baseline(name, prepared, place)
+            baseline_runs.rank_baseline(name, prepared, place)
 
 
 def need_models(place: Workspace) -> None:
@@ -93,8 +93,8 @@ def need_models(place: Workspace) -> None:
     Args:
         place: the study's.
     """
-    from gru4rec_lib.study import runs
+    from gru4rec_lib.study import tables
 
     need_prepared(place)
-    if runs.finished_runs(place).empty:
+    if tables.finished_runs(place).empty:
         need_runs(place)

@@ -39,7 +39,7 @@ def from_best_baseline(place: Workspace) -> pd.DataFrame:
         place: the study's.
 
     Returns:
-        See `ranked.against`.
+        See `comparison.against`.
     """
     ranked = read(place, "known").over_seeds()
     return against(ranked, {score: best_baseline(ranked, score) for score in SCORES})
@@ -81,7 +81,7 @@ def strata(place: Workspace, prepared: Prepared) -> pd.DataFrame:
         prepared: its arrays.
 
     Returns:
-        See `ranked.by_stratum` and `strata.of_targets`.
+        See `comparison.by_stratum` and `target_groups.of_targets`.
     """
     both = [read(place, protocol).over_seeds() for protocol in PROTOCOLS]
     arrays = prepared.test, prepared.items["plays"].to_numpy(), prepared.test_events
@@ -141,8 +141,8 @@ def coverage(place: Workspace, prepared: Prepared) -> pd.DataFrame:
         prepared: its arrays.
 
     Returns:
-        A row a model: CELL, seeds, recall_at_20 (of all targets), and means over its seeds of `recommended.MEASURES`.
-        No row where the study writes no lists (`evaluation.lists`).
+        A row a model: CELL, seeds, recall_at_20 (of all targets), and means over its seeds of
+        `beyond_accuracy.MEASURES`. No row where the study writes no lists (`results.lists`).
     """
     ranked = read(place, "known")
     over_seeds, lists = ranked.over_seeds(), read_lists(place, ranked.targets)

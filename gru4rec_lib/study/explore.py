@@ -1,7 +1,7 @@
 """What the sessions look like: the frames behind Table 1 and the exploration figures.
 
-Every function is pure: the events table of `read.py` in, a small tidy frame out. A frame has the name of the figure
-that draws it, so `figures.draw("long_tail", explore.long_tail(events), folder)` is the whole way.
+Every function is pure: the events table of `preparation/readers.py` in, a small tidy frame out. A frame has the
+name of the figure that draws it, so `figures.draw("long_tail", explore.long_tail(events), folder)` is the whole way.
 """
 
 from __future__ import annotations

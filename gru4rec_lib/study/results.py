@@ -7,13 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib.baselines.registry import BASELINES
 from gru4rec_lib.config.study import Study
 from gru4rec_lib.evaluation.comparison import CELL, PARTS, TARGET, Ranked
 from gru4rec_lib.evaluation.protocols import random_targets, recommended_lists
-from gru4rec_lib.preparation.prepare import Prepared, check_targets
+from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.ranking.exact import rank_table
-from gru4rec_lib.ranking.metrics import scores
 from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.utils.arguments import user_path
 from gru4rec_lib.utils.atomic_write import replacing
@@ -80,41 +78,6 @@ def is_saved(folder: Path) -> bool:
         folder: of a run or a baseline.
     """
     return all((user_path(folder) / name).exists() for name in FILES)
-
-
-def rank_baseline(name: str, prepared: Prepared, place: Workspace) -> pd.DataFrame:
-    """Fit one baseline on all training sessions, rank the test targets, save its ranks and lists.
-
-    Args:
-        name: of BASELINES.
-        prepared: arrays.
-        place: the study's folders.
-
-    Returns:
-        Its scores, a row for each protocol.
-    """
-    model = BASELINES[name](prepared).fit(prepared.train_and_validation, prepared.n_items)
-    ranks = rank(model, prepared, place.study)
-    save(place.baseline_folder(name), ranks, lists(model, prepared, place.study))
-    return scores(ranks).assign(model=name)
-
-
-def rank_baselines(prepared: Prepared, place: Workspace) -> pd.DataFrame:
-    """Call `rank_baseline` for every baseline of the study.
-
-    Args:
-        prepared: arrays.
-        place: the study's folders.
-
-    Returns:
-        Their scores, by name, one below the other.
-
-    Raises:
-        DataError: as `check_targets`.
-    """
-    check_targets(prepared, place.study)
-    tables = [rank_baseline(name, prepared, place) for name in place.study.baselines]
-    return pd.concat(tables, ignore_index=True).set_index("model")
 
 
 def read(place: Workspace, part: str) -> Ranked:

@@ -12,12 +12,10 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib.config.study import Run
-from gru4rec_lib.plotting.style import named
 from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.ranking.metrics import scores
 from gru4rec_lib.serving import model_folder
 from gru4rec_lib.study import results
-from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.training import memory
 from gru4rec_lib.training.build import build
 from gru4rec_lib.training.checkpoint import EarlyStopping, read_into, write
@@ -161,27 +159,3 @@ def save(
     results.save(folder, ranks, lists)
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     return scores(ranks)
-
-
-def finished_runs(place: Workspace) -> pd.DataFrame:
-    """The finished trainings in a study's folder, also those that its grid does not name.
-
-    Args:
-        place: the study's.
-
-    Returns:
-        One row a run: `name` (for people, such as `content, bpr`), input_form, output_form, loss, seed, tag,
-        validation_recall_at_20, `leads` (the best by it of the runs that differ in loss and seed alone), folder.
-    """
-    told = ["input_form", "output_form", "loss", "seed", "tag"]
-    rows = []
-    for path in sorted((place.runs / "gru4rec").glob("*/ranks.parquet")):  # which a run writes last
-        config = json.loads((path.parent / "config.json").read_text(encoding="utf-8"))
-        best = pd.read_csv(path.parent / "history.csv")["val_recall_at_20"].max()
-        rows.append([*map(config.get, told), best, path.parent])
-    table = pd.DataFrame(rows, columns=[*told, "validation_recall_at_20", "folder"])
-    name = named(table) + ", " + table["loss"]
-    table.insert(0, "name", name.where(~name.duplicated(keep=False), name + ", seed " + table["seed"].astype(str)))
-    best = table.sort_values("validation_recall_at_20", ascending=False, kind="stable")
-    table["leads"] = table.index.isin(best.drop_duplicates(["input_form", "output_form", "tag"]).index)
-    return table

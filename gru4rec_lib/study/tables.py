@@ -39,7 +39,7 @@ def table_2(place: Workspace) -> pd.DataFrame:
 
     Returns:
         The columns of TABLE_2, and `tag` behind them where runs of a cell differ in their settings. What is not
-        `with_best` differs from the best run of its protocol by a test; see `ranked.scored`.
+        `with_best` differs from the best run of its protocol by a test; see `comparison.scored`.
     """
     return _scored(place, {protocol: read(place, protocol) for protocol in PROTOCOLS}, TABLE_2)
 
@@ -138,6 +138,30 @@ def records(place: Workspace) -> list[dict]:
         Plain JSON, in the order of `place.study.runs`.
     """
     return [json.loads((place.run_folder(run) / "config.json").read_text(encoding="utf-8")) for run in place.study.runs]
+
+
+def finished_runs(place: Workspace) -> pd.DataFrame:
+    """The finished trainings in a study's folder, also those that its grid does not name.
+
+    Args:
+        place: the study's.
+
+    Returns:
+        One row a run: `name` (for people, such as `content, bpr`), input_form, output_form, loss, seed, tag,
+        validation_recall_at_20, `leads` (the best by it of the runs that differ in loss and seed alone), folder.
+    """
+    told = ["input_form", "output_form", "loss", "seed", "tag"]
+    rows = []
+    for path in sorted((place.runs / "gru4rec").glob("*/ranks.parquet")):  # which a run writes last
+        config = json.loads((path.parent / "config.json").read_text(encoding="utf-8"))
+        best = pd.read_csv(path.parent / "history.csv")["val_recall_at_20"].max()
+        rows.append([*map(config.get, told), best, path.parent])
+    table = pd.DataFrame(rows, columns=[*told, "validation_recall_at_20", "folder"])
+    name = named(table) + ", " + table["loss"]
+    table.insert(0, "name", name.where(~name.duplicated(keep=False), name + ", seed " + table["seed"].astype(str)))
+    best = table.sort_values("validation_recall_at_20", ascending=False, kind="stable")
+    table["leads"] = table.index.isin(best.drop_duplicates(["input_form", "output_form", "tag"]).index)
+    return table
 
 
 def printed(table: pd.DataFrame, score: str = "recall", protocol: str = "known") -> pd.DataFrame:

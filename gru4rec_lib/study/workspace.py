@@ -187,7 +187,7 @@ class Workspace:
         """The folder of one baseline: ranks.parquet, lists.parquet.
 
         Args:
-            name: of `config.BASELINES`.
+            name: of `study.BASELINES`.
         """
         return self.runs / "baselines" / name
 

@@ -26,7 +26,7 @@ class Epoch(keras.callbacks.Callback):
         validation: sessions to rank after every epoch, or None.
         epochs: how many there will be, for the line.
         verbose: 1 prints it.
-        schedule: lays sessions into lanes, as `batches.schedule` does.
+        schedule: lays sessions into lanes, as `session_batches.schedule` does.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Epoch(keras.callbacks.Callback):
         self.schedule = schedule
         self.trained, self.sessions, self.lanes, self.shuffle = model, sessions, lanes, shuffle
         self.steps, self.validation, self.epochs, self.verbose = steps, validation, epochs, verbose
-        # No order takes `batches.schedule` longer (a lane waits at most for the longest session); the rest is empty.
+        # No order takes `session_batches.schedule` longer: a lane waits at most for the longest session.
         most = sessions.is_target.sum() / lanes + sessions.lengths.max(initial=0)
         self.n_stretches = math.ceil((steps or most) / TRAIN_STEPS)
         self._lengths = []  # of the passes so far, in steps

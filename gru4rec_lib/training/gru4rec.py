@@ -206,7 +206,7 @@ class GRU4Rec(Trainer):
 
         Returns:
             float64 [chosen targets], in the order of `sessions.items`, whole numbers from 1; a miss is
-            `ranking.NO_RANK`. Before the first track that the input form knows, tracks are ranked by their plays in
+            `exact.NO_RANK`. Before the first track that the input form knows, tracks are ranked by their plays in
             training.
         """
         ranker, plays = self._ranker(n_candidates)

@@ -23,7 +23,7 @@ from gru4rec_lib.utils.backend import float32, keras, tf
 
 
 class Trainer(keras.Model):
-    """`compile` and `fit` of GRU4Rec; the network itself is in `model.py`.
+    """`compile` and `fit` of GRU4Rec; the network itself is in `training/gru4rec.py`.
 
     `fit_seconds` is the wall time of the last `fit`, interruptions left out; `lane_state`, float [lanes, S], the state
     of its lanes, which a callback may read and set.
@@ -136,7 +136,8 @@ class Trainer(keras.Model):
             verbose: 1 prints one line an epoch, 0 nothing.
             steps_per_epoch: mini-batches of an epoch; it goes on in the sessions where the one before ended. None: a
                 whole pass.
-            schedule: lays sessions into lanes as `batches.schedule` does; a longer pass needs `steps_per_epoch`.
+            schedule: lays sessions into lanes as `session_batches.schedule` does; a longer pass needs
+                `steps_per_epoch`.
             checkpoint: a .npz file, written at the end of every epoch and within it. Where it exists already, made by a
                 fit of the same settings, data and code, training goes on from it, and ends in the same weights and
                 history as without an interruption, with other `epochs` or `checkpoint.EarlyStopping` too; else it

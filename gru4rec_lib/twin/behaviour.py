@@ -1,6 +1,6 @@
 """The twin's listeners: when a track ends and why, to which place they go, and what they hear there.
 
-The story and the table of assumptions are in `simulate.py`; places are runs of tracks in `catalogue.py`.
+The story and the table of assumptions are in `twin/simulate.py`; places are runs of tracks in `twin/catalogue.py`.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ each a run of numbers `first <= track < stop`. One primitive then serves every w
 popularity inside any run. Two things are laid over this order, both made of normals that are shared by a genre, an
 artist and an album in named shares of the variance: popularity and sound.
 
-Facts come from mssd_facts.json; the assumptions are in the table of `simulate.py`, where the story is told.
+Facts come from mssd_facts.json; the assumptions are in the table of `twin/simulate.py`, where the story is told.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The MSSD twin: simulated listening sessions in the exact layout of Spotify's data set, which nobody can download now.
 
 The story. Tracks live on albums, albums belong to artists, artists to genres, and editors collect tracks in playlists
-(`catalogue.py`). A listener (`listeners.py`) comes with a home genre and goes to a *place* of one of six kinds, the
-row's `context_type`:
+(`twin/catalogue.py`). A listener (`twin/behaviour.py`) comes with a home genre and goes to a *place* of one of six
+kinds, the row's `context_type`:
 
 - catalog: an artist's records one after another, from the album that was looked for;
 - editorial_playlist: a playlist of the genre, or one of hits;

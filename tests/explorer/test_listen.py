@@ -19,7 +19,7 @@ from gru4rec_lib.plotting import listen as listen_figures
 from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.ranking import exact
 from gru4rec_lib.serving.recommender import Recommender
-from gru4rec_lib.study import runs
+from gru4rec_lib.study import tables
 from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.backend import tf
@@ -206,13 +206,13 @@ def write_run(place, name, recall, **config):
 def test_the_finished_runs_and_those_that_lead(tmp_path):
     place = Workspace("toy")
     place.runs = tmp_path
-    assert runs.finished_runs(place).empty
+    assert tables.finished_runs(place).empty
     write_run(place, "a", 0.1)
     write_run(place, "b", 0.3, loss="top1")
     write_run(place, "c", 0.2, seed=2)
     write_run(place, "d", 0.05, output_form="hybrid", tag="wide")
     (tmp_path / "gru4rec" / "half_done").mkdir()
-    found = runs.finished_runs(place)
+    found = tables.finished_runs(place)
     assert found["name"].tolist() == [
         "content, bpr, seed 1",
         "content, top1",

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from test_graph import copy_of_the_project, run
+from project_copy import copy_of_the_project, run
 
 from gru4rec_lib.preparation import prepare, readers, sharded
 from gru4rec_lib.preparation.readers import DataError

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-MODULES = sorted((Path(__file__).parents[2] / "gru4rec_lib").glob("*.py"))
+PACKAGE = Path(__file__).resolve().parents[2] / "gru4rec_lib"
+MODULES = sorted(PACKAGE.rglob("*.py"))
 FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 KERAS = "Keras' call"  # a hook or a method of Keras, told in Keras' documentation
 FIGURE = "Show "  # gives the figure that shows it
@@ -71,7 +72,10 @@ def public(tree):
     return found
 
 
-LIBRARY = {path.stem: public(ast.parse(path.read_text(encoding="utf-8"))) for path in MODULES}
+LIBRARY = {
+    path.relative_to(PACKAGE).with_suffix("").as_posix(): public(ast.parse(path.read_text(encoding="utf-8")))
+    for path in MODULES
+}
 
 
 def followed(purpose, module, name, library):
@@ -80,7 +84,8 @@ def followed(purpose, module, name, library):
     for place in re.findall(r"\b(?:as|see) `([\w.]+)`", purpose, flags=re.IGNORECASE):
         named, _, rest = place.partition(".")
         nearest = [(library[module], place), *((nodes, place) for nodes in library.values())]
-        for nodes, path in [(library[named], rest)] if named in library and rest else nearest:
+        in_named = [(nodes, rest) for key, nodes in library.items() if key.rpartition("/")[2] == named and rest]
+        for nodes, path in in_named or nearest:
             found = nodes.get(f"{path}.{own}") or nodes.get(path)
             if found is not None:
                 yield ast.get_docstring(found) or ""

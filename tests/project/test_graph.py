@@ -4,13 +4,13 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import nbformat
 import pandas as pd
 import pytest
+from project_copy import copy_of_the_project, reproduce, run
 
 from gru4rec_lib.plotting import figures
 from gru4rec_lib.preparation import prepare, readers
@@ -20,38 +20,7 @@ from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.twin import simulate
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("Snakefile", "pyproject.toml", "config", "gru4rec_lib", "notebooks", "profiles")
-PARTS += ("reports/paper.typ", "reports/reading.typ", "reports/references.bib")
-GRID = "{input_form: [one_hot, embedding, content, content_mlp], loss: [cross_entropy, bpr, bpr_max]}"
 DRAWS = {"00_the_twin", "01_explore_sessions", "05_results", "06_audit_of_the_paper"}
-
-
-def copy_of_the_project(folder):
-    """What the graph needs, without anything that was computed; of the toy study's grid two cells."""
-    for part in PARTS:
-        source = ROOT / part
-        if source.is_dir():
-            ignore = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
-            shutil.copytree(source, folder / part, ignore=ignore)
-        else:
-            (folder / part).parent.mkdir(exist_ok=True)
-            shutil.copyfile(source, folder / part)
-    toy = folder / "config" / "toy.yaml"
-    assert GRID in toy.read_text()
-    toy.write_text(toy.read_text().replace(GRID, "{input_form: [embedding, content], loss: [bpr]}"))
-    return folder
-
-
-def run(root, *command):
-    """Run a command of this environment in the copy, whose library comes first; give back what it printed."""
-    environment = os.environ | {"PYTHONPATH": str(root), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout
-
-
-def reproduce(root, *arguments):
-    return run(root, sys.executable, "-m", "gru4rec_lib", "reproduce", "--study", "toy", *arguments)
 
 
 def planned(root):

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from test_graph import copy_of_the_project, reproduce
+from project_copy import copy_of_the_project, reproduce
 
 from gru4rec_lib.study.workspace import Workspace
 

@@ -11,13 +11,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import test_baselines
-import test_metrics
-import test_neighbours
-import test_prepare
-import test_ranked
-import test_ranking
-import test_statistics
+from baselines import test_baselines, test_session_knn
+from evaluation import test_comparison, test_statistics
+from preparation import test_prepare
+from ranking import test_exact, test_metrics
 
 from gru4rec_lib.ranking.exact import popularity_ranks
 
@@ -29,42 +26,95 @@ def popularity_by_hand():
 scores, sums, rank_table = (
     test_metrics.test_by_hand,
     test_statistics.test_sums_by_hand,
-    test_ranking.test_rank_table_by_hand,
+    test_exact.test_rank_table_by_hand,
 )
 paired = test_statistics.test_the_interval_of_a_difference_is_paired
 paired_p, holm = test_statistics.test_p_is_of_the_paired_t_test_over_sessions, test_statistics.test_holm_by_hand
-no_network = test_ranked.test_the_best_baseline_is_no_trained_model
-best_of_each = test_ranked.test_each_score_has_a_best_baseline_of_its_own
+no_network = test_comparison.test_the_best_baseline_is_no_trained_model
+best_of_each = test_comparison.test_each_score_has_a_best_baseline_of_its_own
 parts = test_prepare.test_training_is_in_order_of_time_and_the_last_is_held_out
 index = test_prepare.test_the_index_falls_by_plays_of_training_with_ties_by_id
 features = test_prepare.test_features_are_fitted_on_the_tracks_of_training
 rules, item_knn = test_baselines.test_sequential_rules_by_hand, test_baselines.test_item_knn_by_hand
-sknn = test_neighbours.test_sknn_by_hand
+sknn = test_session_knn.test_sknn_by_hand
 RANKS = {"ranks": [2, 2, 3, 9], "k": 2, "recall": 1 / 2, "mrr": 1 / 4}
 P = {"p": [0.01, 0.04, 0.03], "corrected": [0.03, 0.06, 0.06]}
 # Function, the words that go, those that come, the test that fails, and what it is given beside fixtures.
 MUTATIONS = {
-    "recall leaves out the last place": ("metrics.recall", "ranks <= k", "ranks < k", scores, RANKS),
-    "MRR is upside down (D1)": ("metrics.mrr", "1.0 / ranks", "1.0 / np.maximum(k + 1 - ranks, 1)", scores, RANKS),
-    "MRR counts hits behind k": ("metrics.mrr", "ranks <= k", "ranks > 0", scores, RANKS),
-    "hits end before k": ("statistics.SessionSums.of", "own <= k", "own < k", sums),
-    "a difference is not paired": ("statistics.differences", "draws[:, 0, second]", "draws[::-1, 0, second]", paired),
-    "its test is not paired": ("statistics._paired_p", "- 2 * covariance[first, second]", "", paired_p),
-    "Holm corrects nothing": ("statistics.holm", "np.arange(len(p), 0, -1)", "1", holm, P),
-    "the best baseline is a network": ("ranked.best_baseline", '"gru4rec", -1', '"none", -1', no_network),
-    "MRR's best baseline is recall's": ("ranked.best_baseline", "SCORES.index(score)", "0", best_of_each),
-    "the test is trained on": ("prepare.prepare", "~is_test & (lengths > 1)", "lengths > 1", parts, {"seed": 1}),
-    "validation is trained on": ("prepare.prepare", "order[~held_out & ~crosses]", "order", parts, {"seed": 1}),
-    "the first is held out": ("split.last", "begins >= times", "begins < times", parts, {"seed": 1}),
-    "the test counts in the index": ("prepare.prepare", 'item_index(training["', 'item_index(events["', index),
-    "features of all tracks are fitted": ("prepare.candidates", "len(plays))", "len(items))", features),
-    "`known` keeps unseen tracks": ("ranking.rank_table", "known(n_items)", "known(n_candidates)", rank_table),
-    "a tie counts for the target": ("ranking.popularity_ranks", 'else "left"', 'else "right"', popularity_by_hand),
-    "a far rule weighs as a near one": ("rules.SequentialRules.fit", "1 / distance", "1.0", rules),
-    "rules point backwards": ("rules.SequentialRules.fit", "(before, after))", "(after, before))", rules),
-    "item-kNN does not shrink": ("rules.ItemKNN.fit", "plays + self.shrink", "plays + 0", item_knn),
-    "SKNN compares the oldest": ("neighbours.SKNN.fit", '"stable")[::-1]', '"stable")', sknn),
-    "SKNN forgets lengths": ("neighbours.SKNN.session_weight", "1 / np.sqrt(tracks)", "np.ones(len(tracks))", sknn),
+    "recall leaves out the last place": ("ranking.metrics:recall", "ranks <= k", "ranks < k", scores, RANKS),
+    "MRR is upside down (D1)": (
+        "ranking.metrics:mrr",
+        "1.0 / ranks",
+        "1.0 / np.maximum(k + 1 - ranks, 1)",
+        scores,
+        RANKS,
+    ),
+    "MRR counts hits behind k": ("ranking.metrics:mrr", "ranks <= k", "ranks > 0", scores, RANKS),
+    "hits end before k": ("evaluation.statistics:SessionSums.of", "own <= k", "own < k", sums),
+    "a difference is not paired": (
+        "evaluation.statistics:differences",
+        "draws[:, 0, second]",
+        "draws[::-1, 0, second]",
+        paired,
+    ),
+    "its test is not paired": ("evaluation.statistics:_paired_p", "- 2 * covariance[first, second]", "", paired_p),
+    "Holm corrects nothing": ("evaluation.statistics:holm", "np.arange(len(p), 0, -1)", "1", holm, P),
+    "the best baseline is a network": (
+        "evaluation.comparison:best_baseline",
+        '"gru4rec", -1',
+        '"none", -1',
+        no_network,
+    ),
+    "MRR's best baseline is recall's": (
+        "evaluation.comparison:best_baseline",
+        "SCORES.index(score)",
+        "0",
+        best_of_each,
+    ),
+    "the test is trained on": (
+        "preparation.prepare:prepare",
+        "~is_test & (lengths > 1)",
+        "lengths > 1",
+        parts,
+        {"seed": 1},
+    ),
+    "validation is trained on": (
+        "preparation.prepare:prepare",
+        "order[~held_out & ~crosses]",
+        "order",
+        parts,
+        {"seed": 1},
+    ),
+    "the first is held out": ("preparation.split:last", "begins >= times", "begins < times", parts, {"seed": 1}),
+    "the test counts in the index": (
+        "preparation.prepare:prepare",
+        'item_index(training["',
+        'item_index(events["',
+        index,
+    ),
+    "features of all tracks are fitted": ("preparation.prepare:candidates", "len(plays))", "len(items))", features),
+    "`known` keeps unseen tracks": ("ranking.exact:rank_table", "known(n_items)", "known(n_candidates)", rank_table),
+    "a tie counts for the target": (
+        "ranking.exact:popularity_ranks",
+        'else "left"',
+        'else "right"',
+        popularity_by_hand,
+    ),
+    "a far rule weighs as a near one": ("baselines.item_rules:SequentialRules.fit", "1 / distance", "1.0", rules),
+    "rules point backwards": (
+        "baselines.item_rules:SequentialRules.fit",
+        "(before, after))",
+        "(after, before))",
+        rules,
+    ),
+    "item-kNN does not shrink": ("baselines.item_rules:ItemKNN.fit", "plays + self.shrink", "plays + 0", item_knn),
+    "SKNN compares the oldest": ("baselines.session_knn:SKNN.fit", '"stable")[::-1]', '"stable")', sknn),
+    "SKNN forgets lengths": (
+        "baselines.session_knn:SKNN.session_weight",
+        "1 / np.sqrt(tracks)",
+        "np.ones(len(tracks))",
+        sknn,
+    ),
 }
 
 
@@ -82,7 +132,7 @@ def run(tmp_path, capsys):
 
 
 def mutate(monkeypatch, place, old, new):
-    name, _, path = place.partition(".")
+    name, _, path = place.partition(":")
     module = importlib.import_module(f"gru4rec_lib.{name}")
     function = attrgetter(path)(module)
     source, own = inspect.getsource(module), inspect.getsource(function)

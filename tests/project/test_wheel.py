@@ -68,10 +68,11 @@ def run_outside(wheel, folder, program):
 def test_it_holds_the_library_and_its_data_and_nothing_else(wheel):
     with zipfile.ZipFile(wheel) as parts:
         names = set(parts.namelist())
-    library = {f"gru4rec_lib/{path.name}" for path in (ROOT / "gru4rec_lib").iterdir() if path.is_file()}
+    files = (ROOT / "gru4rec_lib").rglob("*")
+    library = {path.relative_to(ROOT).as_posix() for path in files if path.is_file() and path.suffix != ".pyc"}
     assert {
-        "gru4rec_lib/mssd_facts.json",
-        "gru4rec_lib/style.mplstyle",
+        "gru4rec_lib/twin/mssd_facts.json",
+        "gru4rec_lib/plotting/style.mplstyle",
         "gru4rec_lib/serving/recommender.py",
     } <= library
     assert {name for name in names if ".dist-info/" not in name} == library
@@ -79,9 +80,9 @@ def test_it_holds_the_library_and_its_data_and_nothing_else(wheel):
     assert record == {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
 
 
-def test_the_readme_runs_outside_the_repository_without_the_packages_of_the_notebooks(wheel, tmp_path):
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    program = "\n".join(re.findall(r"```python\n(.*?)```", readme, re.DOTALL))
+def test_the_examples_run_outside_the_repository_without_the_packages_of_the_notebooks(wheel, tmp_path):
+    page = (ROOT / "docs" / "library.md").read_text(encoding="utf-8")
+    program = "\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL))
     done = run_outside(wheel, tmp_path, program)
     assert done.returncode == 0, done.stderr
     assert re.search(r"^0 +work +[\d.]+ +model$", done.stdout, re.MULTILINE)

@@ -511,26 +511,30 @@ def test_fit_passes_its_settings_on_and_keeps_them(monkeypatch, tmp_path):
     assert Recommender.load(tmp_path / "model").config == one.config
 
 
-# The README
+# The documentation
 
 
 @pytest.mark.slow
-def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
+def test_the_examples_of_the_documentation_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    first, *others = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    page = (ROOT / "docs" / "library.md").read_text(encoding="utf-8")
+    first, *others = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     code = [line for line in first.splitlines() if line and not line.startswith(("import ", "from "))]
     assert len(code) <= 10
     scope = {}
-    exec(compile(first, "README.md", "exec"), scope)
+    exec(compile(first, "library.md", "exec"), scope)
     assert scope["recommender"].recommend(["wake", "walk"], k=1)["item"].tolist() == ["work"], "as in its sessions"
     assert "epoch 5/5" in capsys.readouterr().out
     assert {path.name for path in (tmp_path / "my_model").iterdir()} == {"model.keras", "items.parquet", "config.json"}
     with_features, *others = others  # it goes on from the first; each of the others stands for itself
-    exec(compile(with_features, "README.md", "exec"), scope)
+    exec(compile(with_features, "library.md", "exec"), scope)
     for block in others:
-        exec(compile(block, "README.md", "exec"), {})
-    assert scope["told"].recommend(["work", "rest"], k=2)["item"].tolist() == ["sleep", "nap"]
+        exec(compile(block, "library.md", "exec"), {})
+    assert scope["hybrid"].recommend(["work", "rest"], k=2)["item"].tolist() == ["sleep", "nap"]
     assert "recall_at_1" in capsys.readouterr().out
+    (readme,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    exec(compile(readme, "README.md", "exec"), {})
+    assert "work" in capsys.readouterr().out
 
 
 def test_unknown_targets_are_misses_however_few_items_there_are():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from bad_input import ITEMS, MANY, TABLE, data, log, study, track, tracks
-from test_read import log_rows
+from mssd_rows import log_rows
 
 from gru4rec_lib.__main__ import main
 
@@ -102,9 +102,9 @@ def test_a_study_that_writes_its_data_needs_none(capsys):
     assert capsys.readouterr().out.splitlines()[1] == "the study writes its own data: there is nothing else to check"
 
 
-def test_the_study_of_the_readme_is_one(check, tmp_path):
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    text = re.search(r"```yaml\n(.*?)```", readme, re.DOTALL).group(1)
+def test_the_study_of_the_documentation_is_one(check, tmp_path):
+    page = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    text = re.search(r"```yaml\n(.*?)```", page, re.DOTALL).group(1)
     assert len(text.splitlines()) == 10
     (tmp_path / "plays.csv").write_text(MANY.replace("session_id,item_id", "session,item"))
     assert check(text, "--data", ".", name="my_study.yaml")[0].startswith("my sessions: ")

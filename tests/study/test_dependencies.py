@@ -57,7 +57,7 @@ def files(tmp_path, monkeypatch):
         ("from gru4rec_lib import e", ["a.py", "b.py", "c.py", "d.py", "e.py", "facts.json", "look.mplstyle"]),
         ("from gru4rec_lib import round_1", ["round_1.py", "round_2.py"]),
         ("from gru4rec_lib import demo", []),
-        ("from gru4rec_lib.study.ensure import need_raw", []),
+        ("from gru4rec_lib.demo import need_raw", []),
         ("from gru4rec_lib.rooms import chair", ["c.py", "look.mplstyle", "rooms/__init__.py", "rooms/small.py"]),
         (
             "from gru4rec_lib.rooms.large import table",
@@ -80,31 +80,32 @@ def test_a_module_that_is_not_there_is_an_error(files):
 
 @cache
 def read_by_notebooks():
-    return {p.name[:2]: {f.name for f in dependencies.library_files(p)} for p in NOTEBOOKS.glob("*.ipynb")}
+    return {p.name[:2]: [f.as_posix() for f in dependencies.library_files(p)] for p in NOTEBOOKS.glob("*.ipynb")}
 
 
 def notebooks_that_read(name):
-    return {number for number, files in read_by_notebooks().items() if name in files}
+    """Numbers of the notebooks that read a file of this name, folders above it as far as they are given."""
+    return {number for number, files in read_by_notebooks().items() if any(f.endswith(f"/{name}") for f in files)}
 
 
 def test_only_the_notebooks_that_draw_depend_on_the_figures():
     drawing = {path.name[:2] for path in NOTEBOOKS.glob("*.ipynb") if re.search(r"figures\.\w+\(", path.read_text())}
     assert drawing >= {"01", "05"}
     assert not drawing & {"02", "03", "04"}
-    for name in ("figures.py", "drawing.py", "style.mplstyle"):
+    for name in ("figures.py", "style.py", "style.mplstyle"):
         assert notebooks_that_read(name) == drawing
 
 
 def test_training_depends_on_the_model_and_nothing_that_comes_after():
     core = {"01", "02", "03", "04", "05"}
-    for name in ("model.py", "losses.py", "items.py", "optimizers.py", "training.py"):
+    for name in ("gru4rec.py", "losses.py", "inputs.py", "optimizers.py", "trainer.py"):
         assert notebooks_that_read(name) & core == {"03"}
     # What 02 reads, every training waits for.
-    assert notebooks_that_read("report.py") & core == {"05"}
+    assert notebooks_that_read("study/tables.py") & core == {"05"}
     assert notebooks_that_read("prepare.py") >= {"02", "03", "04"}
-    assert notebooks_that_read("config.py") >= core
+    assert notebooks_that_read("config/study.py") >= core
 
 
 def test_no_notebook_depends_on_the_demo_or_on_the_simulation():
-    assert notebooks_that_read("demo.py") == set()
+    assert notebooks_that_read("ensure.py") == set()
     assert notebooks_that_read("simulate.py") & {"01", "02", "03", "04", "05"} == set()

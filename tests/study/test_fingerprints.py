@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_graph import ROOT, copy_of_the_project
+from project_copy import ROOT, copy_of_the_project
 
 from gru4rec_lib.study import ensure, fingerprints
 from gru4rec_lib.study.workspace import Workspace

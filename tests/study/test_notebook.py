@@ -121,9 +121,10 @@ def test_a_text_comes_through_papermill_as_it_is(path, text, tmp_path):
 
 
 def test_examples_give_texts_by_the_word_that_keeps_them():
-    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
-    for name, value in re.findall(r" -p (\w+) (\S+)", readme):
-        assert notebook_number(name), f"README: -p {name} {value}"
+    root = Path(__file__).resolve().parents[2]
+    for page in (root / "README.md", *(root / "docs").glob("*.md")):
+        for name, value in re.findall(r" -p (\w+) (\S+)", page.read_text(encoding="utf-8")):
+            assert notebook_number(name), f"{page.name}: -p {name} {value}"
 
 
 def notebook_number(name):

@@ -125,7 +125,10 @@ def test_a_notebook_saved_in_the_lab_leaves_the_originals_and_keeps_its_outputs(
     before = contents(notebooks)
     assert lab() == ""
     assert set(contents(tmp_path / "runs" / "lab")) == set(before)
-    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "JUPYTER_DATA_DIR": str(tmp_path / "jupyter")}
+    environment = os.environ | {
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'study'}",
+        "JUPYTER_DATA_DIR": str(tmp_path / "jupyter"),
+    }
     subprocess.run([sys.executable, "-c", SAVE, tmp_path / "runs" / "lab", NAME], env=environment, check=True)
     assert lab() == ""
     assert contents(notebooks) == before

@@ -14,7 +14,7 @@ from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.preparation.source_files import DataError
 from gru4rec_lib.ranking.exact import NO_RANK
-from gru4rec_lib.study import results
+from gru4rec_lib.study import baseline_runs, results
 from gru4rec_lib.study.workspace import Workspace
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
@@ -111,7 +111,7 @@ def test_a_limit_above_the_number_of_targets_changes_nothing(place):
 
 def test_a_baseline_learns_from_all_training_sessions_and_leaves_its_ranks(place):
     here = place()
-    table = results.rank_baselines(prepared(), here)
+    table = baseline_runs.rank_baselines(prepared(), here)
     assert table.index.tolist() == ["most_popular"] * 2 + ["sequential_rules"] * 2
     assert table["n_targets"].tolist() == [7, 10, 7, 10]
     path = here.baseline_folder("most_popular") / "ranks.parquet"
@@ -178,7 +178,7 @@ def test_without_a_target_of_known_nothing_is_ranked(place, test):
     """Each session has at most one event on an item of training."""
     cold = replace(prepared(), test=Sessions.from_lists(test))
     with pytest.raises(DataError, match="no test session with two events on items of training"):
-        results.rank_baselines(cold, place())
+        baseline_runs.rank_baselines(cold, place())
     assert not place().runs.exists()
 
 

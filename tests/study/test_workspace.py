@@ -9,7 +9,7 @@ import pytest
 from gru4rec_lib import __main__, cli
 from gru4rec_lib.config.study import ConfigError
 from gru4rec_lib.preparation import prepare, readers
-from gru4rec_lib.study import ensure, results, runs
+from gru4rec_lib.study import baseline_runs, ensure, results, runs
 from gru4rec_lib.study.workflow import reproduce
 from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.twin import simulate
@@ -266,7 +266,7 @@ def asked(monkeypatch):
     call(runs, "save")
     call(results, "rank")
     call(results, "lists")
-    call(results, "rank_baseline")
+    call(baseline_runs, "rank_baseline")
     return calls
 
 

@@ -373,7 +373,7 @@ def test_a_loss_of_the_users_own_is_the_same_in_another_process():
     said = [
         subprocess.run(
             [sys.executable, "-c", code],
-            env=os.environ | {"PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}", "PYTHONHASHSEED": seed},
+            env=os.environ | {"PYTHONPATH": f"{root}{os.pathsep}{root / 'tests' / 'training'}", "PYTHONHASHSEED": seed},
             capture_output=True,
             text=True,
             check=True,
@@ -469,7 +469,7 @@ def test_kill_9_at_any_moment_changes_no_byte(tmp_path, refit, monkeypatch):
         child = subprocess.run(
             [sys.executable, "-c", code],
             cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}"},
+            env=os.environ | {"PYTHONPATH": f"{root}{os.pathsep}{root / 'tests' / 'training'}"},
             capture_output=True,
             text=True,
         )

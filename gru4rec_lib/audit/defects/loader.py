@@ -1,7 +1,7 @@
 """The published code's way through the sessions, for the audit only: a loader that overruns (D3), resets that stick
 (D4), a test on the first mini-batches (D10), an older log as the test (D9).
 
-Written anew from what the code does; the right schedule is in `batches.py`, with the same arguments.
+Written anew from what the code does; the right schedule is in `data/session_batches.py`, with the same arguments.
 """
 
 from __future__ import annotations

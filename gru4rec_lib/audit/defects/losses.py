@@ -1,8 +1,9 @@
 """The published code's losses, for the audit only: BPR-max along the wrong axis (D5), BPR with the target among its
 negatives (D6), cross-entropy of linear scores (D12).
 
-Written anew from what the code does, with the arguments of every loss in `losses.py`, so that `compile(loss=...)` takes
-them. D5 and D6 are of in-batch negatives alone: negatives[i, j] is the score of lane i for the target of lane j.
+Written anew from what the code does, with the arguments of every loss in `training/losses.py`, so that
+`compile(loss=...)` takes them. D5 and D6 are of in-batch negatives alone: negatives[i, j] is the score of lane i for
+the target of lane j.
 """
 
 from __future__ import annotations

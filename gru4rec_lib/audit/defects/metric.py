@@ -1,6 +1,6 @@
 """The published code's scores, for the audit only: MRR upside down (D1), unpaired first k (D2), selection on test (D8).
 
-Written anew from what the code does; the right scores are in `metrics.py`.
+Written anew from what the code does; the right scores are in `ranking/metrics.py`.
 """
 
 from __future__ import annotations

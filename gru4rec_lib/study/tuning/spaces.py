@@ -70,7 +70,7 @@ class Space(Strict):
         """What is tried with a loss.
 
         Args:
-            loss: of `config.LOSSES`.
+            loss: of `settings.LOSSES`.
 
         Returns:
             For each setting its range or list, further ones of the loss before the others.
@@ -82,7 +82,7 @@ class Space(Strict):
 
         Args:
             trial: asked for each value.
-            loss: of `config.LOSSES`.
+            loss: of `settings.LOSSES`.
             names: of the settings; every one of the space, fixed ones too, when None.
 
         Returns:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from gru4rec_lib import PUBLIC
+import gru4rec_lib
 
 PACKAGE = Path(__file__).resolve().parents[2]
 # Creates missing inputs for a notebook that is run by hand; in the graph all inputs exist.
@@ -37,9 +37,9 @@ def library_files(start: Path) -> list[Path]:
 
 def _files(name: str) -> Iterator[Path]:
     """The files that the import of a dotted name reads; the library's own `__init__.py` imports lazily."""
-    first, _, rest = name.partition(".")
+    first, *rest = name.split(".")
     path = PACKAGE
-    for part in f"{PUBLIC.get(first, first)}.{rest}".split("."):
+    for part in (*gru4rec_lib.PUBLIC.get(first, first).split("."), *rest):
         path /= part
         module = path.with_suffix(".py")
         if module.is_file():

@@ -1,7 +1,7 @@
 """Run a study: `python -m gru4rec_lib reproduce --study NAME [--data FOLDER] [-- SNAKEMAKE-ARGUMENTS]`.
 
 One run of a study at a time, and of studies that simulate the same raw files; each is ended by whatever ends this
-process, `kill -9` included (`tied.py`), and the next run goes on from the finished steps.
+process, `kill -9` included (`study/workflow/tied.py`), and the next run goes on from the finished steps.
 """
 
 import argparse
