@@ -3,7 +3,6 @@
 import datetime
 import warnings
 from decimal import Decimal
-from types import SimpleNamespace
 
 import duckdb
 import numpy as np
@@ -13,7 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gru4rec_lib.__main__ import main
-from gru4rec_lib.config.study import EventData
+from gru4rec_lib.config.data import RawData
+from gru4rec_lib.config.study import EventData, Split
 from gru4rec_lib.data import times
 from gru4rec_lib.data.dataframes import index_sessions
 from gru4rec_lib.preparation import typed_columns
@@ -265,7 +265,7 @@ def test_each_file_of_a_study_is_looked_at_alone(tmp_path, capsys):
     frame([2014, 2015]).to_csv(tmp_path / "b.csv", index=False)
     data = EventData(layout="events", name="mine", events=("*.csv",), session="s", item="i", time="t")
     assert [line[:28] for line in read(data, tmp_path).warnings] == ["b.csv, column `t`: `2014` lo"]
-    explored(SimpleNamespace(shards=False, study=SimpleNamespace(data=data), raw=tmp_path))
+    explored(RawData(data, Split(how="by_session", test_fraction=0.2), tmp_path, tmp_path))
     assert capsys.readouterr().out.startswith("warning: b.csv, column `t`: `2014` looks like the year 2014, but is")
     frame([20140711, 20140712]).to_csv(tmp_path / "c.csv", index=False)
     frame([20150711, 20150712]).to_csv(tmp_path / "d.csv", index=False)
