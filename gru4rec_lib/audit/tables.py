@@ -19,7 +19,7 @@ from gru4rec_lib.data import session_batches
 from gru4rec_lib.evaluation.statistics import SCORES, SessionSums, differences, intervals
 from gru4rec_lib.plotting.audit import said
 from gru4rec_lib.preparation.prepare import Prepared
-from gru4rec_lib.study import runs as experiment
+from gru4rec_lib.training.build import build
 from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.utils.rounding import with_interval
 
@@ -179,7 +179,8 @@ def seconds_a_step(place: Workspace, prepared: Prepared, negatives: tuple[str, .
     """
     run = runs(place.study)[0]
     training = run.training.model_copy(update={"negatives": negatives})
-    model = experiment.build(run.model_copy(update={"loss": "bpr", "training": training}), prepared)
+    cell = run.model_copy(update={"loss": "bpr", "training": training})
+    model = build(cell, prepared.n_items, prepared.features)
     seconds = []
     for steps in (PROBE_STEPS, 2 * PROBE_STEPS) * 2:  # the first two are compiled
         model.fit(prepared.train, batch_size=training.batch_size, steps_per_epoch=steps, verbose=0)
