@@ -19,8 +19,8 @@ from gru4rec_lib.data import session_batches
 from gru4rec_lib.evaluation.statistics import SCORES, SessionSums, differences, intervals
 from gru4rec_lib.plotting.audit import said
 from gru4rec_lib.preparation.prepare import Prepared
-from gru4rec_lib.training.build import build
 from gru4rec_lib.study.workspace import Workspace
+from gru4rec_lib.training.build import build
 from gru4rec_lib.utils.rounding import with_interval
 
 COLUMNS = ["data_set", *CELL, "switch", "metric", "value", "low", "high"]

@@ -41,7 +41,13 @@ RANKS = {"ranks": [2, 2, 3, 9], "k": 2, "recall": 1 / 2, "mrr": 1 / 4}
 P = {"p": [0.01, 0.04, 0.03], "corrected": [0.03, 0.06, 0.06]}
 # Function, the words that go, those that come, the test that fails, and what it is given beside fixtures.
 MUTATIONS = {
-    "recall leaves out the last place": ("ranking.metrics:recall", "ranks <= k", "ranks < k", scores, RANKS),
+    "recall leaves out the last place": (
+        "ranking.metrics:recall",
+        'ranks <= whole(k, "k")',
+        "ranks < k",
+        scores,
+        RANKS,
+    ),
     "MRR is upside down (D1)": (
         "ranking.metrics:mrr",
         "1.0 / ranks",
@@ -49,7 +55,7 @@ MUTATIONS = {
         scores,
         RANKS,
     ),
-    "MRR counts hits behind k": ("ranking.metrics:mrr", "ranks <= k", "ranks > 0", scores, RANKS),
+    "MRR counts hits behind k": ("ranking.metrics:mrr", 'ranks <= whole(k, "k")', "ranks > 0", scores, RANKS),
     "hits end before k": ("evaluation.statistics:SessionSums.of", "own <= k", "own < k", sums),
     "a difference is not paired": (
         "evaluation.statistics:differences",
