@@ -185,7 +185,7 @@ def grown(size: Size, n_items: int) -> dict:
         return Sessions((tracks * random.random(200_000) ** 3).astype(np.int32), np.arange(0, 200_001, 10))
 
     many, none = sessions(n_items), Sessions.from_lists([])
-    prepared = SimpleNamespace(n_items=n_items, features=None, train=many, validation=none)
+    prepared = SimpleNamespace(n_items=n_items, features=None, train=many, crossing=none, validation=none)
     estimate = memory.peak(experiment.memory_estimate(run, prepared))
     model = experiment.build(run, prepared)
     fit = {"epochs": 1, "batch_size": lanes, "steps_per_epoch": 2 * TRAIN_STEPS, "verbose": 0}

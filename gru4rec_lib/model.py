@@ -74,8 +74,8 @@ class GRU4Rec(Trainer):
         check_known("input_form", input_form, INPUTS)
         check_known("output_form", output_form, OUTPUTS)
         check_known("cell", cell, CELLS)
-        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**31:
-            raise ValueError(f"seed is {seed!r}; it must be a whole number from 0 to 2**31 - 1")
+        if (seed := whole(seed, "seed", 0)) >= 2**31:
+            raise ValueError(f"seed is {seed}; give a whole number from 0 to 2**31 - 1")
         super().__init__(**keras_options)
         uses_features = INPUTS[input_form].needs_features or OUTPUTS[output_form].needs_features
         if uses_features and features is None:
@@ -99,9 +99,9 @@ class GRU4Rec(Trainer):
             "dropout_hidden": dropout_hidden,
             "dropout_state": dropout_state,
             "features": spec,
-            "seed": int(seed),
+            "seed": seed,
         }
-        self.n_items, self.seed = n_items, int(seed)
+        self.n_items, self.seed = n_items, seed
         self.dropout_input, self.dropout_hidden, self.dropout_state = dropout_input, dropout_hidden, dropout_state
         self.features = FeatureTable(spec) if uses_features else None
         self.scorer = OUTPUTS[output_form](self.n_items, widths[-1], seed, features=lambda: self.features)

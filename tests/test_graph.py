@@ -219,6 +219,6 @@ def test_a_folder_with_the_official_mini_files_goes_through_the_study_mssd_mini(
     tables = read.read(place.study.data, place.raw)
     counts = explore.table_1(tables.events, explore.published(place.study.data)).set_index("quantity")
     assert counts.loc["sessions"].tolist()[:2] == [60, 10_000]
-    assert "sessions: 60, published 10,000: -99.4 %" in explore.compare(counts.reset_index()).splitlines()
+    assert "sessions: 60, published 10,000: \N{MINUS SIGN}99.4 %" in explore.compare(counts.reset_index()).splitlines()
     prepared = prepare.prepare(tables, place.study.split, place.raw)
     assert len(prepared.test) == 12

@@ -23,6 +23,7 @@ def prepared():
         n_items=N_ITEMS,
         features=features,
         train=sessions,
+        crossing=Sessions.from_lists([]),
         validation=sessions,
     )
 

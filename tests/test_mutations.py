@@ -44,9 +44,9 @@ RANKS = {"ranks": [2, 2, 3, 9], "k": 2, "recall": 1 / 2, "mrr": 1 / 4}
 P = {"p": [0.01, 0.04, 0.03], "corrected": [0.03, 0.06, 0.06]}
 # Function, the words that go, those that come, the test that fails, and what it is given beside fixtures.
 MUTATIONS = {
-    "recall leaves out the last place": ("metrics.recall", "ranks <= k", "ranks < k", scores, RANKS),
+    "recall leaves out the last place": ("metrics.recall", 'ranks <= whole(k, "k")', "ranks < k", scores, RANKS),
     "MRR is upside down (D1)": ("metrics.mrr", "1.0 / ranks", "1.0 / np.maximum(k + 1 - ranks, 1)", scores, RANKS),
-    "MRR counts hits behind k": ("metrics.mrr", "ranks <= k", "ranks > 0", scores, RANKS),
+    "MRR counts hits behind k": ("metrics.mrr", 'ranks <= whole(k, "k")', "ranks > 0", scores, RANKS),
     "hits end before k": ("statistics.SessionSums.of", "own <= k", "own < k", sums),
     "a difference is not paired": ("statistics.differences", "draws[:, 0, second]", "draws[::-1, 0, second]", paired),
     "its test is not paired": ("statistics._paired_p", "- 2 * covariance[first, second]", "", paired_p),

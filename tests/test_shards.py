@@ -113,7 +113,7 @@ def test_an_id_in_two_forms_in_two_logs_is_told(place, logs, tmp_path, column):
         path = next(folder.glob(f"**/log_{number}_*"))
         log = pd.read_csv(path, dtype=str)
         log.replace({column: {log[column][0]: form}}).to_csv(path, index=False)
-    told = rf"log_4_\S+, column `{column}`: `12\.0` is `12` in log_1_\S+; write it in one way"
+    told = rf"log_4_\S+, column `{column}`: `12\.0` is `12` in (training_set/)?log_1_\S+; write it in one way"
     with pytest.raises(DataError, match=told):
         shards.of_study(Workspace(str(tmp_path / "many.yaml"), folder, root=tmp_path))
 

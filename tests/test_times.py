@@ -263,8 +263,8 @@ def test_each_file_of_a_study_is_looked_at_alone(tmp_path, capsys):
     frame([1405036800, 1405036801]).to_csv(tmp_path / "a.csv", index=False)
     frame([2014, 2015]).to_csv(tmp_path / "b.csv", index=False)
     data = EventData(layout="events", name="mine", events=("*.csv",), session="s", item="i", time="t")
-    assert [line[:28] for line in read(data, tmp_path).warnings] == ["b.csv, column `t`: `2014` lo"]
-    explored(SimpleNamespace(shards=False, study=SimpleNamespace(data=data), raw=tmp_path))
+    assert [line[:28] for line in read(data, tmp_path).warnings if "column" in line] == ["b.csv, column `t`: `2014` lo"]
+    explored(SimpleNamespace(shards=False, study=SimpleNamespace(data=data, split=None), raw=tmp_path))
     assert capsys.readouterr().out.startswith("warning: b.csv, column `t`: `2014` looks like the year 2014, but is")
     frame([20140711, 20140712]).to_csv(tmp_path / "c.csv", index=False)
     frame([20150711, 20150712]).to_csv(tmp_path / "d.csv", index=False)
