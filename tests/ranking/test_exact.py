@@ -308,3 +308,8 @@ def test_a_protocol_without_targets_has_no_rows():
     table = rank_table(Counting(), Sessions.from_lists([[3, -1], [0]]), n_items=3, n_candidates=5)
     assert rows(table) == [("open", 0, 2, -1, 1, 5)]
     assert rows(rank_table(Counting(), Sessions.from_lists([[3], [0], []]), n_items=3, n_candidates=5)) == []
+
+
+def test_an_unknown_rule_for_ties_is_one_sentence():
+    with pytest.raises(ValueError, match=r"^ties is 'mean'; known are conservative, standard, median$"):
+        rank_table(None, Sessions.from_lists([[0, 1]]), 2, 2, ties="mean")

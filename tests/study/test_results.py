@@ -187,8 +187,4 @@ def test_targets_are_checked_before_anything_is_trained(notebook):
     source = "".join(
         "".join(cell["source"]) for cell in json.loads((NOTEBOOKS / f"{notebook}.ipynb").read_text())["cells"]
     )
-    assert (
-        0
-        < source.find("check_targets(prepared, place.study)")
-        < (source + "experiment.train(").find("experiment.train(")
-    )
+    assert 0 < source.find("check_targets(prepared, place.study)") < (source + "runs.train(").find("runs.train(")

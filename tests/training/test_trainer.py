@@ -266,8 +266,10 @@ def test_a_scaled_loss_trains_as_one_that_is_not(make, more, jit):
         np.testing.assert_allclose(mine, other, rtol=1e-5, atol=1e-7)
 
 
-def test_a_dynamic_loss_scale_trains_as_none():
-    plain, scaled = made(optimizer=sgd()), made(optimizer=keras.optimizers.LossScaleOptimizer(sgd(), 2.0**10))
+@pytest.mark.parametrize("jit", [True, False])
+def test_a_dynamic_loss_scale_trains_as_none(jit):
+    dynamic = keras.optimizers.LossScaleOptimizer(sgd(), 2.0**10)
+    plain, scaled = made(optimizer=sgd(), jit=jit), made(optimizer=dynamic, jit=jit)
     histories = [model.fit(SESSIONS, 3, 2, verbose=0).history for model in (plain, scaled)]
     assert histories[0]["step"] == histories[1]["step"]
     for mine, other in zip(plain.get_weights(), scaled.get_weights(), strict=True):
