@@ -86,7 +86,7 @@ def test_every_figure_is_drawn_again_from_its_csv_to_the_same_bytes(finished):
 @pytest.mark.timeout(480)
 def test_a_second_run_does_nothing_and_a_change_reruns_what_depends_on_it(finished):
     assert planned(finished) == set()
-    drawing = finished / "gru4rec_lib" / "figures.py"
+    drawing = finished / "gru4rec_lib" / "plotting" / "figures.py"
     text = drawing.read_text()
     drawing.write_text(text + "\n# another comment\n")
     assert planned(finished) == DRAWS | {"paper", "publish"}
