@@ -288,7 +288,9 @@ if place.raw_data.shards:
         params:
             split=fixed(study.split.model_dump_json()),
             code=content(SHARD_CODE),
-            raw=fingerprints.digest({n: SHA256[n] for n in SHA256 if n not in LOGS.values()}),
+            raw=fingerprints.digest(
+                {n: SHA256[n] for n in SHA256 if n not in LOGS.values()}
+            ),
         message:
             f"index the tracks of {len(LOGS)} logs"
         shell:
