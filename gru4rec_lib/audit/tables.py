@@ -167,7 +167,7 @@ def measured(place: Workspace, prepared: Prepared) -> pd.DataFrame:
 
 
 def seconds_a_step(place: Workspace, prepared: Prepared, negatives: tuple[str, ...]) -> float:
-    """Wall time of a training step with BPR, compiled before (D7).
+    """Measure a training step with BPR, compiled before (D7).
 
     What every `fit` costs, the layout of a pass among it, would hide a cheap step: it is taken off by a second fit of
     twice as many steps.
@@ -176,6 +176,9 @@ def seconds_a_step(place: Workspace, prepared: Prepared, negatives: tuple[str, .
         place: the study's; its first audited cell is taken.
         prepared: arrays.
         negatives: `("in_batch",)` or `("all",)`.
+
+    Returns:
+        Seconds of wall time.
     """
     run = runs(place.study)[0]
     training = run.training.model_copy(update={"negatives": negatives})

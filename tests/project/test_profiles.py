@@ -33,7 +33,7 @@ import json, sys
 from snakemake.cli import main
 from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_interface_logger_plugins.registry import LoggerPluginRegistry
-from gru4rec_lib import progress
+from gru4rec_lib.study.workflow import progress
 
 class LogHandler(progress.LogHandler):
     def emit(self, record):

@@ -264,8 +264,8 @@ def test_a_fresh_process_recommends_the_same(by_hand, tmp_path):
     by_hand.save(tmp_path / "model")
     program = """
 import sys
-from gru4rec_lib.read import read
-from gru4rec_lib.recommender import Recommender
+from gru4rec_lib.preparation.readers import read
+from gru4rec_lib.serving.recommender import Recommender
 one = Recommender.load(sys.argv[1])
 print(one.config["loss"])
 print(one.recommend(["a", "b"], k=3).to_json())

@@ -33,8 +33,8 @@ def test_freed_memory_is_kept_for_the_next_array():
 TRAIN = """
 import hashlib
 import numpy as np
-from gru4rec_lib.model import GRU4Rec
-from gru4rec_lib.sessions import Sessions
+from gru4rec_lib.training.gru4rec import GRU4Rec
+from gru4rec_lib.data.sessions import Sessions
 {after}
 data, found = Sessions.from_lists([[0, 1, 2, 5], [3, 1], [1, 4], [2, 5, 0]]), hashlib.sha256()
 cells = ("gru", "cross_entropy", "adagrad"), ("lstm", "bpr_max", "adam"), ("gru", "top1", "lazy_adam")
