@@ -370,9 +370,10 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(case, tmp_path):
 
 PROGRAM = """
 import json, sys
-from gru4rec_lib import model, ranking
 from gru4rec_lib.data.sessions import Sessions
-model.RANK_LANES, model.RANK_STEPS, ranking.STATES, ranking.BLOCK = 3, 2, 4, 8
+from gru4rec_lib.ranking import exact
+from gru4rec_lib.training import gru4rec as model
+model.RANK_LANES, model.RANK_STEPS, exact.STATES, exact.BLOCK = 3, 2, 4, 8
 model.tf.config.run_functions_eagerly(True)
 sessions = Sessions.from_lists(json.loads(sys.argv[1]))
 for path in sys.argv[3:]:

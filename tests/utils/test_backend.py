@@ -10,7 +10,7 @@ import pytest
 FAULTS = """
 import resource
 import numpy as np
-from gru4rec_lib import backend  # its import sets the allocator
+from gru4rec_lib.utils import backend  # its import sets the allocator
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
