@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from gru4rec_lib.config.audit import LOSSES
+from gru4rec_lib.config.audit import CONCLUSIONS, LOSSES
 from gru4rec_lib.utils.atomic_write import replacing
 from gru4rec_lib.utils.rounding import fixed
 
@@ -165,21 +165,14 @@ def _content_adds(reports: Path) -> Iterator[list[str]]:
 def _conclusions(reports: Path) -> Iterator[list[str]]:
     tables = {path.parent.name: pd.read_csv(path) for path in sorted(reports.glob("*/conclusions.csv"))}
     tables = {name: table for name, table in tables.items() if len(table) and "content_signal" not in table}
-    names = {
-        "C1": "one-hot is the best input",
-        "C2": "BPR is poor",
-        "C3": "BPR-max keeps up with cross-entropy",
-        "C4": "content_mlp beats content",
-        "C5": "features carry less than identity",
-    }
     yield ["holds / does not / undecided, in Recall@20", *(f"`{name}`" for name in tables)]
-    for code, name in names.items():
+    for code, claim in CONCLUSIONS.items():
         cells = []
         for table in tables.values():
             own = table[(table["score"] == "recall") & table["published"].notna() & (table["conclusion"] == code)]
             counts = " / ".join(str((own["holds"] == one).sum()) for one in ("yes", "no", "undecided"))
             cells.append(counts if len(own) else "")
-        yield [f"{code}: {name}", *cells]
+        yield [f"{code}: {claim}", *cells]
 
 
 def _samples(reports: Path) -> Iterator[list[str]]:
