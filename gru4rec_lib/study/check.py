@@ -110,22 +110,22 @@ def _column(source: Source, role: str) -> str:
     return found[0]
 
 
-def _study(place: Workspace) -> Iterator[str]:
-    study = place.study
+def _study(workspace: Workspace) -> Iterator[str]:
+    study = workspace.study
     yield f"{study.title}: models to train: {len(study.runs)}, baselines: {len(study.baselines)}"
-    if place.taken:
-        yield f"warning: this study cannot be run: {place.taken}"
-    if place.simulates:
+    if workspace.taken:
+        yield f"warning: this study cannot be run: {workspace.taken}"
+    if workspace.simulates:
         yield "the study writes its own data: there is nothing else to check"
         return
-    tables = readers.read(study.data, place.raw, study.split)
+    tables = readers.read(study.data, workspace.raw, study.split)
     yield from _events(tables)
     if tables.items is not None:
         numeric = [*tables.numeric, *tables.categorical]
         yield from _features(tables.items, numeric, tables.events["item"].cat.categories)
     elif _wants_content(study):
-        raise DataError(f"{place.raw}: holds no track features (tf_*.csv), but models or baselines need them")
-    prepared = prepare(tables, study.split, place.raw)
+        raise DataError(f"{workspace.raw}: holds no track features (tf_*.csv), but models or baselines need them")
+    prepared = prepare(tables, study.split, workspace.raw)
     if not prepared.learnable_validation.is_target.any():
         raise DataError("no validation session holds two tracks of training; raise `validation_fraction` in `split`")
     check_targets(prepared, study)

@@ -13,13 +13,10 @@ from gru4rec_lib.utils.atomic_write import replacing, sha256
 RECORD = "inputs.json"
 
 
-def hashes(place: Workspace) -> dict[str, str]:
+def hashes(workspace: Workspace) -> dict[str, str]:
     """SHA-256 of the raw files that a study reads.
 
     A file is read only where its size, times or inode differ from those in runs/<study>/inputs.json.
-
-    Args:
-        place: the study's.
 
     Returns:
         Hexadecimal digests by path below the data folder, of the files that exist.
@@ -27,20 +24,17 @@ def hashes(place: Workspace) -> dict[str, str]:
     Raises:
         OSError: a file cannot be read, or the record cannot be written.
     """
-    return _hashed(place, [path for path in place.raw_files() if path.is_file()])
+    return _hashed(workspace, [path for path in workspace.raw_files() if path.is_file()])
 
 
-def made_with(place: Workspace) -> dict:
+def made_with(workspace: Workspace) -> dict:
     """What a study's arrays were made with: the `prepare.settings` and, as `inputs`, the `hashes` of the raw files.
-
-    Args:
-        place: the study's.
 
     Returns:
         What prepared.json holds of it; empty where there are no arrays.
     """
     try:
-        return json.loads((place.prepared / "prepared.json").read_text(encoding="utf-8")).get("settings", {})
+        return json.loads((workspace.prepared / "prepared.json").read_text(encoding="utf-8")).get("settings", {})
     except (FileNotFoundError, ValueError):
         return {}
 
@@ -54,11 +48,11 @@ def digest(digests: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
 
 
-def as_simulated(place: Workspace) -> bool:
+def as_simulated(workspace: Workspace) -> bool:
     """Whether a study's simulated raw files are complete, and as `simulate` wrote them with the study's settings.
 
     Args:
-        place: the study's; it simulates its data.
+        workspace: the study's; it simulates its data.
 
     Returns:
         False too where a file is missing. A mark without settings or digests leaves them unchecked.
@@ -66,22 +60,22 @@ def as_simulated(place: Workspace) -> bool:
     Raises:
         OSError: a file cannot be read, or the record cannot be written.
     """
-    paths = place.raw_files()
+    paths = workspace.raw_files()
     if not all(path.is_file() for path in paths):
         return False
     try:
-        made = json.loads((place.raw / SIMULATED).read_text(encoding="utf-8") or "{}")
+        made = json.loads((workspace.raw / SIMULATED).read_text(encoding="utf-8") or "{}")
     except ValueError:
         return False
-    settings = place.study.data.simulate.model_dump(mode="json")
+    settings = workspace.study.data.simulate.model_dump(mode="json")
     if any(made.get(name, value) != value for name, value in settings.items()):
         return False
     written = made.get("sha256", {})
-    return not written or _hashed(place, [path for path in paths if path.name != SIMULATED]) == written
+    return not written or _hashed(workspace, [path for path in paths if path.name != SIMULATED]) == written
 
 
-def _hashed(place: Workspace, paths: list[Path]) -> dict[str, str]:
-    record = place.runs / RECORD
+def _hashed(workspace: Workspace, paths: list[Path]) -> dict[str, str]:
+    record = workspace.runs / RECORD
     try:
         known = json.loads(record.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -98,7 +92,7 @@ def _hashed(place: Workspace, paths: list[Path]) -> dict[str, str]:
         record.parent.mkdir(parents=True, exist_ok=True)
         with replacing(record) as partial:
             partial.write_text(json.dumps(current, indent=1), encoding="utf-8")
-    return {str(_below(path, place.raw)): facts["sha256"] for path, facts in found.items()}
+    return {str(_below(path, workspace.raw)): facts["sha256"] for path, facts in found.items()}
 
 
 def _below(path: Path, folder: Path) -> Path:

@@ -133,11 +133,10 @@ def settings(part: Strict) -> pd.DataFrame:
     return pd.DataFrame({"setting": part.model_dump()}).rename_axis("name")
 
 
-def record(place: Workspace, name: str, given: Strict) -> pd.DataFrame:
+def record(workspace: Workspace, name: str, given: Strict) -> pd.DataFrame:
     """Write runs/<study>/records/<name>.json: parameters, config with its seeds, commit, versions.
 
     Args:
-        place: the study's.
         name: the notebook's, or the run's.
         given: the notebook's parameters.
 
@@ -145,8 +144,8 @@ def record(place: Workspace, name: str, given: Strict) -> pd.DataFrame:
         Commit and versions, for the notebook to show.
     """
     made_by = {"commit": commit(), **versions()}
-    facts = {"parameters": given.model_dump(), "config": place.study.model_dump(mode="json"), "made_by": made_by}
-    path = place.record(name)
+    facts = {"parameters": given.model_dump(), "config": workspace.study.model_dump(mode="json"), "made_by": made_by}
+    path = workspace.record(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
         partial.write_text(json.dumps(facts, indent=1), encoding="utf-8")

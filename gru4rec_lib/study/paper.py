@@ -20,33 +20,30 @@ FORMATS = ("pdf", "html")
 UNFINISHED = "html export is under active development"  # typst's warning of every page for the screen
 
 
-def make(place: Workspace) -> None:
+def make(workspace: Workspace) -> None:
     """Write manifest.json, paper.pdf and paper.html to the study's runs.
 
     Args:
-        place: a study whose tables and figures are made.
+        workspace: a study whose tables and figures are made.
 
     Raises:
         ValueError: a file is missing or not as the paper expects; the message names it.
     """
-    with replacing(place.runs / tables.MANIFEST) as path:
-        path.write_text(json.dumps(tables.manifest(place), indent=1) + "\n", encoding="utf-8")
-    fill(place.root, place.runs, parts(place))
+    with replacing(workspace.runs / tables.MANIFEST) as path:
+        path.write_text(json.dumps(tables.manifest(workspace), indent=1) + "\n", encoding="utf-8")
+    fill(workspace.root, workspace.runs, parts(workspace))
 
 
-def parts(place: Workspace) -> list[str]:
+def parts(workspace: Workspace) -> list[str]:
     """What the study has beyond what every study has; the paper speaks of these and expects their files.
-
-    Args:
-        place: the study's.
 
     Returns:
         Of `twin` (calibrated simulated data), `skips`, `curve` (over content_signal), `lists` (of recommendations),
         `audit`.
     """
-    has = {"twin": place.simulates, "skips": place.study.data.layout == "mssd", "curve": bool(place.curve)}
-    has["lists"] = place.study.evaluation.lists is not None
-    has["audit"] = bool(place.study.audit)
+    has = {"twin": workspace.simulates, "skips": workspace.study.data.layout == "mssd", "curve": bool(workspace.curve)}
+    has["lists"] = workspace.study.evaluation.lists is not None
+    has["audit"] = bool(workspace.study.audit)
     return [name for name, there in has.items() if there]
 
 

@@ -326,17 +326,26 @@ def test_a_full_disk_is_one_sentence(root):
 def test_files_that_a_user_brings_are_checked_before_anything_runs(root, capfd):
     place = Workspace("mini", root / "data of mine", root)
     (root / "data of mine/e.tsv").write_text("s\ti\tt\n1\ta\tsoon\n")
-    assert reproduce._check(place, "mini", root) == 2
+    assert reproduce._check(place) == 2
     assert capfd.readouterr().err.startswith("e.tsv, line 2, column `t`: cannot read `soon`;")
     made = root / "data/prepared/mini/prepared.json"
     made.write_text(json.dumps({"settings": {"inputs": fingerprints.hashes(place)}}))
-    assert reproduce._check(place, "mini", root) == 0
+    assert reproduce._check(place) == 0
     # Another file of the same size, name and time: as `cp -p` and `rsync -t` leave it.
     times = (root / "data of mine/e.tsv").stat()
     (root / "data of mine/e.tsv").unlink()
     (root / "data of mine/e.tsv").write_text("s\ti\tt\n1\tb\tsoon\n")
     os.utime(root / "data of mine/e.tsv", ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert reproduce._check(place, "mini", root) == 2
+    assert reproduce._check(place) == 2
+
+
+@pytest.mark.slow
+def test_files_are_checked_for_a_study_at_one_setting_of_its_curve(root, capfd):
+    data = "{layout: mssd, name: twin, simulate: {sessions: 50}}"
+    study = STUDY.replace('{layout: events, name: clicks, events: ["*.tsv"], session: s, item: i, time: t}', data)
+    (root / "config/curve.yaml").write_text(study + "content_signal: [0, 0.5]\n")
+    assert reproduce._check(Workspace("curve@0", root / "data of mine", root)) == 2
+    assert capfd.readouterr().err.startswith(f"{root}/data of mine: no log file in it")
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ from typing import BinaryIO
 import pandas as pd
 
 from gru4rec_lib.config.data import SIMULATED
-from gru4rec_lib.config.study import ConfigError, is_study_file
+from gru4rec_lib.config.study import ConfigError
 from gru4rec_lib.study import explore, fingerprints
 from gru4rec_lib.study.workflow import tied
 from gru4rec_lib.study.workspace import ROOT, Workspace, named_folder
@@ -55,15 +55,15 @@ def main(argv: list[str], root: Path = ROOT) -> int:
     words = _parse(argv)
     if given := {"--config", "-C", "--configfile", "--configfiles"} & {word.split("=")[0] for word in words.snakemake}:
         raise ConfigError(f"{min(given)}: a run has its settings from --study and --data; leave the argument out")
-    place = _place(words, root)
-    place.refuse_if_taken()
+    workspace = _workspace(words, root)
+    workspace.refuse_if_taken()
     tied.tie()
-    with _alone(place) as locks:
-        code = _check(place, words.study, root)
+    with _alone(workspace) as locks:
+        code = _check(workspace)
         if code:
             return code
-        place.claim()
-        return _run(place, _settings(place, words), words.snakemake, locks)
+        workspace.claim()
+        return _run(workspace, _settings(workspace, words), words.snakemake, locks)
 
 
 @contextmanager
@@ -100,15 +100,15 @@ def only_run(path: Path, which: str = "of this study") -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _alone(place: Workspace) -> Iterator[list[BinaryIO]]:
+def _alone(workspace: Workspace) -> Iterator[list[BinaryIO]]:
     """Hold the study's lock, and that of all simulated raw files that its graph may write: other studies have them too.
 
     Until the run's end, for they are read until then. Everyone takes them in the same order, so that nobody waits in
     a circle.
     """
     with ExitStack() as held:
-        locks = [held.enter_context(only_run(place.runs / ".lock"))]
-        for raw in sorted({at.raw for at in (place, *place.curve.values()) if at.simulates}):
+        locks = [held.enter_context(only_run(workspace.runs / ".lock"))]
+        for raw in sorted({at.raw for at in (workspace, *workspace.curve.values()) if at.simulates}):
             which = f"that may write data/raw/{raw.name}"
             locks.append(held.enter_context(only_run(raw.with_name(f".{raw.name}.lock"), which)))
         yield locks
@@ -122,58 +122,57 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _place(words: argparse.Namespace, root: Path) -> Workspace:
+def _workspace(words: argparse.Namespace, root: Path) -> Workspace:
     given = named_folder(words.data, root) if words.data else ""
-    place = Workspace(words.study, given, root)
-    if not place.raw.is_dir() and (given or not place.study.simulated):
+    workspace = Workspace(words.study, given, root)
+    if not workspace.raw.is_dir() and (given or not workspace.study.simulated):
         raise ConfigError(
-            f"{place.raw}: there is no such folder. Say where the raw files of {place.study.name} are, by DATA=folder "
-            "with make or --data folder; data/README.md tells what belongs there."
+            f"{workspace.raw}: there is no such folder. Say where the raw files of {workspace.study.name} are, "
+            "by DATA=folder with make or --data folder; data/README.md tells what belongs there."
         )
-    return place
+    return workspace
 
 
-def _check(place: Workspace, study: str, root: Path) -> int:
-    """Check raw files that a user brought, before the first run and where their contents changed; 0 when all is well.
+def _check(workspace: Workspace) -> int:
+    """Check raw files that are not simulated, before the first run and after a change of them; return the exit code.
 
-    In a process of its own: what reading takes of the memory is free when training begins.
+    In a separate process, so that the memory for reading is free before training begins.
     """
-    made = fingerprints.made_with(place)
-    if place.simulates or (made and made.get("inputs") == fingerprints.hashes(place)):
+    made = fingerprints.made_with(workspace)
+    if workspace.simulates or (made and made.get("inputs") == fingerprints.hashes(workspace)):
         return 0
-    path = study if is_study_file(study) else root / "config" / f"{study}.yaml"
-    command = [sys.executable, "-m", "gru4rec_lib", "check", str(path), "--data", str(place.raw)]
+    command = [sys.executable, "-m", "gru4rec_lib", "check", str(workspace.file), "--data", str(workspace.raw)]
     tied_command = [sys.executable, "-m", "gru4rec_lib.study.workflow.tied", *command]
     return subprocess.run(tied_command, check=False, start_new_session=True).returncode  # Ctrl-C: see `_run`
 
 
-def _settings(place: Workspace, words: argparse.Namespace) -> Path:
+def _settings(workspace: Workspace, words: argparse.Namespace) -> Path:
     """Write what Snakemake gets as its config: JSON, for `--config` takes texts such as `2024` or `my #2` for YAML."""
-    settings = {"study": words.study} | ({"data": str(place.raw)} if words.data else {})
-    path = place.runs / "given.json"
+    settings = {"study": words.study} | ({"data": str(workspace.raw)} if words.data else {})
+    path = workspace.runs / "given.json"
     with replacing(path) as partial:
         partial.write_text(json.dumps(settings), encoding="utf-8")
     return path
 
 
-def _environment(place: Workspace) -> dict[str, str]:
+def _environment(workspace: Workspace) -> dict[str, str]:
     """The environment, with folders in runs/ for the caches that cannot be in the user's home."""
     found, home = dict(os.environ), Path(os.path.expanduser("~"))  # noqa: PTH111 - `Path.home` fails without one
     for name, folder in CACHES.items():
         path = Path(os.environ.get(name) or home / folder)
         if not (path.is_absolute() and _is_writable(path)):
-            found[name] = str(place.runs.parent / ".home" / folder)
+            found[name] = str(workspace.runs.parent / ".home" / folder)
             Path(found[name]).mkdir(parents=True, exist_ok=True)
     return found
 
 
-def _replaced(place: Workspace) -> list[str]:
+def _replaced(workspace: Workspace) -> list[str]:
     """Marks of simulated raw files that are no longer as they were written, which are to be simulated again."""
     found = []
-    for at in {at.raw: at for at in (place, *place.curve.values()) if at.simulates}.values():
+    for at in {at.raw: at for at in (workspace, *workspace.curve.values()) if at.simulates}.values():
         if any(path.exists() for path in at.raw_files()) and not fingerprints.as_simulated(at):
             print(f"{at.raw}: is not what {at.study.name} simulates; it is simulated again", flush=True)
-            found.append(str((at.raw / SIMULATED).relative_to(place.root)))
+            found.append(str((at.raw / SIMULATED).relative_to(workspace.root)))
     return found
 
 
@@ -187,14 +186,14 @@ def _is_writable(folder: Path) -> bool:
         return False
 
 
-def _run(place: Workspace, settings: Path, extra: list[str], locks: list[BinaryIO]) -> int:
+def _run(workspace: Workspace, settings: Path, extra: list[str], locks: list[BinaryIO]) -> int:
     started = time.monotonic()
-    if not _is_writable(own := place.root / ".snakemake"):
+    if not _is_writable(own := workspace.root / ".snakemake"):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(own))
-    if not (place.published_reports.is_dir() and place.published_figures.is_dir()):
-        (place.runs / "published.json").unlink(missing_ok=True)  # the copies are no part of the graph
+    if not (workspace.published_reports.is_dir() and workspace.published_figures.is_dir()):
+        (workspace.runs / "published.json").unlink(missing_ok=True)  # the copies are no part of the graph
     snakemake = [sys.executable, "-m", "gru4rec_lib.study.workflow.progress", "--workflow-profile", "profiles/local"]
-    forced = ["--forcerun", *replaced] if (replaced := _replaced(place)) else []
+    forced = ["--forcerun", *replaced] if (replaced := _replaced(workspace)) else []
     process = subprocess.Popen(
         [
             sys.executable,
@@ -206,8 +205,8 @@ def _run(place: Workspace, settings: Path, extra: list[str], locks: list[BinaryI
             "--configfile",
             str(settings),
         ],
-        cwd=place.root,
-        env=_environment(place),
+        cwd=workspace.root,
+        env=_environment(workspace),
         pass_fds=[lock.fileno() for lock in locks],
         # Ctrl-C comes to this process alone, which ends the rest at once: Snakemake would wait for running steps.
         start_new_session=True,
@@ -218,12 +217,12 @@ def _run(place: Workspace, settings: Path, extra: list[str], locks: list[BinaryI
         process.kill()
         process.wait()
         raise
-    name, minutes = place.study.name, f"{(time.monotonic() - started) / 60:.1f} minutes"
+    name, minutes = workspace.study.name, f"{(time.monotonic() - started) / 60:.1f} minutes"
     if code:
         print(f"{name} stopped after {minutes}; the reason stands above.", file=sys.stderr)
         print("Once it is mended, the same command goes on from here; finished steps are kept.", file=sys.stderr)
     elif not extra:
-        for table in place.tables.glob("table_1.csv"):
+        for table in workspace.tables.glob("table_1.csv"):
             print(explore.compare(pd.read_csv(table)))
         print(f"{name} is complete after {minutes}: see reports/{name} and figures/{name}")
     return code if code >= 0 else 128 - code
