@@ -14,7 +14,8 @@ from pydantic import Field, model_validator
 
 from gru4rec_lib.config.audit import course_paper_training
 from gru4rec_lib.config.data import EventData, ItemTable, MssdData, Signal, Split, Twin
-from gru4rec_lib.config.tuned import Searched, cell_name, load_searched
+from gru4rec_lib.config.tuned import Searched, configuration_name, load_searched
+from gru4rec_lib.data.columns import Columns
 from gru4rec_lib.training.settings import (
     FORMS_WITH_CONTENT,
     INPUT_FORMS,
@@ -116,11 +117,11 @@ class Evaluation(Strict):
 
 
 class Run(Cell):
-    """One training of a study: a cell of the grid with its settings.
+    """One training of a study.
 
     Args:
-        input_form, output_form, loss, seed, tag: the cell.
-        training: the resolved settings.
+        input_form, output_form, loss, seed, tag: identify the run within the study.
+        training: its settings, resolved.
         study: the study's name.
     """
 
@@ -128,17 +129,17 @@ class Run(Cell):
     tag: str = ""
 
     @property
-    def cell(self) -> dict:
-        """The parameters by which a notebook names this run; output `ids` and an empty tag are left out."""
-        cell = self.model_dump(include={"input_form", "output_form", "loss", "seed", "tag"})
-        left_out = {"output_form": "ids", "tag": ""}
-        return {name: value for name, value in cell.items() if left_out.get(name) != value}
+    def parameters(self) -> dict:
+        """The notebook parameters that identify this run, without defaults."""
+        parameters = self.model_dump(include={*Columns.RUN})
+        defaults = {"output_form": "ids", "tag": ""}
+        return {name: value for name, value in parameters.items() if defaults.get(name) != value}
 
     @property
     def name(self) -> str:
         """The run's folder name, such as `embedding-cross_entropy-seed1` or `shared-to_content-bpr-seed2`."""
-        cell = cell_name(self.input_form, self.output_form, self.loss)
-        return "-".join(filter(None, (cell, self.tag, f"seed{self.seed}")))
+        configuration = configuration_name(self.input_form, self.output_form, self.loss)
+        return "-".join(filter(None, (configuration, self.tag, f"seed{self.seed}")))
 
 
 class Study(Strict):
@@ -208,11 +209,11 @@ class Study(Strict):
         blocks = {block.tag: block.settings for block in self.models}
         if tag and tag not in blocks:
             raise ConfigError(f"{self.name}: tag: no block of `models` has the tag {tag!r}")
-        found = self.searched.of(cell_name(input_form, output_form, loss)) if self.searched else {}
+        found = self.searched.of(configuration_name(input_form, output_form, loss)) if self.searched else {}
         settings = self.training.model_dump() | self.losses.get(loss, {}) | found | blocks.get(tag, {}) | changes
-        cell = {"input_form": input_form, "output_form": output_form, "loss": loss, "seed": seed, "tag": tag}
-        place = f"{self.name}: settings of {input_form}, {loss}"
-        return check(Run, {"study": self.name, **cell, "training": check(Training, settings, place)}, place)
+        where = f"{self.name}: settings of {input_form}, {loss}"
+        names = {"input_form": input_form, "output_form": output_form, "loss": loss, "seed": seed, "tag": tag}
+        return check(Run, {"study": self.name, **names, "training": check(Training, settings, where)}, where)
 
     @property
     def runs(self) -> tuple[Run, ...]:

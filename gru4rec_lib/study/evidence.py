@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib.config.study import PROTOCOLS
+from gru4rec_lib.data.columns import Columns
 from gru4rec_lib.data.vectors import unit_vectors
 from gru4rec_lib.evaluation.beyond_accuracy import MEASURES, measures
-from gru4rec_lib.evaluation.comparison import CELL, against, best_baseline, by_stratum
+from gru4rec_lib.evaluation.comparison import against, best_baseline, by_stratum
 from gru4rec_lib.evaluation.statistics import SCORES, differences
 from gru4rec_lib.evaluation.target_groups import of_targets
 from gru4rec_lib.plotting.style import named
@@ -55,7 +56,7 @@ def content_less_identity(workspace: Workspace, validation: pd.DataFrame) -> pd.
         p_holm (corrected over the table). No row where no loss has both.
     """
     ranked = read(workspace, "known").over_seeds()
-    models = ranked.models.merge(validation[[*CELL, VALIDATION[0]]], "left", CELL)
+    models = ranked.models.merge(validation[[*Columns.MODEL, VALIDATION[0]]], "left", Columns.MODEL)
     alone, trained = knows_identity_alone(models), models[VALIDATION[0]].notna()
     content, identity = (
         models[trained & which].groupby("loss", sort=False)[VALIDATION[0]].idxmax() for which in (~alone, alone)
@@ -90,15 +91,17 @@ def validation_and_test(workspace: Workspace, table: pd.DataFrame) -> pd.DataFra
         table: of `over_seeds`.
 
     Returns:
-        A row a model: CELL, validation_recall_at_20 and validation_mrr_at_20 at the chosen epoch (means over seeds),
-        and recall_at_20, recall_low, recall_high, mrr_at_20, mrr_low, mrr_high on test, protocol `known`.
+        A row a model: Columns.MODEL, validation_recall_at_20 and validation_mrr_at_20 at the chosen epoch (means over
+        seeds), and recall_at_20, recall_low, recall_high, mrr_at_20, mrr_low, mrr_high on test, protocol `known`.
     """
     epochs = epochs_of_runs(workspace)
     monitors = {run.name: run.training.monitor.replace("val_", "validation_") for run in workspace.study.runs}
     chosen = [own[monitors[name]].idxmax() for name, own in epochs.groupby("run", sort=False)]
-    validation = epochs.loc[chosen].groupby(CELL[1:], as_index=False)[VALIDATION].mean()
+    validation = epochs.loc[chosen].groupby(Columns.MODEL[1:], as_index=False)[VALIDATION].mean()
     test = table[table["protocol"] == "known"]
-    return test.assign(tag=test.get("tag", "")).merge(validation, on=CELL[1:])[[*CELL, *VALIDATION, *TEST]]
+    return test.assign(tag=test.get("tag", "")).merge(validation, on=Columns.MODEL[1:])[
+        [*Columns.MODEL, *VALIDATION, *TEST]
+    ]
 
 
 def time_to_quality(workspace: Workspace, table: pd.DataFrame) -> pd.DataFrame:
@@ -108,12 +111,12 @@ def time_to_quality(workspace: Workspace, table: pd.DataFrame) -> pd.DataFrame:
         table: of `table_2`.
 
     Returns:
-        A row a run: CELL without model, seed, batch_size, samples, epochs, validation_recall_at_20 (its best, 0 to 1),
-        seconds (of all epochs with compilation, without validation), and seconds_to_enough, missing where the run never
-        reaches it; then recall_at_20 and mrr_at_20 on test, protocol `known`, and seconds_of_tested, of the training
-        of the tested model: where the run refits, of the refit alone.
+        A row a run: Columns.MODEL without model, seed, batch_size, samples, epochs, validation_recall_at_20 (its best,
+        0 to 1), seconds (of all epochs with compilation, without validation), and seconds_to_enough, missing where the
+        run never reaches it; then recall_at_20 and mrr_at_20 on test, protocol `known`, and seconds_of_tested, of the
+        training of the tested model: where the run refits, of the refit alone.
     """
-    keys = [*CELL[1:], "seed"]
+    keys = [*Columns.MODEL[1:], "seed"]
     epochs = epochs_of_runs(workspace)
     epochs["seconds"] = epochs.groupby("run")["seconds"].cumsum()
     best = epochs.groupby("loss")["validation_recall_at_20"].transform("max")
@@ -139,35 +142,37 @@ def coverage(workspace: Workspace, prepared: Prepared) -> pd.DataFrame:
         prepared: its arrays.
 
     Returns:
-        A row a model: CELL, seeds, recall_at_20 (of all targets), and means over its seeds of
+        A row a model: Columns.MODEL, seeds, recall_at_20 (of all targets), and means over its seeds of
         `beyond_accuracy.MEASURES`. No row where the study writes no lists (`results.lists`).
     """
     ranked = read(workspace, "known")
     over_seeds, lists = ranked.over_seeds(), read_lists(workspace, ranked.targets)
     if not len(lists[0]):
-        return pd.DataFrame(columns=[*CELL, "seeds", "recall_at_20", *MEASURES])
+        return pd.DataFrame(columns=[*Columns.MODEL, "seeds", "recall_at_20", *MEASURES])
     plays = prepared.items["plays"].to_numpy()
     vectors = None if prepared.features is None else unit_vectors(prepared.features, prepared.n_items)
     each = pd.DataFrame([measures(own, prepared.n_items, plays, vectors) for own in lists])
-    by_model = pd.concat([ranked.models, each], axis=1).groupby(CELL, sort=False)
+    by_model = pd.concat([ranked.models, each], axis=1).groupby(Columns.MODEL, sort=False)
     table = over_seeds.models.assign(recall_at_20=over_seeds.sums().scores[0, :, 0])
-    return table.merge(by_model[MEASURES].mean().astype({"n_lists": int, "n_items": int}).reset_index(), on=CELL)
+    return table.merge(
+        by_model[MEASURES].mean().astype({"n_lists": int, "n_items": int}).reset_index(), on=Columns.MODEL
+    )
 
 
 def fewer_candidates(workspace: Workspace) -> pd.DataFrame:
     """Compare scores among all training tracks with those among the most played of them, for the same targets.
 
     Returns:
-        A row a model, the best first: CELL, n_targets, n_candidates and n_popular; then for recall and mrr
+        A row a model, the best first: Columns.MODEL, n_targets, n_candidates and n_popular; then for recall and mrr
         <score>_at_20 among n_candidates and <score>_popular among n_popular and the target, means over seeds, and the
         difference with its interval (95 %), <score>_bias, <score>_bias_low, <score>_bias_high; and place,
         place_popular, 1 for the best recall. No row without `evaluation.popular`.
     """
     parts = [read(workspace, part).over_seeds() for part in ("known", "popular")]
     if not len(parts[1].targets):
-        return pd.DataFrame(columns=[*CELL, *FEWER])
+        return pd.DataFrame(columns=[*Columns.MODEL, *FEWER])
     full, popular = (part.targets.iloc[0] for part in parts)
-    table = parts[0].models[CELL].assign(n_targets=len(parts[0].targets), n_candidates=full["n_candidates"])
+    table = parts[0].models[Columns.MODEL].assign(n_targets=len(parts[0].targets), n_candidates=full["n_candidates"])
     table["n_popular"] = popular["n_candidates"]
     both = replace(parts[0], ranks=parts[1].ranks + parts[0].ranks).sums()
     scores = both.scores[0].reshape(2, len(table), 2)
@@ -177,7 +182,7 @@ def fewer_candidates(workspace: Workspace) -> pd.DataFrame:
     table[BIAS] = added[["difference", "low", "high"]].to_numpy().reshape(len(table), -1)
     for where, by in (("place", "recall_at_20"), ("place_popular", "recall_popular")):
         table[where] = table[by].rank(ascending=False, method="min").astype(int)
-    return table.sort_values("place", kind="stable", ignore_index=True)[[*CELL, *FEWER]]
+    return table.sort_values("place", kind="stable", ignore_index=True)[[*Columns.MODEL, *FEWER]]
 
 
 def leading(table: pd.DataFrame, validation: pd.DataFrame, by: Sequence[str], protocol: str = "known") -> pd.DataFrame:
@@ -197,7 +202,7 @@ def leading(table: pd.DataFrame, validation: pd.DataFrame, by: Sequence[str], pr
     """
     chosen = validation.loc[validation.groupby(named(validation))[VALIDATION[0]].idxmax()]
     chosen = chosen.sort_values(VALIDATION[0], ascending=False)
-    chosen = chosen.groupby(knows_identity_alone(chosen)).head(FEW)[CELL]
+    chosen = chosen.groupby(knows_identity_alone(chosen)).head(FEW)[Columns.MODEL]
     rows = table[table["by"].isin(by)]
     rows = rows[rows["n_targets"] >= min(FEWEST, rows["n_targets"].max())]
     baselines = rows[rows["model"] != "gru4rec"]

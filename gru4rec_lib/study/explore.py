@@ -15,7 +15,7 @@ from gru4rec_lib.config.study import INPUT_FORMS, EventData, MssdData, Study, Tr
 from gru4rec_lib.utils.rounding import signed
 
 # Table 1 of the paper; `mini` stands in its progress report only.
-PUBLISHED_TABLE_1 = {
+PAPER_TABLE_1 = {
     "full": {"events": 2_250_000_000, "tracks": 3_700_000, "sessions": 150_000_000},
     "dataset03": {"events": 6_066_614, "tracks": 505_195, "sessions": 365_448},
     "mini": {"events": 167_880, "tracks": 50_704, "sessions": 10_000},
@@ -27,13 +27,13 @@ RARE = 10
 SKIPS = ("skip_1", "skip_2", "skip_3")
 
 
-def published(data: MssdData | EventData) -> Mapping[str, int] | None:
-    """The row of `PUBLISHED_TABLE_1` that a study compares itself with, if any.
+def paper_counts(data: MssdData | EventData) -> Mapping[str, int] | None:
+    """The row of `PAPER_TABLE_1` that a study compares itself with, if any.
 
     Args:
         data: the study's data.
     """
-    return PUBLISHED_TABLE_1.get(getattr(data, "published", None))
+    return PAPER_TABLE_1.get(getattr(data, "published", None))
 
 
 def table_1(events: pd.DataFrame, published: Mapping[str, int] | None = None) -> pd.DataFrame:
@@ -41,7 +41,7 @@ def table_1(events: pd.DataFrame, published: Mapping[str, int] | None = None) ->
 
     Args:
         events: one row an event; columns session and item.
-        published: a row of `PUBLISHED_TABLE_1`, to compare with.
+        published: a row of `PAPER_TABLE_1`, to compare with.
 
     Returns:
         One row a quantity (events, tracks, sessions). Columns: quantity; count (int64); with `published` also

@@ -46,7 +46,7 @@ class StudyParameters(Strict):
     data: Text = ""
 
 
-class ListeningParameters(StudyParameters):
+class ExplorerParameters(StudyParameters):
     """Parameters of listening along.
 
     Args:
@@ -109,7 +109,7 @@ def parameters(kind: type[Strict], scope: dict) -> Strict:
     papermill only warns of a name that the notebook does not know; here it is an error.
 
     Args:
-        kind: `StudyParameters`, `ListeningParameters` or `TrainingParameters`.
+        kind: `StudyParameters`, `ExplorerParameters` or `TrainingParameters`.
         scope: the notebook's `globals()`.
 
     Raises:

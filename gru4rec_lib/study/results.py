@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from gru4rec_lib.config.study import Study
-from gru4rec_lib.evaluation.comparison import CELL, PARTS, TARGET, Ranked
+from gru4rec_lib.data.columns import Columns
+from gru4rec_lib.evaluation.comparison import PARTS, Ranked
 from gru4rec_lib.evaluation.protocols import recommended_lists
 from gru4rec_lib.preparation.prepare import Prepared, chosen_targets
 from gru4rec_lib.ranking.exact import rank_table
@@ -91,11 +92,11 @@ def read(workspace: Workspace, part: str) -> Ranked:
     targets, ranks = None, []
     for folder in _folders(workspace).values():
         table = PARTS[part](pd.read_parquet(folder / "ranks.parquet")).reset_index(drop=True)
-        targets = table[TARGET] if targets is None else targets
-        if not targets.equals(table[TARGET]):
+        targets = table[Columns.TARGET] if targets is None else targets
+        if not targets.equals(table[Columns.TARGET]):
             raise ValueError(f"{folder} has ranked other test targets than the rest of the study; delete it, run again")
         ranks.append(table[["rank"]].to_numpy())
-    models = pd.DataFrame(list(_folders(workspace)), columns=[*CELL, "seed"])
+    models = pd.DataFrame(list(_folders(workspace)), columns=[*Columns.MODEL, "seed"])
     return Ranked(models, targets, ranks, workspace.study.evaluation.cutoff)
 
 
@@ -112,12 +113,12 @@ def read_lists(workspace: Workspace, targets: pd.DataFrame) -> list[pd.DataFrame
         FileNotFoundError: a run has not finished; the message names its file.
         ValueError: a run has lists at other targets than the others.
     """
-    at, found, first = ["session", "position"], [], None
+    found, first = [], None
     for folder in _folders(workspace).values():
         lists = pd.read_parquet(folder / "lists.parquet")
         first = lists if first is None else first
-        found.append(lists.merge(targets[[*at, "target"]], on=at))
-        if not lists[at].equals(first[at]) or len(found[-1]) < len(lists):
+        found.append(lists.merge(targets[[*Columns.EVENT, "target"]], on=Columns.EVENT))
+        if not lists[Columns.EVENT].equals(first[Columns.EVENT]) or len(found[-1]) < len(lists):
             raise ValueError(
                 f"{folder} has lists at other test targets than the rest of the study; delete it, run again"
             )
@@ -125,7 +126,7 @@ def read_lists(workspace: Workspace, targets: pd.DataFrame) -> list[pd.DataFrame
 
 
 def _folders(workspace: Workspace) -> dict[tuple, Path]:
-    """The folder of each model by CELL and seed."""
+    """The folder of each model by Columns.MODEL and seed."""
     folders = {(name, "", "", "", "", ""): workspace.baseline_folder(name) for name in workspace.study.baselines}
     for run in workspace.study.runs:
         folders["gru4rec", run.input_form, run.output_form, run.loss, run.tag, run.seed] = workspace.run_folder(run)

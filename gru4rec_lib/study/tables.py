@@ -14,7 +14,8 @@ import pandas as pd
 from nbconvert import HTMLExporter
 
 from gru4rec_lib.config.study import FORMS_WITH_CONTENT, INPUT_FORMS, PROTOCOLS
-from gru4rec_lib.evaluation.comparison import CELL, Ranked, scored
+from gru4rec_lib.data.columns import Columns
+from gru4rec_lib.evaluation.comparison import Ranked, scored
 from gru4rec_lib.plotting.style import named
 from gru4rec_lib.study.results import read
 from gru4rec_lib.study.workspace import Workspace
@@ -22,12 +23,11 @@ from gru4rec_lib.utils import rounding
 from gru4rec_lib.utils.arguments import user_path
 from gru4rec_lib.utils.atomic_write import replacing, replacing_folder
 
-RUN = ["input_form", "output_form", "loss", "seed", "tag"]
 IDENTITY = [form for form in INPUT_FORMS if form not in FORMS_WITH_CONTENT]
 TABLES, FIGURES = (".csv",), (".csv", ".pdf", ".png", ".svg")  # what is published
 CONTROL = "application/vnd.jupyter.widget-view+json"
 MANIFEST, PAPER = "manifest.json", ("paper.pdf", "paper.html")
-TABLE_2 = ["study", *CELL[:-1], "seed", "protocol", "n_candidates", "n_targets", "recall_at_20", "mrr_at_20"]
+TABLE_2 = ["study", *Columns.MODEL[:-1], "seed", "protocol", "n_candidates", "n_targets", "recall_at_20", "mrr_at_20"]
 TABLE_2 += ["recall_low", "recall_high", "mrr_low", "mrr_high", "recall_with_best", "mrr_with_best"]
 OVER_SEEDS = [{"seed": "seeds"}.get(name, name) for name in TABLE_2] + ["recall_sd", "mrr_sd"]
 
@@ -114,11 +114,11 @@ def epochs_of_runs(workspace: Workspace) -> pd.DataFrame:
     parts = [
         pd.read_csv(workspace.run_folder(run) / "history.csv")
         .rename(columns=lambda name: {"loss": "train_loss"}.get(name, name.replace("val_", "validation_")))
-        .assign(run=run.name, **{name: getattr(run, name) for name in RUN})
+        .assign(run=run.name, **{name: getattr(run, name) for name in Columns.RUN})
         for run in workspace.study.runs
     ]
     table = pd.concat(parts, ignore_index=True)
-    front = ["run", *RUN, "epoch"]
+    front = ["run", *Columns.RUN, "epoch"]
     return table[front + [name for name in table if name not in front]]
 
 
@@ -136,15 +136,15 @@ def finished_runs(workspace: Workspace) -> pd.DataFrame:
     """List the finished runs in a study's folder, including those outside its grid.
 
     Returns:
-        One row a run: `name` (for reading, such as `content, bpr`), the columns of RUN, validation_recall_at_20,
+        One row a run: `name` (for reading, such as `content, bpr`), those of Columns.RUN, validation_recall_at_20,
         `leads` (the best by it of the runs that differ in loss and seed alone), folder.
     """
     rows = []
     for path in sorted((workspace.runs / "gru4rec").glob("*/ranks.parquet")):  # written last by a run
         config = json.loads((path.parent / "config.json").read_text(encoding="utf-8"))
         best = pd.read_csv(path.parent / "history.csv")["val_recall_at_20"].max()
-        rows.append([*map(config.get, RUN), best, path.parent])
-    table = pd.DataFrame(rows, columns=[*RUN, "validation_recall_at_20", "folder"])
+        rows.append([*map(config.get, Columns.RUN), best, path.parent])
+    table = pd.DataFrame(rows, columns=[*Columns.RUN, "validation_recall_at_20", "folder"])
     name = named(table) + ", " + table["loss"]
     table.insert(0, "name", name.where(~name.duplicated(keep=False), name + ", seed " + table["seed"].astype(str)))
     best = table.sort_values("validation_recall_at_20", ascending=False, kind="stable")

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from gru4rec_lib.audit import conclusions
-from gru4rec_lib.evaluation.comparison import CELL, Ranked
+from gru4rec_lib.data.columns import Columns
+from gru4rec_lib.evaluation.comparison import Ranked
 
 FORMS = ("one_hot", "content", "content_mlp")
 
@@ -39,7 +40,7 @@ def ranked(hits):
     models += [("gru4rec", "one_hot", "hybrid", "bpr", ""), ("gru4rec", "one_hot", "ids", "bpr", "other")]
     ranks = [np.where(position < n + session % 2, 1, 99)[:, None] for n in (0, *hits.values(), 9, 9)]
     targets = pd.DataFrame({"protocol": "known", "session": session, "position": position, "target": 0})
-    return Ranked(pd.DataFrame(models, columns=CELL).assign(seed=1), targets.assign(n_candidates=100), ranks)
+    return Ranked(pd.DataFrame(models, columns=Columns.MODEL).assign(seed=1), targets.assign(n_candidates=100), ranks)
 
 
 def test_a_loss_that_the_paper_lacks_is_in_no_conclusion():

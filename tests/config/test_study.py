@@ -285,7 +285,7 @@ def test_a_study_at_another_setting_has_names_and_data_of_its_own(load, tmp_path
     assert (study.data.simulate.content_signal, other.data.simulate.content_signal) == (0.5, 0.25)
     assert other.content_signal == ()
     assert {run.study for run in other.runs} == {"made@0.25"}
-    assert [run.cell for run in other.runs] == [run.cell for run in study.runs]
+    assert [run.parameters for run in other.runs] == [run.parameters for run in study.runs]
     assert config.load_study("made@0", tmp_path).data.simulate.content_signal == 0
 
 
@@ -354,11 +354,11 @@ def test_what_was_checked_never_changes(load):
         load().training.samples = 7
 
 
-def test_a_cell_names_its_run_seed_0_too():
+def test_parameters_identify_a_run_seed_0_too():
     study = config.load_study("toy", FOLDER)
-    assert study.run("content", "bpr", 0).cell == {"input_form": "content", "loss": "bpr", "seed": 0}
+    assert study.run("content", "bpr", 0).parameters == {"input_form": "content", "loss": "bpr", "seed": 0}
     study = config.load_study("twin_mini_as_published", FOLDER)
-    assert study.run("embedding", "cross_entropy", 1, "d50").cell["tag"] == "d50"
+    assert study.run("embedding", "cross_entropy", 1, "d50").parameters["tag"] == "d50"
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ FOUND |= {"settings": {"learning_rate": 0.1, "batch_size": 64}, "seed": 1, "comm
 
 
 def test_a_cell_is_named_as_its_runs_are():
-    assert tuned.cell_name("one_hot", "ids", "bpr") == "one_hot-bpr"
-    assert tuned.cell_name("shared", "content", "top1") == "shared-to_content-top1"
+    assert tuned.configuration_name("one_hot", "ids", "bpr") == "one_hot-bpr"
+    assert tuned.configuration_name("shared", "content", "top1") == "shared-to_content-top1"
 
 
 def test_a_second_search_leaves_the_other_cells(tmp_path):

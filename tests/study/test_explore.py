@@ -34,10 +34,10 @@ def test_table_1_says_the_difference_in_percent_of_the_published_count():
 
 
 def test_the_published_table_1_is_the_papers():
-    events = {name: row["events"] for name, row in explore.PUBLISHED_TABLE_1.items()}
+    events = {name: row["events"] for name, row in explore.PAPER_TABLE_1.items()}
     assert events == {"full": 2_250_000_000, "dataset03": 6_066_614, "mini": 167_880}
-    assert explore.PUBLISHED_TABLE_1["dataset03"] == {"events": 6_066_614, "tracks": 505_195, "sessions": 365_448}
-    assert explore.PUBLISHED_TABLE_1["mini"] == {"events": 167_880, "tracks": 50_704, "sessions": 10_000}
+    assert explore.PAPER_TABLE_1["dataset03"] == {"events": 6_066_614, "tracks": 505_195, "sessions": 365_448}
+    assert explore.PAPER_TABLE_1["mini"] == {"events": 167_880, "tracks": 50_704, "sessions": 10_000}
 
 
 def test_play_counts_most_played_first_and_equal_ones_by_id():

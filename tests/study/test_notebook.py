@@ -91,17 +91,17 @@ def test_a_wrong_value_is_one_sentence(changes, line):
 
 def test_tracks_are_a_list_or_a_text_with_one_a_line():
     for given in (["So What", "b"], "So What\nb"):
-        found = notebook.parameters(notebook.ListeningParameters, {"study": "toy", "tracks": given})
+        found = notebook.parameters(notebook.ExplorerParameters, {"study": "toy", "tracks": given})
         assert found.tracks == ("So What", "b")
-    assert notebook.parameters(notebook.ListeningParameters, {"study": "toy", "tracks": ""}).tracks == ()
+    assert notebook.parameters(notebook.ExplorerParameters, {"study": "toy", "tracks": ""}).tracks == ()
 
 
 @pytest.mark.parametrize(("given", "said"), [(256, "256"), (1e5, "100000.0"), (None, "None"), (True, "True")])
 def test_tracks_that_papermill_took_for_a_number_are_refused(given, said):
     expected = f"parameters: tracks: {NO_TEXT} (given: {said})"
-    assert told(notebook.ListeningParameters, {"study": "toy", "tracks": given}) == expected
+    assert told(notebook.ExplorerParameters, {"study": "toy", "tracks": given}) == expected
     expected = f"parameters: tracks.1: {NO_TEXT} (given: {said})"
-    assert told(notebook.ListeningParameters, {"study": "toy", "tracks": ["a", given]}) == expected
+    assert told(notebook.ExplorerParameters, {"study": "toy", "tracks": ["a", given]}) == expected
 
 
 @pytest.mark.parametrize("path", sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb")))
@@ -129,7 +129,7 @@ def test_examples_give_texts_by_the_word_that_keeps_them():
 
 def notebook_number(name):
     """Whether a parameter of that name is a number in the notebooks that have it."""
-    kinds = (notebook.ListeningParameters, notebook.TrainingParameters)
+    kinds = (notebook.ExplorerParameters, notebook.TrainingParameters)
     fields = [kind.model_fields[name] for kind in kinds if name in kind.model_fields]
     return fields and all("int" in str(field.annotation) or "float" in str(field.annotation) for field in fields)
 
@@ -137,7 +137,7 @@ def notebook_number(name):
 def test_tracks_and_a_session_are_one_too_many():
     scope = {"study": "toy", "session": 7, "tracks": ["a"]}
     expected = "parameters: `tracks` stand in place of `session`; give one of the two"
-    assert told(notebook.ListeningParameters, scope) == expected
+    assert told(notebook.ExplorerParameters, scope) == expected
 
 
 def test_a_missing_parameter_is_told():

@@ -14,7 +14,7 @@ import typst
 from matplotlib.figure import Figure
 
 from gru4rec_lib.config.study import BASELINES, INPUT_FORMS, LOSSES, load_study
-from gru4rec_lib.evaluation.comparison import CELL
+from gru4rec_lib.data.columns import Columns
 from gru4rec_lib.study import paper
 from gru4rec_lib.study import tables as report
 from gru4rec_lib.study.workspace import Workspace
@@ -39,7 +39,9 @@ VERDICTS |= {
 
 
 def scored(protocol="known", **columns):
-    table = pd.DataFrame([row[:4] for row in MODELS], columns=CELL[:-1]).assign(tag="", protocol=protocol, **columns)
+    table = pd.DataFrame([row[:4] for row in MODELS], columns=Columns.MODEL[:-1]).assign(
+        tag="", protocol=protocol, **columns
+    )
     table["n_targets"], table["n_candidates"] = 12455, 1234567
     for score, scale in SCORED.items():
         for what, more in (("at_20", 0), ("low", -0.01), ("high", 0.01)):
