@@ -1,4 +1,4 @@
-"""What is wrong with files of one's own, told before anything runs: a log, track features, an event table, a study."""
+"""Validate a user's files before a study runs: a log, track features, an event table, or a study with its data."""
 
 from __future__ import annotations
 
@@ -31,20 +31,22 @@ from gru4rec_lib.utils.text import shown
 
 
 def check_path(path: Path, data: str = "", quote: str | None = None, **columns: str | None) -> Iterator[str]:
-    """Read and check a file, or a study with its data.
+    """Read and validate a file, or a study with its data.
 
     Args:
-        path: a study (.yaml), or a table (.csv, .tsv, each also with .gz, or .parquet). A table is a log or track
-            features in MSSD layout where it has most of their columns and none is named, else a table of events.
+        path: a study (.yaml), or a table (.csv, .tsv, each also with .gz, or .parquet). A table with most columns of an
+            MSSD log, or of MSSD track features, is read as such unless columns are named; any other one is a table of
+            events.
         data: the folder of a study's raw files; data/raw/<data set> where not given.
         quote: the quotation mark of an event table, or `none`; see `EventData`.
-        columns: `session`, `item`, and `time` or `position` of an event table; those not named are found by COMMON.
+        columns: `session`, `item`, and `time` or `position` of an event table; the others are found by common names,
+            see `source_files.COMMON`.
 
     Yields:
-        Lines: what was found, and a `warning: ` for each thing that is allowed and may surprise.
+        Lines that describe the file, and a line with `warning: ` for each unusual property.
 
     Raises:
-        ConfigError, DataError: it is wrong; one problem a line.
+        ConfigError, DataError: the file is invalid; one problem a line.
     """
     path = user_path(path)
     named = {name: column for name, column in columns.items() if column}
@@ -90,8 +92,8 @@ def _event_table(source: Source, named: dict[str, str], quote: str) -> Iterator[
     fields |= {} if quote == "auto" else {"quote": quote}
     yield f"{file}: a table of events"
     yield from _events(readers.read(check(EventData, fields, file), source.path.parent))
-    told = yaml.safe_dump(fields, default_flow_style=True, sort_keys=False, allow_unicode=True, width=math.inf)
-    yield f"in a study: data: {told.strip()}"
+    text = yaml.safe_dump(fields, default_flow_style=True, sort_keys=False, allow_unicode=True, width=math.inf)
+    yield f"in a study: data: {text.strip()}"
 
 
 def _column(source: Source, role: str) -> str:
@@ -102,8 +104,8 @@ def _column(source: Source, role: str) -> str:
     if not found:
         check_for_header(source)
         if marked := next(filter(is_marked, source.header), ""):
-            told = f"names of columns are in quotation marks, such as `{shown(marked)}`"
-            raise DataError(f"{source.name}, line 1: {told}; {declare_quote(marked[0])}")
+            problem = f"names of columns are in quotation marks, such as `{shown(marked)}`"
+            raise DataError(f"{source.name}, line 1: {problem}; {declare_quote(marked[0])}")
         flags = "--time or --position" if role == "time" else f"--{role}"
         there = shown(", ".join(source.header))
         raise DataError(f"{source.name}, line 1: no column is known as the {role} (there: {there}); name it by {flags}")
@@ -162,14 +164,14 @@ def _events(tables: Tables) -> Iterator[str]:
             yield f"warning: {step}; `exact_repeats: drop` in the study leaves them out"
 
 
-def _features(items: pd.DataFrame, columns: list[str] | tuple[str, ...], heard: pd.Index | None = None):
+def _features(items: pd.DataFrame, columns: list[str] | tuple[str, ...], played: pd.Index | None = None):
     yield f"features of {len(items):,} items"
     distinct = items[list(columns)].nunique()
     if useless := list(distinct[distinct < 2].index):
         yield f"warning: without use, because no two items differ: {', '.join(useless)}"
-    if heard is None:
+    if played is None:
         return
-    without, never = (~heard.isin(items["item"])).sum(), (~items["item"].isin(heard)).sum()
+    without, never = (~played.isin(items["item"])).sum(), (~items["item"].isin(played)).sum()
     if without:
         yield f"warning: items without features: {without:,}; they count as average"
     if never:

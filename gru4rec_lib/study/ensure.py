@@ -1,6 +1,6 @@
-"""What a notebook needs and does not find when it is run by hand, made on the spot and said so.
+"""Create the inputs that a notebook run by hand lacks, and print it.
 
-In the graph every rule finds its inputs, so no rule depends on this file (`study/workflow/dependencies.py`).
+In the graph every input exists, so no rule depends on this file (`study/workflow/dependencies.py`).
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from gru4rec_lib.study.workspace import Workspace
 
 
 def need_raw(workspace: Workspace) -> None:
-    """Write the study's simulated raw files unless they are there.
+    """Simulate the study's raw files unless they exist.
 
     Raises:
-        DataError: the study reads files that are brought by the user, and their folder is missing.
+        DataError: the study does not simulate its files, and their folder is missing.
         ConfigError: another study has the same name.
     """
     from gru4rec_lib.preparation import readers
@@ -33,10 +33,9 @@ def need_raw(workspace: Workspace) -> None:
 
 
 def need_prepared(workspace: Workspace) -> None:
-    """Prepare the study's arrays unless they are there, made of these raw files with the study's data and split.
+    """Prepare the study's arrays unless they exist, made from the same raw files and settings.
 
-    Args:
-        workspace: the study's. Its raw files may be gone where their folder was not named.
+    Raw files in their default folder may have been deleted since.
 
     Raises:
         ConfigError: another study has the same name.
@@ -61,7 +60,7 @@ def need_prepared(workspace: Workspace) -> None:
 
 
 def need_runs(workspace: Workspace) -> None:
-    """Train the runs and rank the baselines whose ranks are not there, at every setting that the study lists."""
+    """Train the runs and rank the baselines whose ranks are missing, at every content_signal that the study lists."""
     from gru4rec_lib.preparation import prepare
     from gru4rec_lib.study import baseline_runs, results, runs
 
@@ -85,7 +84,7 @@ def need_runs(workspace: Workspace) -> None:
 
 
 def need_models(workspace: Workspace) -> None:
-    """Train the study's runs unless one of them, or of a user's own, is there."""
+    """Train the study's runs unless a finished run exists, in its grid or not."""
     from gru4rec_lib.study import tables
 
     need_prepared(workspace)

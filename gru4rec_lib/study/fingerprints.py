@@ -1,4 +1,4 @@
-"""Raw files by content: a time of modification does not show that a file was replaced (`cp -p`, `rsync -t`)."""
+"""Identify raw files by content: `cp -p` and `rsync -t` replace a file without a new modification time."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ RECORD = "inputs.json"
 
 
 def hashes(workspace: Workspace) -> dict[str, str]:
-    """SHA-256 of the raw files that a study reads.
+    """Hash the raw files that a study reads with SHA-256.
 
     A file is read only where its size, times or inode differ from those in runs/<study>/inputs.json.
 
     Returns:
-        Hexadecimal digests by path below the data folder, of the files that exist.
+        Hexadecimal digests of the existing files by path below the data folder.
 
     Raises:
         OSError: a file cannot be read, or the record cannot be written.
@@ -28,10 +28,10 @@ def hashes(workspace: Workspace) -> dict[str, str]:
 
 
 def made_with(workspace: Workspace) -> dict:
-    """What a study's arrays were made with: the `prepare.settings` and, as `inputs`, the `hashes` of the raw files.
+    """Read the settings that a study's arrays were prepared with.
 
     Returns:
-        What prepared.json holds of it; empty where there are no arrays.
+        The `prepare.settings` and, as `inputs`, the `hashes` of the raw files; empty where there are no arrays.
     """
     try:
         return json.loads((workspace.prepared / "prepared.json").read_text(encoding="utf-8")).get("settings", {})
@@ -40,7 +40,7 @@ def made_with(workspace: Workspace) -> dict:
 
 
 def digest(digests: dict[str, str]) -> str:
-    """One digest of many files: of their names and contents.
+    """Return one digest of the names and contents of many files.
 
     Args:
         digests: by name, as `hashes` returns them.
@@ -49,13 +49,9 @@ def digest(digests: dict[str, str]) -> str:
 
 
 def as_simulated(workspace: Workspace) -> bool:
-    """Whether a study's simulated raw files are complete, and as `simulate` wrote them with the study's settings.
+    """Whether a study's simulated raw files are complete and unchanged, and were made with its settings.
 
-    Args:
-        workspace: the study's; it simulates its data.
-
-    Returns:
-        False too where a file is missing. A mark without settings or digests leaves them unchecked.
+    The record `simulated.json` beside them has settings and digests; what it lacks is not checked.
 
     Raises:
         OSError: a file cannot be read, or the record cannot be written.
@@ -83,7 +79,7 @@ def _hashed(workspace: Workspace, paths: list[Path]) -> dict[str, str]:
     found = {}
     for path in paths:
         stat = path.stat()
-        # The time of the inode's last change and its number cannot be copied along, as the time of modification can.
+        # Unlike the modification time, the inode's change time and number cannot be copied.
         state = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
         before = known.get(str(path), {})
         found[path] = before if before.get("state") == state else {"state": state, "sha256": sha256(path)}

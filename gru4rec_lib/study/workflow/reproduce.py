@@ -1,7 +1,7 @@
 """Run a study: `python -m gru4rec_lib reproduce --study NAME [--data FOLDER] [-- SNAKEMAKE-ARGUMENTS]`.
 
-One run of a study at a time, and of studies that simulate the same raw files; each is ended by whatever ends this
-process, `kill -9` included (`study/workflow/tied.py`), and the next run goes on from the finished steps.
+Only one run of a study is active at a time, and one of the studies that simulate the same raw files. A run ends with
+this process, also by `kill -9` (`study/workflow/tied.py`), and the next run continues after the finished steps.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from gru4rec_lib.study.workflow import tied
 from gru4rec_lib.study.workspace import ROOT, Workspace, named_folder
 from gru4rec_lib.utils.atomic_write import replacing
 
-# Folders that a run writes to, by the variable that moves them, below the user's home.
+# Folders below the user's home that a run writes to, by the environment variable that moves them.
 CACHES = {
     "XDG_CACHE_HOME": ".cache",
     "IPYTHONDIR": ".ipython",
@@ -46,10 +46,10 @@ def main(argv: list[str], root: Path = ROOT) -> int:
         root: the project's folder, with Snakefile, config/ and profiles/.
 
     Returns:
-        The exit code: Snakemake's; 2 for wrong data.
+        The exit code: Snakemake's; 2 for invalid data.
 
     Raises:
-        ConfigError: a wrong study or folder, or another study of the same name.
+        ConfigError: an invalid study or folder, or another study of the same name.
         OSError: the run's lock cannot be written.
     """
     words = _parse(argv)
@@ -68,16 +68,16 @@ def main(argv: list[str], root: Path = ROOT) -> int:
 
 @contextmanager
 def only_run(path: Path, which: str = "of this study") -> Iterator[BinaryIO]:
-    """Hold a lock; where another run holds it, say so once and wait.
+    """Hold a lock; while another run holds it, print that once and wait.
 
-    The lock is the open file's (flock(2)): it ends with the last process that has it open, so no kill leaves it.
+    The lock belongs to the open file (flock(2)): it ends with the last process that has it open, also after a kill.
 
     Args:
-        path: the lock file; it keeps the holder's process id and start time.
-        which: tells the other run, behind these words.
+        path: the lock file; it has the holder's process id and start time.
+        which: describes the other run in the message.
 
     Yields:
-        The open file, to be handed on to the processes that belong to the run.
+        The open file, for the child processes of the run.
 
     Raises:
         OSError: it cannot be written.
@@ -101,10 +101,9 @@ def only_run(path: Path, which: str = "of this study") -> Iterator[BinaryIO]:
 
 @contextmanager
 def _alone(workspace: Workspace) -> Iterator[list[BinaryIO]]:
-    """Hold the study's lock, and that of all simulated raw files that its graph may write: other studies have them too.
+    """Hold the study's lock, and those of all simulated raw files that its graph may write, until the run ends.
 
-    Until the run's end, for they are read until then. Everyone takes them in the same order, so that nobody waits in
-    a circle.
+    Other studies may use the same raw files. All runs take the locks in the same order, so that there is no deadlock.
     """
     with ExitStack() as held:
         locks = [held.enter_context(only_run(workspace.runs / ".lock"))]
@@ -147,7 +146,7 @@ def _check(workspace: Workspace) -> int:
 
 
 def _settings(workspace: Workspace, words: argparse.Namespace) -> Path:
-    """Write what Snakemake gets as its config: JSON, for `--config` takes texts such as `2024` or `my #2` for YAML."""
+    """Write Snakemake's config as JSON; `--config` would read texts such as `2024` or `my #2` as YAML."""
     settings = {"study": words.study} | ({"data": str(workspace.raw)} if words.data else {})
     path = workspace.runs / "given.json"
     with replacing(path) as partial:
@@ -156,7 +155,7 @@ def _settings(workspace: Workspace, words: argparse.Namespace) -> Path:
 
 
 def _environment(workspace: Workspace) -> dict[str, str]:
-    """The environment, with folders in runs/ for the caches that cannot be in the user's home."""
+    """The environment, with folders in runs/ for caches where the user's home is not writable."""
     found, home = dict(os.environ), Path(os.path.expanduser("~"))  # noqa: PTH111 - `Path.home` fails without one
     for name, folder in CACHES.items():
         path = Path(os.environ.get(name) or home / folder)
@@ -167,7 +166,7 @@ def _environment(workspace: Workspace) -> dict[str, str]:
 
 
 def _replaced(workspace: Workspace) -> list[str]:
-    """Marks of simulated raw files that are no longer as they were written, which are to be simulated again."""
+    """Records of simulated raw files that have changed since, which the graph simulates again."""
     found = []
     for at in {at.raw: at for at in (workspace, *workspace.curve.values()) if at.simulates}.values():
         if any(path.exists() for path in at.raw_files()) and not fingerprints.as_simulated(at):
@@ -177,10 +176,10 @@ def _replaced(workspace: Workspace) -> list[str]:
 
 
 def _is_writable(folder: Path) -> bool:
-    """Whether a folder can be written to, or made."""
+    """Whether a folder can be created or written to."""
     nearest = next(path for path in (folder, *folder.parents) if os.path.exists(path))  # noqa: PTH110 - no errors
     try:
-        with tempfile.TemporaryFile(dir=nearest):  # what rights say does not bind root, and /proc takes no files
+        with tempfile.TemporaryFile(dir=nearest):  # root ignores permissions, and /proc takes no files
             return True
     except OSError:
         return False
@@ -191,7 +190,7 @@ def _run(workspace: Workspace, settings: Path, extra: list[str], locks: list[Bin
     if not _is_writable(own := workspace.root / ".snakemake"):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(own))
     if not (workspace.published_reports.is_dir() and workspace.published_figures.is_dir()):
-        (workspace.runs / "published.json").unlink(missing_ok=True)  # the copies are no part of the graph
+        (workspace.runs / "published.json").unlink(missing_ok=True)  # the copies are not outputs of the graph
     snakemake = [sys.executable, "-m", "gru4rec_lib.study.workflow.progress", "--workflow-profile", "profiles/local"]
     forced = ["--forcerun", *replaced] if (replaced := _replaced(workspace)) else []
     process = subprocess.Popen(
@@ -208,7 +207,7 @@ def _run(workspace: Workspace, settings: Path, extra: list[str], locks: list[Bin
         cwd=workspace.root,
         env=_environment(workspace),
         pass_fds=[lock.fileno() for lock in locks],
-        # Ctrl-C comes to this process alone, which ends the rest at once: Snakemake would wait for running steps.
+        # Only this process gets Ctrl-C and kills the others at once: Snakemake would wait for running steps.
         start_new_session=True,
     )
     try:
