@@ -97,7 +97,7 @@ def test_fewer_candidates_by_hand(place):
     assert table.loc[("most_popular", "", ""), "recall_bias_low"] >= 0, "no session loses by a shorter list"
 
 
-def test_a_study_that_ranks_among_all_alone_has_no_fewer_candidates(place):
+def test_a_study_without_the_protocol_popular_has_no_fewer_candidates(place):
     for file in place.runs.rglob("ranks.parquet"):
         ranks = pd.read_parquet(file)
         ranks[ranks["protocol"] != "popular"].to_parquet(file)
@@ -106,7 +106,7 @@ def test_a_study_that_ranks_among_all_alone_has_no_fewer_candidates(place):
     assert [*table.columns[-2:]] == ["place", "place_popular"]
 
 
-def test_differences_are_from_the_baseline_that_is_best_in_the_score(place):
+def test_differences_are_from_the_best_baseline_of_each_score(place):
     table = evidence.from_best_baseline(place)
     assert table["reference"].unique().tolist() == ["markov"]
     assert table["p_holm"].tolist() == pytest.approx(statistics.holm(table["p"].to_numpy()))
@@ -137,7 +137,7 @@ def test_content_less_identity_compares_what_validation_chose(place):
     assert evidence.content_less_identity(place, alone).empty
 
 
-def test_validation_stands_beside_test(place):
+def test_validation_and_test_by_hand(place):
     table = evidence.validation_and_test(place, tables.over_seeds(place))
     assert table["loss"].tolist() == ["bpr", "top1", "bpr"]
     assert table["output_form"].tolist() == ["ids", "ids", "content"]
@@ -148,7 +148,7 @@ def test_validation_stands_beside_test(place):
     assert (table["recall_low"] < table["recall_high"]).tolist()[1:] == [True, True]
 
 
-def test_validation_is_read_at_the_epoch_that_the_run_chose(place):
+def test_validation_is_read_at_the_epoch_of_the_monitored_score(place):
     config = place.root / "config" / "made.yaml"
     config.write_text(config.read_text() + "training: {monitor: val_mrr_at_20}\n")
     place = Workspace("made", root=place.root)
@@ -157,7 +157,7 @@ def test_validation_is_read_at_the_epoch_that_the_run_chose(place):
     assert table["validation_recall_at_20"].tolist() == pytest.approx([0.3] * 3)
 
 
-def test_time_to_quality_is_that_of_the_first_epoch_that_comes_near_the_best(place):
+def test_time_to_quality_ends_at_the_first_epoch_near_the_best(place):
     file = place.run_folder(place.study.runs[0]) / "history.csv"
     pd.read_csv(file).assign(val_recall_at_20=[0.381, 0.4, 0.3], seconds=[9.0, 2.0, 4.0]).to_csv(file)
     table = evidence.time_to_quality(place, tables.table_2(place))
@@ -198,7 +198,7 @@ def test_strata_of_both_protocols(place, prepared):
     assert heard[["stratum", "n_targets", "recall_at_20"]].to_numpy().tolist() == [["1", 2, 0.5], ["2", 2, 1.0]]
 
 
-def test_what_is_recommended_by_hand(place, prepared):
+def test_coverage_by_hand(place, prepared):
     table = evidence.coverage(place, prepared)
     assert (table[["n_lists", "n_items"]] == [2, 5]).all(axis=None)
     assert table["seeds"].tolist() == [1, 1, 1, 2, 2, 1]
@@ -210,7 +210,7 @@ def test_what_is_recommended_by_hand(place, prepared):
     assert table["intra_list_diversity"].isna().all(), "there are no features"
 
 
-def test_features_tell_how_varied_lists_are(place, prepared):
+def test_features_give_the_diversity_of_lists(place, prepared):
     numbers = np.array([[1, 0], [0, 2], [3, 0], [-1, 0], [0, 0], [0, 0]], np.float32)
     table = evidence.coverage(place, replace(prepared, features=Features(numbers)))
     # Of markov's lists one has two tracks alike, the other one track without features.
@@ -254,7 +254,7 @@ def test_the_leading_models_are_chosen_by_validation(place, prepared, monkeypatc
     assert evidence.leading(table, validation, ["popularity", "hour"], "open")["stratum"].iloc[0] == "cold"
 
 
-def test_a_stratum_of_few_targets_leads_nowhere(place, prepared, monkeypatch):
+def test_a_stratum_of_few_targets_is_not_shown(place, prepared, monkeypatch):
     monkeypatch.setattr(evidence, "FEWEST", 3)
     validation = evidence.validation_and_test(place, tables.over_seeds(place))
     rows = evidence.leading(evidence.strata(place, prepared), validation, ["repeat"])

@@ -162,19 +162,19 @@ def typed_digits(source):
     return [(name, line) for name, line in lines if re.search(r"\d", re.sub(r"[@<]?\b[a-zA-Z_][\w-]*", "", line))]
 
 
-def test_no_number_of_a_result_is_typed():
+def test_the_paper_has_no_typed_result():
     source = (ROOT / "reports" / "paper.typ").read_text(encoding="utf-8")
     assert typed_digits(source) == []
     for section in ("Results", "What the published numbers measured", "Limits", "Reproducibility"):
         assert f"= {section}\n" in source
 
 
-def test_a_typed_number_would_be_seen():
+def test_a_typed_result_is_found():
     source = 'abstract 1 @gru2\n= Method\n2\n= Results\n3 // 4\n#rows("table_5") // 6\n== Deeper\n  Recall@20\n'
     assert typed_digits(source) == [("abstract", "abstract 1 @gru2"), ("Results", "3"), ("Results", "Recall@20")]
 
 
-def test_the_paper_says_what_the_tables_hold(run):
+def test_the_paper_has_the_numbers_of_the_tables(run):
     page, text = filled(run)
     assert (run / "paper.pdf").read_bytes().startswith(b"%PDF")
     for words in (
@@ -275,7 +275,7 @@ def test_targets_of_one_session_have_no_interval(run):
     assert " to " not in re.search(r"Scores under the protocol open.*?Every variant", text, re.DOTALL)[0]
 
 
-def test_a_comparison_that_the_course_paper_does_not_have_is_left_empty(run):
+def test_a_comparison_missing_in_the_course_paper_is_empty(run):
     path = run / "tables" / "audit_conclusions.csv"
     pd.read_csv(path).assign(published=np.nan).to_csv(path, index=False)
     assert "+0.125 undecided" in filled(run)[1]
@@ -296,7 +296,7 @@ def test_the_same_run_gives_the_same_bytes(run):
 
 
 @pytest.mark.slow
-def test_no_table_and_no_figure_can_be_missing(run):
+def test_a_missing_table_or_figure_raises(run):
     """Each .csv that any study has is read: without it there is no paper, and one sentence says which it was."""
     for path in [*run.glob("*/*.csv"), *run.glob("figures/*.pdf"), run / report.MANIFEST]:
         hidden = path.rename(path.with_suffix(".hidden"))
@@ -309,13 +309,13 @@ def test_no_table_and_no_figure_can_be_missing(run):
 
 
 @pytest.mark.parametrize(("words", "names"), [("inputs", INPUT_FORMS), ("formulas", LOSSES), ("walks", BASELINES)])
-def test_every_part_of_a_grid_has_its_words(words, names):
+def test_every_part_of_a_grid_is_described(words, names):
     text = (ROOT / "reports" / "paper.typ").read_text(encoding="utf-8")
     block = re.search(rf"#let {words} = \((.*?)\n\)", text, re.DOTALL)[1]
     assert tuple(re.findall(r"^  (\w+): \[", block, re.MULTILINE)) == names
 
 
-def test_what_a_study_does_not_have_is_not_asked_for(run):
+def test_optional_parts_need_no_files(run):
     for path in (
         *run.glob("tables/audit*.csv"),
         *run.glob("tables/calibration.csv"),
@@ -328,7 +328,7 @@ def test_what_a_study_does_not_have_is_not_asked_for(run):
     assert "is replaced by a twin" not in text
 
 
-def test_a_table_that_does_not_fit_is_told_with_its_place(run):
+def test_a_table_that_does_not_fit_is_reported_with_its_line(run):
     path = run / "tables" / "table_2_over_seeds.csv"
     path.write_text(path.read_text().replace("recall_low", "recall_lowest"))
     with pytest.raises(ValueError, match=r'(?s)paper\.typ: .*"recall_low"'):

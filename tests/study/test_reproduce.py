@@ -164,7 +164,7 @@ def test_one_line_a_step_then_nothing_to_do(root, make):
 
 
 @pytest.mark.slow
-def test_a_failed_step_shows_its_log_and_passes_the_code_on(root, make):
+def test_a_failed_step_shows_its_log_and_returns_its_code(root, make):
     (root / "runs" / "mini").mkdir(parents=True)
     (root / "runs" / "mini" / "first.txt").touch()
     (root / "fail").touch()
@@ -175,7 +175,7 @@ def test_a_failed_step_shows_its_log_and_passes_the_code_on(root, make):
 
 
 @pytest.mark.slow
-def test_after_a_kill_nothing_works_on_and_the_same_command_finishes(root, start, make):
+def test_after_a_kill_no_process_remains_and_the_same_command_finishes(root, start, make):
     (root / "slow").touch()
     for victim in ("make", "reproduce", "snakemake"):
         process = start()
@@ -192,7 +192,7 @@ def test_after_a_kill_nothing_works_on_and_the_same_command_finishes(root, start
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_at_once_and_says_how_to_go_on(root, start):
+def test_ctrl_c_ends_at_once_and_prints_how_to_continue(root, start):
     (root / "slow").touch()
     process = start()
     job, snakemake = wait_for(lambda: at_work(root))
@@ -251,7 +251,7 @@ def test_studies_that_simulate_the_same_raw_files_run_one_after_the_other(simula
     assert begun.wait(20)
 
 
-def test_every_folder_that_the_graph_may_write_is_locked_and_none_that_is_brought(simulating):
+def test_every_folder_that_the_graph_may_write_is_locked_and_no_other(simulating):
     curve = simulating("curve", "content_signal: [0, 0.5]\n")
     with reproduce._alone(curve) as locks:
         held = [str(Path(lock.name).relative_to(curve.root)) for lock in locks]
@@ -275,7 +275,7 @@ def test_a_kernel_ends_with_its_killed_papermill(tmp_path):
     wait_for_end(int(pid))
 
 
-def test_who_starts_after_the_parent_ended_does_not_start(tmp_path):
+def test_a_process_does_not_start_after_its_parent_ended(tmp_path):
     ended = subprocess.Popen(["true"])
     ended.wait()
     command = [sys.executable, "-m", "gru4rec_lib.study.workflow.tied", "touch", str(tmp_path / "late")]
@@ -294,7 +294,7 @@ def test_who_starts_after_the_parent_ended_does_not_start(tmp_path):
         (["--study", "mini"], "data/raw/clicks: there is no such folder."),
     ],
 )
-def test_a_wrong_word_is_one_sentence(root, argv, sentence):
+def test_an_invalid_argument_is_one_sentence(root, argv, sentence):
     with pytest.raises(ConfigError, match=re.escape(sentence)) as told:
         reproduce.main(argv, root)
     assert "\n" not in str(told.value)
@@ -323,7 +323,7 @@ def test_a_full_disk_is_one_sentence(root):
 
 
 @pytest.mark.slow
-def test_files_that_a_user_brings_are_checked_before_anything_runs(root, capfd):
+def test_files_that_are_not_simulated_are_checked_before_anything_runs(root, capfd):
     place = Workspace("mini", root / "data of mine", root)
     (root / "data of mine/e.tsv").write_text("s\ti\tt\n1\ta\tsoon\n")
     assert reproduce._check(place) == 2
@@ -349,7 +349,7 @@ def test_files_are_checked_for_a_study_at_one_setting_of_its_curve(root, capfd):
 
 
 @pytest.mark.slow
-def test_data_switched_to_a_folder_with_problems_is_one_sentence(root):
+def test_problems_in_another_data_folder_are_one_sentence(root):
     (root / "other").mkdir()
     (root / "other/e.tsv").write_text("s\ti\tt\n1\ta\tsoon\n")
     os.utime(root / "other/e.tsv", (0, 0))
@@ -367,7 +367,7 @@ FOLDERS = ["[a]", "my #2", "Music: 2024", "{x}", "~", "[1, 2]", "-r", "a 'b' \"c
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("study", "data"), [*zip(STUDIES, FOLDERS, strict=True)])
-def test_a_study_and_a_folder_of_any_name_are_those_that_run(root, study, data):
+def test_a_study_and_a_folder_of_any_name_run(root, study, data):
     (root / "config" / f"{study}.yaml").write_text(STUDY)
     events = "".join(f"{n}\t{item}\t{n}\n" for n in range(40) for item in "ab")
     (root / data).mkdir()

@@ -104,7 +104,7 @@ baselines: [most_popular]
 """
 
 
-def test_the_curve_tells_each_runs_distance_from_the_better_identity_at_its_setting(place):
+def test_the_curve_has_each_runs_difference_from_the_best_without_content(place):
     here = place(CURVE)
     for setting, ranks in {0.1: (20, 4, 30, 5, 1), 0.5: (1, 2, 4, 8, 1)}.items():
         at = here.curve[setting]
@@ -125,7 +125,7 @@ def test_the_curve_tells_each_runs_distance_from_the_better_identity_at_its_sett
     assert np.isnan(less[[0, 6], 1]).all()
 
 
-def test_cold_tracks_are_scored_alone(place):
+def test_targets_on_cold_tracks_are_scored_separately(place):
     table = tables.cold_tracks(made(place()))
     assert table.columns.tolist() == tables.TABLE_2
     assert table["model"].tolist() == ["most_popular", "sequential_rules"] + ["gru4rec"] * 4
@@ -142,13 +142,13 @@ def test_without_cold_tracks_there_is_no_row(place):
     assert table.columns.tolist() == tables.TABLE_2
 
 
-def test_runs_of_other_settings_bring_a_column_of_tags(place):
+def test_runs_with_tags_add_a_column(place):
     table = tables.table_2(made(place(STUDY + TAGGED)))
     assert table.columns[-1] == "tag"
     assert table["tag"].tolist() == [""] * 12 + ["wide"] * 2
 
 
-def test_a_run_that_was_not_made_is_named(place):
+def test_a_run_that_has_not_finished_is_named(place):
     here = made(place())
     missing = here.run_folder(here.study.runs[2]) / "ranks.parquet"
     missing.unlink()
@@ -165,7 +165,7 @@ def test_a_run_over_other_targets_is_named(place):
         tables.table_2(here)
 
 
-def test_runs_of_a_cell_are_one_row_with_the_spread_between_seeds(place):
+def test_runs_that_differ_in_the_seed_are_one_row_with_its_standard_deviation(place):
     table = tables.over_seeds(made(place(STUDY + TAGGED)))
     assert table.columns.tolist() == [*tables.OVER_SEEDS, "tag"]
     known = table[table["protocol"] == "known"]
@@ -196,7 +196,7 @@ def test_the_printed_table_has_intervals_and_marks(place):
     assert beaten.loc["content", "bpr"].startswith("0.333 (")
 
 
-def test_histories_tell_the_run_of_each_epoch(place):
+def test_histories_identify_the_run_of_each_epoch(place):
     table = tables.histories(made(place(STUDY + TAGGED)))
     assert table.columns.tolist() == [
         *("input_form", "output_form", "loss", "seed", "tag", "epoch"),
@@ -239,7 +239,7 @@ def entries(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_pages_do_not_tell_where_they_were_made(published):
+def test_pages_have_no_machine_paths(published):
     path = published.runs / "05_results.ipynb"
     page = nbformat.read(path, as_version=4)
     page.cells.append(nbformat.v4.new_code_cell(f"# {published.root}/runs {sys.prefix}/lib"))
@@ -279,7 +279,7 @@ def test_tables_figures_pages_and_a_manifest_are_published(published):
     }
 
 
-def test_what_was_published_stays_until_the_new_is_whole(published, monkeypatch):
+def test_published_copies_stay_until_the_new_ones_are_complete(published, monkeypatch):
     tables.publish(published)
     before = {path: path.read_bytes() for path in published.root.glob("[fr]*/made/*") if "runs" not in path.parts}
     (published.tables / "table_2.csv").write_text("new")
@@ -295,12 +295,12 @@ def test_what_was_published_stays_until_the_new_is_whole(published, monkeypatch)
     assert after == before
 
 
-def test_a_curve_tells_what_made_each_of_its_settings(place, monkeypatch):
+def test_the_manifest_of_a_curve_has_each_of_its_settings(place, monkeypatch):
     monkeypatch.setattr(tables, "manifest_of", lambda at: {"study": at.study.name})
     assert tables.manifest(place(CURVE)) == {"study": "made", "other_settings": [{"study": "made@0.1"}]}
 
 
-def test_a_page_lies_beside_its_notebook_without_the_state_of_controls(published, capsys):
+def test_a_page_is_beside_its_notebook_without_the_state_of_widgets(published, capsys):
     notebook = published.runs / "05_results.ipynb"
     executed = nbformat.read(notebook, as_version=4)
     executed.metadata["widgets"] = {"application/vnd.jupyter.widget-state+json": {"state": {"id": {"value": "moved"}}}}
@@ -312,7 +312,7 @@ def test_a_page_lies_beside_its_notebook_without_the_state_of_controls(published
     assert "moved" not in html.read_text()
 
 
-def test_a_page_leaves_out_the_text_of_controls_and_nothing_else():
+def test_a_page_lacks_the_text_of_widgets_and_nothing_else():
     new, control = nbformat.v4, {"application/vnd.jupyter.widget-view+json": {"model_id": "1", "version_major": 2}}
     outputs = [
         new.new_output("execute_result", control | {"text/plain": "Player(children=(Textarea(value='a')"}),
@@ -331,14 +331,14 @@ def test_a_page_leaves_out_the_text_of_controls_and_nothing_else():
 
 
 @pytest.mark.parametrize("text", ["hello", "{}"])
-def test_a_page_of_what_is_no_notebook_is_one_sentence(tmp_path, capsys, text):
+def test_a_page_of_a_file_that_is_not_a_notebook_is_one_sentence(tmp_path, capsys, text):
     (tmp_path / "x.ipynb").write_text(text)
     assert __main__.main(["page", str(tmp_path / "x.ipynb")]) == 2
     assert capsys.readouterr().err.startswith(f"{tmp_path / 'x.ipynb'}: is no notebook; name one that was executed")
     assert [path.name for path in tmp_path.iterdir()] == ["x.ipynb"]
 
 
-def test_a_page_asks_no_host_for_anything(published):
+def test_a_page_loads_nothing_from_the_network(published):
     page = published.runs / "05_results.ipynb"
     html = tables.to_html(nbformat.read(page, as_version=4), "05_results")
     assert "What is heard?" in html
