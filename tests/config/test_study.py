@@ -1,4 +1,4 @@
-"""A study is checked before anything runs, and a fault is one sentence that names the file and the field."""
+"""A study is validated before anything runs, and an error is one sentence that names the file and the field."""
 
 import copy
 import shutil
@@ -43,7 +43,7 @@ TWIN = EVENTS | {"data": {"layout": "mssd", "name": "twin", "simulate": {"sessio
 
 @pytest.fixture
 def load(tmp_path):
-    """Load a study from fields, some of them changed: {"data.name": "x"}; DELETE takes a field out."""
+    """Load a study from fields, some of them changed: {"data.name": "x"}; DELETE removes a field."""
 
     def load(changes=(), base=EVENTS):
         fields = copy.deepcopy(base)
@@ -107,21 +107,21 @@ def test_every_study_of_the_project_loads(path):
     assert study == config.load_study(str(path), FOLDER / "elsewhere")
     assert len({run.name for run in study.runs}) == len(study.runs) >= 2
     assert study.simulated == ("simulated" in study.title)
-    cells = {(run.input_form, run.loss) for run in study.runs}
+    grid = {(run.input_form, run.loss) for run in study.runs}
     if path.stem == "yoochoose_100k":  # no content: the official code's own form and losses
-        assert cells == {("shared", "cross_entropy"), ("shared", "bpr_max")}
+        assert grid == {("shared", "cross_entropy"), ("shared", "bpr_max")}
         return
     if path.stem == "sampled_or_full":  # one cell, its negatives are compared
-        assert cells == {("one_hot", "cross_entropy")}
+        assert grid == {("one_hot", "cross_entropy")}
         return
     if path.stem == "audit_two_logs":  # its grid is the audit's
         assert len(study.audit) == 2
         return
-    if path.stem in ("twin_signal", "mssd_full"):  # few cells, of many sessions
-        assert cells >= {("embedding", "cross_entropy"), ("content", "cross_entropy")}
+    if path.stem in ("twin_signal", "mssd_full"):  # few runs, of many sessions
+        assert grid >= {("embedding", "cross_entropy"), ("content", "cross_entropy")}
         return
     losses = ("cross_entropy", "bpr_max") if path.stem == "thirty_music" else config.LOSSES[:3]
-    assert cells >= {(i, o) for i in ("one_hot", "embedding", "content", "content_mlp") for o in losses}
+    assert grid >= {(i, o) for i in ("one_hot", "embedding", "content", "content_mlp") for o in losses}
 
 
 def test_the_names_of_the_config_are_those_of_the_tables():
@@ -221,7 +221,7 @@ def test_an_unknown_field_is_named_at_every_level(load, tmp_path, base, field):
             {"losses.bpr": {"negatives": ["in_batch"], "batch_size": 1}},
             "losses.bpr: in-batch negatives need a `batch_size` above 1",
         ),
-        # No cell of the grid has this loss; its settings are checked all the same.
+        # No run of the grid has this loss; its settings are validated all the same.
         ({"losses.top1": {"colour": 1}}, "losses.top1: colour: no such field; check its spelling or delete it"),
         (
             {"losses.hinge": {}},

@@ -1,4 +1,4 @@
-"""What a search chose is kept with how it came about, and strictly read."""
+"""The settings that a search chose are saved with their origin, and validated when read."""
 
 import pytest
 import yaml

@@ -55,7 +55,7 @@ def place(tmp_path):
         table = pd.DataFrame(events | {"rank": RANKS[name]})
         known = table.iloc[:4].assign(protocol="known", n_candidates=50)
         folder.mkdir(parents=True)
-        # Among the most popular, the first target of every session comes within the first 20.
+        # Among the most popular, the first target of every session has rank 2.
         popular = known.assign(protocol="popular", n_candidates=9, rank=known["rank"].where(known["position"] > 2, 2))
         parts = [known, table.assign(protocol="open", n_candidates=60), popular]
         pd.concat(parts).to_parquet(folder / "ranks.parquet")
@@ -94,7 +94,7 @@ def test_fewer_candidates_by_hand(place):
         bias = table[[f"{score}_bias_low", f"{score}_bias", f"{score}_bias_high"]].T
         assert (bias.diff().iloc[1:] >= 0).all(axis=None)
         assert (table[f"{score}_bias"] == table[f"{score}_popular"] - table[f"{score}_at_20"]).all()
-    assert table.loc[("most_popular", "", ""), "recall_bias_low"] >= 0, "no session loses by a shorter list"
+    assert table.loc[("most_popular", "", ""), "recall_bias_low"] >= 0, "a shorter list lowers no session's score"
 
 
 def test_a_study_without_the_protocol_popular_has_no_fewer_candidates(place):
@@ -261,7 +261,7 @@ def test_a_stratum_of_few_targets_is_not_shown(place, prepared, monkeypatch):
     assert rows["stratum"].unique().tolist() == ["new"]
     monkeypatch.setattr(evidence, "FEWEST", 30)
     rows = evidence.leading(evidence.strata(place, prepared), validation, ["repeat"], "open")
-    assert rows["stratum"].unique().tolist() == ["new"], "the largest stays, for else there was nothing to see"
+    assert rows["stratum"].unique().tolist() == ["new"], "the largest is kept where all are small"
 
 
 def test_strata_are_printed_with_their_size(place, prepared, monkeypatch):

@@ -9,7 +9,7 @@ from pandas.testing import assert_frame_equal
 from gru4rec_lib.config.study import Training, load_study
 from gru4rec_lib.study import explore
 
-# Sessions a (5 events), b (2) and c (1); track x is played four times, y twice, z and v once. Nobody played `unheard`.
+# Sessions a (5 events), b (2) and c (1); plays: track x 4, y 2, z 1, v 1. No event has the category `unheard`.
 EVENTS = pd.DataFrame(
     {
         "session": pd.Categorical(list("aaaaabbc"), categories=["empty", "a", "b", "c"]),

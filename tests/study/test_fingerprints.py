@@ -1,4 +1,4 @@
-"""What runs again is decided by what the raw files hold; folders may have any name. Real steps, run once by make."""
+"""The contents of raw files decide which steps run again; folders may have any name. Real steps, run once by make."""
 
 import json
 import os
@@ -51,7 +51,7 @@ def make(root, data, *words):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A project in a folder of an awkward name, whose study of an awkward name ran as far as its baselines."""
+    """A project and study with unusual names, which ran up to the baselines."""
     root = copy_of_the_project(tmp_path_factory.mktemp("projects") / "a b {c} 'd' \"e\" [1] $f")
     shutil.copy(ROOT / "Makefile", root)
     (root / "config" / "2024.yaml").write_text(STUDY)
@@ -68,7 +68,7 @@ def finished(tmp_path_factory):
 
 @pytest.fixture
 def planned(finished, tmp_path):
-    """The steps that another run would take of data that were changed in a copy, which keeps every file's times."""
+    """The steps that another run would take after a change in a copy, which keeps every file's times."""
     folder = tmp_path / "copy {of} 'it'"
     shutil.copytree(finished / DATA, folder)
 

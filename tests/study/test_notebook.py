@@ -1,4 +1,4 @@
-"""A notebook's parameters are checked, papermill's too, and what ran is on record."""
+"""A notebook's parameters are validated, also those from papermill, and its provenance is recorded."""
 
 import contextlib
 import json
@@ -25,7 +25,7 @@ models:
   - {input_form: [embedding], loss: [bpr], tag: wide, settings: {hidden_units: 300}}
 """
 CELL = {"study": "toy", "input_form": "embedding", "loss": "bpr", "seed": 1}
-# What papermill adds to the notebook: a cell of its own, which the kernel has run.
+# papermill adds a cell to the notebook, which the kernel has run.
 INJECTED = '# Parameters\nstudy = "toy"\n'
 NO_TEXT = "should be a text; put it in quotation marks, or give it by papermill's -r: -p reads 007 as 7"
 
@@ -59,7 +59,7 @@ def test_an_unknown_injected_name_is_an_error():
     assert told(notebook.StudyParameters, scope) == (
         "parameters: stduy: no such field; check its spelling or delete it"
     )
-    # Not injected, so a variable of the notebook's own.
+    # Not injected: a variable of the notebook.
     scope["In"] = ["", 'stduy = "x"', INJECTED]
     assert notebook.parameters(notebook.StudyParameters, scope).study == "toy"
 

@@ -1,4 +1,4 @@
-"""Outputs, counts and metadata are no part of a notebook; `make lab` leaves `notebooks/` as it was."""
+"""Copies ignore outputs, counts and metadata; `make lab` does not change `notebooks/`."""
 
 import os
 import shutil
@@ -107,7 +107,7 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
-# A process of its own: the manager changes how the whole process writes its log.
+# In a separate process: the manager changes how the whole process writes its log.
 SAVE = """
 import sys
 from jupyter_server.services.contents.largefilemanager import LargeFileManager

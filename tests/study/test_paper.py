@@ -1,4 +1,4 @@
-"""The paper, filled from a small run that is made by hand: what it reads, says, and does without."""
+"""The paper, filled from a small run made by hand: its inputs, text and optional parts."""
 
 import itertools
 import json
@@ -154,7 +154,7 @@ def filled(run, parts=EVERY_PART):
 
 
 def typed_digits(source):
-    """Lines with digits in the abstract and in the sections that tell results, but in names such as `table_2`."""
+    """Lines with digits in the abstract and the sections of results, except in names such as `table_2`."""
     sections = re.split(r"^ *= (.+)\n", re.sub(r"//.*", "", source), flags=re.MULTILINE)
     named = [("abstract", sections[0]), *zip(sections[1::2], sections[2::2], strict=True)]
     may = {"Question", "Related work", "Data", "Method"}  # what others published, and how it is measured here
@@ -251,7 +251,7 @@ def test_a_table_on_a_page_has_the_digits_of_the_paper(run):
 
 
 def test_targets_of_one_session_have_no_interval(run):
-    """All of the study's, or those of a stratum alone."""
+    """All of the study, or those of one stratum."""
     one, other = "is 0.500 (one session) for targets with 1 track", "and 0.500 (0.490 to 0.510) for those with 2 to 5"
     path = run / "tables" / "strata.csv"
     strata = pd.read_csv(path, keep_default_na=False)
@@ -297,7 +297,7 @@ def test_the_same_run_gives_the_same_bytes(run):
 
 @pytest.mark.slow
 def test_a_missing_table_or_figure_raises(run):
-    """Each .csv that any study has is read: without it there is no paper, and one sentence says which it was."""
+    """Each .csv of a study is needed: without it the paper fails with one sentence that names it."""
     for path in [*run.glob("*/*.csv"), *run.glob("figures/*.pdf"), run / report.MANIFEST]:
         hidden = path.rename(path.with_suffix(".hidden"))
         with pytest.raises(ValueError, match="the paper is filled from this file") as told:

@@ -1,4 +1,4 @@
-"""One run at a time, one line a step, and nothing that lives on after a kill."""
+"""One run at a time, one line a step, and no process that remains after a kill."""
 
 import json
 import os
@@ -41,7 +41,7 @@ rule second:
     log: "runs/mini/second.log"
     shell: "exec {sys.executable} -m gru4rec_lib.study.workflow.tied python job.py {output} 2> {log}"
 """
-# Quick, or at work for a minute where a file `slow` says so, or failing.
+# Quick; or for a minute where a file `slow` exists; or failing.
 JOB = """
 import os, pathlib, sys, time
 if pathlib.Path("fail").exists(): sys.exit("the job says why it fails")
@@ -92,7 +92,7 @@ def start(root):
         def start_make(study="mini", data="data of mine"):
             command = ["make", "reproduce", f"STUDY={study}", f"DATA={data}"]
             pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-            # A job of a shell's background ignores Ctrl-C and hands that on; a terminal's does not.
+            # A background job of a shell ignores Ctrl-C, and so do its children; a job of a terminal does not.
             pipes["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
             process = started.enter_context(subprocess.Popen(command, cwd=root, process_group=0, **pipes))
             started.callback(process.kill)
@@ -117,19 +117,19 @@ def wait_for(condition, seconds=20.0):
     """Wait until `condition()` is true, and return its value."""
     end = time.monotonic() + seconds
     while not (value := condition()):
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, "timed out"
         time.sleep(0.02)
     return value
 
 
 def at_work(root):
-    """Process ids of the job that is at work and of its Snakemake; false before there is one."""
+    """Process ids of the running job and of its Snakemake; false before there is one."""
     path = root / "at_work"
     return path.exists() and [int(word) for word in path.read_text().split()[:2]]
 
 
 def lives(pid):
-    """Whether a process is there and not merely waiting to be collected."""
+    """Whether a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):
@@ -225,7 +225,7 @@ models: [{input_form: [embedding], loss: [bpr]}]
 
 @pytest.fixture
 def simulating(tmp_path):
-    """Makes studies whose raw files are simulated into data/raw/shared, with further lines in their files."""
+    """Make studies whose raw files are simulated into data/raw/shared, with further lines in their files."""
     (tmp_path / "config").mkdir()
 
     def simulating(name, more=""):
@@ -331,7 +331,7 @@ def test_files_that_are_not_simulated_are_checked_before_anything_runs(root, cap
     made = root / "data/prepared/mini/prepared.json"
     made.write_text(json.dumps({"settings": {"inputs": fingerprints.hashes(place)}}))
     assert reproduce._check(place) == 0
-    # Another file of the same size, name and time: as `cp -p` and `rsync -t` leave it.
+    # Another file of the same size, name and time: as from `cp -p` and `rsync -t`.
     times = (root / "data of mine/e.tsv").stat()
     (root / "data of mine/e.tsv").unlink()
     (root / "data of mine/e.tsv").write_text("s\ti\tt\n1\tb\tsoon\n")
@@ -360,7 +360,7 @@ def test_problems_in_another_data_folder_are_one_sentence(root):
     assert count.startswith("1 problem in all;")
 
 
-# Texts that YAML, or papermill's -p, would take for something else: names of a study, and of a folder.
+# Names of a study and of a folder that YAML, or papermill's -p, would not read as texts.
 STUDIES = ["256", "64_128", "0042", "nan", "1e5", "null", "1_0", "true"]
 FOLDERS = ["[a]", "my #2", "Music: 2024", "{x}", "~", "[1, 2]", "-r", "a 'b' \"c\" $HOME `d`"]
 
@@ -381,7 +381,7 @@ def test_a_study_and_a_folder_of_any_name_run(root, study, data):
 
 @pytest.mark.slow
 def test_jobs_of_an_executor_get_the_same_texts(root):
-    """Each job is a Snakemake of its own, as on a cluster."""
+    """Each job runs in a separate Snakemake, as on a cluster."""
     (root / "Snakefile").write_text(
         'rule all:\n    input: "said"\n'
         'rule say:\n    output: "said"\n    shell: "printf \'%s\\\\n\' {config[study]:q} {config[data]:q} > {output}"\n'

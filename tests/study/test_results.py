@@ -1,4 +1,4 @@
-"""The test is ranked alike for every model, and ranks and lists are what is left of it."""
+"""Every model ranks the same test targets; ranks and lists are saved."""
 
 import json
 from dataclasses import replace

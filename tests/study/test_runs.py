@@ -1,4 +1,4 @@
-"""One training from arrays to its files: it learns, it never looks at the test, and no file is ever half there."""
+"""One training from arrays to its files: it learns, does not use the test, and writes no partial file."""
 
 import json
 from dataclasses import replace
@@ -30,7 +30,7 @@ def grammar(sessions, seed, length=6):
 
 
 def prepared(train, validation, n_items=N):
-    """Without any test sessions: whoever looks at them fails."""
+    """Without test sessions, so that their use fails."""
     nothing = {"test": None, "test_events": None, "counts": None, "features": None}
     items = pd.DataFrame({"item": [f"t_{i}" for i in range(n_items)]})
     return Prepared(items=items, n_items=n_items, train=train, validation=validation, **nothing)
@@ -51,7 +51,7 @@ def _small_shapes(monkeypatch):
 
 @pytest.fixture
 def fits(monkeypatch):
-    """Trainings that take no time; what `fit` was given is noted, validation goes as the test says."""
+    """Trainings that take no time: the arguments of `fit` are recorded, and the test sets the validation scores."""
     given, recalls = [], [0.1, 0.3, 0.3, 0.2]
 
     def fit(self, sessions, epochs, validation_data=None, callbacks=(), **options):
@@ -183,7 +183,7 @@ def test_save_writes_what_the_study_reads(trained, tmp_path):
 
 
 def test_the_same_run_twice_gives_the_same_bytes_of_ranks(tmp_path):
-    """From training to the file, with random negatives, dropout and order; another seed leaves others."""
+    """From training to the file, with random negatives, dropout and order; another seed gives others."""
     study, run = Workspace("toy").study, a_run(negatives=("sampled",), samples=8, dropout_hidden=0.2, max_epochs=2)
     data = replace(prepared(grammar(60, 1), grammar(20, 2)), test=grammar(20, 3))
     for name, seed in {"once": 1, "again": 1, "other": 2}.items():
@@ -221,7 +221,7 @@ def test_an_interrupted_save_leaves_no_partial_file_and_no_ranks(trained, tmp_pa
 
 
 def test_ranks_and_lists_come_last(trained, tmp_path, monkeypatch):
-    """They are taken for a sign that the run is done."""
+    """They mark a finished run."""
     there = []
     monkeypatch.setattr(results, "save", lambda folder, *_: there.extend(p.name for p in folder.rglob("*.*")))
     runs.save(tmp_path, *trained)

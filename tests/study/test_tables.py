@@ -1,4 +1,4 @@
-"""Tables from small ranks files, worked by hand; and what is published of a study."""
+"""Tables from small ranks files, computed by hand, and the published copies of a study."""
 
 import json
 import re
@@ -117,7 +117,7 @@ def test_the_curve_has_each_runs_difference_from_the_best_without_content(place)
     known = table[table["protocol"] == "known"]
     assert known["content_signal"].tolist() == [0.1] * 6 + [0.5] * 6
     less = known[["recall_less_identity", "mrr_less_identity"]].to_numpy()
-    # Best of identity alone: `shared` with 1/5, then `one_hot` with 1; a hybrid output knows content.
+    # Best of identity alone: `shared` with 1/5, then `one_hot` with 1; a hybrid output uses content.
     recall, mrr = [np.nan, 0, 0, -1, 0, 0, np.nan, 0, 0, 0, 0, 0], [1 / 20, 1 / 4, 0, 1 / 5, 1]
     assert less[:, 0] == pytest.approx(recall, nan_ok=True)
     assert less[1:6, 1] == pytest.approx(np.array(mrr) - 1 / 5)
@@ -188,7 +188,9 @@ def test_the_printed_table_has_intervals_and_marks(place):
     rest = 1 / 4 + 1 / 20
     best, content = (rest + (1 + 1 / 3) / 2) / 4, (rest + (1 / 2 + 1 / 4) / 2) / 4
     assert wide.loc["embedding", "bpr"] == f"{best:.3f} ({low:.3f} to {high:.3f}) ★"
-    assert re.fullmatch(rf"{content:.3f} \(.* to .*\) ≈", wide.loc["content", "bpr"]), "three sessions tell nothing"
+    assert re.fullmatch(rf"{content:.3f} \(.* to .*\) ≈", wide.loc["content", "bpr"]), (
+        "three sessions are too few for a significant difference"
+    )
     assert wide.loc[["embedding", "embedding wide"], ["top1", "bpr"]].to_numpy()[[0, 1], [0, 1]].tolist() == ["", ""]
     assert wide.loc["most_popular"].tolist() == ["0.000 (0.000 to 0.000) ≈"] * 2
     beaten = tables.printed(table.assign(recall_with_best=table["model"] == "gru4rec"), "recall", "open")
@@ -209,7 +211,7 @@ def test_histories_identify_the_run_of_each_epoch(place):
 
 @pytest.fixture
 def published(place, monkeypatch):
-    """A whole study, ready to be published, with what must not be: half files, and a run that left the grid."""
+    """A complete study, with files that must not be published: partial ones, and a run outside the grid."""
     monkeypatch.setattr(notebook, "versions", lambda: {"python": "3.11.7"})
     here = made(place())
     for name, commit in (("05_results", "5a5a5a"), *((run.name, "0123abc") for run in here.study.runs)):
@@ -343,10 +345,10 @@ def test_a_page_loads_nothing_from_the_network(published):
     html = tables.to_html(nbformat.read(page, as_version=4), "05_results")
     assert "What is heard?" in html
     assert "<title>05_results</title>" in html
-    # Whatever a browser loads by itself: attributes, style sheets, modules. An empty address is none.
+    # Everything that a browser loads by itself: attributes, style sheets, modules. An empty address loads nothing.
     by_itself = r"(?:\b(?:src|href|data|poster)\s*=|url\(|@import|import\()\s*[\"']?"
     loaded = re.findall(by_itself + r"((?:https?:)?//[^\"')]+)", html)
     assert loaded == []
-    # What is left of addresses is comments and names of XML.
+    # The other addresses are in comments and names of XML.
     hosts = set(re.findall(r"https?://([^/\s\"'<>)]+)", html))
     assert not {host for host in hosts if re.search(r"cdn|unpkg|jsdelivr|googleapis|mathjax", host)}

@@ -1,4 +1,4 @@
-"""Where everything of a study lies, and what a notebook run by hand makes of it."""
+"""Paths of a study's files, and the inputs that a notebook run by hand creates."""
 
 import json
 from pathlib import Path
@@ -53,7 +53,7 @@ def test_paths_of_a_study(place, tmp_path):
 
 
 def test_simulated_files_are_named_so_in_every_study(place, tmp_path):
-    """The mark lies with the files: a study of real data that is pointed at simulated files says it too."""
+    """The record is beside the files: a study of real data that reads simulated files is named so too."""
     files = tmp_path / "files"
     files.mkdir()
     for text in (OFFICIAL, TWIN):
@@ -128,7 +128,7 @@ def test_the_tables_that_are_read_have_their_patterns_and_names(place, tmp_path)
 
 @pytest.fixture
 def study(tmp_path):
-    """Writes a study's file below the project's folder."""
+    """Write a study's file below the project's folder."""
 
     def study(name, text=TWIN):
         path = tmp_path / name
@@ -244,7 +244,7 @@ def test_an_unknown_study_raises(tmp_path):
 
 @pytest.fixture
 def asked(monkeypatch):
-    """What `demo` asks for, in its order; nothing is made but empty folders and ranks."""
+    """The calls of `ensure`, in their order; only empty folders and ranks are created."""
     calls = []
 
     def call(module, name, answer=None):
@@ -301,7 +301,7 @@ def test_existing_inputs_are_not_created_again(place, asked, capsys):
     ensure.need_runs(here)
     assert [(name, given[0]) for name, given in asked if name != "load"] == [("rank_baseline", "sequential_rules")]
     assert capsys.readouterr().out == ""
-    # Arrays of another split are not taken for these.
+    # Arrays of another split are prepared again.
     asked.clear()
     (here.prepared / "prepared.json").write_text(json.dumps({"settings": settings | {"split": {}}}))
     ensure.need_prepared(here)
