@@ -466,7 +466,7 @@ if study.audit:
 
 
 PAPER = [f"reports/{name}" for name in ("paper.typ", "reading.typ", "references.bib")]
-PAPER += ["gru4rec_lib/study/paper.py", "gru4rec_lib/study/tables.py"]
+PAPER += ["gru4rec_lib/study/paper.py", "gru4rec_lib/study/publish.py"]
 
 
 rule paper:

@@ -10,7 +10,7 @@ from pathlib import Path
 import typst
 
 from gru4rec_lib.evaluation.statistics import ALPHA, DRAWS
-from gru4rec_lib.study import tables
+from gru4rec_lib.study import publish
 from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.utils.atomic_write import replacing
 from gru4rec_lib.utils.rounding import ONE_SESSION
@@ -26,8 +26,8 @@ def make(workspace: Workspace) -> None:
     Raises:
         ValueError: a file is missing or does not fit the paper; the message names it.
     """
-    with replacing(workspace.runs / tables.MANIFEST) as path:
-        path.write_text(json.dumps(tables.manifest(workspace), indent=1) + "\n", encoding="utf-8")
+    with replacing(workspace.runs / publish.MANIFEST) as path:
+        path.write_text(json.dumps(publish.manifest(workspace), indent=1) + "\n", encoding="utf-8")
     fill(workspace.root, workspace.runs, parts(workspace))
 
 

@@ -102,6 +102,7 @@ def test_training_depends_on_the_model_and_on_no_later_step():
         assert notebooks_that_read(name) & core == {"03"}
     # What 02 reads, every training waits for.
     assert notebooks_that_read("study/tables.py") & core == {"05"}
+    assert notebooks_that_read("study/publish.py") == set()
     assert notebooks_that_read("prepare.py") >= {"02", "03", "04"}
     assert notebooks_that_read("config/study.py") >= core
 

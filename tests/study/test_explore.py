@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from gru4rec_lib.config.study import Training, load_study
 from gru4rec_lib.study import explore
 
 # Sessions a (5 events), b (2) and c (1); plays: track x 4, y 2, z 1, v 1. No event has the category `unheard`.
@@ -79,27 +78,6 @@ def test_skips_by_position_names_missing_columns():
         explore.skips_by_position(EVENTS.drop(columns=["skip_1", "skip_3"]))
 
 
-def test_model_diagram_has_the_sizes_of_the_study():
-    training = Training(hidden_units=(7, 6), embedding_units=5, mlp_units=(3, 2), dropout_hidden=0.25)
-    frame = explore.model_diagram(training, "28 features").set_index("label")
-    assert frame["order"].to_dict() == {
-        "input track": 1,
-        "one_hot": 2,
-        "embedding": 2,
-        "content": 2,
-        "content_mlp": 2,
-        "GRU": 3,
-        "dropout": 4,
-        "scores": 5,
-    }
-    assert list(explore.model_diagram(training, input_forms=("shared",))["order"]) == [1, 2, 3, 4, 5]
-    assert frame["detail"]["embedding"] == "5 learned numbers for each track"
-    assert frame["detail"]["content"] == "28 features"
-    assert frame["detail"]["content_mlp"] == "28 features, dense 3+2, relu"
-    assert frame["detail"]["GRU"] == "7+6 units"
-    assert frame["detail"]["dropout"] == "25 % of the units, in training only"
-
-
 plays = st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("uvwxyz")), min_size=1, max_size=60)
 
 
@@ -135,12 +113,3 @@ def test_the_real_rows_of_the_mssd_fixture():
     assert (skips["skip_1"] <= skips["skip_2"]).all()
     assert (skips["skip_2"] <= skips["skip_3"]).all()
     assert skips["plays"].sum() == len(events)
-
-
-def test_the_diagram_of_a_study_names_its_input_forms_and_features():
-    study = load_study("thirty_music", Path(__file__).resolve().parents[2] / "config")
-    boxes = explore.diagram_of(study).set_index("label")
-    assert boxes.index.tolist()[1:-3] == ["one_hot", "embedding", "shared", "content", "content_mlp", "hybrid_concat"]
-    assert boxes.loc["content", "detail"] == "ArtistId, tags"
-    study = load_study("toy", Path(__file__).resolve().parents[2] / "config")
-    assert explore.diagram_of(study).set_index("label").loc["content", "detail"] == "28 standardised features"

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from gru4rec_lib.config.study import BASELINES, INPUT_FORMS, LOSSES, load_study
 from gru4rec_lib.data.columns import Columns
-from gru4rec_lib.study import paper
+from gru4rec_lib.study import paper, publish
 from gru4rec_lib.study import tables as report
 from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.utils.rounding import between, fixed, signed
@@ -137,7 +137,7 @@ def made(tmp_path_factory):
     facts = {"study": "toy", "simulated": True, "commit": ["0123456789abcdef+changes"], "seeds": [1]}
     facts |= {"config": load_study("toy", ROOT / "config").model_dump(mode="json"), "versions": [{"keras": "3.15.1"}]}
     facts |= {"device": ["CPU, 2 cores"], "minutes": {}, "minutes_total": 2.5, "data_sha256": "44136fa355b3678a1146ad"}
-    (run / report.MANIFEST).write_text(json.dumps(facts))
+    (run / publish.MANIFEST).write_text(json.dumps(facts))
     return root
 
 
@@ -282,8 +282,8 @@ def test_a_comparison_missing_in_the_course_paper_is_empty(run):
 
 
 def test_real_data_is_not_called_simulated(run):
-    facts = json.loads((run / report.MANIFEST).read_text()) | {"simulated": False}
-    (run / report.MANIFEST).write_text(json.dumps(facts))
+    facts = json.loads((run / publish.MANIFEST).read_text()) | {"simulated": False}
+    (run / publish.MANIFEST).write_text(json.dumps(facts))
     assert "Simulated data." not in filled(run, ("skips",))[1]
 
 
@@ -291,14 +291,14 @@ def test_the_same_run_gives_the_same_bytes(run):
     made = []
     for _ in range(2):
         filled(run)
-        made.append([(run / name).read_bytes() for name in report.PAPER])
+        made.append([(run / name).read_bytes() for name in publish.PAPER])
     assert made[0] == made[1]
 
 
 @pytest.mark.slow
 def test_a_missing_table_or_figure_raises(run):
     """Each .csv of a study is needed: without it the paper fails with one sentence that names it."""
-    for path in [*run.glob("*/*.csv"), *run.glob("figures/*.pdf"), run / report.MANIFEST]:
+    for path in [*run.glob("*/*.csv"), *run.glob("figures/*.pdf"), run / publish.MANIFEST]:
         hidden = path.rename(path.with_suffix(".hidden"))
         with pytest.raises(ValueError, match="the paper is filled from this file") as told:
             paper.fill(run.parents[1], run, EVERY_PART)
