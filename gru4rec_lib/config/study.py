@@ -260,7 +260,7 @@ class Study(Strict):
         names = [*(run.name for run in self.runs), *self.baselines]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice:
-            raise ValueError(f"`{twice}` would be made twice; name every value and every cell of the grid once")
+            raise ValueError(f"`{twice}` is listed twice; list every run and baseline once")
         return self
 
 

@@ -52,11 +52,11 @@ def check_path(path: Path, data: str = "", quote: str | None = None, **columns: 
     named = {name: column for name, column in columns.items() if column}
     if is_study_file(path):
         if named or quote:
-            raise ConfigError(f"--{next(iter(named), 'quote')}: a study has this in its own file; leave the word out")
+            raise ConfigError(f"--{next(iter(named), 'quote')}: a study's file sets this; omit the argument")
         yield from _study(Workspace(str(path), data))
         return
     if data:
-        raise ConfigError("--data: goes with a study, and a table is a file of its own; leave the word out")
+        raise ConfigError("--data: only a study has a data folder; omit the argument")
     name = path.name or str(path)
     quote = check(Quoted, {"quote": quote} if quote else {}, name).quote
     with duckdb.connect() as con:
@@ -126,10 +126,10 @@ def _study(workspace: Workspace) -> Iterator[str]:
         numeric = [*tables.numeric, *tables.categorical]
         yield from _features(tables.items, numeric, tables.events["item"].cat.categories)
     elif _wants_content(study):
-        raise DataError(f"{workspace.raw}: holds no track features (tf_*.csv), but models or baselines need them")
+        raise DataError(f"{workspace.raw}: has no track features (tf_*.csv), but models or baselines need them")
     prepared = prepare(tables, study.split, workspace.raw)
     if not prepared.learnable_validation.is_target.any():
-        raise DataError("no validation session holds two tracks of training; raise `validation_fraction` in `split`")
+        raise DataError("no validation session has two tracks of training; raise `validation_fraction` in `split`")
     check_targets(prepared, study)
 
 
@@ -156,9 +156,9 @@ def _events(tables: Tables) -> Iterator[str]:
     for role in ("session", "item"):
         ids = events[role].cat.categories
         if alike := len(ids) - ids.str.strip().nunique():
-            yield f"warning: ids of column `{role}` that differ from others by outer spaces alone: {alike:,}"
+            yield f"warning: ids of column `{role}` that differ from others only by outer spaces: {alike:,}"
     if alone := (lengths < 2).sum():
-        yield f"warning: sessions of one event: {alone:,}; there is nothing to predict in them, and they are left out"
+        yield f"warning: sessions of one event: {alone:,}; they have nothing to predict and are skipped"
     for step in tables.counts["step"]:
         if step.startswith("exact repeats kept") and "(0)" not in step:
             yield f"warning: {step}; `exact_repeats: drop` in the study leaves them out"
@@ -168,11 +168,11 @@ def _features(items: pd.DataFrame, columns: list[str] | tuple[str, ...], played:
     yield f"features of {len(items):,} items"
     distinct = items[list(columns)].nunique()
     if useless := list(distinct[distinct < 2].index):
-        yield f"warning: without use, because no two items differ: {', '.join(useless)}"
+        yield f"warning: no effect, because all items have the same value: {', '.join(useless)}"
     if played is None:
         return
     without, never = (~played.isin(items["item"])).sum(), (~items["item"].isin(played)).sum()
     if without:
         yield f"warning: items without features: {without:,}; they count as average"
     if never:
-        yield f"items with features that no session holds: {never:,}"
+        yield f"items with features that are in no session: {never:,}"

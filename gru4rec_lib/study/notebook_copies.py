@@ -75,7 +75,7 @@ def _read(notebook: Path) -> dict:
         read = json.loads(notebook.read_text(encoding="utf-8"))
         return {**read, "cells": [*read["cells"]]}
     except (ValueError, TypeError, KeyError):
-        raise ValueError(f"{notebook}: is no notebook; restore or delete the file") from None
+        raise ValueError(f"{notebook}: is not a notebook; restore or delete the file") from None
 
 
 def _cells(notebook: Path) -> list[dict]:

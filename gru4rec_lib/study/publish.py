@@ -30,7 +30,7 @@ def publish(workspace: Workspace) -> None:
         FileNotFoundError: the study has no tables yet.
     """
     if not workspace.tables.is_dir():
-        remedy = f"`make reproduce STUDY={workspace.study.name}` comes first"
+        remedy = f"run `make reproduce STUDY={workspace.study.name}` first"
         raise FileNotFoundError(f"{workspace.tables}: there is nothing to publish yet; {remedy}")
     with (
         replacing_folder(workspace.published_figures) as figures,
@@ -120,7 +120,7 @@ def page(notebook: Path) -> Path:
     try:
         html = to_html(nbformat.read(notebook, as_version=4), notebook.stem)
     except (ValueError, nbformat.ValidationError):
-        raise ValueError(f"{notebook}: is no notebook; name one that was executed, such as papermill writes") from None
+        raise ValueError(f"{notebook}: is not a notebook; name an executed one, such as papermill writes") from None
     with replacing(notebook.with_suffix(".html")) as partial:
         partial.write_text(html, encoding="utf-8")
     return notebook.with_suffix(".html")

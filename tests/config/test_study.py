@@ -235,11 +235,11 @@ def test_an_unknown_field_is_named_at_every_level(load, tmp_path, base, field):
         ),
         (
             {"models": [BLOCK, BLOCK]},
-            "`embedding-bpr-seed1` would be made twice; name every value and every cell of the grid once",
+            "`embedding-bpr-seed1` is listed twice; list every run and baseline once",
         ),
         (
             {"baselines": ["most_popular", "most_popular"]},
-            "`most_popular` would be made twice; name every value and every cell of the grid once",
+            "`most_popular` is listed twice; list every run and baseline once",
         ),
         (
             {"models": [BLOCK, BLOCK | {"seed": [2], "settings": {"samples": 9}}]},

@@ -90,7 +90,7 @@ def test_sessions_without_a_common_track_are_reported(tmp_path, monkeypatch, cap
     (tmp_path / "e.csv").write_text(apart)
     (tmp_path / "s.yaml").write_text(study())
     assert main(["check", "s.yaml", "--data", "."]) == 2
-    assert capsys.readouterr().err.startswith("no validation session holds two tracks of training; raise")
+    assert capsys.readouterr().err.startswith("no validation session has two tracks of training; raise")
     (tmp_path / "e.csv").write_text(MANY + "".join(f"t{n // 2},j{n},{1000 + n}\n" for n in range(20)))
     (tmp_path / "s.yaml").write_text(study(split={"how": "by_time", "test_fraction": 0.3}))
     assert main(["check", "s.yaml", "--data", "."]) == 2

@@ -84,7 +84,7 @@ def test_a_change_of_the_cells_changes_the_copy(notebooks, tmp_path, spoil):
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"cells": 1}'])
 def test_a_file_that_is_not_a_notebook_is_one_sentence(tmp_path, text):
     (tmp_path / NAME).write_text(text)
-    with pytest.raises(ValueError, match=f"^{tmp_path}/{NAME}: is no notebook; restore or delete the file$"):
+    with pytest.raises(ValueError, match=f"^{tmp_path}/{NAME}: is not a notebook; restore or delete the file$"):
         cells_alone(tmp_path / NAME, tmp_path / "copies")
 
 

@@ -165,7 +165,7 @@ def test_a_page_lacks_the_text_of_widgets_and_nothing_else():
 def test_a_page_of_a_file_that_is_not_a_notebook_is_one_sentence(tmp_path, capsys, text):
     (tmp_path / "x.ipynb").write_text(text)
     assert __main__.main(["page", str(tmp_path / "x.ipynb")]) == 2
-    assert capsys.readouterr().err.startswith(f"{tmp_path / 'x.ipynb'}: is no notebook; name one that was executed")
+    assert capsys.readouterr().err.startswith(f"{tmp_path / 'x.ipynb'}: is not a notebook; name an executed one")
     assert [path.name for path in tmp_path.iterdir()] == ["x.ipynb"]
 
 

@@ -208,7 +208,7 @@ def test_a_second_run_waits_for_the_first(root, start):
     with reproduce.only_run(root / "runs" / "mini" / ".lock"):
         process = start()
         line = process.stdout.readline()
-        assert f"Another run of this study goes on (process {os.getpid()}, since 20" in line
+        assert f"Another run of this study is active (process {os.getpid()}, since 20" in line
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(0.3)
     assert process.wait(30) == 0
@@ -246,7 +246,7 @@ def test_studies_that_simulate_the_same_raw_files_run_one_after_the_other(simula
     with reproduce._alone(one):
         second.start()
         said = wait_for(lambda: capsys.readouterr().out)
-        assert said.startswith(f"Another run that may write data/raw/shared goes on (process {os.getpid()}, since 20")
+        assert said.startswith(f"Another run that may write data/raw/shared is active (process {os.getpid()}, since 20")
         assert not begun.wait(0.3)
     assert begun.wait(20)
 

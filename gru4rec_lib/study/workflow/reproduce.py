@@ -54,7 +54,7 @@ def main(argv: list[str], root: Path = ROOT) -> int:
     """
     words = _parse(argv)
     if given := {"--config", "-C", "--configfile", "--configfiles"} & {word.split("=")[0] for word in words.snakemake}:
-        raise ConfigError(f"{min(given)}: a run has its settings from --study and --data; leave the argument out")
+        raise ConfigError(f"{min(given)}: a run has its settings from --study and --data; omit the argument")
     workspace = _workspace(words, root)
     workspace.refuse_if_taken()
     tied.tie()
@@ -88,7 +88,10 @@ def only_run(path: Path, which: str = "of this study") -> Iterator[BinaryIO]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = path.read_text(encoding="utf-8").strip() or "just started"
-            print(f"Another run {which} goes on ({holder}); waiting for its end. Ctrl-C gives up.", flush=True)
+            print(
+                f"Another run {which} is active ({holder}); waiting for it to end. Press Ctrl-C to stop waiting.",
+                flush=True,
+            )
             fcntl.flock(lock, fcntl.LOCK_EX)
         lock.truncate(0)
         try:
@@ -127,7 +130,7 @@ def _workspace(words: argparse.Namespace, root: Path) -> Workspace:
     if not workspace.raw.is_dir() and (given or not workspace.study.simulated):
         raise ConfigError(
             f"{workspace.raw}: there is no such folder. Say where the raw files of {workspace.study.name} are, "
-            "by DATA=folder with make or --data folder; data/README.md tells what belongs there."
+            "by DATA=folder with make or --data folder; data/README.md describes its files."
         )
     return workspace
 
@@ -218,8 +221,8 @@ def _run(workspace: Workspace, settings: Path, extra: list[str], locks: list[Bin
         raise
     name, minutes = workspace.study.name, f"{(time.monotonic() - started) / 60:.1f} minutes"
     if code:
-        print(f"{name} stopped after {minutes}; the reason stands above.", file=sys.stderr)
-        print("Once it is mended, the same command goes on from here; finished steps are kept.", file=sys.stderr)
+        print(f"{name} stopped after {minutes}; see the error above.", file=sys.stderr)
+        print("Fix it and run the same command again; finished steps are kept.", file=sys.stderr)
     elif not extra:
         for table in workspace.tables.glob("table_1.csv"):
             print(explore.compare(pd.read_csv(table)))
