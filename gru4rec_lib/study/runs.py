@@ -120,7 +120,7 @@ def _train(run, prepared, validation, callbacks, checkpoints, resumes):
     table.insert(0, "epoch", np.arange(1, len(table) + 1))
     best_epoch = int(table.loc[table[settings.monitor].idxmax(), "epoch"])
     if settings.refit:
-        print(f"best epoch {best_epoch}; training again on training + validation for as many", flush=True)
+        print(f"best epoch {best_epoch}; training again on training + validation for as many epochs", flush=True)
         # The same model, which is compiled already, from its initial weights.
         read_into(checkpoints / "start.npz", all_that_trains)
         model.fit(prepared.train_and_validation, best_epoch, **fit, **checkpoint("refit"))

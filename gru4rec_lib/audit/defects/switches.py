@@ -9,7 +9,7 @@ AS_IN_PAPER, ALL_FIXED = "as_published", "all_mended"  # rows of audit.csv, whos
 
 @dataclass(frozen=True)
 class Defects:
-    """The defects that are active; the code of each in `course_paper.FINDINGS` stands first.
+    """The active defects, each with its number in `course_paper.FINDINGS`.
 
     Args:
         upside_down_mrr: D1. MRR counts ranks from the bottom of the list.

@@ -51,7 +51,7 @@ def _files(name: str) -> Iterator[Path]:
         elif path.parent == PACKAGE:
             raise FileNotFoundError(f"{module}: there is no such module; correct the import of gru4rec_lib.{name}")
         else:
-            return  # a function or class of the package above it
+            return  # a function or class of the package
 
 
 def fingerprint(paths: Iterable[Path]) -> str:
