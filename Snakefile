@@ -30,7 +30,7 @@ if workflow.executor_plugin and not workflow.local_exec:
 place = Workspace(config["study"], config.get("data", ""))
 place.refuse_if_taken()  # Snakemake deletes a step's old outputs before the step runs
 study = place.study
-cells = {run.name: run for run in study.runs}
+runs = {run.name: run for run in study.runs}
 
 
 def here(path):
@@ -82,11 +82,11 @@ def fixed(value):
     return lambda wildcards: value
 
 
-def cell_words(cell):
-    """The parameters of a cell, as papermill's arguments."""
+def papermill_words(parameters):
+    """The parameters of a run, as papermill's arguments."""
     return " ".join(
         f"{'-r' if isinstance(value, str) else '-p'} {name} {shlex.quote(str(value))}"
-        for name, value in cell.items()
+        for name, value in parameters.items()
     )
 
 
@@ -362,13 +362,13 @@ rule train:
         runtime=720 * MANY,
     params:
         code=content(notebook("03_train_gru4rec")),
-        cell=lambda wildcards: cell_words(cells[wildcards.run].cell),
-        settings=lambda wildcards: cells[wildcards.run].model_dump_json(),
+        run=lambda wildcards: papermill_words(runs[wildcards.run].parameters),
+        settings=lambda wildcards: runs[wildcards.run].model_dump_json(),
         evaluation=fixed(study.evaluation.model_dump_json()),
     message:
         f"03_train_gru4rec{AT}: {{wildcards.run}}"
     shell:
-        NOTEBOOK + " {input[0]} {output[0]}" + GIVEN + f" {{params.cell}} {TO_LOG}"
+        NOTEBOOK + " {input[0]} {output[0]}" + GIVEN + f" {{params.run}} {TO_LOG}"
 
 
 rule baselines:
@@ -399,7 +399,7 @@ rule results:
         f"{PREPARED}/prepared.json",
         expand(
             f"{RUNS}/gru4rec/{{run}}/{{file}}",
-            run=cells,
+            run=runs,
             file=["ranks.parquet", "lists.parquet", "history.csv"],
         ),
         ranked_baselines,
@@ -466,14 +466,14 @@ if study.audit:
 
 
 PAPER = [f"reports/{name}" for name in ("paper.typ", "reading.typ", "references.bib")]
-PAPER += ["gru4rec_lib/study/paper.py", "gru4rec_lib/study/tables.py"]
+PAPER += ["gru4rec_lib/study/paper.py", "gru4rec_lib/study/publish.py"]
 
 
 rule paper:
     input:
         rules.audit.output if study.audit else [],
         rules.the_twin.output if SIMULATES else [],
-        expand(f"{RUNS}/gru4rec/{{run}}/03_train_gru4rec.ipynb", run=cells),
+        expand(f"{RUNS}/gru4rec/{{run}}/03_train_gru4rec.ipynb", run=runs),
         rules.explore.output,
         rules.preprocess.output,
         rules.baselines.output,

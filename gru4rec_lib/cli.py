@@ -83,9 +83,9 @@ def run(argv: list[str]) -> int:
 
         paper.make(_place(words))
     elif words.command == "page":
-        from gru4rec_lib.study import tables
+        from gru4rec_lib.study import publish
 
-        print(tables.page(words.notebook))
+        print(publish.page(words.notebook))
     elif words.command == "lab":
         from gru4rec_lib.study import notebook_copies
 
@@ -117,9 +117,9 @@ def run(argv: list[str]) -> int:
 
         bench.bench(words.size)
     else:
-        from gru4rec_lib.study import tables
+        from gru4rec_lib.study import publish
 
-        tables.publish(_place(words))
+        publish.publish(_place(words))
     return 0
 
 

@@ -178,13 +178,13 @@ CASES = [
     table(
         "ids that differ by spaces around them",
         events(*ROWS, "2, a,7"),
-        "warning: ids of column `item` that differ from others by outer spaces alone: 1",
+        "warning: ids of column `item` that differ from others only by outer spaces: 1",
         0,
     ),
     table(
         "the folder of a study, for a table",
         GOOD,
-        "--data: goes with a study, and a table is a file of its own; leave the word out",
+        "--data: only a study has a data folder; omit the argument",
         2,
         " --data .",
     ),
@@ -193,7 +193,7 @@ CASES = [
         {"s.yaml": study()},
         "check s.yaml --item song",
         2,
-        "--item: a study has this in its own file; leave the word out",
+        "--item: a study's file sets this; omit the argument",
     ),
     table(
         "a column named that is not there",
@@ -359,7 +359,7 @@ CASES = [
     table(
         "some sessions of one event",
         events(*ROWS, "3,a,7"),
-        "warning: sessions of one event: 1; there is nothing to predict in them, and they are left out",
+        "warning: sessions of one event: 1; they have nothing to predict and are skipped",
         0,
     ),
     table(
@@ -453,7 +453,7 @@ CASES = [
         {"s.yaml": study()},
         "check s.yaml --quote none",
         2,
-        "--quote: a study has this in its own file; leave the word out",
+        "--quote: a study's file sets this; omit the argument",
     ),
     table(
         "rows within stray quotation marks",
@@ -668,7 +668,7 @@ CASES = [
     table(
         "track features that do not vary",
         tracks(track("x"), track("y", "0.7")),
-        "warning: without use, because no two items differ: release_year, us_popularity_estimate, ",
+        "warning: no effect, because all items have the same value: release_year, us_popularity_estimate, ",
         0,
     ),
     *(
@@ -705,7 +705,7 @@ CASES = [
         },
         "check s.yaml --data .",
         2,
-        "…: holds no track features (tf_*.csv), but models or baselines need them",
+        "…: has no track features (tf_*.csv), but models or baselines need them",
     ),
     Case(
         "no log",
@@ -717,7 +717,7 @@ CASES = [
     ),
     # A table of items
     with_items(
-        "features without items in the sessions", ITEMS + "q,x,9\n", "items with features that no session holds: 1", 0
+        "features without items in the sessions", ITEMS + "q,x,9\n", "items with features that are in no session: 1", 0
     ),
     with_items(
         "items without features",
@@ -801,7 +801,7 @@ CASES = [
         with_items(
             f"a feature called `{name}`",
             ITEMS.replace("length", name) + "q,x,9\n",
-            "features of 6 items\nitems with features that no session holds: 1",
+            "features of 6 items\nitems with features that are in no session: 1",
             0,
             text=study(data=data(item_table={**TABLE, "numeric": [name]})),
         )
@@ -1110,7 +1110,7 @@ CASES = [
         "reproduce --study s.yaml --data nowhere",
         2,
         "…nowhere: there is no such folder. Say where the raw files of s are, by DATA=folder with make "
-        "or --data folder; data/README.md tells what belongs there.",
+        "or --data folder; data/README.md describes its files.",
     ),
     Case(
         "a data folder that is a file",
@@ -1132,7 +1132,7 @@ CASES = [
         "reproduce --study s.yaml --data loop",
         2,
         "…loop: there is no such folder. Say where the raw files of s are, by DATA=folder with make "
-        "or --data folder; data/README.md tells what belongs there.",
+        "or --data folder; data/README.md describes its files.",
     ),
     *(
         Case(
@@ -1149,7 +1149,7 @@ CASES = [
         {"s.yaml": study()},
         "reproduce --study s.yaml -- --config data=2024",
         2,
-        "--config: a run has its settings from --study and --data; leave the argument out",
+        "--config: a run has its settings from --study and --data; omit the argument",
     ),
     # Steps of a log
     Case(
@@ -1209,7 +1209,7 @@ CASES = [
         {"s.yaml": study()},
         "publish --study s.yaml",
         2,
-        "…runs/s/tables: there is nothing to publish yet; `make reproduce STUDY=s` comes first",
+        "…runs/s/tables: there is nothing to publish yet; run `make reproduce STUDY=s` first",
     ),
 ]
 

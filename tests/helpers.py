@@ -15,8 +15,8 @@ def states(model, items):
     return np.array(out)
 
 
-def published_loader(sessions, lanes):
-    """The public code's loader with its defects D3 and D4, yielding (inputs, targets, lanes reset) a step."""
+def course_paper_loader(sessions, lanes):
+    """The course paper's loader with D3 and D4, yielding (inputs, targets, lanes reset) a step."""
     items, offsets = sessions.items, sessions.offsets
     place, end, taken = offsets[:lanes].copy(), offsets[1 : lanes + 1].copy(), lanes
     finished = []

@@ -1,10 +1,9 @@
-"""What the study of 2019 published, as data: its tables, its conclusions, its settings, and what its public code does.
+"""The course paper of 2019 as data: its tables, and the findings about its text and code.
 
 Sources: "Session based recommendation system on Spotify's music streaming sessions dataset" (course paper, Pontificia
 Universidad Católica de Chile, 2019), its progress report, and the public code behind both
-(github.com/yoavnavon/GRU4REC-spotify). The defective parts themselves, written anew from what the code does, are in
-`published_loader` (D3, D4, D9, D10), `published_losses` (D5, D6, D12) and `published_metric` (D1, D2, D8); nothing but
-the audit uses them.
+(github.com/yoavnavon/GRU4REC-spotify). `defects.loader` (D3, D4, D9, D10), `defects.losses` (D5, D6, D12) and
+`defects.metric` (D1, D2, D8) reproduce the defects; only the audit uses them.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import pandas as pd
 
 from gru4rec_lib.config.audit import LOSSES
 
-K = 20  # both scores' cutoff
+K = 20  # cutoff of both scores
 
 # Table 2 of the paper: Recall@20 and MRR@20 on Dataset03, under each of LOSSES.
 _TABLE_2 = {
@@ -41,31 +40,23 @@ MINI = pd.DataFrame(
     columns=["input_form", "loss", "recall", "mrr"],
 )
 
-CONCLUSIONS = {
-    "C1": "one-hot is the best input",
-    "C2": "BPR is poor",
-    "C3": "BPR-max is competitive with cross-entropy",
-    "C4": "an MLP over the features beats the raw features",
-    "C5": "features help little: identity carries more",
-}
-
 FINDINGS = {
-    "D1": "MRR counts from the bottom: the best of the first 20 is worth 1/20, the last one 1",
-    "D2": "scores and ids of the first 20 come from two calls whose orders nothing ties together",
+    "D1": "MRR counts from the bottom: rank 1 adds 1/20, rank 20 adds 1",
+    "D2": "scores and ids of the first 20 come from two calls, which may order them differently",
     "D3": "the loader runs one step past the shortest session: targets from the next session, repeated pairs",
-    "D4": "states are zeroed again until another session ends; in testing never, and test states flow into training",
+    "D4": "states are zeroed again until another session ends; in testing never, and test states enter training",
     "D5": "BPR-max normalises along the wrong axis and takes the logarithm before the sum",
     "D6": "BPR has the target itself, and equal targets of other lanes, among the negatives",
     "D7": "all tracks are scored in every step, also where the loss uses those of the batch alone",
     "D8": "the best of many evaluations on the test set is reported",
     "D9": "the test log is older than the training log",
     "D10": "the test ends after 500 mini-batches, in the order of the file",
-    "D11": "test events on tracks unseen in training are removed, the case that features are for",
+    "D11": "test events on tracks unseen in training are removed, although features are meant for these",
     "D12": "as last shipped, cross-entropy takes linear scores for probabilities (earlier versions have a softmax)",
     "D13": "the share of rare tracks in the text differs from the progress report's own figure",
 }
 
 
 def findings() -> pd.DataFrame:
-    """FINDINGS as a table, for reading."""
+    """Return FINDINGS as a table."""
     return pd.Series(FINDINGS, name="what the code or the text does").to_frame()

@@ -1,4 +1,4 @@
-"""One cell of the paper's Table 2, trained and scored with a set of the published code's defects in force."""
+"""One model of the paper's Table 2, trained and scored with some of its code's defects active."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pandas as pd
 
 from gru4rec_lib.audit import course_paper
 from gru4rec_lib.audit.defects import loader, losses, metric
+from gru4rec_lib.audit.defects.switches import Defects
 from gru4rec_lib.config.study import Run
 from gru4rec_lib.data import session_batches
 from gru4rec_lib.data.sessions import Sessions
@@ -17,27 +18,18 @@ from gru4rec_lib.ranking.exact import Ranker
 from gru4rec_lib.training.build import build
 from gru4rec_lib.utils.backend import keras, tf
 
-LOSSES = {
-    "D5": losses.broadcast_bpr_max,
-    "D6": losses.bpr_with_the_target,
-    "D12": losses.cross_entropy_of_linear_scores,
-}
-TRAINED = {"D3", "D4", "D9", *LOSSES}
-# What a walk through the test is laid out by. D3 and D4 are in training and in testing; the part in testing can be
-# mended by itself.
-WALKED = {"D3_testing", "D4_testing", "D10"}
-SAMPLE_SEED = 1  # of the test sessions where not all are walked through: the same for every cell
-UNPAIRED_FLOATS = 2**24  # scores of so many candidates at a time for D2: 64 MB
+SAMPLE_SEED = 1  # of the test sessions where not all are used: the same for every run
+UNPAIRED_FLOATS = 2**24  # scores computed at a time for D2: 64 MB
 
 
 @dataclass(frozen=True)
 class Walk:
-    """One way through the test sessions, and what a model made of it after each epoch.
+    """One way through the test sessions, and the model's states and ranks along it after each epoch.
 
     Args:
-        sessions: that are walked through.
-        pairs: the mini-batches.
-        hidden: for each epoch float32 [pairs, H], the states to score with.
+        sessions: the test sessions.
+        pairs: their mini-batches.
+        hidden: for each epoch float32 [pairs, H], states to score with.
         ranks: for each epoch int32 [pairs], ranks of the targets.
     """
 
@@ -48,31 +40,30 @@ class Walk:
 
 
 class Testing(keras.callbacks.Callback):
-    """Walks through the test sessions after every epoch, in all ways that a training is scored by.
+    """Rank the test after every epoch, in all the ways that variants of one training need.
 
     Args:
         sessions: test sessions on tracks of training.
-        lanes: batch size, in testing as in training.
-        ways: sets of the defects of WALKED.
-        flows_back: the way whose last states training goes on from (D4), or None.
-        max_targets: where D10 is not in force, walk through a random choice of sessions with so many; all when None.
+        lanes: batch size, the same as in training.
+        ways: for each walk the defects of its mini-batches, see `Defects.in_test_batches`.
+        flows_back: the walk whose last states training continues from (D4), or None.
+        max_targets: without D10, test a random choice of sessions with so many targets; all when None.
     """
 
     def __init__(
         self,
         sessions: Sessions,
         lanes: int,
-        ways: set[frozenset[str]],
-        flows_back: frozenset[str] | None,
+        ways: set[Defects],
+        flows_back: Defects | None,
         max_targets: int | None = None,
     ):
         super().__init__()
-        chosen, self.walks = some_sessions(sessions, max_targets), {}
+        chosen = some_sessions(sessions, max_targets)
+        self.walks = {}
         for way in ways:
-            walked = sessions if "D10" in way else chosen
-            pairs = lay(walked, lanes, way, "_testing")
-            pairs = loader.first_steps(pairs) if "D10" in way else pairs
-            self.walks[way] = Walk(walked, pairs, [], [])
+            walked = sessions if way.first_steps else chosen
+            self.walks[way] = Walk(walked, test_batches(walked, lanes, way), [], [])
         self.flows_back = flows_back
         self.scorers = []  # (rows, bias) of every epoch
 
@@ -81,12 +72,12 @@ class Testing(keras.callbacks.Callback):
         self._step = tf.function(self.model.call)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Keras' call: ranks along every walk."""
+        """Keras' call: rank along every walk."""
         self.scorers.append(self.model.scorer.scoring_rows())
         ranker = Ranker(*self.scorers[-1])
         trained = tf.constant(self.model.lane_state)
         for way, walk in self.walks.items():
-            state = trained if "D4_testing" in way else tf.zeros_like(trained)
+            state = trained if way.never_reset else tf.zeros_like(trained)
             hidden = np.empty((*walk.pairs.input.shape, self.model.recurrence[-1].units), np.float32)
             for step in range(len(walk.pairs)):
                 out, state = self._step(walk.pairs.input[step], state, walk.pairs.reset[step])
@@ -98,11 +89,14 @@ class Testing(keras.callbacks.Callback):
 
 
 def some_sessions(sessions: Sessions, max_targets: int | None) -> Sessions:
-    """Whole sessions, drawn at random, as many as hold so many targets.
+    """Draw whole sessions at random until they hold so many targets.
 
     Args:
         sessions: to choose from.
         max_targets: 1 and more; all sessions when None.
+
+    Returns:
+        The chosen sessions, in their order.
     """
     if max_targets is None:
         return sessions
@@ -111,61 +105,71 @@ def some_sessions(sessions: Sessions, max_targets: int | None) -> Sessions:
     return sessions.take(np.sort(order[np.cumsum(targets[order]) <= max_targets]))
 
 
-def lay(sessions: Sessions, lanes: int, defects: frozenset[str], part: str = "") -> session_batches.Batches:
-    """Sessions in lanes, with the loader's defects that are in force.
+def training_batches(sessions: Sessions, lanes: int, defects: Defects) -> session_batches.Batches:
+    """Return the mini-batches of a pass over the training sessions.
 
     Args:
-        sessions: what is laid out.
+        sessions: in the order in which they are read.
         lanes: batch size.
-        defects: in force.
-        part: `_testing` for the test, where D4 resets no lane; empty for training, where it resets too many.
+        defects: the active ones; D3 and D4 in training are looked at.
     """
-    pairs = (loader.overrunning if f"D3{part}" in defects else session_batches.schedule)(sessions, lanes)
-    if f"D4{part}" not in defects:
-        return pairs
-    return loader.never(pairs) if part else loader.sticky(pairs)
+    batches = (loader.overrunning if defects.overrunning else session_batches.schedule)(sessions, lanes)
+    return loader.sticky(batches) if defects.sticky_resets else batches
+
+
+def test_batches(sessions: Sessions, lanes: int, defects: Defects) -> session_batches.Batches:
+    """Return the mini-batches of the test.
+
+    Args:
+        sessions: in the order in which they are read.
+        lanes: batch size.
+        defects: the active ones; D3 and D4 in testing, and D10, are looked at.
+    """
+    batches = (loader.overrunning if defects.overrunning_testing else session_batches.schedule)(sessions, lanes)
+    batches = loader.never(batches) if defects.never_reset else batches
+    return loader.first_steps(batches) if defects.first_steps else batches
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A training, and what it is scored by.
+    """A finished training with everything that its variants are scored from.
 
     Args:
         testing: walks of every epoch.
-        validation: float [epochs], Recall@20 on the sessions that were held out.
+        validation: float [epochs], Recall@20 on the validation sessions.
     """
 
     testing: Testing
     validation: np.ndarray
 
-    def score(self, defects: frozenset[str]) -> pd.DataFrame:
-        """What every test session adds to the scores of a variant.
+    def score(self, defects: Defects) -> pd.DataFrame:
+        """Compute what every test session adds to the scores of a variant.
 
         Args:
-            defects: in force.
+            defects: the active ones.
 
         Returns:
             A row a session: session (number in its walk), pairs, recall and mrr (sums over its pairs).
         """
-        walk = self.testing.walks[defects & WALKED]
+        walk = self.testing.walks[defects.in_test_batches]
         on_test = np.array([(ranks <= course_paper.K).mean() for ranks in walk.ranks])
-        epoch = metric.chosen_epoch(on_test, self.validation, "D8" in defects)
+        epoch = metric.chosen_epoch(on_test, self.validation, defects.selected_on_test)
         ranks = walk.ranks[epoch]
-        if "D2" in defects:
+        if defects.unpaired_top_k:
             targets = walk.pairs.target[walk.pairs.valid]
             ranks = _unpaired(ranks, walk.hidden[epoch], targets, *self.testing.scorers[epoch])
         hit = ranks <= course_paper.K
-        gain = metric.upside_down_gain(ranks, course_paper.K) if "D1" in defects else hit / ranks
-        heard = walk.pairs.event[walk.pairs.valid] - 1  # the pair is its input's, wherever its target lies
-        pairs = pd.DataFrame({"session": walk.sessions.session_of_event[heard], "recall": hit, "mrr": gain})
-        found = pairs.groupby("session", as_index=False).agg(
+        gain = metric.upside_down_gain(ranks, course_paper.K) if defects.upside_down_mrr else hit / ranks
+        inputs = walk.pairs.event[walk.pairs.valid] - 1  # a pair belongs to its input's session, also where D3 crosses
+        pairs = pd.DataFrame({"session": walk.sessions.session_of_event[inputs], "recall": hit, "mrr": gain})
+        sums = pairs.groupby("session", as_index=False).agg(
             pairs=("recall", "size"), recall=("recall", "sum"), mrr=("mrr", "sum")
         )
-        return found.astype({"recall": np.float64})
+        return sums.astype({"recall": np.float64})
 
 
 def _unpaired(ranks, hidden, targets, rows, bias):
-    """Ranks with D2; it moves hits alone."""
+    """Apply D2, which changes the ranks of hits alone."""
     found = ranks.copy()
     hits = np.flatnonzero(ranks <= course_paper.K) if len(rows) > course_paper.K else np.zeros(0, int)
     size = max(1, UNPAIRED_FLOATS // len(rows))
@@ -176,31 +180,26 @@ def _unpaired(ranks, hidden, targets, rows, bias):
 
 
 def train(
-    run: Run,
-    defects: frozenset[str],
-    ways: set[frozenset[str]],
-    prepared: Prepared,
-    max_targets: int | None = None,
+    run: Run, defects: Defects, ways: set[Defects], prepared: Prepared, max_targets: int | None = None
 ) -> Trained:
-    """Train one cell with the defects in force that touch its weights.
+    """Train one model with the active defects that change its weights.
 
     Args:
-        run: the cell, of `runs`.
-        defects: those of TRAINED.
+        run: of `variants.runs`.
+        defects: of `Defects.in_training`.
         ways: through the test, see `Testing`.
-        prepared: arrays; with D9 in force those of the study, else of the exchanged logs.
+        prepared: the study's arrays with D9, else those of the exchanged logs.
         max_targets: see `Testing`.
 
     Returns:
-        What each variant is scored from, after every epoch.
+        Everything that the variants are scored from, after every epoch.
     """
     settings = run.training
     known = prepared.test.keep(prepared.test.known(prepared.n_items))
-    loss = next((LOSSES[name] for name in defects if name in LOSSES), None)
-    published_way = frozenset({"D10"} | {f"{name}_testing" for name in ("D3", "D4") if name in defects})
-    flows_back = published_way if "D4" in defects else None
-    testing = Testing(known, settings.batch_size, ways, flows_back, max_targets)
-    history = build(run, prepared.n_items, prepared.features, loss).fit(
+    # The paper's own walk: states flow from it into training where D4 is active.
+    paper = Defects(overrunning_testing=defects.overrunning, never_reset=True, first_steps=True)
+    testing = Testing(known, settings.batch_size, ways, paper if defects.sticky_resets else None, max_targets)
+    history = build(run, prepared.n_items, prepared.features, _loss(defects)).fit(
         prepared.train,
         settings.max_epochs,
         settings.batch_size,
@@ -208,8 +207,19 @@ def train(
         [testing],
         settings.shuffle,
         steps_per_epoch=settings.steps_per_epoch,
-        schedule=lambda sessions, lanes, order: lay(
+        schedule=lambda sessions, lanes, order: training_batches(
             sessions if order is None else sessions.take(order), lanes, defects
         ),
     )
     return Trained(testing, np.array(history.history["val_recall_at_20"]))
+
+
+def _loss(defects: Defects):
+    """The defective loss that is active, or None for the right one."""
+    if defects.broadcast_bpr_max:
+        return losses.broadcast_bpr_max
+    if defects.target_among_negatives:
+        return losses.bpr_with_the_target
+    if defects.linear_cross_entropy:
+        return losses.cross_entropy_of_linear_scores
+    return None

@@ -1,9 +1,9 @@
-"""The audit: cells of the paper's Table 2 as its code trains and tests them, with each defect mended alone, and right.
+"""The audit: models of the paper's Table 2 with its code's defects, with each of them fixed alone, and with none.
 
-A variant is a set of defects in force. Those that touch the weights need a training of their own (TRAINED); the others
-score the same states again. But for D9, which exchanges the logs, every training makes the same number of steps (where
-the study sets `steps_per_epoch`) from the same first weights on the same sessions; the validation part is held out of
-all of them, so that selection (D8) is a choice among the same epochs.
+Defects that change the weights need a training of their own; variants that differ in the others share one. Except for
+D9, which exchanges the logs, every training makes the same number of steps (where the study sets `steps_per_epoch`)
+from the same initial weights on the same sessions. The validation part is held out of all of them, so that selection
+(D8) chooses among the same epochs.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib.audit import train
-from gru4rec_lib.audit.defects import loader
-from gru4rec_lib.audit.train import TRAINED, WALKED
+from gru4rec_lib.audit.defects import loader, switches
+from gru4rec_lib.audit.defects.switches import Defects
 from gru4rec_lib.config.audit import course_paper_training
 from gru4rec_lib.config.study import ConfigError, Run, Study
 from gru4rec_lib.preparation import prepare, readers
@@ -26,43 +26,31 @@ from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.training.checkpoint import checksum
 from gru4rec_lib.utils.atomic_write import replacing
 
-AS_PUBLISHED, ALL_MENDED = "as_published", "all_mended"
-CELL = ["input_form", "loss", "seed"]
-SWITCHES = {name: {name} for name in ("D1", "D2", "D3", "D4", *WALKED, "D8", "D10")}
-SWITCHES |= {name: {name, f"{name}_testing"} for name in ("D3", "D4")}
-OF_ONE_LOSS = {"bpr_max": "D5", "bpr": "D6"}
+RUN = ["input_form", "loss", "seed"]
 
 
-def variants(run: Run, backwards: bool) -> dict[str, frozenset[str]]:
-    """The defects in force in every variant of a cell.
+def variants(run: Run, older_test: bool) -> dict[str, Defects]:
+    """Return the active defects of every variant of a run; see `switches.variants`.
 
     Args:
-        run: the cell.
-        backwards: whether the study tests on an older log, so that there is a D9 to mend.
+        run: of `runs`.
+        older_test: whether the study tests on an older log (D9).
 
     Returns:
-        `as_published`; for each switch the same without it; `all_mended`, which is empty. Cross-entropy of
-        all tracks has one more, `with_D12`: as published, and the linear scores of the code as last shipped.
+        The defects by the variant's name in audit.csv.
     """
-    own = {"D9"} if backwards else set()
-    own |= {OF_ONE_LOSS[run.loss]} if run.loss in OF_ONE_LOSS else set()
-    switches = SWITCHES | {name: {name} for name in own}
-    as_published = frozenset().union(*switches.values())
-    order = sorted(switches, key=lambda name: (int(name[1:].split("_")[0]), name))
-    found = {AS_PUBLISHED: as_published} | {name: as_published - switches[name] for name in order}
-    if run.loss == "cross_entropy" and run.training.negatives == ("all",):
-        found["with_D12"] = as_published | {"D12"}
-    return found | {ALL_MENDED: frozenset()}
+    over_all_tracks = run.loss == "cross_entropy" and run.training.negatives == ("all",)
+    return switches.variants(switches.as_in_paper(run.loss, older_test), over_all_tracks)
 
 
 def runs(study: Study) -> tuple[Run, ...]:
-    """The cells that the study audits, with the paper's settings and the study's changes to them.
+    """Return the runs that the study audits, with the paper's settings and the study's changes to them.
 
     Args:
-        study: whose blocks of `audit` are meant.
+        study: its blocks of `audit` are read.
 
     Returns:
-        A run for each seed, loss and input form of each block, tagged `audit`; none where the study audits nothing.
+        A run for each seed, loss and input form of each block, tagged `audit`; none without such blocks.
     """
     return tuple(
         Run(
@@ -80,79 +68,78 @@ def runs(study: Study) -> tuple[Run, ...]:
     )
 
 
-def run_cell(
-    run: Run, prepared: Prepared, forwards: Prepared | None, folder: Path, max_targets: int | None = None
+def score_variants(
+    run: Run, prepared: Prepared, exchanged: Prepared | None, folder: Path, max_targets: int | None = None
 ) -> pd.DataFrame:
-    """All variants of a cell; a training that has its file, of the same settings, data and code, is not repeated.
+    """Score all variants of a run; a training whose file exists, with the same settings, data and code, is reused.
 
     Args:
-        run: the cell, of `runs`.
+        run: of `runs`.
         prepared: the study's arrays.
-        forwards: the arrays with the logs exchanged (D9), or None.
-        folder: where the scores of each training are kept.
-        max_targets: test pairs, in sessions drawn at random, where the first steps alone (D10) are not what is counted.
+        exchanged: the arrays with the logs exchanged (D9), or None.
+        folder: for the scores of each training.
+        max_targets: test pairs, in sessions drawn at random, where D10 is not active.
 
     Returns:
-        A row a variant and session: CELL, variant, session, pairs, recall, mrr.
+        A row a variant and session: RUN, variant, session, pairs, recall, mrr.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    every = variants(run, forwards is not None)
-    trainings: dict[frozenset[str], list[str]] = {}
-    for name, defects in every.items():
-        trainings.setdefault(defects & TRAINED, []).append(name)
+    defects_of = variants(run, older_test=exchanged is not None)
+    trainings: dict[Defects, list[str]] = {}
+    for name, defects in defects_of.items():
+        trainings.setdefault(defects.in_training, []).append(name)
     tables = []
-    for defects, names in trainings.items():
-        arrays = prepared if forwards is None or "D9" in defects else forwards
-        said = "_".join(sorted(defects)) or "right"
-        kept = folder / f"{run.name}-{said}-{_fingerprint(run, arrays, max_targets)}.parquet"
-        if not kept.exists():
-            print(f"{run.input_form}, {run.loss}: in force in training: {said}", flush=True)
-            ways = {every[name] & WALKED for name in names}
-            trained = train.train(run, defects, ways, arrays, max_targets)
-            parts = [trained.score(every[name]).assign(variant=name) for name in names]
-            with replacing(kept) as path:
-                pd.concat(parts).to_parquet(path, index=False)
-        tables.append(pd.read_parquet(kept))
-    table = pd.concat(tables, ignore_index=True).assign(**{name: getattr(run, name) for name in CELL})
-    in_order = np.argsort(table["variant"].map(list(every).index), kind="stable")
-    return table.iloc[in_order][[*CELL, "variant", "session", "pairs", "recall", "mrr"]]
+    for in_training, names in trainings.items():
+        arrays = prepared if exchanged is None or in_training.older_test else exchanged
+        codes = "_".join(in_training.codes) or "right"
+        path = folder / f"{run.name}-{codes}-{_fingerprint(run, arrays, max_targets)}.parquet"
+        if not path.exists():
+            print(f"{run.input_form}, {run.loss}: training with the defects: {codes}", flush=True)
+            ways = {defects_of[name].in_test_batches for name in names}
+            trained = train.train(run, in_training, ways, arrays, max_targets)
+            parts = [trained.score(defects_of[name]).assign(variant=name) for name in names]
+            with replacing(path) as partial:
+                pd.concat(parts).to_parquet(partial, index=False)
+        tables.append(pd.read_parquet(path))
+    table = pd.concat(tables, ignore_index=True).assign(**{name: getattr(run, name) for name in RUN})
+    in_order = np.argsort(table["variant"].map(list(defects_of).index), kind="stable")
+    return table.iloc[in_order][[*RUN, "variant", "session", "pairs", "recall", "mrr"]]
 
 
-def run_all(place: Workspace, prepared: Prepared) -> pd.DataFrame:
-    """All variants of all cells that the study audits: see `run_cell`.
+def score_all(workspace: Workspace, prepared: Prepared) -> pd.DataFrame:
+    """Score all variants of all runs that the study audits; see `score_variants`.
 
     Args:
-        place: the study's.
         prepared: arrays.
 
     Returns:
-        See `run_cell`; one cell below the other.
+        The tables of all runs, concatenated.
 
     Raises:
-        ConfigError: the study audits nothing.
+        ConfigError: the study has no audit.
     """
-    if not place.study.audit:
-        raise ConfigError(f"{place.study.name}: audit: the study has none; describe its cells as config/toy.yaml does")
-    given = prepared, exchanged(place), place.runs / "audit", place.study.evaluation.max_test_events
-    tables = [run_cell(run, *given) for run in runs(place.study)]
-    return pd.concat(tables, ignore_index=True)
+    study = workspace.study
+    if not study.audit:
+        raise ConfigError(f"{study.name}: audit: the study has none; describe its runs as config/toy.yaml does")
+    given = prepared, exchanged(workspace), workspace.runs / "audit", study.evaluation.max_test_events
+    return pd.concat([score_variants(run, *given) for run in runs(study)], ignore_index=True)
 
 
-def exchanged(place: Workspace) -> Prepared | None:
-    """The arrays with training and test log exchanged where the study tests on an older log (D9), else None.
+def exchanged(workspace: Workspace) -> Prepared | None:
+    """Prepare the raw files with training and test log exchanged (D9).
 
-    Args:
-        place: the study's; its raw files are read again.
+    Returns:
+        The arrays; None where the study does not test on an older log.
     """
-    logs = [name_below(place.raw, path) for path in place.raw_files() if path.name.startswith("log_")]
-    if not loader.tests_on_the_past(place.study.split, logs):
+    logs = [name_below(workspace.raw, path) for path in workspace.raw_files() if path.name.startswith("log_")]
+    if not loader.tests_on_the_past(workspace.study.split, logs):
         return None
-    split = loader.the_other_way_round(place.study.split, logs)
-    return prepare.prepare(readers.read(place.study.data, place.raw, split), split, place.raw)
+    split = loader.exchange(workspace.study.split, logs)
+    return prepare.prepare(readers.read(workspace.study.data, workspace.raw, split), split, workspace.raw)
 
 
 def _fingerprint(run: Run, prepared: Prepared, max_targets: int | None) -> str:
-    """Of all that a training's scores follow from: settings, data, how much is tested, the library's code."""
+    """Digest of everything that determines a training's scores: settings, data, test size, the library's code."""
     sessions = (prepared.train, prepared.validation, prepared.test)
     arrays = [array for part in sessions for array in (part.items, part.offsets)]
     if prepared.features is not None:

@@ -1,4 +1,4 @@
-"""The training settings of the course paper, which a study's `audit` starts from."""
+"""The course paper's losses, conclusions and training settings, which a study's `audit` starts from."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from gru4rec_lib.utils.checked import ConfigError, check
 
 LOSSES = ("cross_entropy", "bpr", "bpr_max")  # the losses of the paper
 
-# Settings that the paper gives as its best, in the names of `settings.Training`. The losses differ in their negatives.
+CONCLUSIONS = {
+    "C1": "one-hot is the best input",
+    "C2": "BPR is poor",
+    "C3": "BPR-max is competitive with cross-entropy",
+    "C4": "content_mlp beats content",
+    "C5": "features carry less than identity",
+}
+
+# The paper's best settings, named as in `settings.Training`. The losses differ in their negatives.
 SETTINGS = {
     "hidden_units": 100,
     "embedding_units": 64,
@@ -16,7 +24,7 @@ SETTINGS = {
     "batch_size": 64,
     "optimizer": "adam",
     "learning_rate": 0.0001,
-    "steps_per_epoch": 3000,  # mini-batches between two looks at the test
+    "steps_per_epoch": 3000,  # mini-batches between two evaluations on the test
     "bpr_max_regularization": 0.0001,
     "shuffle": False,
     "refit": False,
@@ -25,11 +33,11 @@ NEGATIVES = {"cross_entropy": ("all",), "bpr": ("in_batch",), "bpr_max": ("in_ba
 
 
 def course_paper_training(loss: str, changes: dict) -> Training:
-    """The paper's settings for a loss, some of them changed.
+    """Return the paper's settings for a loss, with changes.
 
     Args:
         loss: of LOSSES.
-        changes: names and values of `settings.Training`.
+        changes: values of `settings.Training` by name.
 
     Raises:
         ConfigError: the paper has no such loss, or a setting is unknown or wrong.

@@ -1,7 +1,7 @@
-"""What a study is: its data, split, settings and grid of models, checked before anything runs.
+"""A study's data, split, settings and grid of models, validated before anything runs.
 
 A study is one file `config/<study>.yaml`. Every class here forbids unknown fields, so that a mistyped name is an
-error and not a silent default. Cores, memory and clusters are not science and live in `profiles/`.
+error and not a silent default. Cores, memory and clusters do not belong to a study; they are set in `profiles/`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from pydantic import Field, model_validator
 
 from gru4rec_lib.config.audit import course_paper_training
 from gru4rec_lib.config.data import EventData, ItemTable, MssdData, Signal, Split, Twin
-from gru4rec_lib.config.tuned import Searched, cell_name, load_searched
+from gru4rec_lib.config.tuned import Searched, configuration_name, load_searched
+from gru4rec_lib.data.columns import Columns
 from gru4rec_lib.training.settings import (
     FORMS_WITH_CONTENT,
     INPUT_FORMS,
@@ -29,7 +30,6 @@ from gru4rec_lib.training.settings import (
 from gru4rec_lib.utils.arguments import user_path
 from gru4rec_lib.utils.checked import ConfigError, Count, Name, Seed, Some, Strict, check, read_mapping
 
-# The settings of a study are imported from here.
 __all__ = [
     "BASELINES",
     "FORMS_WITH_CONTENT",
@@ -82,10 +82,10 @@ class Models(Strict):
     """A block of the grid: every input form with every output form, loss and seed.
 
     Args:
-        input_form, output_form, loss, seed: what is crossed.
-        tag: tells runs apart whose settings differ; part of the run's name.
-        settings: changes to the study's training settings for this block; in the file also the path of a file of them,
-            such as official/rsc15.yaml.
+        input_form, output_form, loss, seed: the values that are combined.
+        tag: distinguishes runs with different settings; part of the run's name.
+        settings: changes of the study's training settings for this block, or the path of a file with them, such as
+            official/rsc15.yaml.
     """
 
     input_form: Annotated[tuple[InputForm, ...], Some]
@@ -97,15 +97,15 @@ class Models(Strict):
 
 
 class Evaluation(Strict):
-    """How ranks become numbers.
+    """Settings of the evaluation on the test sessions.
 
     Args:
-        cutoff: the k of Recall@k and MRR@k; the table's columns say 20, and so does every study here.
-        max_test_events: rank a random choice of so many targets; null ranks all.
-        ties: what equal scores do to a rank, see `exact.rank_table`.
-        popular: rank each target among so many most played tracks too, as the study's proposal had it (protocol
-            `popular`); null leaves that out.
-        lists: write down what is recommended at a random choice of so many targets of `known`; null leaves that out.
+        cutoff: the k of Recall@k and MRR@k; only 20, as in the columns of tables.
+        max_test_events: the number of targets to rank, chosen at random; null for all.
+        ties: how equal scores count in a rank, see `exact.rank_table`.
+        popular: also rank each target among this number of most played tracks, as the course project's proposal did
+            (protocol `popular`); null for not.
+        lists: the number of `known` targets, chosen at random, at which recommendations are saved; null for none.
     """
 
     cutoff: Literal[20] = 20
@@ -116,11 +116,11 @@ class Evaluation(Strict):
 
 
 class Run(Cell):
-    """One training of a study: a cell of the grid with its settings.
+    """One training of a study.
 
     Args:
-        input_form, output_form, loss, seed, tag: the cell.
-        training: the resolved settings.
+        input_form, output_form, loss, seed, tag: identify the run within the study.
+        training: its settings, resolved.
         study: the study's name.
     """
 
@@ -128,17 +128,17 @@ class Run(Cell):
     tag: str = ""
 
     @property
-    def cell(self) -> dict:
-        """The parameters by which a notebook names this run; output `ids` and an empty tag are left out."""
-        cell = self.model_dump(include={"input_form", "output_form", "loss", "seed", "tag"})
-        left_out = {"output_form": "ids", "tag": ""}
-        return {name: value for name, value in cell.items() if left_out.get(name) != value}
+    def parameters(self) -> dict:
+        """The notebook parameters that identify this run, without defaults."""
+        parameters = self.model_dump(include={*Columns.RUN})
+        defaults = {"output_form": "ids", "tag": ""}
+        return {name: value for name, value in parameters.items() if defaults.get(name) != value}
 
     @property
     def name(self) -> str:
         """The run's folder name, such as `embedding-cross_entropy-seed1` or `shared-to_content-bpr-seed2`."""
-        cell = cell_name(self.input_form, self.output_form, self.loss)
-        return "-".join(filter(None, (cell, self.tag, f"seed{self.seed}")))
+        configuration = configuration_name(self.input_form, self.output_form, self.loss)
+        return "-".join(filter(None, (configuration, self.tag, f"seed{self.seed}")))
 
 
 class Study(Strict):
@@ -147,18 +147,18 @@ class Study(Strict):
     Args:
         name: the file's name without its ending.
         title: one line for tables and figures.
-        data: what is read.
-        split: training, validation and test.
-        training: settings of every cell.
-        losses: changes to them for one loss, the same for each of its cells.
-        searched: settings that a search chose for each cell; in the file, their path from its folder on, such as
+        data: the raw files and their layout.
+        split: of the sessions into training, validation and test.
+        training: settings of every run.
+        losses: changes of them for all runs with a loss.
+        searched: settings that a search chose for each configuration; in the file a path relative to it, such as
             settings/<study>.yaml.
-        models: the grid.
-        baselines: models without training.
-        evaluation: how ranks become numbers.
-        content_signal: settings of `data.simulate.content_signal`, its own among them, at each of which the whole grid
-            runs, for a curve over it; empty where its own is the only one.
-        audit: blocks of cells that the audit trains; their `settings` are changes to the paper's. Empty for no audit.
+        models: the grid of runs.
+        baselines: models without gradients.
+        evaluation: settings of the test.
+        content_signal: values of `data.simulate.content_signal`, including that of the study itself, at each of which
+            the whole grid runs; empty for that one alone.
+        audit: blocks of runs that the audit trains; their `settings` are changes of the paper's. Empty for no audit.
     """
 
     name: Name
@@ -180,10 +180,10 @@ class Study(Strict):
         return isinstance(self.data, MssdData) and self.data.simulate is not None
 
     def at(self, content_signal: float) -> Study:
-        """The same study at another setting, named `<study>@<setting>`, with data and runs of its own.
+        """Return the study at another content_signal, named `<study>@<setting>`, with separate data and runs.
 
         Args:
-            content_signal: the setting, 0 to 1.
+            content_signal: 0 to 1.
         """
         setting = f"@{content_signal:g}"
         simulate = self.data.simulate.model_copy(update={"content_signal": content_signal})
@@ -192,27 +192,29 @@ class Study(Strict):
         return self.model_copy(update=names | {"data": data, "content_signal": ()})
 
     def run(self, input_form: str, loss: str, seed: int, tag: str = "", output_form: str = "ids", **changes) -> Run:
-        """The run of one cell, in the grid or beside it, its settings resolved.
+        """Return one run, in the grid or not, with its settings resolved.
+
+        Later ones override earlier ones: of the study, the loss, the search, the block, then `changes`.
 
         Args:
             input_form: of INPUT_FORMS.
             loss: of LOSSES.
             seed: of the training.
-            tag: of a block of `models`, whose settings the run takes; empty for none.
+            tag: of a block of `models`, whose settings the run has; empty for none.
             output_form: of OUTPUT_FORMS.
-            changes: settings that go before all others: study, then loss, searched, block, then these.
+            changes: settings by name.
 
         Raises:
-            ConfigError: no block has the tag, the cell was not searched, or a setting is unknown or wrong.
+            ConfigError: no block has the tag, the configuration was not searched, or a setting is unknown or invalid.
         """
         blocks = {block.tag: block.settings for block in self.models}
         if tag and tag not in blocks:
             raise ConfigError(f"{self.name}: tag: no block of `models` has the tag {tag!r}")
-        found = self.searched.of(cell_name(input_form, output_form, loss)) if self.searched else {}
+        found = self.searched.of(configuration_name(input_form, output_form, loss)) if self.searched else {}
         settings = self.training.model_dump() | self.losses.get(loss, {}) | found | blocks.get(tag, {}) | changes
-        cell = {"input_form": input_form, "output_form": output_form, "loss": loss, "seed": seed, "tag": tag}
-        place = f"{self.name}: settings of {input_form}, {loss}"
-        return check(Run, {"study": self.name, **cell, "training": check(Training, settings, place)}, place)
+        where = f"{self.name}: settings of {input_form}, {loss}"
+        names = {"input_form": input_form, "output_form": output_form, "loss": loss, "seed": seed, "tag": tag}
+        return check(Run, {"study": self.name, **names, "training": check(Training, settings, where)}, where)
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -258,33 +260,33 @@ class Study(Strict):
         names = [*(run.name for run in self.runs), *self.baselines]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice:
-            raise ValueError(f"`{twice}` would be made twice; name every value and every cell of the grid once")
+            raise ValueError(f"`{twice}` is listed twice; list every run and baseline once")
         return self
 
 
 def is_study_file(name: str | Path) -> bool:
-    """Whether a study is named by its file and not by a word.
+    """Whether a study is given by the path of its file and not by its name.
 
     Args:
-        name: as the user gives it.
+        name: as given by the user.
     """
     return str(name).lower().endswith((".yaml", ".yml"))
 
 
 def load_study(name: str, folder: Path, searched: bool = True) -> Study:
-    """Read and check one study.
+    """Read and validate one study.
 
     Args:
-        name: such as `twin_mini`; or the path of a .yaml file anywhere. `@<setting>` behind it means the study at that
-            one of its settings of content_signal.
-        folder: where the studies are, `config/`, and files of settings that a study elsewhere has not beside it.
-        searched: false leaves out what a search chose, for the search itself.
+        name: such as `twin_mini`, or the path of a .yaml file anywhere; followed by `@<setting>` for the study at one
+            of its values of content_signal.
+        folder: `config/`, with the studies, and with files of settings that are not beside a study elsewhere.
+        searched: false ignores the settings that a search chose, for the search itself.
 
     Returns:
         The study.
 
     Raises:
-        ConfigError: there is no such file or setting, or a field is unknown, missing or wrong.
+        ConfigError: there is no such file or setting, or a field is unknown, missing or invalid.
     """
     path, setting = study_file(name, folder)
     known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
@@ -314,7 +316,7 @@ def study_file(name: str, folder: Path) -> tuple[Path, str | None]:
 
     Args:
         name: as for `load_study`.
-        folder: where the studies are, `config/`.
+        folder: `config/`, with the studies.
 
     Returns:
         (the file, whether it exists or not; the setting of content_signal after `@`, None without one).
@@ -324,5 +326,5 @@ def study_file(name: str, folder: Path) -> tuple[Path, str | None]:
 
 
 def _beside(study: Path, name: str, folder: Path) -> Path:
-    """A file that a study names: in its own folder, else in config/."""
+    """The path of a file that a study names: in the study's folder, else in config/."""
     return next((path for path in (study.parent / name, folder / name) if path.exists()), study.parent / name)

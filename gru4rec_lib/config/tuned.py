@@ -1,4 +1,7 @@
-"""What a search chose: settings/<study>.yaml beside a study, which takes the settings of its cells from it."""
+"""The settings that a search chose: settings/<study>.yaml beside the study's file.
+
+A configuration is an input form, output form and loss; files and commands call it a cell of the grid.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,17 @@ from gru4rec_lib.utils.checked import ConfigError, Count, Seed, Strict, Whole, c
 
 
 class Found(Strict):
-    """The settings that a search chose for one cell, and how.
+    """The settings that a search chose for one configuration, and their origin.
 
     Args:
-        settings: of `Training`; they go before the study's and the loss's.
+        settings: of `Training`; they override those of the study and the loss.
         monitor: the validation score that was compared.
-        value: the best trial's, 0 to 1.
-        epoch: the one it came from, 1 for the first.
-        trials: how many were made.
-        pruned: how many of them ended early, others being better.
+        value: of the best trial, 0 to 1.
+        epoch: of that value, 1 for the first.
+        trials: the number of trials.
+        pruned: the number of trials that were stopped early.
         space, seed: of the search.
-        commit: the project's, when the best trial was made.
+        commit: of the project, at the best trial.
     """
 
     settings: dict
@@ -40,30 +43,32 @@ class Searched(Strict):
     """The settings that a search chose, read from `settings/<study>.yaml` beside the study.
 
     Args:
-        study: the one that was searched, by the name or path that the search was given.
-        cells: by the cell's name, see `cell_name`.
+        study: name or path of the searched study, as given to the search.
+        cells: by configuration, see `configuration_name`.
     """
 
     study: str
     cells: dict[str, Found]
 
-    def of(self, cell: str) -> dict:
-        """The settings of a cell.
+    def of(self, configuration: str) -> dict:
+        """Return the settings of a configuration.
 
         Args:
-            cell: its name, see `cell_name`.
+            configuration: see `configuration_name`.
 
         Raises:
-            ConfigError: there are none.
+            ConfigError: it was not searched.
         """
-        if cell not in self.cells:
+        if configuration not in self.cells:
             by, known = f"`make search STUDY={self.study}`", ", ".join(self.cells)
-            raise ConfigError(f"searched: no settings of `{cell}`, only of {known}; {by} finds them for its grid")
-        return self.cells[cell].settings
+            raise ConfigError(
+                f"searched: no settings of `{configuration}`, only of {known}; {by} finds them for its grid"
+            )
+        return self.cells[configuration].settings
 
 
-def cell_name(input_form: str, output_form: str, loss: str) -> str:
-    """A cell's name, such as `embedding-cross_entropy` or `shared-to_content-bpr`.
+def configuration_name(input_form: str, output_form: str, loss: str) -> str:
+    """Return a configuration's name, such as `embedding-cross_entropy` or `shared-to_content-bpr`.
 
     Args:
         input_form: of `settings.INPUT_FORMS`.
@@ -74,14 +79,14 @@ def cell_name(input_form: str, output_form: str, loss: str) -> str:
 
 
 def load_searched(path: Path, study: str = "") -> Searched:
-    """Read and check what a search found.
+    """Read and check the file that a search wrote.
 
     Args:
         path: of the file.
-        study: the one that reads it, named in messages; the file's name when empty.
+        study: the study that uses the file, for messages; the file's name when empty.
 
     Returns:
-        The settings of every cell that was searched.
+        The settings of every configuration that was searched.
 
     Raises:
         ConfigError: there is no such file, or a field is unknown, missing or wrong.
@@ -91,12 +96,12 @@ def load_searched(path: Path, study: str = "") -> Searched:
 
 
 def save_searched(path: Path, study: str, cells: dict[str, Found]) -> None:
-    """Write what a search found; what the file says of other cells stays.
+    """Write the settings that a search chose; entries of other configurations are kept.
 
     Args:
-        path: of the file; its folder is made.
-        study: the one that was searched, by the name or path that the search was given.
-        cells: by name.
+        path: of the file; its folder is created.
+        study: name or path of the searched study, as given to the search.
+        cells: by configuration.
     """
     before = load_searched(path).cells if path.exists() else {}
     searched = Searched(study=study, cells=before | cells)

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from gru4rec_lib.data.columns import Columns
+
 MEASURES = ["n_lists", "n_items", "catalogue_coverage", "popularity_lift", "intra_list_diversity"]
 
 
@@ -84,8 +86,8 @@ def measures(lists: pd.DataFrame, n_items: int, plays: np.ndarray, vectors: tupl
     Returns:
         MEASURES, among them the number of lists; intra_list_diversity is NaN without features.
     """
-    item, which = lists["item"].to_numpy(), lists.groupby(["session", "position"]).ngroup().to_numpy()
-    targets = lists.drop_duplicates(["session", "position"])["target"].to_numpy()
+    item, which = lists["item"].to_numpy(), lists.groupby(Columns.EVENT).ngroup().to_numpy()
+    targets = lists.drop_duplicates(Columns.EVENT)["target"].to_numpy()
     found = (
         len(targets),
         n_items,

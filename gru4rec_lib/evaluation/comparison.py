@@ -9,17 +9,16 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from gru4rec_lib.data.columns import Columns
 from gru4rec_lib.evaluation.statistics import ALPHA, SCORES, SessionSums, differences, holm, intervals, quick_intervals
 from gru4rec_lib.ranking.metrics import cold
 
-CELL = ["model", "input_form", "output_form", "loss", "tag"]
 PARTS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "known": lambda table: table[table["protocol"] == "known"],
     "open": lambda table: table[table["protocol"] == "open"],
     "popular": lambda table: table[table["protocol"] == "popular"],
     "cold": cold,
 }
-TARGET = ["protocol", "session", "position", "target", "n_candidates"]
 
 
 @dataclass(frozen=True)
@@ -27,8 +26,8 @@ class Ranked:
     """What every model of a study made of the same test targets.
 
     Args:
-        models: one row a model: CELL, and its `seed` or how many `seeds`.
-        targets: one row a target: TARGET.
+        models: one row a model: Columns.MODEL, and its `seed` or how many `seeds`.
+        targets: one row a target: Columns.TARGET.
         ranks: for each model float64 [targets, seeds], infinite for a miss.
         k: cutoff of its scores.
     """
@@ -39,10 +38,10 @@ class Ranked:
     k: int = 20
 
     def over_seeds(self) -> Ranked:
-        """The same with the runs of a cell as one model, whose gain from a target is the mean over its seeds."""
-        cells = self.models.groupby(CELL, sort=False)
-        models = cells.size().rename("seeds").reset_index()
-        runs = [np.flatnonzero(cells.ngroup() == cell) for cell in range(len(models))]
+        """Combine runs that differ in their seed alone to one model, whose gain from a target is their mean."""
+        by_model = self.models.groupby(Columns.MODEL, sort=False)
+        models = by_model.size().rename("seeds").reset_index()
+        runs = [np.flatnonzero(by_model.ngroup() == model) for model in range(len(models))]
         ranks = [np.concatenate([self.ranks[run] for run in own], axis=1) for own in runs]
         return replace(self, models=models, ranks=ranks)
 

@@ -246,6 +246,19 @@ def checked(prepared: Prepared, split: Split) -> Prepared:
     return prepared
 
 
+def chosen_targets(test: Sessions, study: Study) -> np.ndarray | None:
+    """Choose the test targets that a study ranks, at random with the seed of its split.
+
+    Args:
+        test: test sessions.
+        study: its evaluation settings have the number of targets.
+
+    Returns:
+        bool [events]; None for all targets.
+    """
+    return random_targets(test, study.evaluation.max_test_events, study.split.seed)
+
+
 def check_targets(prepared: Prepared, study: Study) -> None:
     """Validate, before anything is trained, that protocol `known` has a target: tables and figures are of these first.
 
@@ -257,7 +270,7 @@ def check_targets(prepared: Prepared, study: Study) -> None:
         DataError: no test session holds two events on items of training, or none of these targets is chosen.
     """
     seen = prepared.test.known(prepared.n_items)
-    chosen = random_targets(prepared.test, study.evaluation.max_test_events, study.split.seed)
+    chosen = chosen_targets(prepared.test, study)
     known = prepared.test.keep(seen)
     if not known.is_target.any():
         raise DataError(

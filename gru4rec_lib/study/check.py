@@ -1,4 +1,4 @@
-"""What is wrong with files of one's own, told before anything runs: a log, track features, an event table, a study."""
+"""Validate a user's files before a study runs: a log, track features, an event table, or a study with its data."""
 
 from __future__ import annotations
 
@@ -31,30 +31,32 @@ from gru4rec_lib.utils.text import shown
 
 
 def check_path(path: Path, data: str = "", quote: str | None = None, **columns: str | None) -> Iterator[str]:
-    """Read and check a file, or a study with its data.
+    """Read and validate a file, or a study with its data.
 
     Args:
-        path: a study (.yaml), or a table (.csv, .tsv, each also with .gz, or .parquet). A table is a log or track
-            features in MSSD layout where it has most of their columns and none is named, else a table of events.
+        path: a study (.yaml), or a table (.csv, .tsv, each also with .gz, or .parquet). A table with most columns of an
+            MSSD log, or of MSSD track features, is read as such unless columns are named; any other one is a table of
+            events.
         data: the folder of a study's raw files; data/raw/<data set> where not given.
         quote: the quotation mark of an event table, or `none`; see `EventData`.
-        columns: `session`, `item`, and `time` or `position` of an event table; those not named are found by COMMON.
+        columns: `session`, `item`, and `time` or `position` of an event table; the others are found by common names,
+            see `source_files.COMMON`.
 
     Yields:
-        Lines: what was found, and a `warning: ` for each thing that is allowed and may surprise.
+        Lines that describe the file, and a line with `warning: ` for each unusual property.
 
     Raises:
-        ConfigError, DataError: it is wrong; one problem a line.
+        ConfigError, DataError: the file is invalid; one problem a line.
     """
     path = user_path(path)
     named = {name: column for name, column in columns.items() if column}
     if is_study_file(path):
         if named or quote:
-            raise ConfigError(f"--{next(iter(named), 'quote')}: a study has this in its own file; leave the word out")
+            raise ConfigError(f"--{next(iter(named), 'quote')}: a study's file sets this; omit the argument")
         yield from _study(Workspace(str(path), data))
         return
     if data:
-        raise ConfigError("--data: goes with a study, and a table is a file of its own; leave the word out")
+        raise ConfigError("--data: only a study has a data folder; omit the argument")
     name = path.name or str(path)
     quote = check(Quoted, {"quote": quote} if quote else {}, name).quote
     with duckdb.connect() as con:
@@ -90,8 +92,8 @@ def _event_table(source: Source, named: dict[str, str], quote: str) -> Iterator[
     fields |= {} if quote == "auto" else {"quote": quote}
     yield f"{file}: a table of events"
     yield from _events(readers.read(check(EventData, fields, file), source.path.parent))
-    told = yaml.safe_dump(fields, default_flow_style=True, sort_keys=False, allow_unicode=True, width=math.inf)
-    yield f"in a study: data: {told.strip()}"
+    text = yaml.safe_dump(fields, default_flow_style=True, sort_keys=False, allow_unicode=True, width=math.inf)
+    yield f"in a study: data: {text.strip()}"
 
 
 def _column(source: Source, role: str) -> str:
@@ -102,32 +104,32 @@ def _column(source: Source, role: str) -> str:
     if not found:
         check_for_header(source)
         if marked := next(filter(is_marked, source.header), ""):
-            told = f"names of columns are in quotation marks, such as `{shown(marked)}`"
-            raise DataError(f"{source.name}, line 1: {told}; {declare_quote(marked[0])}")
+            problem = f"names of columns are in quotation marks, such as `{shown(marked)}`"
+            raise DataError(f"{source.name}, line 1: {problem}; {declare_quote(marked[0])}")
         flags = "--time or --position" if role == "time" else f"--{role}"
         there = shown(", ".join(source.header))
         raise DataError(f"{source.name}, line 1: no column is known as the {role} (there: {there}); name it by {flags}")
     return found[0]
 
 
-def _study(place: Workspace) -> Iterator[str]:
-    study = place.study
+def _study(workspace: Workspace) -> Iterator[str]:
+    study = workspace.study
     yield f"{study.title}: models to train: {len(study.runs)}, baselines: {len(study.baselines)}"
-    if place.taken:
-        yield f"warning: this study cannot be run: {place.taken}"
-    if place.simulates:
+    if workspace.taken:
+        yield f"warning: this study cannot be run: {workspace.taken}"
+    if workspace.simulates:
         yield "the study writes its own data: there is nothing else to check"
         return
-    tables = readers.read(study.data, place.raw, study.split)
+    tables = readers.read(study.data, workspace.raw, study.split)
     yield from _events(tables)
     if tables.items is not None:
         numeric = [*tables.numeric, *tables.categorical]
         yield from _features(tables.items, numeric, tables.events["item"].cat.categories)
     elif _wants_content(study):
-        raise DataError(f"{place.raw}: holds no track features (tf_*.csv), but models or baselines need them")
-    prepared = prepare(tables, study.split, place.raw)
+        raise DataError(f"{workspace.raw}: has no track features (tf_*.csv), but models or baselines need them")
+    prepared = prepare(tables, study.split, workspace.raw)
     if not prepared.learnable_validation.is_target.any():
-        raise DataError("no validation session holds two tracks of training; raise `validation_fraction` in `split`")
+        raise DataError("no validation session has two tracks of training; raise `validation_fraction` in `split`")
     check_targets(prepared, study)
 
 
@@ -154,23 +156,23 @@ def _events(tables: Tables) -> Iterator[str]:
     for role in ("session", "item"):
         ids = events[role].cat.categories
         if alike := len(ids) - ids.str.strip().nunique():
-            yield f"warning: ids of column `{role}` that differ from others by outer spaces alone: {alike:,}"
+            yield f"warning: ids of column `{role}` that differ from others only by outer spaces: {alike:,}"
     if alone := (lengths < 2).sum():
-        yield f"warning: sessions of one event: {alone:,}; there is nothing to predict in them, and they are left out"
+        yield f"warning: sessions of one event: {alone:,}; they have nothing to predict and are skipped"
     for step in tables.counts["step"]:
         if step.startswith("exact repeats kept") and "(0)" not in step:
             yield f"warning: {step}; `exact_repeats: drop` in the study leaves them out"
 
 
-def _features(items: pd.DataFrame, columns: list[str] | tuple[str, ...], heard: pd.Index | None = None):
+def _features(items: pd.DataFrame, columns: list[str] | tuple[str, ...], played: pd.Index | None = None):
     yield f"features of {len(items):,} items"
     distinct = items[list(columns)].nunique()
     if useless := list(distinct[distinct < 2].index):
-        yield f"warning: without use, because no two items differ: {', '.join(useless)}"
-    if heard is None:
+        yield f"warning: no effect, because all items have the same value: {', '.join(useless)}"
+    if played is None:
         return
-    without, never = (~heard.isin(items["item"])).sum(), (~items["item"].isin(heard)).sum()
+    without, never = (~played.isin(items["item"])).sum(), (~items["item"].isin(played)).sum()
     if without:
         yield f"warning: items without features: {without:,}; they count as average"
     if never:
-        yield f"items with features that no session holds: {never:,}"
+        yield f"items with features that are in no session: {never:,}"

@@ -1,7 +1,7 @@
 """The tables of results in README.md and docs/, generated from reports/.
 
-A page holds a table between the lines `<!-- table: NAME -->` and `<!-- end -->`; NAME is a key of TABLES, with the
-study after a colon where the table is of one. `python -m gru4rec_lib doc-tables` writes all of them again.
+A table stands between the lines `<!-- table: NAME -->` and `<!-- end -->`; NAME is a key of TABLES, followed by a colon
+and the study where the table is of one. `python -m gru4rec_lib doc-tables` writes all of them again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from gru4rec_lib.config.audit import LOSSES
+from gru4rec_lib.config.audit import CONCLUSIONS, LOSSES
 from gru4rec_lib.utils.atomic_write import replacing
 from gru4rec_lib.utils.rounding import fixed
 
@@ -90,14 +90,14 @@ def _grid(folder: Path) -> Iterator[list[str]]:
     yield ["input", *LOSSES]
     trained = table[table["model"] == "gru4rec"]
     for form, rows in trained[trained["loss"].isin(LOSSES)].groupby("input_form", sort=False):
-        cells = {row.loss: _interval(row) for row in rows.itertuples()}
-        yield [form, *(cells.get(loss, "") for loss in LOSSES)]
+        texts = {row.loss: _interval(row) for row in rows.itertuples()}
+        yield [form, *(texts.get(loss, "") for loss in LOSSES)]
     for row in table[table["model"] != "gru4rec"].sort_values("recall_at_20", ascending=False).itertuples():
         yield [row.model, _interval(row), *[""] * (len(LOSSES) - 1)]
 
 
 def _with_unseen(folder: Path) -> Iterator[list[str]]:
-    """Every model of the study, baselines last, with Recall@20 at targets unseen in training."""
+    """Rows of every model of the study, baselines last, with Recall@20 on targets unseen in training."""
     known, unseen = _known(_read(folder, "table_2")), _read(folder, "cold_tracks")
     keys = ["model", "input_form", "output_form", "loss", "tag", "seed"]
     table = known.merge(unseen[[*keys, "recall_at_20"]], on=keys, how="left", suffixes=("", "_unseen"))
@@ -113,8 +113,7 @@ def _audit(folder: Path) -> Iterator[list[str]]:
     table = _read(folder, "audit")
     switches = table["switch"].drop_duplicates().tolist()
     yield ["cell", "score", *(name.replace("_", " ") for name in switches)]
-    cells = table.groupby(["input_form", "loss", "metric"], sort=False)
-    for (form, loss, metric), rows in cells:
+    for (form, loss, metric), rows in table.groupby(["input_form", "loss", "metric"], sort=False):
         values = dict(zip(rows["switch"], rows["value"], strict=True))
         shown = [_number(values[name]) if name in values else "" for name in switches]
         yield [f"{form}, {loss}", SCORES[metric], *shown]
@@ -130,8 +129,8 @@ def _shop(reports: Path) -> Iterator[list[str]]:
         own, fast = table["loss"] == loss, table["tag"].str.startswith("fast_")
         seconds = times[(times["loss"] == loss) & times["tag"].str.startswith("fast_")]["seconds_of_tested"]
         seconds = seconds.astype(float)
-        cells = [_pair(table[own & ~fast]), _comparator(reports, "yoochoose_100k", loss), _pair(table[own & fast])]
-        yield [f"shared, {loss}", *cells, f"{seconds.min():.0f} to {seconds.max():.0f}"]
+        texts = [_pair(table[own & ~fast]), _comparator(reports, "yoochoose_100k", loss), _pair(table[own & fast])]
+        yield [f"shared, {loss}", *texts, f"{seconds.min():.0f} to {seconds.max():.0f}"]
 
 
 def _session_rec(reports: Path) -> Iterator[list[str]]:
@@ -139,12 +138,12 @@ def _session_rec(reports: Path) -> Iterator[list[str]]:
     yield ["baseline", *(name for study in studies for name in (study, "session-rec"))]
     tables = {study: _known(_read(reports / study, "table_2")) for study in studies}
     for model in SESSION_REC:
-        cells = [
-            cell
+        texts = [
+            text
             for study, table in tables.items()
-            for cell in (_pair(table[table["model"] == model]), _comparator(reports, study, model))
+            for text in (_pair(table[table["model"] == model]), _comparator(reports, study, model))
         ]
-        yield [model, *cells]
+        yield [model, *texts]
 
 
 def _content_adds(reports: Path) -> Iterator[list[str]]:
@@ -155,31 +154,24 @@ def _content_adds(reports: Path) -> Iterator[list[str]]:
             continue
         table = table[table["loss"] == "cross_entropy"].set_index("score")
         first = table.iloc[0]
-        cells = [
+        texts = [
             f"{_number(r.difference)} ({_number(r.low)} to {_number(r.high)})"
             for r in table.loc[[*SCORES]].itertuples()
         ]
-        yield [f"`{path.parent.name}`", first["content"], first["identity"], *cells]
+        yield [f"`{path.parent.name}`", first["content"], first["identity"], *texts]
 
 
 def _conclusions(reports: Path) -> Iterator[list[str]]:
     tables = {path.parent.name: pd.read_csv(path) for path in sorted(reports.glob("*/conclusions.csv"))}
     tables = {name: table for name, table in tables.items() if len(table) and "content_signal" not in table}
-    names = {
-        "C1": "one-hot is the best input",
-        "C2": "BPR is poor",
-        "C3": "BPR-max keeps up with cross-entropy",
-        "C4": "content_mlp beats content",
-        "C5": "features carry less than identity",
-    }
     yield ["holds / does not / undecided, in Recall@20", *(f"`{name}`" for name in tables)]
-    for code, name in names.items():
-        cells = []
+    for code, claim in CONCLUSIONS.items():
+        texts = []
         for table in tables.values():
             own = table[(table["score"] == "recall") & table["published"].notna() & (table["conclusion"] == code)]
             counts = " / ".join(str((own["holds"] == one).sum()) for one in ("yes", "no", "undecided"))
-            cells.append(counts if len(own) else "")
-        yield [f"{code}: {name}", *cells]
+            texts.append(counts if len(own) else "")
+        yield [f"{code}: {claim}", *texts]
 
 
 def _samples(reports: Path) -> Iterator[list[str]]:
@@ -206,7 +198,7 @@ def _bench(reports: Path) -> Iterator[list[str]]:
         yield [f"`{name}`", f"{number} {unit}".strip(), what]
 
 
-# For each table its rows, the header first, from the folder of a study's reports or of all reports.
+# Functions that yield a table's rows, the header first, from the folder of a study's reports or of all reports.
 TABLES: dict[str, Callable[[Path], Iterable[list[str]]]] = {
     "grid": _grid,
     "with_unseen": _with_unseen,
@@ -235,7 +227,7 @@ def _pair(rows: pd.DataFrame) -> str:
 
 
 def _comparator(reports: Path, data: str, model: str) -> str:
-    """What other people's code reaches, the mean over its seeds."""
+    """Scores of another implementation, the mean over its seeds."""
     table = pd.read_csv(reports / "comparators.csv")
     own = table[(table["data"] == data) & (table["model"] == model)]
     return f"{_number(own['recall_at_20'].mean())} / {_number(own['mrr_at_20'].mean())}"
@@ -252,4 +244,4 @@ def _number(value: float | str) -> str:
 
 def _markdown(header: list[str], *rows: list[str]) -> str:
     lines = [header, ["---"] * len(header), *rows]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+    return "".join(f"| {' | '.join(texts)} |\n" for texts in lines)

@@ -1,4 +1,4 @@
-"""Raw files by content: a time of modification does not show that a file was replaced (`cp -p`, `rsync -t`)."""
+"""Identify raw files by content: `cp -p` and `rsync -t` replace a file without a new modification time."""
 
 from __future__ import annotations
 
@@ -13,40 +13,34 @@ from gru4rec_lib.utils.atomic_write import replacing, sha256
 RECORD = "inputs.json"
 
 
-def hashes(place: Workspace) -> dict[str, str]:
-    """SHA-256 of the raw files that a study reads.
+def hashes(workspace: Workspace) -> dict[str, str]:
+    """Hash the raw files that a study reads with SHA-256.
 
     A file is read only where its size, times or inode differ from those in runs/<study>/inputs.json.
 
-    Args:
-        place: the study's.
-
     Returns:
-        Hexadecimal digests by path below the data folder, of the files that exist.
+        Hexadecimal digests of the existing files by path below the data folder.
 
     Raises:
         OSError: a file cannot be read, or the record cannot be written.
     """
-    return _hashed(place, [path for path in place.raw_files() if path.is_file()])
+    return _hashed(workspace, [path for path in workspace.raw_files() if path.is_file()])
 
 
-def made_with(place: Workspace) -> dict:
-    """What a study's arrays were made with: the `prepare.settings` and, as `inputs`, the `hashes` of the raw files.
-
-    Args:
-        place: the study's.
+def made_with(workspace: Workspace) -> dict:
+    """Read the settings that a study's arrays were prepared with.
 
     Returns:
-        What prepared.json holds of it; empty where there are no arrays.
+        The `prepare.settings` and, as `inputs`, the `hashes` of the raw files; empty where there are no arrays.
     """
     try:
-        return json.loads((place.prepared / "prepared.json").read_text(encoding="utf-8")).get("settings", {})
+        return json.loads((workspace.prepared / "prepared.json").read_text(encoding="utf-8")).get("settings", {})
     except (FileNotFoundError, ValueError):
         return {}
 
 
 def digest(digests: dict[str, str]) -> str:
-    """One digest of many files: of their names and contents.
+    """Return one digest of the names and contents of many files.
 
     Args:
         digests: by name, as `hashes` returns them.
@@ -54,34 +48,30 @@ def digest(digests: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
 
 
-def as_simulated(place: Workspace) -> bool:
-    """Whether a study's simulated raw files are complete, and as `simulate` wrote them with the study's settings.
+def as_simulated(workspace: Workspace) -> bool:
+    """Whether a study's simulated raw files are complete and unchanged, and were made with its settings.
 
-    Args:
-        place: the study's; it simulates its data.
-
-    Returns:
-        False too where a file is missing. A mark without settings or digests leaves them unchecked.
+    The record `simulated.json` beside them has settings and digests; what it lacks is not checked.
 
     Raises:
         OSError: a file cannot be read, or the record cannot be written.
     """
-    paths = place.raw_files()
+    paths = workspace.raw_files()
     if not all(path.is_file() for path in paths):
         return False
     try:
-        made = json.loads((place.raw / SIMULATED).read_text(encoding="utf-8") or "{}")
+        made = json.loads((workspace.raw / SIMULATED).read_text(encoding="utf-8") or "{}")
     except ValueError:
         return False
-    settings = place.study.data.simulate.model_dump(mode="json")
+    settings = workspace.study.data.simulate.model_dump(mode="json")
     if any(made.get(name, value) != value for name, value in settings.items()):
         return False
     written = made.get("sha256", {})
-    return not written or _hashed(place, [path for path in paths if path.name != SIMULATED]) == written
+    return not written or _hashed(workspace, [path for path in paths if path.name != SIMULATED]) == written
 
 
-def _hashed(place: Workspace, paths: list[Path]) -> dict[str, str]:
-    record = place.runs / RECORD
+def _hashed(workspace: Workspace, paths: list[Path]) -> dict[str, str]:
+    record = workspace.runs / RECORD
     try:
         known = json.loads(record.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -89,7 +79,7 @@ def _hashed(place: Workspace, paths: list[Path]) -> dict[str, str]:
     found = {}
     for path in paths:
         stat = path.stat()
-        # The time of the inode's last change and its number cannot be copied along, as the time of modification can.
+        # Unlike the modification time, the inode's change time and number cannot be copied.
         state = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
         before = known.get(str(path), {})
         found[path] = before if before.get("state") == state else {"state": state, "sha256": sha256(path)}
@@ -98,7 +88,7 @@ def _hashed(place: Workspace, paths: list[Path]) -> dict[str, str]:
         record.parent.mkdir(parents=True, exist_ok=True)
         with replacing(record) as partial:
             partial.write_text(json.dumps(current, indent=1), encoding="utf-8")
-    return {str(_below(path, place.raw)): facts["sha256"] for path, facts in found.items()}
+    return {str(_below(path, workspace.raw)): facts["sha256"] for path, facts in found.items()}
 
 
 def _below(path: Path, folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What every notebook does first and last: its parameters, checked; a record of what ran."""
+"""The first and last step of every notebook: check its parameters, and record its provenance."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ class StudyParameters(Strict):
     data: Text = ""
 
 
-class ListeningParameters(StudyParameters):
-    """Parameters of listening along.
+class ExplorerParameters(StudyParameters):
+    """Parameters of the notebook that follows one session.
 
     Args:
-        session: number of a test session; 0 takes one with many tracks known from training.
-        tracks: ids of tracks, in place of a test session; a text, such as `papermill -r` gives, has one a line.
-        heard: how many tracks the models have heard when they are asked.
+        session: number of a test session; 0 for one with many tracks seen in training.
+        tracks: ids of tracks, instead of a test session; a text, as from `papermill -r`, has one id a line.
+        heard: number of tracks after which the models recommend.
     """
 
     session: Annotated[Whole, Field(ge=0)] = 0
@@ -67,13 +67,13 @@ class ListeningParameters(StudyParameters):
 
 
 class TrainingParameters(Strict):
-    """Parameters of one training; None leaves a setting as the study has it.
+    """Parameters of one training.
 
     Args:
-        study, data: as above.
-        input_form, output_form, loss, seed, tag: the cell of the grid.
-        learning_rate, batch_size, hidden_units, max_epochs: changes to try; such a run is tagged `custom`, so that it
-            never takes the place of one of the study's.
+        study, data: as in `StudyParameters`.
+        input_form, output_form, loss, seed, tag: identify the run.
+        learning_rate, batch_size, hidden_units, max_epochs: changes of the study's settings, None for no change; a run
+            with changes is tagged `custom`, so that it never replaces one of the study's.
     """
 
     study: Text
@@ -89,10 +89,10 @@ class TrainingParameters(Strict):
     max_epochs: Whole | None = None
 
     def run(self, study: Study) -> Run:
-        """The run that is meant.
+        """Return the run with its settings.
 
         Args:
-            study: that the run is one of.
+            study: the run's.
 
         Raises:
             ConfigError: the study has no such tag, or its settings with the changes are wrong.
@@ -104,19 +104,19 @@ class TrainingParameters(Strict):
 
 
 def parameters(kind: type[Strict], scope: dict) -> Strict:
-    """The notebook's parameters, checked.
+    """Validate the notebook's parameters.
 
-    papermill only warns of a name that the notebook does not know; here it is an error.
+    An unknown parameter, of which papermill only warns, is an error.
 
     Args:
-        kind: `StudyParameters`, `ListeningParameters` or `TrainingParameters`.
+        kind: `StudyParameters`, `ExplorerParameters` or `TrainingParameters`.
         scope: the notebook's `globals()`.
 
     Raises:
         ConfigError: a parameter is unknown, missing or wrong.
     """
     given = {name: scope[name] for name in kind.model_fields if name in scope}
-    # papermill puts what it is given into a cell of its own, which begins so.
+    # papermill injects the given parameters as a cell that begins with this comment.
     injected = [cell for cell in scope.get("In", []) if cell.lstrip().startswith("# Parameters")]
     names = {
         n.id for cell in injected for n in ast.walk(ast.parse(cell)) if isinstance(getattr(n, "ctx", None), ast.Store)
@@ -125,7 +125,7 @@ def parameters(kind: type[Strict], scope: dict) -> Strict:
 
 
 def settings(part: Strict) -> pd.DataFrame:
-    """A part of a config as a table, for reading: a row a setting.
+    """Return a part of a config as a table: a row a setting.
 
     Args:
         part: such as `study.training`.
@@ -133,20 +133,19 @@ def settings(part: Strict) -> pd.DataFrame:
     return pd.DataFrame({"setting": part.model_dump()}).rename_axis("name")
 
 
-def record(place: Workspace, name: str, given: Strict) -> pd.DataFrame:
-    """Write runs/<study>/records/<name>.json: parameters, config with its seeds, commit, versions.
+def record(workspace: Workspace, name: str, given: Strict) -> pd.DataFrame:
+    """Write parameters, config, commit and versions to runs/<study>/records/<name>.json.
 
     Args:
-        place: the study's.
-        name: the notebook's, or the run's.
+        name: of the notebook or run.
         given: the notebook's parameters.
 
     Returns:
         Commit and versions, for the notebook to show.
     """
     made_by = {"commit": commit(), **versions()}
-    facts = {"parameters": given.model_dump(), "config": place.study.model_dump(mode="json"), "made_by": made_by}
-    path = place.record(name)
+    facts = {"parameters": given.model_dump(), "config": workspace.study.model_dump(mode="json"), "made_by": made_by}
+    path = workspace.record(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
         partial.write_text(json.dumps(facts, indent=1), encoding="utf-8")
@@ -154,7 +153,7 @@ def record(place: Workspace, name: str, given: Strict) -> pd.DataFrame:
 
 
 def commit() -> str:
-    """The project's git commit, `+changes` behind it where files differ from it; `unknown` outside git."""
+    """Return the project's git commit, followed by `+changes` where files differ from it; `unknown` outside git."""
     try:
         head = _git("rev-parse", "HEAD")
         changes = _git("status", "--porcelain", "--", "gru4rec_lib", "notebooks", "config", "Snakefile")
@@ -169,5 +168,5 @@ def _git(*words: str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that numbers depend on."""
+    """Return the versions of Python and of the packages that numbers depend on."""
     return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}

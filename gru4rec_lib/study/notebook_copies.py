@@ -1,6 +1,6 @@
-"""Copies of the notebooks: their cells alone, for the graph; and notebooks to work in, for `make lab`.
+"""Copies of the notebooks: their cells alone, for the graph; and editable ones, for `make lab`.
 
-JupyterLab saves outputs, counts and metadata into a notebook. They change no result: a notebook is its cells here.
+JupyterLab saves outputs, counts and metadata into a notebook. Only the cells matter for results and copies.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from pathlib import Path
 from gru4rec_lib.utils.atomic_write import replacing
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-MADE_FROM = "gru4rec_cells"  # in the metadata of a copy to work in: the digest of the cells that it was made from
+MADE_FROM = "gru4rec_cells"  # metadata of an editable copy: the digest of the cells that it was made from
 
 
 def cells_alone(notebook: Path, folder: Path) -> Path:
-    """Write a copy of a notebook without outputs, counts and metadata, unless the same copy is there.
+    """Copy a notebook without outputs, counts and metadata, unless the same copy exists.
 
     Args:
-        notebook: a .ipynb file, with outputs or without.
-        folder: where the copy belongs; made where it is missing.
+        notebook: a .ipynb file.
+        folder: for the copy; created where it is missing.
 
     Returns:
-        The copy; it changes when a cell's source or tags change, and not otherwise.
+        The path of the copy, which changes only with a cell's source or tags.
 
     Raises:
-        ValueError: the file is no notebook.
+        ValueError: the file is not a notebook.
     """
     copy, text = folder / notebook.name, _text(_cells(notebook))
     if not copy.exists() or copy.read_text(encoding="utf-8") != text:
@@ -37,20 +37,19 @@ def cells_alone(notebook: Path, folder: Path) -> Path:
 
 
 def to_work_in(notebooks: Path, folder: Path) -> list[str]:
-    """Copy the notebooks to a folder where users may change them; keep every copy that a user has edited.
+    """Copy the notebooks to a folder for editing; keep every edited copy.
 
-    A copy whose cells are those of the notebook keeps its outputs. One that no user edited is replaced when the
-    notebook changed.
+    A copy with the notebook's cells keeps its outputs. An unedited copy is replaced when its notebook has changed.
 
     Args:
         notebooks: the folder with the .ipynb files; it is only read.
-        folder: for the copies; made where it is missing.
+        folder: for the copies; created where it is missing.
 
     Returns:
         A sentence for each edited copy whose notebook has changed since.
 
     Raises:
-        ValueError: a file is no notebook.
+        ValueError: a file is not a notebook.
     """
     outdated = []
     folder.mkdir(parents=True, exist_ok=True)
@@ -76,7 +75,7 @@ def _read(notebook: Path) -> dict:
         read = json.loads(notebook.read_text(encoding="utf-8"))
         return {**read, "cells": [*read["cells"]]}
     except (ValueError, TypeError, KeyError):
-        raise ValueError(f"{notebook}: is no notebook; restore or delete the file") from None
+        raise ValueError(f"{notebook}: is not a notebook; restore or delete the file") from None
 
 
 def _cells(notebook: Path) -> list[dict]:

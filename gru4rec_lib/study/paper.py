@@ -1,4 +1,4 @@
-"""The paper of a study: reports/paper.typ, filled from its tables and figures, as PDF and as a page for the screen."""
+"""The paper of a study: reports/paper.typ, filled from its tables and figures, as PDF and HTML."""
 
 from __future__ import annotations
 
@@ -10,50 +10,44 @@ from pathlib import Path
 import typst
 
 from gru4rec_lib.evaluation.statistics import ALPHA, DRAWS
-from gru4rec_lib.study import tables
+from gru4rec_lib.study import publish
 from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.utils.atomic_write import replacing
 from gru4rec_lib.utils.rounding import ONE_SESSION
 
 SOURCE = Path("reports", "paper.typ")
 FORMATS = ("pdf", "html")
-UNFINISHED = "html export is under active development"  # typst's warning of every page for the screen
+UNFINISHED = "html export is under active development"  # typst's warning of every HTML page
 
 
-def make(place: Workspace) -> None:
-    """Write manifest.json, paper.pdf and paper.html to the study's runs.
-
-    Args:
-        place: a study whose tables and figures are made.
+def make(workspace: Workspace) -> None:
+    """Write manifest.json, paper.pdf and paper.html to the study's runs, from its tables and figures.
 
     Raises:
-        ValueError: a file is missing or not as the paper expects; the message names it.
+        ValueError: a file is missing or does not fit the paper; the message names it.
     """
-    with replacing(place.runs / tables.MANIFEST) as path:
-        path.write_text(json.dumps(tables.manifest(place), indent=1) + "\n", encoding="utf-8")
-    fill(place.root, place.runs, parts(place))
+    with replacing(workspace.runs / publish.MANIFEST) as path:
+        path.write_text(json.dumps(publish.manifest(workspace), indent=1) + "\n", encoding="utf-8")
+    fill(workspace.root, workspace.runs, parts(workspace))
 
 
-def parts(place: Workspace) -> list[str]:
-    """What the study has beyond what every study has; the paper speaks of these and expects their files.
-
-    Args:
-        place: the study's.
+def parts(workspace: Workspace) -> list[str]:
+    """List the optional parts of the study, whose files the paper expects.
 
     Returns:
-        Of `twin` (calibrated simulated data), `skips`, `curve` (over content_signal), `lists` (of recommendations),
-        `audit`.
+        Some of `twin` (calibrated simulated data), `skips`, `curve` (over content_signal), `lists` (of
+        recommendations), `audit`.
     """
-    has = {"twin": place.simulates, "skips": place.study.data.layout == "mssd", "curve": bool(place.curve)}
-    has["lists"] = place.study.evaluation.lists is not None
-    has["audit"] = bool(place.study.audit)
-    return [name for name, there in has.items() if there]
+    has = {"twin": workspace.simulates, "skips": workspace.study.data.layout == "mssd", "curve": bool(workspace.curve)}
+    has["lists"] = workspace.study.evaluation.lists is not None
+    has["audit"] = bool(workspace.study.audit)
+    return [name for name, exists in has.items() if exists]
 
 
 def fill(root: Path, run: Path, parts: Sequence[str]) -> None:
-    """Fill reports/paper.typ; write paper.pdf and paper.html beside the folders it is filled from.
+    """Fill reports/paper.typ and write paper.pdf and paper.html to the run's folder.
 
-    The same inputs give the same bytes. No font but typst's own is used, and nothing is asked of any host.
+    The same inputs give the same bytes: only typst's own fonts are used, and nothing is loaded from the network.
 
     Args:
         root: the project's folder; it holds `run` and reports/.
@@ -72,9 +66,9 @@ def fill(root: Path, run: Path, parts: Sequence[str]) -> None:
             made, warnings = compiler.compile_with_warnings(format=kind, pdf_tags=False)
         except typst.TypstError as error:
             raise ValueError(_sentence(error)) from None
-        said = [warning.message for warning in warnings if UNFINISHED not in warning.message]
-        if said:
-            raise ValueError(f"{SOURCE}: {'; '.join(said)}")
+        problems = [warning.message for warning in warnings if UNFINISHED not in warning.message]
+        if problems:
+            raise ValueError(f"{SOURCE}: {'; '.join(problems)}")
         with replacing(run / f"paper.{kind}") as path:
             path.write_bytes(made)
 

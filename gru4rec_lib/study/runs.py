@@ -1,4 +1,4 @@
-"""One training from prepared arrays to the files of its run folder."""
+"""Train one run on prepared arrays, and save it to its folder."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from gru4rec_lib.utils.arguments import user_path
 from gru4rec_lib.utils.atomic_write import replacing
 from gru4rec_lib.utils.backend import device
 
-CHECKPOINTS = "checkpoints"  # within a run's folder, until the run is saved
+CHECKPOINTS = "checkpoints"  # in a run's folder until the run is saved
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training gave.
+    """A trained model and its history.
 
     Args:
         model: trained on training and validation where the run refits, else on training alone.
         history: one row an epoch: epoch, loss, step, passes, seconds, val_recall_at_20, val_mrr_at_20.
-        best_epoch: the epoch with the best validation score of those that the run monitors, 1 for the first.
-        minutes: of wall time, interruptions left out.
-        seconds: those of the last training alone, which gave the model.
+        best_epoch: the epoch with the best monitored validation score, 1 for the first.
+        minutes: wall time of all trainings, without interruptions.
+        seconds: wall time of the last training, that of the model.
     """
 
     model: GRU4Rec
@@ -47,11 +47,11 @@ class Trained:
 
 
 def memory_estimate(run: Run, prepared: Prepared) -> dict[str, int]:
-    """Bytes that the training of a run will take, by part; see `memory.estimate`.
+    """Estimate the bytes that a training takes, by part; see `memory.estimate`.
 
     Args:
-        run: the cell.
-        prepared: arrays; their sizes alone count.
+        run: its settings.
+        prepared: arrays; only their sizes are used.
     """
     spec = prepared.features.spec if prepared.features else None
 
@@ -63,21 +63,21 @@ def memory_estimate(run: Run, prepared: Prepared) -> dict[str, int]:
 
 
 def train(run: Run, prepared: Prepared, callbacks=(), folder: Path | None = None) -> Trained:
-    """Train, stop early on the validation part, and train again on all training sessions for as many epochs.
+    """Train with early stopping on the validation part, then refit on all training sessions for the best epoch.
 
-    The test sessions are not looked at.
+    The test sessions are not used. Without `refit` in its settings, the model of the best epoch is returned.
 
     Args:
-        run: the cell.
+        run: its settings.
         prepared: arrays.
         callbacks: further Keras callbacks.
-        folder: the run's. Checkpoints lie in it until `save`; an interrupted training goes on from them.
+        folder: the run's. It has checkpoints until `save`, from which an interrupted training continues.
 
     Returns:
-        The model, and how it went.
+        The model and its history.
 
     Raises:
-        FloatingPointError: the loss is no longer finite; nothing is left in the folder.
+        FloatingPointError: the loss is not finite; the checkpoints are deleted.
         ValueError: the validation part has nothing to predict.
     """
     folder = None if folder is None else user_path(folder)
@@ -91,7 +91,7 @@ def train(run: Run, prepared: Prepared, callbacks=(), folder: Path | None = None
         try:
             return _train(run, prepared, validation, callbacks, checkpoints, resumes=folder is not None)
         except FloatingPointError:
-            shutil.rmtree(checkpoints, ignore_errors=True)  # going on from them would end here again
+            shutil.rmtree(checkpoints, ignore_errors=True)  # continuing from them would fail again
             raise
 
 
@@ -120,8 +120,8 @@ def _train(run, prepared, validation, callbacks, checkpoints, resumes):
     table.insert(0, "epoch", np.arange(1, len(table) + 1))
     best_epoch = int(table.loc[table[settings.monitor].idxmax(), "epoch"])
     if settings.refit:
-        print(f"best epoch {best_epoch}; training again on training + validation for as many", flush=True)
-        # The same model from its first weights again, not another: it is compiled already.
+        print(f"best epoch {best_epoch}; training again on training + validation for as many epochs", flush=True)
+        # The same model, which is compiled already, from its initial weights.
         read_into(checkpoints / "start.npz", all_that_trains)
         model.fit(prepared.train_and_validation, best_epoch, **fit, **checkpoint("refit"))
         seconds += model.fit_seconds
@@ -131,20 +131,20 @@ def _train(run, prepared, validation, callbacks, checkpoints, resumes):
 def save(
     folder: Path, run: Run, trained: Trained, ranks: pd.DataFrame, lists: pd.DataFrame, prepared: Prepared
 ) -> pd.DataFrame:
-    """Write a run's folder; ranks.parquet, which the study waits for, comes last, and checkpoints go.
+    """Write a run's folder: ranks.parquet last, which marks a finished run; delete its checkpoints.
 
-    `Recommender.load` reads its folder `model`.
+    `Recommender.load` reads the subfolder `model`.
 
     Args:
         folder: the run's.
-        run: the cell.
-        trained: what `train` gave.
-        ranks: of the test targets.
-        lists: what is recommended at some of them.
-        prepared: tells the items' ids and how their features were made.
+        run: its settings.
+        trained: of `train`.
+        ranks: of `results.rank`.
+        lists: of `results.lists`.
+        prepared: arrays, for the items' ids and features.
 
     Returns:
-        The run's scores, a row for each protocol.
+        The run's scores, a row a protocol.
     """
     folder = user_path(folder)
     config = run.model_dump(mode="json")

@@ -1,4 +1,4 @@
-"""Where everything of a study lies."""
+"""Paths of a study's files."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from gru4rec_lib.utils.arguments import user_path
 from gru4rec_lib.utils.atomic_write import replacing
 
 ROOT = Path(__file__).resolve().parents[2]
-RESERVED = ("bench", "browser", "lab")  # folders of runs/, reports/ and figures/ that belong to no study
+RESERVED = ("bench", "browser", "lab")  # folders of runs/, reports/ and figures/ with another purpose
 
 
 def named_folder(given: str | Path, beside: Path = Path()) -> Path:
-    """The folder that a user names, whether it is there or not.
+    """Resolve a folder that a user names; it need not exist.
 
     Args:
-        given: `~` at its beginning is the user's home.
-        beside: where a relative path begins; the current folder when empty.
+        given: a path; `~` at its beginning is the user's home.
+        beside: the folder that a relative path starts from; the current one when empty.
 
     Raises:
-        ValueError: it begins with `~` and a user who is unknown.
+        ValueError: the path begins with `~` and an unknown user.
     """
-    return Path(os.path.realpath(beside / user_path(given)))  # `resolve` fails at links in a circle
+    return Path(os.path.realpath(beside / user_path(given)))  # `resolve` fails on circular links
 
 
 class Workspace:
-    """A study and its folders.
+    """A study and the paths of its files.
 
     Args:
-        study: its name, or the path of its .yaml file; `@<setting>` behind it as for `load_study`.
+        study: its name, or the path of its .yaml file; optionally followed by `@<setting>`, see `load_study`.
         data: the folder of its raw files; data/raw/<data set> when empty.
         root: the project's folder.
-        searched: false leaves out the settings that a search chose, for the search itself.
+        searched: false ignores the settings that a search chose, for the search itself.
 
     Raises:
         ConfigError: the study is unknown or wrong.
@@ -59,9 +59,9 @@ class Workspace:
 
     @property
     def taken(self) -> str:
-        """Why this study may not write to its folders; empty where it may.
+        """The reason why this study may not write to its folders; empty where it may.
 
-        A study's folders have the name of its file, so two files of one name would write over each other's results.
+        The folders have the name of the study's file: two files of the same name would overwrite each other's results.
         """
         name, mine = self.file.stem, self._shown(self.file)
         if name.casefold() in RESERVED:
@@ -77,7 +77,7 @@ class Workspace:
         return ""
 
     def refuse_if_taken(self) -> None:
-        """Raise where the study may not write to its folders; write nothing.
+        """Raise an error where the study may not write to its folders.
 
         Raises:
             ConfigError: another study has the same name; the message names both files.
@@ -86,7 +86,7 @@ class Workspace:
             raise ConfigError(taken)
 
     def claim(self) -> None:
-        """Record in runs/<study>/study.json which file the results are of; results of a file that is gone go on.
+        """Record the study's file in runs/<study>/study.json; take over the results of a file that no longer exists.
 
         Raises:
             ConfigError: another study has the same name; the message names both files.
@@ -104,22 +104,22 @@ class Workspace:
 
     @property
     def _claimed(self) -> Path:
-        """One record for a study at all its settings of content_signal."""
+        """The record of the file; one for a study at all its settings of content_signal."""
         return self.root / "runs" / self.file.stem / "study.json"
 
     @property
     def _owner(self) -> Path | None:
-        """The file that the results are of; None where nothing is recorded."""
+        """The recorded file; None without a record."""
         if not self._claimed.is_file():
             return None
         return self.root / json.loads(self._claimed.read_text(encoding="utf-8"))["study"]
 
     def _is_another(self, file: Path) -> bool:
-        """Whether a study file is there and is not this study's own, by whatever links."""
+        """Whether a study file exists and differs from this study's, after following links."""
         return file.exists() and not file.samefile(self.file)
 
     def _shown(self, file: Path) -> str:
-        """A path from the project's folder where it lies there, so that the folder may be moved; else in full."""
+        """A path relative to the project's folder, so that the folder may be moved; outside it in full."""
         return str(file.relative_to(self.root) if file.is_relative_to(self.root) else file)
 
     @property
@@ -129,26 +129,26 @@ class Workspace:
 
     @property
     def simulates(self) -> bool:
-        """Whether the raw files are the study's own to write: simulated ones, in their own place."""
+        """Whether the study simulates its raw files: only in their default folder."""
         return self.study.simulated and not self.brought
 
     @property
     def raw_data(self) -> RawData:
-        """The raw files, for whatever prepares them."""
+        """The raw files as `preparation` takes them."""
         return RawData(self.study.data, self.study.split, self.raw, self.prepared)
 
     @property
     def curve(self) -> dict[float, Workspace]:
-        """The study at each setting of content_signal that it lists, itself among them; none on files of a user's."""
+        """The study at each setting of content_signal that it lists; empty on files that are not simulated."""
         settings = self.study.content_signal if self.simulates else ()
         own = {self.study.data.simulate.content_signal: self} if settings else {}
         return {s: own.get(s) or Workspace(f"{self.given}@{s:g}", root=self.root) for s in settings}
 
     def raw_files(self) -> list[Path]:
-        """The raw files that the study reads, as the graph's inputs; those that it simulates need not exist yet.
+        """List the raw files that the study reads; those that it simulates need not exist yet.
 
         Returns:
-            Paths, each once, in an order that is always the same.
+            Distinct paths in a fixed order.
         """
         data, split = self.study.data, self.study.split
         if isinstance(data, EventData):
@@ -163,28 +163,28 @@ class Workspace:
         return sorted({path for pattern in patterns for path in self._matching(pattern)})
 
     def _matching(self, pattern: str) -> list[Path]:
-        """A file of just this name, with characters of a pattern or from elsewhere too; else what matches."""
+        """The file of exactly this name, which may look like a pattern or be absolute; else the files that match."""
         exact = self.raw / pattern
         return [exact] if exact.is_file() or Path(pattern).is_absolute() else list(self.raw.glob(pattern))
 
     def record(self, notebook: str) -> Path:
-        """The file that tells what a notebook ran with.
+        """Return the path of a notebook's record.
 
         Args:
-            notebook: its name, or a run's.
+            notebook: name of the notebook or run.
         """
         return self.runs / "records" / f"{notebook}.json"
 
     def run_folder(self, run: Run) -> Path:
-        """The folder of one training: model/, ranks.parquet, lists.parquet, history.csv, config.json.
+        """Return the folder of a run: model/, ranks.parquet, lists.parquet, history.csv, config.json.
 
         Args:
-            run: of the study, in its grid or beside it.
+            run: of the study, in its grid or not.
         """
         return self.runs / "gru4rec" / run.name
 
     def baseline_folder(self, name: str) -> Path:
-        """The folder of one baseline: ranks.parquet, lists.parquet.
+        """Return the folder of a baseline: ranks.parquet, lists.parquet.
 
         Args:
             name: of `study.BASELINES`.
@@ -193,16 +193,16 @@ class Workspace:
 
     @property
     def is_simulated(self) -> bool:
-        """Whether the raw files were simulated, whoever's study reads them: `simulate` leaves a mark beside them."""
+        """Whether the raw files were simulated, by this study or another: `simulate` writes a record beside them."""
         return next(self.raw.rglob(SIMULATED), None) is not None
 
     @property
     def title(self) -> str:
-        """The study's title; simulated data is called so."""
-        said = not self.is_simulated or "simulated" in self.study.title
-        return self.study.title + ("" if said else " (simulated)")
+        """The study's title, which names simulated data as such."""
+        named = not self.is_simulated or "simulated" in self.study.title
+        return self.study.title + ("" if named else " (simulated)")
 
     @property
     def note(self) -> str:
-        """What is written on every figure of simulated data, and nothing on others."""
+        """The note on every figure of simulated data; empty for other data."""
         return "simulated data" if self.is_simulated else ""

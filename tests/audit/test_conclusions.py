@@ -1,4 +1,4 @@
-"""The paper's conclusions: which cells they compare, and what ranks at several settings say of them."""
+"""The paper's conclusions: which models they compare, and whether ranks at several settings support them."""
 
 from types import SimpleNamespace
 
@@ -7,16 +7,17 @@ import pandas as pd
 import pytest
 
 from gru4rec_lib.audit import conclusions
-from gru4rec_lib.evaluation.comparison import CELL, Ranked
+from gru4rec_lib.data.columns import Columns
+from gru4rec_lib.evaluation.comparison import Ranked
 
 FORMS = ("one_hot", "content", "content_mlp")
 
 
-def test_each_conclusion_compares_the_cells_that_it_names():
-    cells = [(form, loss) for form in FORMS[:2] for loss in ("cross_entropy", "bpr")]
-    asked = conclusions.comparisons(cells)
+def test_each_conclusion_compares_the_models_that_it_names():
+    models = [(form, loss) for form in FORMS[:2] for loss in ("cross_entropy", "bpr")]
+    compared = conclusions.comparisons(models)
     one, raw = [("one_hot", "cross_entropy"), ("one_hot", "bpr")], [("content", "cross_entropy"), ("content", "bpr")]
-    assert asked == [
+    assert compared == [
         ("C1", one[0], raw[0], 1),
         ("C1", one[1], raw[1], 1),
         ("C2", one[1], one[0], -1),
@@ -32,17 +33,17 @@ def test_each_conclusion_compares_the_cells_that_it_names():
 
 
 def ranked(hits):
-    """Sixty sessions of ten targets; each form hits as many as said, one more where the session's number is odd."""
+    """Sixty sessions of ten targets; `hits` of each form are hits, one more where the session's number is odd."""
     session = np.repeat(np.arange(60), 10)
-    place = np.tile(np.arange(10), 60)
+    position = np.tile(np.arange(10), 60)
     models = [("markov", "", "", "", "")] + [("gru4rec", form, "ids", "bpr", "") for form in hits]
     models += [("gru4rec", "one_hot", "hybrid", "bpr", ""), ("gru4rec", "one_hot", "ids", "bpr", "other")]
-    ranks = [np.where(place < n + session % 2, 1, 99)[:, None] for n in (0, *hits.values(), 9, 9)]
-    targets = pd.DataFrame({"protocol": "known", "session": session, "position": place, "target": 0})
-    return Ranked(pd.DataFrame(models, columns=CELL).assign(seed=1), targets.assign(n_candidates=100), ranks)
+    ranks = [np.where(position < n + session % 2, 1, 99)[:, None] for n in (0, *hits.values(), 9, 9)]
+    targets = pd.DataFrame({"protocol": "known", "session": session, "position": position, "target": 0})
+    return Ranked(pd.DataFrame(models, columns=Columns.MODEL).assign(seed=1), targets.assign(n_candidates=100), ranks)
 
 
-def test_a_loss_that_the_paper_does_not_have_is_no_part_of_its_conclusions():
+def test_a_loss_that_the_paper_lacks_is_in_no_conclusion():
     assert conclusions.comparisons([("one_hot", "top1"), ("content", "top1"), ("shared", "top1_max")]) == []
 
 
@@ -61,8 +62,8 @@ def test_a_conclusion_may_hold_at_one_setting_and_not_at_another(monkeypatch):
     assert recall.loc[("C1", 0.5), ["first", "second"]].tolist() == ["one_hot, bpr", "content, bpr"]
 
 
-def test_without_a_curve_the_study_itself_is_told_of(monkeypatch):
-    monkeypatch.setattr(conclusions, "read", lambda place, protocol: ranked({"one_hot": 5, "content": 3}))
+def test_without_a_curve_the_study_itself_is_compared(monkeypatch):
+    monkeypatch.setattr(conclusions, "read", lambda workspace, protocol: ranked({"one_hot": 5, "content": 3}))
     table = conclusions.of_study(SimpleNamespace(curve={}))
     assert [*table] == [*conclusions.NAMED, *conclusions.FOUND]
     assert table["conclusion"].tolist() == ["C1", "C1", "C5", "C5"]

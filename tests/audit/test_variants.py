@@ -1,4 +1,4 @@
-"""The audit: what a variant is, that a walk without defects is the right evaluation, and what the tables say."""
+"""The audit: its variants, that a walk without defects is the right evaluation, and its tables."""
 
 from types import SimpleNamespace
 
@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from gru4rec_lib.audit import tables, train, variants
-from gru4rec_lib.audit.defects import loader
+from gru4rec_lib.audit.defects import loader, switches
+from gru4rec_lib.audit.defects.switches import Defects
 from gru4rec_lib.config.audit import course_paper_training as training
 from gru4rec_lib.config.study import ConfigError, Models, Run, load_study
 from gru4rec_lib.data import session_batches
@@ -51,44 +52,68 @@ def a_run(loss="bpr_max", **changes):
     return Run(study="made", input_form="one_hot", loss=loss, seed=1, tag="audit", training=settings)
 
 
-def test_a_variant_is_the_published_one_without_one_defect():
-    found = variants.variants(a_run("bpr_max"), backwards=False)
-    own = ["D1", "D2", "D3", "D3_testing", "D4", "D4_testing", "D5", "D8", "D10"]
-    assert list(found) == ["as_published", *own, "all_mended"]
-    assert found["as_published"] == set(own)
-    assert found["D3"] == set(own) - {"D3", "D3_testing"}
-    assert found["D4_testing"] == set(own) - {"D4_testing"}
-    assert found["all_mended"] == set()
+def active(defects):
+    return {name for name, value in vars(defects).items() if value}
+
+
+def test_a_variant_is_the_papers_code_without_one_defect():
+    found = variants.variants(a_run("bpr_max"), older_test=False)
+    alone = ["D1", "D2", "D3", "D3_testing", "D4", "D4_testing", "D5", "D8", "D10"]
+    assert list(found) == ["as_published", *alone, "all_mended"]
+    paper = active(found["as_published"])
+    assert active(Defects()) == set()
+    assert paper == vars(Defects()).keys() - {"target_among_negatives", "older_test", "linear_cross_entropy"}
+    assert active(found["D3"]) == paper - {"overrunning", "overrunning_testing"}
+    assert active(found["D4_testing"]) == paper - {"never_reset"}
+    assert found["all_mended"] == Defects()
 
 
 def test_a_loss_has_its_own_defect_and_d9_needs_an_older_log():
-    assert "D6" in variants.variants(a_run("bpr"), backwards=False)
-    all_tracks = variants.variants(a_run("cross_entropy"), backwards=True)
+    assert "D6" in variants.variants(a_run("bpr"), older_test=False)
+    all_tracks = variants.variants(a_run("cross_entropy"), older_test=True)
     assert {"D5", "D6"}.isdisjoint(all_tracks)
-    assert all_tracks["with_D12"] == all_tracks["as_published"] | {"D12"}
-    assert "D9" in all_tracks["as_published"] - all_tracks["D9"]
-    assert "with_D12" not in variants.variants(a_run("cross_entropy", negatives=("sampled",)), backwards=False)
+    paper = active(all_tracks["as_published"])
+    assert active(all_tracks["with_D12"]) == paper | {"linear_cross_entropy"}
+    assert active(all_tracks["D9"]) == paper - {"older_test"}
+    assert "with_D12" not in variants.variants(a_run("cross_entropy", negatives=("sampled",)), older_test=False)
+
+
+@pytest.mark.parametrize("name", vars(Defects()))
+def test_each_defect_has_a_row_of_audit_csv_and_one_place_of_effect(name):
+    one = Defects(**{name: True})
+    by_first_field = [code for code, names in (switches.FIXED_ALONE | switches.ADDED).items() if names[0] == name]
+    assert one.codes == by_first_field
+    assert len(one.codes) == 1
+    in_scores = name in ("upside_down_mrr", "unpaired_top_k", "selected_on_test")
+    assert [one.in_training == one, one.in_test_batches == one, in_scores].count(True) == 1
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "reports").glob("*/audit.csv")), ids=lambda path: path.parent.name)
+def test_the_committed_tables_have_the_rows_in_their_order(path):
+    for _, run in pd.read_csv(path).groupby(variants.RUN):
+        rows = run["switch"].drop_duplicates().tolist()
+        assert rows == [name for name in switches.ROWS if name in rows]
+        assert [rows[0], rows[-1]] == ["as_published", "all_mended"]
 
 
 @pytest.mark.slow
 def test_without_defects_the_walk_is_the_right_evaluation(prepared):
     known = prepared.test.keep(prepared.test.known(N))
-    trained = train.train(a_run(), frozenset(), {frozenset()}, prepared)
-    walk, right = trained.testing.walks[frozenset()], trained.testing.model.rank(known, N)
+    trained = train.train(a_run(), Defects(), {Defects()}, prepared)
+    walk, right = trained.testing.walks[Defects()], trained.testing.model.rank(known, N)
     pairs, valid = walk.pairs, walk.pairs.valid
     np.testing.assert_array_equal(walk.ranks[-1][np.argsort(pairs.event[valid])], right)
     best = walk.ranks[int(trained.validation.argmax())]
-    sums = trained.score(frozenset()).sum()
+    sums = trained.score(Defects()).sum()
     assert sums["pairs"] == len(right) == known.is_target.sum()
     assert sums["recall"] == (best <= 20).sum()
     assert sums["mrr"] == pytest.approx((1 / best[best <= 20]).sum())
 
 
 @pytest.mark.slow
-def test_as_published_states_run_through_the_test_and_back_into_training(prepared):
+def test_in_the_paper_states_run_through_the_test_and_back_into_training(prepared):
     """The walk goes on from the training's last state without any reset, and training from the walk's."""
-    published = variants.variants(a_run(), backwards=False)["as_published"]
-    way = published & train.WALKED
+    way = variants.variants(a_run(), older_test=False)["as_published"].in_test_batches
     known = prepared.test.keep(prepared.test.known(N))
     testing = train.Testing(known, 4, {way}, way)
     model = build(a_run(), prepared.n_items, prepared.features)
@@ -96,7 +121,7 @@ def test_as_published_states_run_through_the_test_and_back_into_training(prepare
     before = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(model.lane_state.numpy()))
     model.fit(prepared.train, 1, 4, callbacks=[before, testing], steps_per_epoch=12, shuffle=False, verbose=0)
     pairs = testing.walks[way].pairs
-    assert "D10" in way
+    assert way.first_steps
     assert not pairs.reset.any()
     assert pairs.event.tolist() == loader.overrunning(known, 4).event.tolist()
     state = seen[0]
@@ -106,71 +131,80 @@ def test_as_published_states_run_through_the_test_and_back_into_training(prepare
     assert np.abs(model.lane_state.numpy() - seen[0]).max() > 0.01
 
 
-@pytest.mark.parametrize(("defects", "pairs"), [(set(), "right"), ({"D3"}, "overrunning"), ({"D4"}, "sticky")])
-def test_the_loaders_defects_are_laid_one_by_one(prepared, defects, pairs):
+@pytest.mark.parametrize(
+    ("defects", "pairs"),
+    [
+        (Defects(), "right"),
+        (Defects(overrunning=True), "overrunning"),
+        (Defects(sticky_resets=True), "sticky"),
+        (Defects(overrunning_testing=True, never_reset=True, first_steps=True), "right"),
+    ],
+)
+def test_the_loaders_defects_are_independent(prepared, defects, pairs):
     right = session_batches.schedule(prepared.train, 4)
     expected = {
         "right": right,
         "overrunning": loader.overrunning(prepared.train, 4),
         "sticky": loader.sticky(right),
     }[pairs]
-    found = train.lay(prepared.train, 4, frozenset(defects))
+    found = train.training_batches(prepared.train, 4, defects)
     for name in ("event", "reset"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
 
 
-def scored(ranks, published=(), validation=(0.1, 0.2)):
-    """Scores of ranks by epoch, for two sessions of two tracks each in one lane, with the defects in force."""
+def scored(ranks, validation=(0.1, 0.2), **defects):
+    """Scores of ranks by epoch, for two sessions of two tracks each in one lane, with the active defects."""
     sessions = Sessions.from_lists([[0, 1], [2, 3]])
     pairs, hidden = session_batches.schedule(sessions, 1), [np.zeros((2, 1))] * 2
     walk = train.Walk(sessions, pairs, hidden, [np.array(r) for r in ranks])
-    testing = SimpleNamespace(walks={frozenset(): walk}, scorers=[(np.zeros((4, 1)), np.zeros(4))] * 2)
+    testing = SimpleNamespace(walks={Defects(): walk}, scorers=[(np.zeros((4, 1)), np.zeros(4))] * 2)
     trained = train.Trained(testing, np.array(validation))
-    return trained.score(frozenset(published)).to_numpy().tolist()
+    return trained.score(Defects(**defects)).to_numpy().tolist()
 
 
 def test_scores_by_hand():
     """Two epochs: the test prefers the first, validation the second, whose ranks are 2 and 30."""
     ranks = [[1, 4], [2, 30]]
     assert scored(ranks) == [[0, 1, 1, 1 / 2], [1, 1, 0, 0]]
-    assert scored(ranks, {"D8"}) == [[0, 1, 1, 1], [1, 1, 1, 1 / 4]]
-    assert scored(ranks, {"D1"}) == [[0, 1, 1, 1 / 19], [1, 1, 0, 0]]
-    assert scored(ranks, {"D2"}) == scored(ranks), "of four tracks all are among the first 20"
+    assert scored(ranks, selected_on_test=True) == [[0, 1, 1, 1], [1, 1, 1, 1 / 4]]
+    assert scored(ranks, upside_down_mrr=True) == [[0, 1, 1, 1 / 19], [1, 1, 0, 0]]
+    assert scored(ranks, unpaired_top_k=True) == scored(ranks), "of four tracks all are among the first 20"
 
 
-def test_d10_walks_through_the_first_steps_and_without_it_through_sessions_from_anywhere(prepared, monkeypatch):
+def test_d10_tests_the_first_steps_and_without_it_sessions_drawn_from_all(prepared, monkeypatch):
     monkeypatch.setattr(loader.first_steps, "__defaults__", (5,))
     known = prepared.test.keep(prepared.test.known(N))
-    ways = {frozenset(), frozenset({"D10"})}
-    first, whole = train.Testing(known, 4, ways, None).walks[frozenset({"D10"})], known
+    d10 = Defects(first_steps=True)
+    ways = {Defects(), d10}
+    first = train.Testing(known, 4, ways, None).walks[d10]
     assert first.pairs.event.tolist() == session_batches.schedule(known, 4).event[:5].tolist()
     walks = train.Testing(known, 4, ways, None, max_targets=30).walks
-    assert walks[frozenset({"D10"})].pairs.event.tolist() == first.pairs.event.tolist(), "of the whole file"
-    some = walks[frozenset()].sessions
+    assert walks[d10].pairs.event.tolist() == first.pairs.event.tolist(), "of the whole file"
+    some = walks[Defects()].sessions
     assert 30 - known.lengths.max() < some.is_target.sum() <= 30
-    lists = [items.tolist() for items in whole]
+    lists = [items.tolist() for items in known]
     places = [lists.index(items.tolist()) for items in some]
     assert places == sorted(places)
     assert max(places) > len(some), "not the first ones of the file"
-    assert walks[frozenset()].pairs.valid.sum() == some.is_target.sum()
+    assert walks[Defects()].pairs.valid.sum() == some.is_target.sum()
 
 
 def some_sums(shift):
-    """Sixty sessions of ten targets; each cell hits as many as said, one more where the session's number is odd."""
+    """Sixty sessions of ten targets; each model has the given hits, one more where the session's number is odd."""
     rows = [
         (form, loss, 1, variant, session, 10, hits + session % 2, (hits + session % 2) / 4)
         for variant, shifts in shift.items()
         for (form, loss), hits in shifts.items()
         for session in range(60)
     ]
-    return pd.DataFrame(rows, columns=[*variants.CELL, "variant", "session", "pairs", "recall", "mrr"])
+    return pd.DataFrame(rows, columns=[*variants.RUN, "variant", "session", "pairs", "recall", "mrr"])
 
 
 ONE, RAW = ("one_hot", "bpr_max"), ("content", "bpr_max")
 SUMS = some_sums({"as_published": {ONE: 5, RAW: 3}, "D1": {ONE: 5, RAW: 3}, "all_mended": {ONE: 4, RAW: 4}})
 
 
-def test_audit_csv_is_means_over_pairs_with_their_intervals():
+def test_audit_csv_has_means_over_pairs_with_their_intervals():
     table = tables.scores(SUMS, "made")
     assert list(table.columns) == tables.COLUMNS
     assert len(table) == 2 * 3 * 2
@@ -183,7 +217,7 @@ def test_audit_csv_is_means_over_pairs_with_their_intervals():
     assert wide.loc["all mended", "content, bpr_max"].startswith("0.450 (0.4")
 
 
-def test_a_conclusion_holds_where_the_difference_is_told_and_not_otherwise():
+def test_a_conclusion_holds_where_the_difference_is_significant():
     table = tables.conclusions(SUMS)
     assert table["conclusion"].tolist() == ["C1", "C1", "C5", "C5"]
     first = table.iloc[0]
@@ -196,48 +230,48 @@ def test_a_conclusion_holds_where_the_difference_is_told_and_not_otherwise():
     assert tables.conclusions(SUMS[SUMS["input_form"] == "content"]).empty
 
 
-def test_c3_holds_unless_bpr_max_is_proved_lower_and_a_sign_turned_round_is_a_no():
-    cells = {("one_hot", "bpr_max"): 4, ("one_hot", "cross_entropy"): 4, ("one_hot", "bpr"): 6}
-    table = tables.conclusions(some_sums({"as_published": cells, "all_mended": cells}))
-    told = table[table["score"] == "recall"].set_index(["conclusion", "second"])["all_mended_holds"]
-    assert told.to_dict() == {
+def test_c3_holds_unless_bpr_max_is_significantly_lower_and_the_opposite_sign_is_a_no():
+    models = {("one_hot", "bpr_max"): 4, ("one_hot", "cross_entropy"): 4, ("one_hot", "bpr"): 6}
+    table = tables.conclusions(some_sums({"as_published": models, "all_mended": models}))
+    holds = table[table["score"] == "recall"].set_index(["conclusion", "second"])["all_mended_holds"]
+    assert holds.to_dict() == {
         ("C2", "one_hot, bpr_max"): "no",
         ("C2", "one_hot, cross_entropy"): "no",
         ("C3", "one_hot, cross_entropy"): "yes",
     }
 
 
-def test_what_is_recovered_of_table_2():
+def test_the_bounds_of_table_2():
     table = tables.recoverable().set_index(["input_form", "loss"])
     row = table.loc[("one_hot", "cross_entropy")]  # a mean of 0.1 over the hits, as a single rank 11 has
     assert (row["mrr_lowest"], row["mrr_highest"]) == pytest.approx((0.24 / 11, 0.24 * 0.95))
 
 
-def test_what_the_study_changes_of_the_papers_settings():
+def test_the_papers_settings_that_the_study_changes():
     study = load_study("toy", ROOT / "config")
     table = tables.changes(study).set_index(["loss", "setting"])
     assert table.loc[("bpr_max", "batch_size")].tolist() == [64, 16]
     assert ("bpr_max", "dropout_hidden") not in table.index
 
 
-def test_a_study_without_an_audit_is_told(tmp_path):
-    place = SimpleNamespace(study=load_study("polimi", ROOT / "config"), runs=tmp_path)
-    with pytest.raises(ConfigError, match="polimi: audit: the study has none; describe its cells"):
-        variants.run_all(place, None)
+def test_a_study_without_an_audit_raises(tmp_path):
+    workspace = SimpleNamespace(study=load_study("polimi", ROOT / "config"), runs=tmp_path)
+    with pytest.raises(ConfigError, match="polimi: audit: the study has none; describe its runs"):
+        variants.score_all(workspace, None)
 
 
 @pytest.mark.slow
-def test_a_cell_is_audited_once_and_its_trainings_are_kept(prepared, tmp_path, monkeypatch):
-    sums = variants.run_cell(a_run(), prepared, None, tmp_path)
-    assert sums["variant"].unique().tolist() == list(variants.variants(a_run(), backwards=False))
+def test_the_trainings_of_a_run_are_kept_and_reused(prepared, tmp_path, monkeypatch):
+    sums = variants.score_variants(a_run(), prepared, None, tmp_path)
+    assert sums["variant"].unique().tolist() == list(variants.variants(a_run(), older_test=False))
     by = sums.groupby("variant")[["pairs", "recall", "mrr"]].sum()
     assert by.loc["as_published", "recall"] == by.loc["D1", "recall"], "D1 leaves recall alone"
     assert by.loc["as_published", "mrr"] != by.loc["D1", "mrr"]
     assert by.loc["as_published", "pairs"] > by.loc["D3", "pairs"] == by.loc["all_mended", "pairs"]
     monkeypatch.setattr(train, "train", lambda *_: pytest.fail("trained twice"))
-    pd.testing.assert_frame_equal(variants.run_cell(a_run(), prepared, None, tmp_path), sums)
+    pd.testing.assert_frame_equal(variants.score_variants(a_run(), prepared, None, tmp_path), sums)
     block = Models(input_form=("one_hot",), loss=("bpr",), settings=SMALL)
-    place = SimpleNamespace(study=SimpleNamespace(name="made", audit=(block,)))
-    measured = tables.measured(place, prepared).set_index("finding")
+    workspace = SimpleNamespace(study=SimpleNamespace(name="made", audit=(block,)))
+    measured = tables.measured(workspace, prepared).set_index("finding")
     assert measured.loc["D1", "here"] == 0.05
     assert measured.loc["D11", "here"] == pytest.approx(1 / len(prepared.test.items))

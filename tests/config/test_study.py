@@ -1,4 +1,4 @@
-"""A study is checked before anything runs, and a fault is one sentence that names the file and the field."""
+"""A study is validated before anything runs, and an error is one sentence that names the file and the field."""
 
 import copy
 import shutil
@@ -43,7 +43,7 @@ TWIN = EVENTS | {"data": {"layout": "mssd", "name": "twin", "simulate": {"sessio
 
 @pytest.fixture
 def load(tmp_path):
-    """Load a study from fields, some of them changed: {"data.name": "x"}; DELETE takes a field out."""
+    """Load a study from fields, some of them changed: {"data.name": "x"}; DELETE removes a field."""
 
     def load(changes=(), base=EVENTS):
         fields = copy.deepcopy(base)
@@ -62,7 +62,7 @@ def load(tmp_path):
 
 
 @pytest.mark.parametrize("path", sorted((FOLDER / "official").glob("*.yaml")), ids=lambda path: path.stem)
-def test_a_block_takes_its_settings_from_a_file(load, tmp_path, path):
+def test_a_block_may_have_its_settings_in_a_file(load, tmp_path, path):
     shutil.copy(path, tmp_path / "best.yaml")
     settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     loss = "bpr_max" if "bpr_max_regularization" in settings else "cross_entropy"
@@ -73,7 +73,7 @@ def test_a_block_takes_its_settings_from_a_file(load, tmp_path, path):
     assert run == load({"models": [block | {"settings": settings}]}).runs[0]
 
 
-def test_a_file_of_settings_that_is_wrong_is_named(load, tmp_path):
+def test_an_invalid_file_of_settings_is_named(load, tmp_path):
     block = {"input_form": ["shared"], "loss": ["bpr"], "settings": "best.yaml"}
     with pytest.raises(config.ConfigError, match=r"best\.yaml: there is no such file"):
         load({"models": [block]})
@@ -85,7 +85,7 @@ def test_a_file_of_settings_that_is_wrong_is_named(load, tmp_path):
         load({"models": [block]})
 
 
-def test_a_study_elsewhere_finds_files_of_settings_beside_it_and_else_in_config(tmp_path):
+def test_files_of_settings_are_beside_the_study_or_in_config(tmp_path):
     block = {"input_form": ["shared"], "loss": ["cross_entropy"], "settings": "official/rsc15.yaml"}
     study = tmp_path / "mine.yaml"
     study.write_text(yaml.safe_dump(EVENTS | {"models": [block]}))
@@ -107,21 +107,21 @@ def test_every_study_of_the_project_loads(path):
     assert study == config.load_study(str(path), FOLDER / "elsewhere")
     assert len({run.name for run in study.runs}) == len(study.runs) >= 2
     assert study.simulated == ("simulated" in study.title)
-    cells = {(run.input_form, run.loss) for run in study.runs}
+    grid = {(run.input_form, run.loss) for run in study.runs}
     if path.stem == "yoochoose_100k":  # no content: the official code's own form and losses
-        assert cells == {("shared", "cross_entropy"), ("shared", "bpr_max")}
+        assert grid == {("shared", "cross_entropy"), ("shared", "bpr_max")}
         return
     if path.stem == "sampled_or_full":  # one cell, its negatives are compared
-        assert cells == {("one_hot", "cross_entropy")}
+        assert grid == {("one_hot", "cross_entropy")}
         return
     if path.stem == "audit_two_logs":  # its grid is the audit's
         assert len(study.audit) == 2
         return
-    if path.stem in ("twin_signal", "mssd_full"):  # few cells, of many sessions
-        assert cells >= {("embedding", "cross_entropy"), ("content", "cross_entropy")}
+    if path.stem in ("twin_signal", "mssd_full"):  # few runs, of many sessions
+        assert grid >= {("embedding", "cross_entropy"), ("content", "cross_entropy")}
         return
     losses = ("cross_entropy", "bpr_max") if path.stem == "thirty_music" else config.LOSSES[:3]
-    assert cells >= {(i, o) for i in ("one_hot", "embedding", "content", "content_mlp") for o in losses}
+    assert grid >= {(i, o) for i in ("one_hot", "embedding", "content", "content_mlp") for o in losses}
 
 
 def test_the_names_of_the_config_are_those_of_the_tables():
@@ -152,7 +152,7 @@ def test_the_grid_is_every_seed_loss_and_input_form_in_the_order_of_the_file(loa
     assert {run.study for run in load().runs} == {"made"}
 
 
-def test_a_run_beside_the_grid_is_possible_but_not_with_a_tag_of_no_block(load):
+def test_a_run_may_be_outside_the_grid_but_not_with_an_unknown_tag(load):
     assert load().run("shared", "top1", 7).name == "shared-top1-seed7"
     with pytest.raises(config.ConfigError, match=r"^made: tag: no block of `models` has the tag 'wid'$"):
         load().run("embedding", "bpr", 1, "wid")
@@ -221,7 +221,7 @@ def test_an_unknown_field_is_named_at_every_level(load, tmp_path, base, field):
             {"losses.bpr": {"negatives": ["in_batch"], "batch_size": 1}},
             "losses.bpr: in-batch negatives need a `batch_size` above 1",
         ),
-        # No cell of the grid has this loss; its settings are checked all the same.
+        # No run of the grid has this loss; its settings are validated all the same.
         ({"losses.top1": {"colour": 1}}, "losses.top1: colour: no such field; check its spelling or delete it"),
         (
             {"losses.hinge": {}},
@@ -235,11 +235,11 @@ def test_an_unknown_field_is_named_at_every_level(load, tmp_path, base, field):
         ),
         (
             {"models": [BLOCK, BLOCK]},
-            "`embedding-bpr-seed1` would be made twice; name every value and every cell of the grid once",
+            "`embedding-bpr-seed1` is listed twice; list every run and baseline once",
         ),
         (
             {"baselines": ["most_popular", "most_popular"]},
-            "`most_popular` would be made twice; name every value and every cell of the grid once",
+            "`most_popular` is listed twice; list every run and baseline once",
         ),
         (
             {"models": [BLOCK, BLOCK | {"seed": [2], "settings": {"samples": 9}}]},
@@ -248,7 +248,7 @@ def test_an_unknown_field_is_named_at_every_level(load, tmp_path, base, field):
         ({"evaluation": {"cutoff": 10}}, "evaluation.cutoff: Input should be 20 (given: 10)"),
     ],
 )
-def test_a_fault_is_one_sentence(load, tmp_path, changes, told):
+def test_an_error_is_one_sentence(load, tmp_path, changes, told):
     with pytest.raises(config.ConfigError) as caught:
         load(changes)
     assert str(caught.value) == f"{tmp_path}/made.yaml: {told}"
@@ -277,7 +277,7 @@ def test_a_content_baseline_needs_its_features(load):
 CURVE = {"content_signal": [0, 0.25, 0.5]}
 
 
-def test_a_study_at_another_setting_has_names_and_data_of_its_own(load, tmp_path):
+def test_a_study_at_another_setting_has_separate_names_and_data(load, tmp_path):
     study = load(CURVE, TWIN)
     other = config.load_study("made@0.25", tmp_path)
     assert other == study.at(0.25) == config.load_study(f"{tmp_path}/made.yaml@0.25", tmp_path / "elsewhere")
@@ -285,11 +285,11 @@ def test_a_study_at_another_setting_has_names_and_data_of_its_own(load, tmp_path
     assert (study.data.simulate.content_signal, other.data.simulate.content_signal) == (0.5, 0.25)
     assert other.content_signal == ()
     assert {run.study for run in other.runs} == {"made@0.25"}
-    assert [run.cell for run in other.runs] == [run.cell for run in study.runs]
+    assert [run.parameters for run in other.runs] == [run.parameters for run in study.runs]
     assert config.load_study("made@0", tmp_path).data.simulate.content_signal == 0
 
 
-def test_a_setting_that_the_study_does_not_list_is_told(load, tmp_path):
+def test_a_setting_that_the_study_does_not_list_raises(load, tmp_path):
     load(CURVE, TWIN)
     with pytest.raises(config.ConfigError) as caught:
         config.load_study("made@0.3", tmp_path)
@@ -297,7 +297,7 @@ def test_a_setting_that_the_study_does_not_list_is_told(load, tmp_path):
     assert str(caught.value) == f"{tmp_path}/made.yaml: {told}"
 
 
-def test_a_curve_is_of_simulated_data_and_holds_its_own_setting(load):
+def test_a_curve_is_of_simulated_data_and_includes_the_studys_setting(load):
     told = "`content_signal` lists settings of `data.simulate.content_signal`, and that one too"
     for changes, base in ((CURVE, EVENTS), ({"content_signal": [0, 1]}, TWIN)):
         with pytest.raises(config.ConfigError, match=told):
@@ -316,7 +316,7 @@ def test_an_audit_is_of_the_papers_losses_with_settings_that_exist(load):
         load({"audit": [block | {"settings": {"epochs": 2}}]})
 
 
-def test_every_fault_of_a_file_is_told(load):
+def test_every_error_of_a_file_is_reported(load):
     with pytest.raises(config.ConfigError) as caught:
         load({"title": DELETE, "split.colour": 1})
     assert [line.split(": ", 1)[1] for line in str(caught.value).splitlines()] == [
@@ -334,14 +334,14 @@ def test_every_fault_of_a_file_is_told(load):
         (b"", "a study is a mapping of fields"),
     ],
 )
-def test_a_file_that_is_no_study_is_told(tmp_path, content, told):
+def test_a_file_that_is_not_a_study_raises(tmp_path, content, told):
     (tmp_path / "s.yaml").write_bytes(content)
     with pytest.raises(config.ConfigError) as caught:
         config.load_study("s", tmp_path)
     assert str(caught.value).startswith(f"{tmp_path}/s.yaml: {told}")
 
 
-def test_an_unknown_study_is_told_with_the_known_ones(tmp_path):
+def test_an_unknown_study_is_reported_with_the_known_ones(tmp_path):
     (tmp_path / "a.yaml").touch()
     (tmp_path / "b.yaml").touch()
     with pytest.raises(config.ConfigError) as caught:
@@ -349,16 +349,16 @@ def test_an_unknown_study_is_told_with_the_known_ones(tmp_path):
     assert str(caught.value) == f"{tmp_path}/c.yaml: there is no such study; known are a, b"
 
 
-def test_what_was_checked_never_changes(load):
+def test_a_checked_study_is_frozen(load):
     with pytest.raises(ValueError, match="frozen"):
         load().training.samples = 7
 
 
-def test_a_cell_names_its_run_seed_0_too():
+def test_parameters_identify_a_run_seed_0_too():
     study = config.load_study("toy", FOLDER)
-    assert study.run("content", "bpr", 0).cell == {"input_form": "content", "loss": "bpr", "seed": 0}
+    assert study.run("content", "bpr", 0).parameters == {"input_form": "content", "loss": "bpr", "seed": 0}
     study = config.load_study("twin_mini_as_published", FOLDER)
-    assert study.run("embedding", "cross_entropy", 1, "d50").cell["tag"] == "d50"
+    assert study.run("embedding", "cross_entropy", 1, "d50").parameters["tag"] == "d50"
 
 
 @pytest.mark.parametrize(
@@ -371,7 +371,7 @@ def test_a_quotation_mark_is_one_mark_or_none(given, quote):
 
 
 @pytest.mark.parametrize("given", ["", '""', "a", "1", " ", ",", "\t", "“", 1, ["'"]])
-def test_what_is_no_quotation_mark_is_told(given):
+def test_an_invalid_quotation_mark_raises(given):
     with pytest.raises(config.ConfigError, match=r"^x: quote: "):
         config.check(config.ItemTable, {"file": "i", "item": "i", "numeric": ["n"], "quote": given}, "x")
 

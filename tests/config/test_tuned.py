@@ -1,4 +1,4 @@
-"""What a search chose is kept with how it came about, and strictly read."""
+"""The settings that a search chose are saved with their origin, and validated when read."""
 
 import pytest
 import yaml
@@ -10,12 +10,12 @@ FOUND = {"monitor": "val_recall_at_20", "value": 0.25, "epoch": 3, "trials": 20,
 FOUND |= {"settings": {"learning_rate": 0.1, "batch_size": 64}, "seed": 1, "commit": "abc"}
 
 
-def test_a_cell_is_named_as_its_runs_are():
-    assert tuned.cell_name("one_hot", "ids", "bpr") == "one_hot-bpr"
-    assert tuned.cell_name("shared", "content", "top1") == "shared-to_content-top1"
+def test_a_configuration_is_named_as_its_runs():
+    assert tuned.configuration_name("one_hot", "ids", "bpr") == "one_hot-bpr"
+    assert tuned.configuration_name("shared", "content", "top1") == "shared-to_content-top1"
 
 
-def test_a_second_search_leaves_the_other_cells(tmp_path):
+def test_a_second_search_keeps_the_other_configurations(tmp_path):
     path = tmp_path / "settings" / "toy.yaml"
     one, two = tuned.Found(**FOUND), tuned.Found(**FOUND | {"value": 0.5})
     tuned.save_searched(path, "toy", {"one_hot-bpr": one, "content-bpr": one})
@@ -27,7 +27,7 @@ def test_a_second_search_leaves_the_other_cells(tmp_path):
     assert read.of("content-bpr") == FOUND["settings"]
 
 
-def test_an_unknown_cell_is_one_sentence():
+def test_an_unknown_configuration_is_one_sentence():
     found = tuned.Searched(study="toy", cells={"one_hot-bpr": FOUND})
     said = (
         "searched: no settings of `one_hot-top1`, only of one_hot-bpr; `make search STUDY=toy` finds them for its grid"
@@ -46,7 +46,7 @@ def test_an_unknown_cell_is_one_sentence():
         ("{", "not YAML"),
     ],
 )
-def test_a_wrong_file_is_said_so(tmp_path, text, said):
+def test_an_invalid_file_raises(tmp_path, text, said):
     path = tmp_path / "toy.yaml"
     if text is not None:
         path.write_text(text)

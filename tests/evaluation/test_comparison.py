@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gru4rec_lib.data.columns import Columns
 from gru4rec_lib.evaluation import comparison, statistics
 from gru4rec_lib.evaluation.comparison import Ranked
 from gru4rec_lib.study import tables
@@ -26,7 +27,7 @@ def a_study(seeds=(1, 2)):
     models.loc[models["model"] == "gru4rec", "input_form"] = "shared"
     targets = pd.DataFrame({"protocol": "known", "session": np.repeat(np.arange(SESSIONS), 3), "position": 2 + place})
     targets = targets.assign(target=0, n_candidates=50)
-    models = models.reindex(columns=[*comparison.CELL, "seed"], fill_value="")
+    models = models.reindex(columns=[*Columns.MODEL, "seed"], fill_value="")
     return Ranked(models, targets, [own[:, None] for _, own, _ in ranks])
 
 

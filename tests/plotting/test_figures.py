@@ -10,7 +10,7 @@ from PIL import Image
 
 from gru4rec_lib.config.study import INPUT_FORMS, LOSSES, Training
 from gru4rec_lib.plotting import figures, style
-from gru4rec_lib.study import explore
+from gru4rec_lib.study import diagram
 
 FORMS = ("one_hot", "embedding", "content", "content_mlp")
 THREE = ("cross_entropy", "bpr", "bpr_max")
@@ -133,7 +133,7 @@ PLACES = pd.DataFrame(
 )
 ROWS = {"quantity": ["session length", "rules, median confidence (real: of any length)"], "tolerance": [0.02, 1.0]}
 FRAMES = {
-    "model_diagram": explore.model_diagram(Training(dropout_hidden=0.1), "28 standardised features"),
+    "model_diagram": diagram.model_diagram(Training(dropout_hidden=0.1), "28 standardised features"),
     "plays_per_track": RARE,
     "long_tail": a_long_tail(50_000),
     "session_lengths": lengths(20),
@@ -161,8 +161,8 @@ FRAMES = {
 DEEP = Training(hidden_units=(100, 50), mlp_units=(128, 64, 32))
 # What is unlike the frames above: tiny, huge, many, one, equal.
 EDGES = [
-    ("model_diagram", explore.model_diagram(DEEP, "artist, tags and duration")),
-    ("model_diagram", explore.model_diagram(Training(), "28 features", INPUT_FORMS)),
+    ("model_diagram", diagram.model_diagram(DEEP, "artist, tags and duration")),
+    ("model_diagram", diagram.model_diagram(Training(), "28 features", INPUT_FORMS)),
     ("long_tail", a_long_tail(1)),
     ("long_tail", a_long_tail(300)),
     ("long_tail", pd.DataFrame({"plays": [1], "tracks": [9], "rank": [9]})),

@@ -190,7 +190,7 @@ def test_a_folder_with_the_official_mini_files_goes_through_the_study_mssd_mini(
     assert not place.study.simulated
     assert {path.name for path in place.raw_files()} == {"log_mini.csv", "tf_mini.csv"}
     tables = readers.read(place.study.data, place.raw)
-    counts = explore.table_1(tables.events, explore.published(place.study.data)).set_index("quantity")
+    counts = explore.table_1(tables.events, explore.paper_counts(place.study.data)).set_index("quantity")
     assert counts.loc["sessions"].tolist()[:2] == [60, 10_000]
     assert "sessions: 60, published 10,000: \N{MINUS SIGN}99.4 %" in explore.compare(counts.reset_index()).splitlines()
     prepared = prepare.prepare(tables, place.study.split, place.raw)

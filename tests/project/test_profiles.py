@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from gru4rec_lib.study.explore import PUBLISHED_TABLE_1
+from gru4rec_lib.study.explore import PAPER_TABLE_1
 from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.training import memory
 
@@ -118,7 +118,7 @@ def test_all_of_mssd_asks_for_what_its_tracks_and_events_take_and_for_a_gpu_wher
         "paper": job(1, 4, 0.5),
         "publish": job(1, 4, 0.5),
     }
-    training, events = Workspace("mssd_full").study.training, PUBLISHED_TABLE_1["full"]["events"]
+    training, events = Workspace("mssd_full").study.training, PAPER_TABLE_1["full"]["events"]
     bench = pd.read_csv(ROOT / "reports" / "bench" / "bench.csv").set_index("measure")["value"]
     few, many = (memory._passing(training, 0, None, n, 0)["step"] for n in (0, events))
     assert 1e6 * asked["train"]["mem_mb"] > 1e9 * bench["memory_peak_gb_3700k"] + many - few

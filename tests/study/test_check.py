@@ -39,20 +39,20 @@ def check(tmp_path, monkeypatch, capsys):
         ("session,item,position", "session: session, item: item, position: position"),
     ],
 )
-def test_the_common_names_need_no_words_and_go_into_a_study(check, header, roles):
+def test_columns_with_common_names_are_found(check, header, roles):
     first, found, line = check("\n".join([header, *ROWS]))
     assert first == "e.csv: a table of events"
     assert found.startswith(FOUR)
     assert line == f"in a study: data: {{layout: events, name: mine, events: [e.csv], {roles}}}"
 
 
-def test_words_go_before_names(check):
+def test_named_columns_take_precedence_over_common_names(check):
     lines = check("\n".join(["a,b,c,session_id,time", *(f"{row},x,0" for row in ROWS)]), *NAMED)
     assert lines[1] == f"{FOUR}, from 1970-01-01T00:00:05 to 1970-01-01T00:00:20 (UTC)"
     assert "session: a, item: b, time: c" in lines[-1]
 
 
-def test_time_goes_before_position_and_not_with_it(check, capsys):
+def test_time_takes_precedence_over_position_and_excludes_it(check, capsys):
     table = "\n".join(["session,item,time,position", "1,a,5,2", "1,b,6,1"])
     assert "time: time" in check(table)[-1]
     assert "position: position" in check(table, "--position", "position")[-1]
@@ -64,7 +64,7 @@ def test_time_goes_before_position_and_not_with_it(check, capsys):
 SESSIONS = [*log_rows("a", ["x", "y"]), *log_rows("b", ["y", "z", "y"])]
 
 
-def test_a_log_and_track_features_are_known_by_most_of_their_columns(check):
+def test_a_log_and_track_features_are_recognised_by_most_of_their_columns(check):
     assert check(log(*SESSIONS)) == ["e.csv: a log in MSSD layout", "5 events, 2 sessions, 3 items"]
     features = tracks(track("x"), track("y", "1", "2"))
     assert check(features) == ["e.csv: track features in MSSD layout", "features of 2 items"]
@@ -84,25 +84,25 @@ def test_a_study_is_checked_with_its_data_and_split(check, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["e.csv", "items.csv", "s.yaml"]
 
 
-def test_sessions_without_a_track_in_common_are_told(tmp_path, monkeypatch, capsys):
+def test_sessions_without_a_common_track_are_reported(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     apart = "\n".join(["session_id,item_id,time", *(f"{n // 2},i{n},{n}" for n in range(40))])
     (tmp_path / "e.csv").write_text(apart)
     (tmp_path / "s.yaml").write_text(study())
     assert main(["check", "s.yaml", "--data", "."]) == 2
-    assert capsys.readouterr().err.startswith("no validation session holds two tracks of training; raise")
+    assert capsys.readouterr().err.startswith("no validation session has two tracks of training; raise")
     (tmp_path / "e.csv").write_text(MANY + "".join(f"t{n // 2},j{n},{1000 + n}\n" for n in range(20)))
     (tmp_path / "s.yaml").write_text(study(split={"how": "by_time", "test_fraction": 0.3}))
     assert main(["check", "s.yaml", "--data", "."]) == 2
     assert capsys.readouterr().err.startswith("the split `by_time` leaves no test session with two events on items of")
 
 
-def test_a_study_that_writes_its_data_needs_none(capsys):
+def test_a_study_that_simulates_its_data_needs_none(capsys):
     assert main(["check", str(ROOT / "config" / "toy.yaml")]) == 0
     assert capsys.readouterr().out.splitlines()[1] == "the study writes its own data: there is nothing else to check"
 
 
-def test_the_study_of_the_documentation_is_one(check, tmp_path):
+def test_the_study_in_the_documentation_is_valid(check, tmp_path):
     page = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
     text = re.search(r"```yaml\n(.*?)```", page, re.DOTALL).group(1)
     assert len(text.splitlines()) == 10

@@ -73,7 +73,7 @@ def test_a_module_reads_what_it_imports(files, tmp_path):
     assert [path.name for path in dependencies.library_files(tmp_path / "b.py")] == ["c.py", "look.mplstyle"]
 
 
-def test_a_module_that_is_not_there_is_an_error(files):
+def test_a_missing_module_is_an_error(files):
     with pytest.raises(FileNotFoundError, match=r"misspelt\.py"):
         files("from gru4rec_lib import misspelt")
 
@@ -96,16 +96,17 @@ def test_only_the_notebooks_that_draw_depend_on_the_figures():
         assert notebooks_that_read(name) == drawing
 
 
-def test_training_depends_on_the_model_and_nothing_that_comes_after():
+def test_training_depends_on_the_model_and_on_no_later_step():
     core = {"01", "02", "03", "04", "05"}
     for name in ("gru4rec.py", "losses.py", "inputs.py", "optimizers.py", "trainer.py"):
         assert notebooks_that_read(name) & core == {"03"}
     # What 02 reads, every training waits for.
     assert notebooks_that_read("study/tables.py") & core == {"05"}
+    assert notebooks_that_read("study/publish.py") == set()
     assert notebooks_that_read("prepare.py") >= {"02", "03", "04"}
     assert notebooks_that_read("config/study.py") >= core
 
 
-def test_no_notebook_depends_on_the_demo_or_on_the_simulation():
+def test_no_notebook_depends_on_ensure_or_on_the_simulation():
     assert notebooks_that_read("ensure.py") == set()
     assert notebooks_that_read("simulate.py") & {"01", "02", "03", "04", "05"} == set()

@@ -1,5 +1,6 @@
-"""What the text claims, from the files of a small study by hand."""
+"""Tables beyond Table 2, from the files of a small study by hand."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -37,6 +38,7 @@ RANKS = {
 # At the targets 0 and 2, two tracks each.
 SAME = [0, 1, 0, 1]
 LISTS = {"markov": [0, 2, 3, 4], "embedding-bpr-seed1": [0, 1, 2, 3], "embedding-bpr-seed2": [2, 4, 4, 2]}
+SECONDS = {"embedding-bpr-seed1": 1.5, "embedding-to_content-bpr-seed1": 2.5}
 VALIDATION = {"embedding-top1-seed1": (0.9, 0.2), "embedding-top1-seed2": (0.5, 0.3)}
 
 
@@ -53,7 +55,7 @@ def place(tmp_path):
         table = pd.DataFrame(events | {"rank": RANKS[name]})
         known = table.iloc[:4].assign(protocol="known", n_candidates=50)
         folder.mkdir(parents=True)
-        # Among the most popular, the first target of every session comes within the first 20.
+        # Among the most popular, the first target of every session has rank 2.
         popular = known.assign(protocol="popular", n_candidates=9, rank=known["rank"].where(known["position"] > 2, 2))
         parts = [known, table.assign(protocol="open", n_candidates=60), popular]
         pd.concat(parts).to_parquet(folder / "ranks.parquet")
@@ -66,7 +68,7 @@ def place(tmp_path):
         pd.DataFrame(lists).to_parquet(folder / "lists.parquet")
         recall, mrr = VALIDATION.get(name, (0.4, 0.1))
         history = {"epoch": [1, 2, 3], "loss": 1.0, "val_recall_at_20": [0.1, recall, 0.3], "seconds": 1.0}
-        (folder / "config.json").write_text('{"seconds": 7.5}')
+        (folder / "config.json").write_text(json.dumps({"seconds": SECONDS.get(name, 7.5)}))
         pd.DataFrame(history | {"val_mrr_at_20": [0.7, mrr, 0.8]}).to_csv(folder / "history.csv")
     return place
 
@@ -92,10 +94,10 @@ def test_fewer_candidates_by_hand(place):
         bias = table[[f"{score}_bias_low", f"{score}_bias", f"{score}_bias_high"]].T
         assert (bias.diff().iloc[1:] >= 0).all(axis=None)
         assert (table[f"{score}_bias"] == table[f"{score}_popular"] - table[f"{score}_at_20"]).all()
-    assert table.loc[("most_popular", "", ""), "recall_bias_low"] >= 0, "no session loses by a shorter list"
+    assert table.loc[("most_popular", "", ""), "recall_bias_low"] >= 0, "a shorter list lowers no session's score"
 
 
-def test_a_study_that_ranks_among_all_alone_has_no_fewer_candidates(place):
+def test_a_study_without_the_protocol_popular_has_no_fewer_candidates(place):
     for file in place.runs.rglob("ranks.parquet"):
         ranks = pd.read_parquet(file)
         ranks[ranks["protocol"] != "popular"].to_parquet(file)
@@ -104,7 +106,7 @@ def test_a_study_that_ranks_among_all_alone_has_no_fewer_candidates(place):
     assert [*table.columns[-2:]] == ["place", "place_popular"]
 
 
-def test_differences_are_from_the_baseline_that_is_best_in_the_score(place):
+def test_differences_are_from_the_best_baseline_of_each_score(place):
     table = evidence.from_best_baseline(place)
     assert table["reference"].unique().tolist() == ["markov"]
     assert table["p_holm"].tolist() == pytest.approx(statistics.holm(table["p"].to_numpy()))
@@ -135,7 +137,7 @@ def test_content_less_identity_compares_what_validation_chose(place):
     assert evidence.content_less_identity(place, alone).empty
 
 
-def test_validation_stands_beside_test(place):
+def test_validation_and_test_by_hand(place):
     table = evidence.validation_and_test(place, tables.over_seeds(place))
     assert table["loss"].tolist() == ["bpr", "top1", "bpr"]
     assert table["output_form"].tolist() == ["ids", "ids", "content"]
@@ -146,7 +148,7 @@ def test_validation_stands_beside_test(place):
     assert (table["recall_low"] < table["recall_high"]).tolist()[1:] == [True, True]
 
 
-def test_validation_is_read_at_the_epoch_that_the_run_chose(place):
+def test_validation_is_read_at_the_epoch_of_the_monitored_score(place):
     config = place.root / "config" / "made.yaml"
     config.write_text(config.read_text() + "training: {monitor: val_mrr_at_20}\n")
     place = Workspace("made", root=place.root)
@@ -155,7 +157,7 @@ def test_validation_is_read_at_the_epoch_that_the_run_chose(place):
     assert table["validation_recall_at_20"].tolist() == pytest.approx([0.3] * 3)
 
 
-def test_time_to_quality_is_that_of_the_first_epoch_that_comes_near_the_best(place):
+def test_time_to_quality_ends_at_the_first_epoch_near_the_best(place):
     file = place.run_folder(place.study.runs[0]) / "history.csv"
     pd.read_csv(file).assign(val_recall_at_20=[0.381, 0.4, 0.3], seconds=[9.0, 2.0, 4.0]).to_csv(file)
     table = evidence.time_to_quality(place, tables.table_2(place))
@@ -165,8 +167,26 @@ def test_time_to_quality_is_that_of_the_first_epoch_that_comes_near_the_best(pla
     # 0.381 is above 95 % of 0.4; of top1 the second seed never reaches 95 % of the 0.9 of the first.
     assert table["seconds_to_enough"].fillna(-1).tolist() == [9, 2, 2, -1, 2]
     assert table["recall_at_20"].tolist() == [1, 1 / 4, 3 / 4, 1 / 4, 1 / 4]
-    assert table["seconds_of_tested"].tolist() == [7.5] * 5
+    assert table["seconds_of_tested"].tolist() == [1.5, 7.5, 7.5, 7.5, 2.5]
     assert (table[["batch_size", "epochs"]] == [place.study.training.batch_size, 3]).all(axis=None)
+
+
+def test_facts_of_runs_are_joined_by_name(place, monkeypatch):
+    """In whatever order histories and settings are read."""
+    expected = [
+        evidence.time_to_quality(place, tables.table_2(place)),
+        evidence.validation_and_test(place, tables.over_seeds(place)),
+    ]
+    epochs, records = tables.epochs_of_runs(place), tables.records(place)
+    reordered = epochs.sort_values(["run", "epoch"], ascending=[False, True], ignore_index=True)
+    monkeypatch.setattr(evidence, "epochs_of_runs", lambda workspace: reordered.copy())
+    monkeypatch.setattr(evidence, "records", lambda workspace: dict(reversed(records.items())))
+    found = [
+        evidence.time_to_quality(place, tables.table_2(place)),
+        evidence.validation_and_test(place, tables.over_seeds(place)),
+    ]
+    for first, second in zip(expected, found, strict=True):
+        pd.testing.assert_frame_equal(first, second)
 
 
 def test_strata_of_both_protocols(place, prepared):
@@ -178,7 +198,7 @@ def test_strata_of_both_protocols(place, prepared):
     assert heard[["stratum", "n_targets", "recall_at_20"]].to_numpy().tolist() == [["1", 2, 0.5], ["2", 2, 1.0]]
 
 
-def test_what_is_recommended_by_hand(place, prepared):
+def test_coverage_by_hand(place, prepared):
     table = evidence.coverage(place, prepared)
     assert (table[["n_lists", "n_items"]] == [2, 5]).all(axis=None)
     assert table["seeds"].tolist() == [1, 1, 1, 2, 2, 1]
@@ -190,7 +210,7 @@ def test_what_is_recommended_by_hand(place, prepared):
     assert table["intra_list_diversity"].isna().all(), "there are no features"
 
 
-def test_features_tell_how_varied_lists_are(place, prepared):
+def test_features_give_the_diversity_of_lists(place, prepared):
     numbers = np.array([[1, 0], [0, 2], [3, 0], [-1, 0], [0, 0], [0, 0]], np.float32)
     table = evidence.coverage(place, replace(prepared, features=Features(numbers)))
     # Of markov's lists one has two tracks alike, the other one track without features.
@@ -234,14 +254,14 @@ def test_the_leading_models_are_chosen_by_validation(place, prepared, monkeypatc
     assert evidence.leading(table, validation, ["popularity", "hour"], "open")["stratum"].iloc[0] == "cold"
 
 
-def test_a_stratum_of_few_targets_leads_nowhere(place, prepared, monkeypatch):
+def test_a_stratum_of_few_targets_is_not_shown(place, prepared, monkeypatch):
     monkeypatch.setattr(evidence, "FEWEST", 3)
     validation = evidence.validation_and_test(place, tables.over_seeds(place))
     rows = evidence.leading(evidence.strata(place, prepared), validation, ["repeat"])
     assert rows["stratum"].unique().tolist() == ["new"]
     monkeypatch.setattr(evidence, "FEWEST", 30)
     rows = evidence.leading(evidence.strata(place, prepared), validation, ["repeat"], "open")
-    assert rows["stratum"].unique().tolist() == ["new"], "the largest stays, for else there was nothing to see"
+    assert rows["stratum"].unique().tolist() == ["new"], "the largest is kept where all are small"
 
 
 def test_strata_are_printed_with_their_size(place, prepared, monkeypatch):

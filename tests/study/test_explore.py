@@ -6,10 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
-from gru4rec_lib.config.study import Training, load_study
 from gru4rec_lib.study import explore
 
-# Sessions a (5 events), b (2) and c (1); track x is played four times, y twice, z and v once. Nobody played `unheard`.
+# Sessions a (5 events), b (2) and c (1); plays: track x 4, y 2, z 1, v 1. No event has the category `unheard`.
 EVENTS = pd.DataFrame(
     {
         "session": pd.Categorical(list("aaaaabbc"), categories=["empty", "a", "b", "c"]),
@@ -22,29 +21,29 @@ EVENTS = pd.DataFrame(
 )
 
 
-def test_table_1_counts_what_is_there_and_not_what_a_category_knows():
+def test_table_1_counts_rows_and_not_unused_categories():
     expected = pd.DataFrame({"quantity": ["events", "tracks", "sessions"], "count": [8, 4, 3]})
     assert_frame_equal(explore.table_1(EVENTS), expected)
 
 
-def test_table_1_says_the_difference_in_percent_of_the_published_count():
+def test_table_1_has_the_difference_in_percent_of_the_papers_count():
     table = explore.table_1(EVENTS, {"events": 10, "tracks": 4, "sessions": 2})
     assert list(table["published"]) == [10, 4, 2]
     assert list(table["difference_percent"]) == pytest.approx([-20, 0, 50])
 
 
-def test_the_published_table_1_is_the_papers():
-    events = {name: row["events"] for name, row in explore.PUBLISHED_TABLE_1.items()}
+def test_paper_table_1_is_that_of_the_paper():
+    events = {name: row["events"] for name, row in explore.PAPER_TABLE_1.items()}
     assert events == {"full": 2_250_000_000, "dataset03": 6_066_614, "mini": 167_880}
-    assert explore.PUBLISHED_TABLE_1["dataset03"] == {"events": 6_066_614, "tracks": 505_195, "sessions": 365_448}
-    assert explore.PUBLISHED_TABLE_1["mini"] == {"events": 167_880, "tracks": 50_704, "sessions": 10_000}
+    assert explore.PAPER_TABLE_1["dataset03"] == {"events": 6_066_614, "tracks": 505_195, "sessions": 365_448}
+    assert explore.PAPER_TABLE_1["mini"] == {"events": 167_880, "tracks": 50_704, "sessions": 10_000}
 
 
-def test_play_counts_most_played_first_and_equal_ones_by_id():
+def test_play_counts_are_sorted_by_plays_and_ties_by_id():
     assert_frame_equal(explore.play_counts(EVENTS), pd.DataFrame({"item": list("xyvz"), "plays": [4, 2, 1, 1]}))
 
 
-def test_plays_per_track_a_track_of_exactly_ten_plays_is_rare():
+def test_a_track_of_exactly_ten_plays_is_rare():
     events = pd.DataFrame({"item": ["ten"] * 10 + ["eleven"] * 11 + ["one"]})
     frame = explore.plays_per_track(events)
     assert list(frame["plays"]) == ["10 plays or fewer", "more than 10 plays"]
@@ -57,7 +56,7 @@ def test_long_tail_has_one_row_for_each_number_of_plays():
     assert_frame_equal(explore.long_tail(EVENTS), expected)
 
 
-def test_session_lengths_leave_out_sessions_that_have_no_event():
+def test_session_lengths_exclude_sessions_without_an_event():
     frame = explore.session_lengths(EVENTS)
     assert list(frame["length"]) == [1, 2, 5]
     assert list(frame["sessions"]) == [1, 1, 1]
@@ -74,30 +73,9 @@ def test_skips_by_position_are_shares_of_the_plays_at_that_position():
     assert list(frame["skip_3"]) == pytest.approx([2 / 3, 1 / 2, 1, 1, 0])
 
 
-def test_skips_by_position_names_the_columns_that_are_not_there():
+def test_skips_by_position_names_missing_columns():
     with pytest.raises(ValueError, match="no column skip_1, skip_3; only MSSD logs carry it"):
         explore.skips_by_position(EVENTS.drop(columns=["skip_1", "skip_3"]))
-
-
-def test_model_diagram_tells_the_sizes_of_the_study():
-    training = Training(hidden_units=(7, 6), embedding_units=5, mlp_units=(3, 2), dropout_hidden=0.25)
-    frame = explore.model_diagram(training, "28 features").set_index("label")
-    assert frame["order"].to_dict() == {
-        "input track": 1,
-        "one_hot": 2,
-        "embedding": 2,
-        "content": 2,
-        "content_mlp": 2,
-        "GRU": 3,
-        "dropout": 4,
-        "scores": 5,
-    }
-    assert list(explore.model_diagram(training, input_forms=("shared",))["order"]) == [1, 2, 3, 4, 5]
-    assert frame["detail"]["embedding"] == "5 learned numbers for each track"
-    assert frame["detail"]["content"] == "28 features"
-    assert frame["detail"]["content_mlp"] == "28 features, dense 3+2, relu"
-    assert frame["detail"]["GRU"] == "7+6 units"
-    assert frame["detail"]["dropout"] == "25 % of the units, in training only"
 
 
 plays = st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("uvwxyz")), min_size=1, max_size=60)
@@ -106,7 +84,7 @@ plays = st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("uvwxyz"))
 @pytest.mark.slow
 @settings(max_examples=40)
 @given(plays, st.randoms())
-def test_no_event_track_or_session_is_lost_and_the_order_of_rows_is_nothing(rows, random):
+def test_no_event_is_lost_and_the_order_of_rows_does_not_matter(rows, random):
     events = pd.DataFrame(rows, columns=["session", "item"])
     tail, lengths, rare = (f(events) for f in (explore.long_tail, explore.session_lengths, explore.plays_per_track))
     assert (tail["plays"] * tail["tracks"]).sum() == (lengths["length"] * lengths["sessions"]).sum() == len(events)
@@ -135,12 +113,3 @@ def test_the_real_rows_of_the_mssd_fixture():
     assert (skips["skip_1"] <= skips["skip_2"]).all()
     assert (skips["skip_2"] <= skips["skip_3"]).all()
     assert skips["plays"].sum() == len(events)
-
-
-def test_the_diagram_of_a_study_names_its_input_forms_and_features():
-    study = load_study("thirty_music", Path(__file__).resolve().parents[2] / "config")
-    boxes = explore.diagram_of(study).set_index("label")
-    assert boxes.index.tolist()[1:-3] == ["one_hot", "embedding", "shared", "content", "content_mlp", "hybrid_concat"]
-    assert boxes.loc["content", "detail"] == "ArtistId, tags"
-    study = load_study("toy", Path(__file__).resolve().parents[2] / "config")
-    assert explore.diagram_of(study).set_index("label").loc["content", "detail"] == "28 standardised features"

@@ -1,4 +1,4 @@
-"""What runs again is decided by what the raw files hold; folders may have any name. Real steps, run once by make."""
+"""The contents of raw files decide which steps run again; folders may have any name. Real steps, run once by make."""
 
 import json
 import os
@@ -51,7 +51,7 @@ def make(root, data, *words):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A project in a folder of an awkward name, whose study of an awkward name ran as far as its baselines."""
+    """A project and study with unusual names, which ran up to the baselines."""
     root = copy_of_the_project(tmp_path_factory.mktemp("projects") / "a b {c} 'd' \"e\" [1] $f")
     shutil.copy(ROOT / "Makefile", root)
     (root / "config" / "2024.yaml").write_text(STUDY)
@@ -68,7 +68,7 @@ def finished(tmp_path_factory):
 
 @pytest.fixture
 def planned(finished, tmp_path):
-    """The steps that another run would take of data that were changed in a copy, which keeps every file's times."""
+    """The steps that another run would take after a change in a copy, which keeps every file's times."""
     folder = tmp_path / "copy {of} 'it'"
     shutil.copytree(finished / DATA, folder)
 
@@ -87,7 +87,7 @@ def replace(path, text):
 
 
 @pytest.mark.slow
-def test_a_project_and_data_of_awkward_names_are_those_that_run(finished):
+def test_a_project_and_data_with_unusual_names_run(finished):
     record = json.loads((finished / "runs/2024/records/02_preprocess.json").read_text())
     assert record["parameters"] == {"study": "2024", "data": str(finished / DATA)}
     assert (finished / "runs/2024/baselines/most_popular/ranks.parquet").is_file()
@@ -96,7 +96,7 @@ def test_a_project_and_data_of_awkward_names_are_those_that_run(finished):
 
 
 @pytest.mark.slow
-def test_the_same_contents_elsewhere_and_at_another_time_run_nothing(planned):
+def test_the_same_contents_in_another_place_run_nothing(planned):
     folder, plan = planned
     for path in folder.iterdir():
         path.touch()
@@ -105,7 +105,7 @@ def test_the_same_contents_elsewhere_and_at_another_time_run_nothing(planned):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["part_0.tsv", "items.csv", "held_out.csv"])
-def test_another_file_of_the_same_size_and_time_runs_what_reads_it(planned, name):
+def test_another_file_of_the_same_size_and_time_reruns_its_readers(planned, name):
     folder, plan = planned
     text = (folder / name).read_text()
     old, new = {"part_0.tsv": ("a\t", "b\t"), "items.csv": ("c,2", "c,7"), "held_out.csv": ("60\n", "10\n")}[name]
@@ -115,7 +115,7 @@ def test_another_file_of_the_same_size_and_time_runs_what_reads_it(planned, name
 
 
 @pytest.mark.slow
-def test_a_deleted_file_and_a_further_one_run_what_reads_them(planned):
+def test_deleted_and_added_files_rerun_their_readers(planned):
     folder, plan = planned
     times = (folder / "part_0.tsv").stat()
     shutil.copy2(folder / "part_0.tsv", folder / "part_2.tsv")
@@ -148,7 +148,7 @@ def twin(tmp_path):
     return place
 
 
-def test_simulated_files_are_known_by_their_contents_and_settings(twin, tmp_path):
+def test_simulated_files_are_identified_by_contents_and_settings(twin, tmp_path):
     assert fingerprints.as_simulated(twin)
     (tmp_path / "config" / "twin.yaml").write_text(TWIN.replace("sessions: 10", "sessions: 11"))
     assert not fingerprints.as_simulated(Workspace("twin", root=tmp_path))

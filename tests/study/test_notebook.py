@@ -1,4 +1,4 @@
-"""A notebook's parameters are checked, papermill's too, and what ran is on record."""
+"""A notebook's parameters are validated, also those from papermill, and its provenance is recorded."""
 
 import contextlib
 import json
@@ -25,7 +25,7 @@ models:
   - {input_form: [embedding], loss: [bpr], tag: wide, settings: {hidden_units: 300}}
 """
 CELL = {"study": "toy", "input_form": "embedding", "loss": "bpr", "seed": 1}
-# What papermill adds to the notebook: a cell of its own, which the kernel has run.
+# papermill adds a cell to the notebook, which the kernel has run.
 INJECTED = '# Parameters\nstudy = "toy"\n'
 NO_TEXT = "should be a text; put it in quotation marks, or give it by papermill's -r: -p reads 007 as 7"
 
@@ -42,7 +42,7 @@ def told(kind, scope):
     return str(caught.value)
 
 
-def test_known_names_are_taken_and_the_rest_of_the_scope_is_left_alone():
+def test_only_known_names_of_the_scope_are_parameters():
     given = notebook.parameters(notebook.StudyParameters, {"study": "toy", "place": object(), "In": ["", "x = 1"]})
     assert given == notebook.StudyParameters(study="toy", data="")
     full = CELL | {"learning_rate": 0.5, "batch_size": None, "tag": ""}
@@ -54,12 +54,12 @@ def test_known_names_are_taken_and_the_rest_of_the_scope_is_left_alone():
     }
 
 
-def test_an_injected_name_that_the_notebook_does_not_know_is_an_error():
+def test_an_unknown_injected_name_is_an_error():
     scope = {"study": "toy", "stduy": "x", "In": ["", 'study = "other"', INJECTED + 'stduy = "x"']}
     assert told(notebook.StudyParameters, scope) == (
         "parameters: stduy: no such field; check its spelling or delete it"
     )
-    # Not injected, so a variable of the notebook's own.
+    # Not injected: a variable of the notebook.
     scope["In"] = ["", 'stduy = "x"', INJECTED]
     assert notebook.parameters(notebook.StudyParameters, scope).study == "toy"
 
@@ -91,22 +91,22 @@ def test_a_wrong_value_is_one_sentence(changes, line):
 
 def test_tracks_are_a_list_or_a_text_with_one_a_line():
     for given in (["So What", "b"], "So What\nb"):
-        found = notebook.parameters(notebook.ListeningParameters, {"study": "toy", "tracks": given})
+        found = notebook.parameters(notebook.ExplorerParameters, {"study": "toy", "tracks": given})
         assert found.tracks == ("So What", "b")
-    assert notebook.parameters(notebook.ListeningParameters, {"study": "toy", "tracks": ""}).tracks == ()
+    assert notebook.parameters(notebook.ExplorerParameters, {"study": "toy", "tracks": ""}).tracks == ()
 
 
 @pytest.mark.parametrize(("given", "said"), [(256, "256"), (1e5, "100000.0"), (None, "None"), (True, "True")])
-def test_tracks_that_papermill_took_for_a_number_are_refused(given, said):
+def test_tracks_that_papermill_read_as_a_number_raise(given, said):
     expected = f"parameters: tracks: {NO_TEXT} (given: {said})"
-    assert told(notebook.ListeningParameters, {"study": "toy", "tracks": given}) == expected
+    assert told(notebook.ExplorerParameters, {"study": "toy", "tracks": given}) == expected
     expected = f"parameters: tracks.1: {NO_TEXT} (given: {said})"
-    assert told(notebook.ListeningParameters, {"study": "toy", "tracks": ["a", given]}) == expected
+    assert told(notebook.ExplorerParameters, {"study": "toy", "tracks": ["a", given]}) == expected
 
 
 @pytest.mark.parametrize("path", sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb")))
 @pytest.mark.parametrize("text", ["256", "64_128", "0042", "nan", "1e5", "null", "true", "[a]", "#2", "Music: 2024"])
-def test_a_text_comes_through_papermill_as_it_is(path, text, tmp_path):
+def test_papermill_passes_texts_unchanged(path, text, tmp_path):
     cell = next(cell for cell in nbformat.read(path, 4).cells if "parameters" in cell.metadata.get("tags", []))
     texts = re.findall(r"^(\w+): (?:str|list\[str\])", cell.source, re.MULTILINE)
     assert {"study", "data"} <= {*texts}
@@ -120,7 +120,7 @@ def test_a_text_comes_through_papermill_as_it_is(path, text, tmp_path):
     assert [scope[name] for name in texts] == [text] * len(texts)
 
 
-def test_examples_give_texts_by_the_word_that_keeps_them():
+def test_examples_pass_texts_by_r():
     root = Path(__file__).resolve().parents[2]
     for page in (root / "README.md", *(root / "docs").glob("*.md")):
         for name, value in re.findall(r" -p (\w+) (\S+)", page.read_text(encoding="utf-8")):
@@ -129,28 +129,28 @@ def test_examples_give_texts_by_the_word_that_keeps_them():
 
 def notebook_number(name):
     """Whether a parameter of that name is a number in the notebooks that have it."""
-    kinds = (notebook.ListeningParameters, notebook.TrainingParameters)
+    kinds = (notebook.ExplorerParameters, notebook.TrainingParameters)
     fields = [kind.model_fields[name] for kind in kinds if name in kind.model_fields]
     return fields and all("int" in str(field.annotation) or "float" in str(field.annotation) for field in fields)
 
 
-def test_tracks_and_a_session_are_one_too_many():
+def test_tracks_and_a_session_exclude_each_other():
     scope = {"study": "toy", "session": 7, "tracks": ["a"]}
     expected = "parameters: `tracks` stand in place of `session`; give one of the two"
-    assert told(notebook.ListeningParameters, scope) == expected
+    assert told(notebook.ExplorerParameters, scope) == expected
 
 
-def test_a_missing_parameter_is_told():
+def test_a_missing_parameter_raises():
     assert told(notebook.StudyParameters, {}) == "parameters: study: is missing"
 
 
-def test_a_run_without_changes_is_the_studys_own(study):
+def test_a_run_without_changes_is_that_of_the_study(study):
     given = notebook.TrainingParameters(**CELL)
     assert given.run(study) == study.runs[0]
     assert notebook.TrainingParameters(**CELL | {"tag": "wide"}).run(study) == study.runs[1]
 
 
-def test_a_run_with_changes_never_takes_the_place_of_one_of_the_studys(study):
+def test_a_run_with_changes_never_replaces_one_of_the_studys(study):
     run = notebook.TrainingParameters(**CELL, learning_rate=0.5, max_epochs=3).run(study)
     assert (run.tag, run.name) == ("custom", "embedding-bpr-custom-seed1")
     assert (run.training.learning_rate, run.training.max_epochs, run.training.samples) == (0.5, 3, 5)
@@ -179,7 +179,7 @@ def test_the_record_holds_parameters_config_commit_and_versions(monkeypatch, tmp
 @pytest.mark.parametrize(
     ("head", "status", "commit"), [("abc\n", "", "abc"), ("abc\n", " M config/toy.yaml\n", "abc+changes")]
 )
-def test_the_commit_tells_of_changes(monkeypatch, head, status, commit):
+def test_the_commit_shows_changes(monkeypatch, head, status, commit):
     answers = {"rev-parse": head, "status": status}
 
     def run(command, cwd, **_):

@@ -1,4 +1,4 @@
-"""Outputs, counts and metadata are no part of a notebook; `make lab` leaves `notebooks/` as it was."""
+"""Copies ignore outputs, counts and metadata; `make lab` does not change `notebooks/`."""
 
 import os
 import shutil
@@ -57,7 +57,7 @@ def test_a_copy_has_the_cells_and_tags(path, tmp_path):
     assert copy.metadata == read.metadata
 
 
-def test_what_jupyterlab_saves_changes_no_copy(notebooks, tmp_path):
+def test_outputs_and_metadata_change_no_copy(notebooks, tmp_path):
     copy = cells_alone(notebooks / NAME, tmp_path)
     text, written = copy.read_bytes(), copy.stat().st_mtime_ns
     change(notebooks / NAME, run_and_save)
@@ -82,9 +82,9 @@ def test_a_change_of_the_cells_changes_the_copy(notebooks, tmp_path, spoil):
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"cells": 1}'])
-def test_a_file_that_is_no_notebook_is_one_sentence(tmp_path, text):
+def test_a_file_that_is_not_a_notebook_is_one_sentence(tmp_path, text):
     (tmp_path / NAME).write_text(text)
-    with pytest.raises(ValueError, match=f"^{tmp_path}/{NAME}: is no notebook; restore or delete the file$"):
+    with pytest.raises(ValueError, match=f"^{tmp_path}/{NAME}: is not a notebook; restore or delete the file$"):
         cells_alone(tmp_path / NAME, tmp_path / "copies")
 
 
@@ -107,7 +107,7 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
-# A process of its own: the manager changes how the whole process writes its log.
+# In a separate process: the manager changes how the whole process writes its log.
 SAVE = """
 import sys
 from jupyter_server.services.contents.largefilemanager import LargeFileManager
@@ -120,7 +120,7 @@ manager.save(model, sys.argv[2])
 """
 
 
-def test_a_notebook_saved_in_the_lab_leaves_the_originals_and_keeps_its_outputs(lab, notebooks, tmp_path):
+def test_a_copy_saved_in_the_lab_keeps_its_outputs_and_its_notebook(lab, notebooks, tmp_path):
     """Saved by JupyterLab's own contents manager."""
     before = contents(notebooks)
     assert lab() == ""
@@ -136,7 +136,7 @@ def test_a_notebook_saved_in_the_lab_leaves_the_originals_and_keeps_its_outputs(
     assert saved.cells[1].outputs[0].text == "shown\n"
 
 
-def test_an_edited_copy_is_kept_and_another_follows_the_notebook(lab, notebooks, tmp_path):
+def test_an_edited_copy_is_kept_and_an_unedited_one_is_replaced(lab, notebooks, tmp_path):
     lab()
     mine, other = (tmp_path / "runs" / "lab" / name for name in (NAME, "04_baselines.ipynb"))
     change(mine, edit)

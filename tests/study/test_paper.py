@@ -1,4 +1,4 @@
-"""The paper, filled from a small run that is made by hand: what it reads, says, and does without."""
+"""The paper, filled from a small run made by hand: its inputs, text and optional parts."""
 
 import itertools
 import json
@@ -14,8 +14,8 @@ import typst
 from matplotlib.figure import Figure
 
 from gru4rec_lib.config.study import BASELINES, INPUT_FORMS, LOSSES, load_study
-from gru4rec_lib.evaluation.comparison import CELL
-from gru4rec_lib.study import paper
+from gru4rec_lib.data.columns import Columns
+from gru4rec_lib.study import paper, publish
 from gru4rec_lib.study import tables as report
 from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.utils.rounding import between, fixed, signed
@@ -39,7 +39,9 @@ VERDICTS |= {
 
 
 def scored(protocol="known", **columns):
-    table = pd.DataFrame([row[:4] for row in MODELS], columns=CELL[:-1]).assign(tag="", protocol=protocol, **columns)
+    table = pd.DataFrame([row[:4] for row in MODELS], columns=Columns.MODEL[:-1]).assign(
+        tag="", protocol=protocol, **columns
+    )
     table["n_targets"], table["n_candidates"] = 12455, 1234567
     for score, scale in SCORED.items():
         for what, more in (("at_20", 0), ("low", -0.01), ("high", 0.01)):
@@ -135,7 +137,7 @@ def made(tmp_path_factory):
     facts = {"study": "toy", "simulated": True, "commit": ["0123456789abcdef+changes"], "seeds": [1]}
     facts |= {"config": load_study("toy", ROOT / "config").model_dump(mode="json"), "versions": [{"keras": "3.15.1"}]}
     facts |= {"device": ["CPU, 2 cores"], "minutes": {}, "minutes_total": 2.5, "data_sha256": "44136fa355b3678a1146ad"}
-    (run / report.MANIFEST).write_text(json.dumps(facts))
+    (run / publish.MANIFEST).write_text(json.dumps(facts))
     return root
 
 
@@ -152,7 +154,7 @@ def filled(run, parts=EVERY_PART):
 
 
 def typed_digits(source):
-    """Lines with digits in the abstract and in the sections that tell results, but in names such as `table_2`."""
+    """Lines with digits in the abstract and the sections of results, except in names such as `table_2`."""
     sections = re.split(r"^ *= (.+)\n", re.sub(r"//.*", "", source), flags=re.MULTILINE)
     named = [("abstract", sections[0]), *zip(sections[1::2], sections[2::2], strict=True)]
     may = {"Question", "Related work", "Data", "Method"}  # what others published, and how it is measured here
@@ -160,19 +162,19 @@ def typed_digits(source):
     return [(name, line) for name, line in lines if re.search(r"\d", re.sub(r"[@<]?\b[a-zA-Z_][\w-]*", "", line))]
 
 
-def test_no_number_of_a_result_is_typed():
+def test_the_paper_has_no_typed_result():
     source = (ROOT / "reports" / "paper.typ").read_text(encoding="utf-8")
     assert typed_digits(source) == []
     for section in ("Results", "What the published numbers measured", "Limits", "Reproducibility"):
         assert f"= {section}\n" in source
 
 
-def test_a_typed_number_would_be_seen():
+def test_a_typed_result_is_found():
     source = 'abstract 1 @gru2\n= Method\n2\n= Results\n3 // 4\n#rows("table_5") // 6\n== Deeper\n  Recall@20\n'
     assert typed_digits(source) == [("abstract", "abstract 1 @gru2"), ("Results", "3"), ("Results", "Recall@20")]
 
 
-def test_the_paper_says_what_the_tables_hold(run):
+def test_the_paper_has_the_numbers_of_the_tables(run):
     page, text = filled(run)
     assert (run / "paper.pdf").read_bytes().startswith(b"%PDF")
     for words in (
@@ -249,7 +251,7 @@ def test_a_table_on_a_page_has_the_digits_of_the_paper(run):
 
 
 def test_targets_of_one_session_have_no_interval(run):
-    """All of the study's, or those of a stratum alone."""
+    """All of the study, or those of one stratum."""
     one, other = "is 0.500 (one session) for targets with 1 track", "and 0.500 (0.490 to 0.510) for those with 2 to 5"
     path = run / "tables" / "strata.csv"
     strata = pd.read_csv(path, keep_default_na=False)
@@ -273,15 +275,15 @@ def test_targets_of_one_session_have_no_interval(run):
     assert " to " not in re.search(r"Scores under the protocol open.*?Every variant", text, re.DOTALL)[0]
 
 
-def test_a_comparison_that_the_course_paper_does_not_have_is_left_empty(run):
+def test_a_comparison_missing_in_the_course_paper_is_empty(run):
     path = run / "tables" / "audit_conclusions.csv"
     pd.read_csv(path).assign(published=np.nan).to_csv(path, index=False)
     assert "+0.125 undecided" in filled(run)[1]
 
 
 def test_real_data_is_not_called_simulated(run):
-    facts = json.loads((run / report.MANIFEST).read_text()) | {"simulated": False}
-    (run / report.MANIFEST).write_text(json.dumps(facts))
+    facts = json.loads((run / publish.MANIFEST).read_text()) | {"simulated": False}
+    (run / publish.MANIFEST).write_text(json.dumps(facts))
     assert "Simulated data." not in filled(run, ("skips",))[1]
 
 
@@ -289,14 +291,14 @@ def test_the_same_run_gives_the_same_bytes(run):
     made = []
     for _ in range(2):
         filled(run)
-        made.append([(run / name).read_bytes() for name in report.PAPER])
+        made.append([(run / name).read_bytes() for name in publish.PAPER])
     assert made[0] == made[1]
 
 
 @pytest.mark.slow
-def test_no_table_and_no_figure_can_be_missing(run):
-    """Each .csv that any study has is read: without it there is no paper, and one sentence says which it was."""
-    for path in [*run.glob("*/*.csv"), *run.glob("figures/*.pdf"), run / report.MANIFEST]:
+def test_a_missing_table_or_figure_raises(run):
+    """Each .csv of a study is needed: without it the paper fails with one sentence that names it."""
+    for path in [*run.glob("*/*.csv"), *run.glob("figures/*.pdf"), run / publish.MANIFEST]:
         hidden = path.rename(path.with_suffix(".hidden"))
         with pytest.raises(ValueError, match="the paper is filled from this file") as told:
             paper.fill(run.parents[1], run, EVERY_PART)
@@ -307,13 +309,13 @@ def test_no_table_and_no_figure_can_be_missing(run):
 
 
 @pytest.mark.parametrize(("words", "names"), [("inputs", INPUT_FORMS), ("formulas", LOSSES), ("walks", BASELINES)])
-def test_every_part_of_a_grid_has_its_words(words, names):
+def test_every_part_of_a_grid_is_described(words, names):
     text = (ROOT / "reports" / "paper.typ").read_text(encoding="utf-8")
     block = re.search(rf"#let {words} = \((.*?)\n\)", text, re.DOTALL)[1]
     assert tuple(re.findall(r"^  (\w+): \[", block, re.MULTILINE)) == names
 
 
-def test_what_a_study_does_not_have_is_not_asked_for(run):
+def test_optional_parts_need_no_files(run):
     for path in (
         *run.glob("tables/audit*.csv"),
         *run.glob("tables/calibration.csv"),
@@ -326,7 +328,7 @@ def test_what_a_study_does_not_have_is_not_asked_for(run):
     assert "is replaced by a twin" not in text
 
 
-def test_a_table_that_does_not_fit_is_told_with_its_place(run):
+def test_a_table_that_does_not_fit_is_reported_with_its_line(run):
     path = run / "tables" / "table_2_over_seeds.csv"
     path.write_text(path.read_text().replace("recall_low", "recall_lowest"))
     with pytest.raises(ValueError, match=r'(?s)paper\.typ: .*"recall_low"'):

@@ -1,4 +1,4 @@
-"""One run at a time, one line a step, and nothing that lives on after a kill."""
+"""One run at a time, one line a step, and no process that remains after a kill."""
 
 import json
 import os
@@ -41,7 +41,7 @@ rule second:
     log: "runs/mini/second.log"
     shell: "exec {sys.executable} -m gru4rec_lib.study.workflow.tied python job.py {output} 2> {log}"
 """
-# Quick, or at work for a minute where a file `slow` says so, or failing.
+# Quick; or for a minute where a file `slow` exists; or failing.
 JOB = """
 import os, pathlib, sys, time
 if pathlib.Path("fail").exists(): sys.exit("the job says why it fails")
@@ -92,7 +92,7 @@ def start(root):
         def start_make(study="mini", data="data of mine"):
             command = ["make", "reproduce", f"STUDY={study}", f"DATA={data}"]
             pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-            # A job of a shell's background ignores Ctrl-C and hands that on; a terminal's does not.
+            # A background job of a shell ignores Ctrl-C, and so do its children; a job of a terminal does not.
             pipes["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
             process = started.enter_context(subprocess.Popen(command, cwd=root, process_group=0, **pipes))
             started.callback(process.kill)
@@ -117,19 +117,19 @@ def wait_for(condition, seconds=20.0):
     """Wait until `condition()` is true, and return its value."""
     end = time.monotonic() + seconds
     while not (value := condition()):
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, "timed out"
         time.sleep(0.02)
     return value
 
 
 def at_work(root):
-    """Process ids of the job that is at work and of its Snakemake; false before there is one."""
+    """Process ids of the running job and of its Snakemake; false before there is one."""
     path = root / "at_work"
     return path.exists() and [int(word) for word in path.read_text().split()[:2]]
 
 
 def lives(pid):
-    """Whether a process is there and not merely waiting to be collected."""
+    """Whether a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):
@@ -164,7 +164,7 @@ def test_one_line_a_step_then_nothing_to_do(root, make):
 
 
 @pytest.mark.slow
-def test_a_failed_step_shows_its_log_and_passes_the_code_on(root, make):
+def test_a_failed_step_shows_its_log_and_returns_its_code(root, make):
     (root / "runs" / "mini").mkdir(parents=True)
     (root / "runs" / "mini" / "first.txt").touch()
     (root / "fail").touch()
@@ -175,7 +175,7 @@ def test_a_failed_step_shows_its_log_and_passes_the_code_on(root, make):
 
 
 @pytest.mark.slow
-def test_after_a_kill_nothing_works_on_and_the_same_command_finishes(root, start, make):
+def test_after_a_kill_no_process_remains_and_the_same_command_finishes(root, start, make):
     (root / "slow").touch()
     for victim in ("make", "reproduce", "snakemake"):
         process = start()
@@ -192,7 +192,7 @@ def test_after_a_kill_nothing_works_on_and_the_same_command_finishes(root, start
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_at_once_and_says_how_to_go_on(root, start):
+def test_ctrl_c_ends_at_once_and_prints_how_to_continue(root, start):
     (root / "slow").touch()
     process = start()
     job, snakemake = wait_for(lambda: at_work(root))
@@ -208,7 +208,7 @@ def test_a_second_run_waits_for_the_first(root, start):
     with reproduce.only_run(root / "runs" / "mini" / ".lock"):
         process = start()
         line = process.stdout.readline()
-        assert f"Another run of this study goes on (process {os.getpid()}, since 20" in line
+        assert f"Another run of this study is active (process {os.getpid()}, since 20" in line
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(0.3)
     assert process.wait(30) == 0
@@ -225,7 +225,7 @@ models: [{input_form: [embedding], loss: [bpr]}]
 
 @pytest.fixture
 def simulating(tmp_path):
-    """Makes studies whose raw files are simulated into data/raw/shared, with further lines in their files."""
+    """Make studies whose raw files are simulated into data/raw/shared, with further lines in their files."""
     (tmp_path / "config").mkdir()
 
     def simulating(name, more=""):
@@ -246,12 +246,12 @@ def test_studies_that_simulate_the_same_raw_files_run_one_after_the_other(simula
     with reproduce._alone(one):
         second.start()
         said = wait_for(lambda: capsys.readouterr().out)
-        assert said.startswith(f"Another run that may write data/raw/shared goes on (process {os.getpid()}, since 20")
+        assert said.startswith(f"Another run that may write data/raw/shared is active (process {os.getpid()}, since 20")
         assert not begun.wait(0.3)
     assert begun.wait(20)
 
 
-def test_every_folder_that_the_graph_may_write_is_locked_and_none_that_is_brought(simulating):
+def test_every_folder_that_the_graph_may_write_is_locked_and_no_other(simulating):
     curve = simulating("curve", "content_signal: [0, 0.5]\n")
     with reproduce._alone(curve) as locks:
         held = [str(Path(lock.name).relative_to(curve.root)) for lock in locks]
@@ -275,7 +275,7 @@ def test_a_kernel_ends_with_its_killed_papermill(tmp_path):
     wait_for_end(int(pid))
 
 
-def test_who_starts_after_the_parent_ended_does_not_start(tmp_path):
+def test_a_process_does_not_start_after_its_parent_ended(tmp_path):
     ended = subprocess.Popen(["true"])
     ended.wait()
     command = [sys.executable, "-m", "gru4rec_lib.study.workflow.tied", "touch", str(tmp_path / "late")]
@@ -294,7 +294,7 @@ def test_who_starts_after_the_parent_ended_does_not_start(tmp_path):
         (["--study", "mini"], "data/raw/clicks: there is no such folder."),
     ],
 )
-def test_a_wrong_word_is_one_sentence(root, argv, sentence):
+def test_an_invalid_argument_is_one_sentence(root, argv, sentence):
     with pytest.raises(ConfigError, match=re.escape(sentence)) as told:
         reproduce.main(argv, root)
     assert "\n" not in str(told.value)
@@ -323,24 +323,33 @@ def test_a_full_disk_is_one_sentence(root):
 
 
 @pytest.mark.slow
-def test_files_that_a_user_brings_are_checked_before_anything_runs(root, capfd):
+def test_files_that_are_not_simulated_are_checked_before_anything_runs(root, capfd):
     place = Workspace("mini", root / "data of mine", root)
     (root / "data of mine/e.tsv").write_text("s\ti\tt\n1\ta\tsoon\n")
-    assert reproduce._check(place, "mini", root) == 2
+    assert reproduce._check(place) == 2
     assert capfd.readouterr().err.startswith("e.tsv, line 2, column `t`: cannot read `soon`;")
     made = root / "data/prepared/mini/prepared.json"
     made.write_text(json.dumps({"settings": {"inputs": fingerprints.hashes(place)}}))
-    assert reproduce._check(place, "mini", root) == 0
-    # Another file of the same size, name and time: as `cp -p` and `rsync -t` leave it.
+    assert reproduce._check(place) == 0
+    # Another file of the same size, name and time: as from `cp -p` and `rsync -t`.
     times = (root / "data of mine/e.tsv").stat()
     (root / "data of mine/e.tsv").unlink()
     (root / "data of mine/e.tsv").write_text("s\ti\tt\n1\tb\tsoon\n")
     os.utime(root / "data of mine/e.tsv", ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert reproduce._check(place, "mini", root) == 2
+    assert reproduce._check(place) == 2
 
 
 @pytest.mark.slow
-def test_data_switched_to_a_folder_with_problems_is_one_sentence(root):
+def test_files_are_checked_for_a_study_at_one_setting_of_its_curve(root, capfd):
+    data = "{layout: mssd, name: twin, simulate: {sessions: 50}}"
+    study = STUDY.replace('{layout: events, name: clicks, events: ["*.tsv"], session: s, item: i, time: t}', data)
+    (root / "config/curve.yaml").write_text(study + "content_signal: [0, 0.5]\n")
+    assert reproduce._check(Workspace("curve@0", root / "data of mine", root)) == 2
+    assert capfd.readouterr().err.startswith(f"{root}/data of mine: no log file in it")
+
+
+@pytest.mark.slow
+def test_problems_in_another_data_folder_are_one_sentence(root):
     (root / "other").mkdir()
     (root / "other/e.tsv").write_text("s\ti\tt\n1\ta\tsoon\n")
     os.utime(root / "other/e.tsv", (0, 0))
@@ -351,14 +360,14 @@ def test_data_switched_to_a_folder_with_problems_is_one_sentence(root):
     assert count.startswith("1 problem in all;")
 
 
-# Texts that YAML, or papermill's -p, would take for something else: names of a study, and of a folder.
+# Names of a study and of a folder that YAML, or papermill's -p, would not read as texts.
 STUDIES = ["256", "64_128", "0042", "nan", "1e5", "null", "1_0", "true"]
 FOLDERS = ["[a]", "my #2", "Music: 2024", "{x}", "~", "[1, 2]", "-r", "a 'b' \"c\" $HOME `d`"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("study", "data"), [*zip(STUDIES, FOLDERS, strict=True)])
-def test_a_study_and_a_folder_of_any_name_are_those_that_run(root, study, data):
+def test_a_study_and_a_folder_of_any_name_run(root, study, data):
     (root / "config" / f"{study}.yaml").write_text(STUDY)
     events = "".join(f"{n}\t{item}\t{n}\n" for n in range(40) for item in "ab")
     (root / data).mkdir()
@@ -372,7 +381,7 @@ def test_a_study_and_a_folder_of_any_name_are_those_that_run(root, study, data):
 
 @pytest.mark.slow
 def test_jobs_of_an_executor_get_the_same_texts(root):
-    """Each job is a Snakemake of its own, as on a cluster."""
+    """Each job runs in a separate Snakemake, as on a cluster."""
     (root / "Snakefile").write_text(
         'rule all:\n    input: "said"\n'
         'rule say:\n    output: "said"\n    shell: "printf \'%s\\\\n\' {config[study]:q} {config[data]:q} > {output}"\n'

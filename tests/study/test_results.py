@@ -1,4 +1,4 @@
-"""The test is ranked alike for every model, and ranks and lists are what is left of it."""
+"""Every model ranks the same test targets; ranks and lists are saved."""
 
 import json
 from dataclasses import replace
@@ -109,7 +109,7 @@ def test_a_limit_above_the_number_of_targets_changes_nothing(place):
     assert results.rank(Worst(), prepared(), place(10).study).equals(results.rank(Worst(), prepared(), place().study))
 
 
-def test_a_baseline_learns_from_all_training_sessions_and_leaves_its_ranks(place):
+def test_a_baseline_is_fitted_on_all_training_sessions_and_its_ranks_are_saved(place):
     here = place()
     table = baseline_runs.rank_baselines(prepared(), here)
     assert table.index.tolist() == ["most_popular"] * 2 + ["sequential_rules"] * 2
@@ -134,7 +134,7 @@ def test_the_same_ranks_are_the_same_bytes(place, tmp_path):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
 
-def test_lists_are_what_is_recommended_at_the_targets_of_known(place):
+def test_lists_are_recommendations_at_the_targets_of_known(place):
     model = MostPopular().fit(prepared().train_and_validation, 3)
     lists = results.lists(model, prepared(), place().study)
     ranks = results.rank(model, prepared(), place().study)
@@ -168,13 +168,13 @@ def test_the_choice_of_lists_follows_the_splits_seed(place):
     assert len(chosen) > 1
 
 
-def test_a_study_can_leave_lists_out(place):
+def test_a_study_without_lists_has_no_rows(place):
     lists = results.lists(MostPopular().fit(prepared().train, 3), prepared(), place(lists="null").study)
     assert (len(lists), [*lists]) == (0, ["session", "position", "place", "item"])
 
 
 @pytest.mark.parametrize("test", [[[3, 0, 4], [1]], [[-1, 4], [2, 3]]])
-def test_without_a_target_of_known_nothing_is_ranked(place, test):
+def test_a_test_without_a_target_of_known_raises(place, test):
     """Each session has at most one event on an item of training."""
     cold = replace(prepared(), test=Sessions.from_lists(test))
     with pytest.raises(DataError, match="no test session with two events on items of training"):

@@ -1,4 +1,4 @@
-"""One training from arrays to its files: it learns, it never looks at the test, and no file is ever half there."""
+"""One training from arrays to its files: it learns, does not use the test, and writes no partial file."""
 
 import json
 from dataclasses import replace
@@ -30,7 +30,7 @@ def grammar(sessions, seed, length=6):
 
 
 def prepared(train, validation, n_items=N):
-    """Without any test sessions: whoever looks at them fails."""
+    """Without test sessions, so that their use fails."""
     nothing = {"test": None, "test_events": None, "counts": None, "features": None}
     items = pd.DataFrame({"item": [f"t_{i}" for i in range(n_items)]})
     return Prepared(items=items, n_items=n_items, train=train, validation=validation, **nothing)
@@ -51,7 +51,7 @@ def _small_shapes(monkeypatch):
 
 @pytest.fixture
 def fits(monkeypatch):
-    """Trainings that take no time; what `fit` was given is noted, validation goes as the test says."""
+    """Trainings that take no time: the arguments of `fit` are recorded, and the test sets the validation scores."""
     given, recalls = [], [0.1, 0.3, 0.3, 0.2]
 
     def fit(self, sessions, epochs, validation_data=None, callbacks=(), **options):
@@ -64,7 +64,7 @@ def fits(monkeypatch):
     return given
 
 
-def test_it_learns_which_track_follows(capsys):
+def test_training_learns_the_next_track(capsys):
     data = prepared(grammar(200, seed=1), grammar(20, seed=2))
     trained = runs.train(a_run(hidden_units=16, embedding_units=16, learning_rate=0.3, max_epochs=6), data)
     ranks = trained.model.rank(grammar(50, seed=3), N)
@@ -93,13 +93,13 @@ def test_refit_uses_all_training_sessions_for_the_best_number_of_epochs(fits):
 
 
 @pytest.mark.parametrize(("monitor", "best"), [("val_recall_at_20", 2), ("val_mrr_at_20", 3)])
-def test_the_run_says_which_score_chooses_the_epoch(fits, monitor, best):
+def test_the_monitored_score_chooses_the_epoch(fits, monitor, best):
     data = prepared(grammar(8, seed=1), grammar(3, seed=2))
     assert runs.train(a_run(monitor=monitor), data).best_epoch == best
     assert fits[1]["epochs"] == best
 
 
-def test_refit_begins_where_a_new_model_does():
+def test_refit_starts_from_the_initial_weights():
     data, run = prepared(grammar(8, seed=1), grammar(3, seed=2)), a_run(max_epochs=2)
     trained = runs.train(run, data)
     new = build(run, data.n_items, data.features)
@@ -108,7 +108,7 @@ def test_refit_begins_where_a_new_model_does():
         np.testing.assert_array_equal(found, expected)
 
 
-def test_validation_leaves_out_what_training_cannot_know(fits):
+def test_validation_excludes_tracks_unseen_in_training(fits):
     data = prepared(Sessions.from_lists([[0, 1, 2]]), Sessions.from_lists([[0, 3, 2], [3, 3]]), n_items=4)
     runs.train(a_run(), data)
     validation = fits[0]["validation"]
@@ -117,7 +117,7 @@ def test_validation_leaves_out_what_training_cannot_know(fits):
         runs.train(a_run(), prepared(data.train, Sessions.from_lists([[0, 3], [3, 3]]), n_items=4))
 
 
-def test_without_refit_the_best_weights_come_back(monkeypatch):
+def test_without_refit_the_best_weights_are_restored(monkeypatch):
     recalls, weights = iter([0.2, 0.5, 0.1, 0.4]), []
     monkeypatch.setattr(GRU4Rec, "evaluate", lambda self, sessions: {"recall_at_20": next(recalls), "mrr_at_20": 0.1})
     note = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: weights.append(note.model.get_weights()))
@@ -182,8 +182,8 @@ def test_save_writes_what_the_study_reads(trained, tmp_path):
     np.testing.assert_array_equal(loaded.scorer.table, result.model.scorer.table)
 
 
-def test_the_same_run_twice_leaves_the_same_bytes_of_ranks(tmp_path):
-    """From training to the file, with random negatives, dropout and order; another seed leaves others."""
+def test_the_same_run_twice_gives_the_same_bytes_of_ranks(tmp_path):
+    """From training to the file, with random negatives, dropout and order; another seed gives others."""
     study, run = Workspace("toy").study, a_run(negatives=("sampled",), samples=8, dropout_hidden=0.2, max_epochs=2)
     data = replace(prepared(grammar(60, 1), grammar(20, 2)), test=grammar(20, 3))
     for name, seed in {"once": 1, "again": 1, "other": 2}.items():
@@ -198,7 +198,7 @@ def test_the_same_run_twice_leaves_the_same_bytes_of_ranks(tmp_path):
     assert once[1] != other[1]
 
 
-def test_checkpoints_go_when_the_run_is_saved_and_when_it_diverges(trained, tmp_path):
+def test_checkpoints_are_deleted_when_the_run_is_saved_or_diverges(trained, tmp_path):
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "search.npz").touch()
     runs.save(tmp_path, *trained)
@@ -209,7 +209,7 @@ def test_checkpoints_go_when_the_run_is_saved_and_when_it_diverges(trained, tmp_
     assert not list((tmp_path / "diverged").rglob("*"))
 
 
-def test_an_interrupted_save_leaves_no_half_file_and_no_ranks(trained, tmp_path, monkeypatch):
+def test_an_interrupted_save_leaves_no_partial_file_and_no_ranks(trained, tmp_path, monkeypatch):
     def half(self, path):
         path.write_bytes(b"half a model")
         raise KeyboardInterrupt
@@ -221,7 +221,7 @@ def test_an_interrupted_save_leaves_no_half_file_and_no_ranks(trained, tmp_path,
 
 
 def test_ranks_and_lists_come_last(trained, tmp_path, monkeypatch):
-    """They are taken for a sign that the run is done."""
+    """They mark a finished run."""
     there = []
     monkeypatch.setattr(results, "save", lambda folder, *_: there.extend(p.name for p in folder.rglob("*.*")))
     runs.save(tmp_path, *trained)

@@ -1,4 +1,4 @@
-"""Where everything of a study lies, and what a notebook run by hand makes of it."""
+"""Paths of a study's files, and the inputs that a notebook run by hand creates."""
 
 import json
 from pathlib import Path
@@ -40,7 +40,7 @@ def names(place):
     return [str(path.relative_to(place.raw)) for path in place.raw_files()]
 
 
-def test_everything_has_its_place(place, tmp_path):
+def test_paths_of_a_study(place, tmp_path):
     here = place(TWIN)
     run = here.study.runs[0]
     told = [here.raw, here.prepared, here.runs, here.tables, here.figures, here.published_figures]
@@ -52,8 +52,8 @@ def test_everything_has_its_place(place, tmp_path):
     ]
 
 
-def test_simulated_files_are_called_so_whoever_reads_them(place, tmp_path):
-    """The mark lies with the files: a study of real data that is pointed at simulated files says it too."""
+def test_simulated_files_are_named_so_in_every_study(place, tmp_path):
+    """The record is beside the files: a study of real data that reads simulated files is named so too."""
     files = tmp_path / "files"
     files.mkdir()
     for text in (OFFICIAL, TWIN):
@@ -63,7 +63,7 @@ def test_simulated_files_are_called_so_whoever_reads_them(place, tmp_path):
     assert (here.note, here.title) == ("simulated data", "hand-made (simulated)")
 
 
-def test_a_study_may_lie_anywhere(place, tmp_path):
+def test_a_study_may_be_in_any_folder(place, tmp_path):
     place(TWIN)
     here = Workspace(str(tmp_path / "config" / "made.yaml"))
     assert (here.study.name, here.root) == ("made", Path(__file__).resolve().parents[2])
@@ -76,7 +76,7 @@ def test_the_data_folder_may_be_named(place, tmp_path, monkeypatch):
     assert place(OFFICIAL, data="here").raw == tmp_path / "here"
 
 
-def test_simulated_files_are_known_before_they_are_there(place):
+def test_simulated_files_are_listed_before_they_exist(place):
     here = place(TWIN)
     assert here.simulates
     known = here.raw_files()
@@ -85,7 +85,7 @@ def test_simulated_files_are_known_before_they_are_there(place):
     assert sorted(path for path in here.raw.rglob("*") if path.is_file()) == sorted(known)
 
 
-def test_a_curve_is_the_study_at_each_setting_in_folders_apart(place, tmp_path):
+def test_a_curve_is_the_study_at_each_setting_in_separate_folders(place, tmp_path):
     here = place(TWIN + "content_signal: [0, 0.5, 1]\n")
     assert list(here.curve) == [0, 0.5, 1]
     assert here.curve[0.5] is here
@@ -128,7 +128,7 @@ def test_the_tables_that_are_read_have_their_patterns_and_names(place, tmp_path)
 
 @pytest.fixture
 def study(tmp_path):
-    """Writes a study's file below the project's folder."""
+    """Write a study's file below the project's folder."""
 
     def study(name, text=TWIN):
         path = tmp_path / name
@@ -173,7 +173,7 @@ def test_a_study_of_the_name_of_one_in_config_is_refused_at_once(study, name):
     refused(place, f"{name}: config/paper.yaml has the same name, and {BOTH.format(place.study.name)}")
 
 
-def test_one_claim_is_for_all_settings_of_a_curve(study, tmp_path):
+def test_one_claim_covers_all_settings_of_a_curve(study, tmp_path):
     curve = TWIN + "content_signal: [0, 0.5]\n"
     study("a/study.yaml", curve).curve[0].claim()
     study("b/study.yaml", curve)
@@ -194,7 +194,7 @@ def test_links_to_one_file_are_one_study(study, tmp_path, monkeypatch):
         Workspace(given, root=tmp_path).claim()
 
 
-def test_a_study_file_that_was_moved_keeps_its_results_and_says_so(study, tmp_path, capsys):
+def test_a_moved_study_file_keeps_its_results_and_prints_it(study, tmp_path, capsys):
     study("a/study.yaml").claim()
     (tmp_path / "b").mkdir()
     (tmp_path / "a" / "study.yaml").rename(tmp_path / "b" / "study.yaml")
@@ -237,14 +237,14 @@ def test_every_command_that_writes_is_refused(study, tmp_path, monkeypatch, caps
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_an_unknown_study_is_told(tmp_path):
+def test_an_unknown_study_raises(tmp_path):
     with pytest.raises(ConfigError, match="there is no such study"):
         Workspace("nothing", root=tmp_path)
 
 
 @pytest.fixture
 def asked(monkeypatch):
-    """What `demo` asks for, in its order; nothing is made but empty folders and ranks."""
+    """The calls of `ensure`, in their order; only empty folders and ranks are created."""
     calls = []
 
     def call(module, name, answer=None):
@@ -274,7 +274,7 @@ def steps(asked):
     return [name for name, _ in asked]
 
 
-def test_a_notebook_makes_what_it_does_not_find_and_says_so(place, asked, capsys):
+def test_a_notebook_creates_missing_inputs_and_prints_it(place, asked, capsys):
     here = place(TWIN)
     ensure.need_runs(here)
     baselines = ["rank_baseline"] * 2
@@ -287,7 +287,7 @@ def test_a_notebook_makes_what_it_does_not_find_and_says_so(place, asked, capsys
     ]
 
 
-def test_what_is_there_is_not_made_again(place, asked, capsys):
+def test_existing_inputs_are_not_created_again(place, asked, capsys):
     baseline = [f"runs/made/baselines/most_popular/{name}" for name in results.FILES]
     here = place(
         TWIN, "data/prepared/made/prepared.json", *baseline, "runs/made/baselines/sequential_rules/ranks.parquet"
@@ -301,14 +301,14 @@ def test_what_is_there_is_not_made_again(place, asked, capsys):
     ensure.need_runs(here)
     assert [(name, given[0]) for name, given in asked if name != "load"] == [("rank_baseline", "sequential_rules")]
     assert capsys.readouterr().out == ""
-    # Arrays of another split are not taken for these.
+    # Arrays of another split are prepared again.
     asked.clear()
     (here.prepared / "prepared.json").write_text(json.dumps({"settings": settings | {"split": {}}}))
     ensure.need_prepared(here)
     assert steps(asked)[-3:] == ["read", "prepare", "save"]
 
 
-def test_models_are_trained_where_there_is_none(place, asked):
+def test_models_are_trained_only_where_there_is_none(place, asked):
     here = place(TWIN)
     ensure.need_models(here)
     assert steps(asked).count("train") == 1
@@ -323,13 +323,13 @@ def test_models_are_trained_where_there_is_none(place, asked):
     assert "train" not in steps(asked)
 
 
-def test_what_is_missing_at_other_settings_is_made_too(place, asked):
+def test_missing_inputs_at_other_settings_are_created(place, asked):
     ensure.need_runs(place(TWIN + "content_signal: [0, 0.5]\n"))
     assert [given[0].name for name, given in asked if name == "simulate"] == ["twin@0", "twin"]
     assert steps(asked).count("train") == 2
 
 
-def test_a_simulation_that_was_ended_half_way_is_made_again(place, asked):
+def test_an_interrupted_simulation_is_repeated(place, asked):
     here = place(TWIN, "data/raw/twin/training_set/log_0_20180715_000000000000.csv.gz")
     ensure.need_raw(here)
     assert steps(asked) == ["simulate"]
@@ -342,7 +342,7 @@ def test_a_simulation_that_was_ended_half_way_is_made_again(place, asked):
 
 
 @pytest.mark.parametrize(("text", "data"), [(OFFICIAL, ""), (TWIN, "misspelt")])
-def test_nothing_is_simulated_where_the_user_brings_the_files(place, asked, tmp_path, text, data):
+def test_nothing_is_simulated_into_a_given_folder(place, asked, tmp_path, text, data):
     here = place(text, data=data and tmp_path / data)
     with pytest.raises(readers.DataError) as caught:
         ensure.need_raw(here)

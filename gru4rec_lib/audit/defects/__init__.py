@@ -1,1 +1,1 @@
-"""The defects of the course paper's code, each reproduced by itself."""
+"""The defects of the course paper's code, each reproduced separately and switched by `switches.Defects`."""

@@ -1,7 +1,7 @@
-"""The published code's way through the sessions, for the audit only: a loader that overruns (D3), resets that stick
-(D4), a test on the first mini-batches (D10), an older log as the test (D9).
+"""How the course paper's code reads sessions, for the audit only: a loader that overruns (D3), repeated resets (D4), a
+test on the first mini-batches (D10), an older log as the test (D9).
 
-Written anew from what the code does; the right schedule is in `data/session_batches.py`, with the same arguments.
+A new implementation of that code's behaviour. The right schedule is in `data/session_batches.py`.
 """
 
 from __future__ import annotations
@@ -17,27 +17,28 @@ from gru4rec_lib.data.session_batches import Batches
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.preparation.split import is_test_file
 
-TEST_STEPS = 500  # mini-batches of a published evaluation
+TEST_STEPS = 500  # mini-batches of an evaluation in the paper's code
 
 
 def overrunning(sessions: Sessions, lanes: int, order: np.ndarray | None = None) -> Batches:
-    """D3: rounds as long as the shortest lane's rest counted in events, where pairs are one fewer.
+    """Lay out sessions with D3: a round has as many steps as its shortest lane has events, one more than it has pairs.
 
-    So the last step of a round asks the lanes that end for the first track of the next session in the file; then every
-    other lane goes back by one and repeats that pair. When no session is left to begin, what the other lanes still hold
-    is dropped. Should a round run past the end of the file, where the published code fails, it ends there.
+    In the last step of a round, a lane whose session ends has the first track of the file's next session as its target.
+    Every other lane then goes back by one and repeats that pair. When no session is left to begin, the remaining events
+    of the other lanes are dropped. A round that would run past the end of the file, where the paper's code fails, ends
+    there.
 
     Two lanes over sessions [a b], [c d e], [f g] and [h i]: the first round has two steps, a->b and c->d, then b->c, a
     target from another session, and d->e. Lane 1 takes the third session and lane 2 repeats: f->g and d->e. Both end
-    in this round, so that its second step asks for the tracks behind both: g->h and e->f.
+    in this round, so the targets of its second step are the tracks after both: g->h and e->f.
 
     Args:
-        sessions: those without an event are passed over.
-        lanes: mini-batch size, at most as many as sessions.
-        order: int [n], the sessions as they lie in the file; as they stand when None.
+        sessions: those without an event are skipped.
+        lanes: mini-batch size, at most the number of sessions.
+        order: int [n], the order of the sessions in the file; that of `sessions` when None.
 
     Returns:
-        The steps of one pass, every lane valid in each; `reset` is set where a session begins.
+        The mini-batches of one pass, every lane valid in each; `reset` is set where a session begins.
 
     Raises:
         ValueError: fewer sessions than lanes.
@@ -45,15 +46,15 @@ def overrunning(sessions: Sessions, lanes: int, order: np.ndarray | None = None)
     order = np.arange(len(sessions)) if order is None else np.asarray(order)
     order = order[sessions.lengths[order] > 0]
     if len(order) < lanes:
-        raise ValueError(f"the published loader needs as many sessions as lanes: {len(order)} for {lanes}")
-    file = Sessions(np.arange(len(sessions.items)), sessions.offsets).take(order)  # places in `sessions.items`
+        raise ValueError(f"the paper's loader needs as many sessions as lanes: {len(order)} for {lanes}")
+    file = Sessions(np.arange(len(sessions.items)), sessions.offsets).take(order)  # positions in `sessions.items`
     start, end = file.offsets[:lanes].copy(), file.offsets[1 : lanes + 1].copy()
     taken, begins = lanes, np.ones(lanes, bool)
-    places, resets = [], []
+    positions, resets = [], []
     while taken is not None:
         shortest = int((end - start).min())
         steps = min(shortest, len(file.items) - 1 - int(start.max()))
-        places.append(start + np.arange(steps)[:, None])
+        positions.append(start + np.arange(steps)[:, None])
         resets.append(begins & (np.arange(steps) == 0)[:, None])
         if steps < shortest:
             break
@@ -65,14 +66,14 @@ def overrunning(sessions: Sessions, lanes: int, order: np.ndarray | None = None)
                 break
             start[lane], end[lane] = file.offsets[taken], file.offsets[taken + 1]
             taken += 1
-    place = np.concatenate(places)
-    event = file.items[place + 1]
-    heard, follows = sessions.items[file.items[place]], sessions.items[event]
-    return Batches(heard, follows, np.concatenate(resets), np.ones(place.shape, bool), event)
+    position = np.concatenate(positions)
+    event = file.items[position + 1]
+    inputs, targets = sessions.items[file.items[position]], sessions.items[event]
+    return Batches(inputs, targets, np.concatenate(resets), np.ones(position.shape, bool), event)
 
 
 def sticky(batches: Batches) -> Batches:
-    """D4: a mask of lanes whose session begins stays in force until the next one, and the first of a pass is missing.
+    """Apply D4: a mask of lanes that begin a session stays active until the next one, and the first one is missing.
 
     Lanes that begin in steps 0 and 2, [1 1], [0 0], [1 0], [0 0], [0 1]: the resets become [0 0], [0 0], [1 0], [1 0],
     [0 1], so that lane 1 loses its state once more in the middle of a session.
@@ -87,7 +88,7 @@ def sticky(batches: Batches) -> Batches:
 
 
 def never(batches: Batches) -> Batches:
-    """D4 in testing: no lane is ever reset; a session begins in the state that another one has left.
+    """Apply D4 in testing: no lane is ever reset, so a session begins in the last state of another one.
 
     Args:
         batches: of any schedule.
@@ -96,7 +97,7 @@ def never(batches: Batches) -> Batches:
 
 
 def first_steps(batches: Batches, steps: int = TEST_STEPS) -> Batches:
-    """D10: what a published evaluation counts: its first mini-batches.
+    """Apply D10: keep the first mini-batches alone.
 
     Args:
         batches: of the test sessions.
@@ -106,10 +107,10 @@ def first_steps(batches: Batches, steps: int = TEST_STEPS) -> Batches:
 
 
 def tests_on_the_past(split: Split, files: Sequence[str]) -> bool:
-    """D9: whether the logs of the test are all older than those of training, by the dates in their names.
+    """Whether the test logs are all older than those of training (D9), by the dates in their names.
 
     Args:
-        split: any; only one by file can.
+        split: false unless it is by file.
         files: paths of the log files below the data folder, such as log_0_20180715_000000000000.csv.gz.
     """
     if split.how != "by_file":
@@ -120,15 +121,15 @@ def tests_on_the_past(split: Split, files: Sequence[str]) -> bool:
     return bool(test and training) and max(test) < min(training)
 
 
-def the_other_way_round(split: Split, files: Sequence[str]) -> Split:
-    """D9: the same two log files, what was the test now in training: as published the test log was the older one.
+def exchange(split: Split, files: Sequence[str]) -> Split:
+    """Exchange the training log and the test log, which fixes D9.
 
     Args:
         split: by file.
-        files: paths of the log files below the data folder; exactly one of them is not the test.
+        files: paths of the log files below the data folder; exactly one of them is for training.
 
     Raises:
-        ValueError: there are other than one.
+        ValueError: the number of training logs is not one.
     """
     training = [name for name in files if not is_test_file(name, split)]
     if len(training) != 1:
@@ -136,16 +137,16 @@ def the_other_way_round(split: Split, files: Sequence[str]) -> Split:
     return split.model_copy(update={"test": training[0]})
 
 
-def walked(batches: Batches, sessions: Sessions) -> dict[str, float]:
-    """What a schedule does to the sessions: the measure of D3 and D4.
+def pair_statistics(batches: Batches, sessions: Sessions) -> dict[str, float]:
+    """Measure the effect of D3 and D4 on a pass.
 
     Args:
-        batches: of the sessions in the order in which they stand.
-        sessions: what was laid out.
+        batches: of the sessions, in their order.
+        sessions: those that were laid out.
 
     Returns:
-        pairs; crossing, the share of the pairs (0 to 1) whose target is of another session; repeated, the share that
-        came before; resets_a_session, how often a state is zeroed for each session begun.
+        pairs; crossing, the share of the pairs (0 to 1) whose target is of another session; repeated, the share of
+        pairs that came before; resets_a_session, the number of resets for each session begun.
     """
     event = batches.event[batches.valid]
     session = sessions.session_of_event

@@ -1,9 +1,9 @@
-"""The published code's losses, for the audit only: BPR-max along the wrong axis (D5), BPR with the target among its
-negatives (D6), cross-entropy of linear scores (D12).
+"""The losses of the course paper's code, for the audit only: BPR-max along the wrong axis (D5), BPR with the target
+among its negatives (D6), cross-entropy of linear scores (D12).
 
-Written anew from what the code does, with the arguments of every loss in `training/losses.py`, so that
-`compile(loss=...)` takes them. D5 and D6 are of in-batch negatives alone: negatives[i, j] is the score of lane i for
-the target of lane j.
+A new implementation of that code's behaviour, with the arguments of every loss in `training/losses.py`, so that
+`compile(loss=...)` takes them. D5 and D6 need in-batch negatives: negatives[i, j] is the score of lane i for the target
+of lane j.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ REGULARIZATION = 0.0001
 
 
 def broadcast_bpr_max(target, negatives, mask):
-    """D5: a BPR-max whose softmax and regularisation are divided along the wrong axis.
+    """Compute BPR-max with D5: softmax and regularisation are divided along the wrong axis.
 
     With s_ij the score of lane i for the target of lane j (0 for j = i in the next line), e_ij = exp(s_ij - max s_j.)
     and w_ij = e_ij / sum e_j. for j other than i, w_ii = 0: the maximum and the sum in column j are those of ROW j, so
@@ -38,7 +38,7 @@ def broadcast_bpr_max(target, negatives, mask):
     Args:
         target: float [B].
         negatives: float [B, B], in-batch; the target's own score on the diagonal.
-        mask: bool [B, B], not looked at: equal targets of other lanes count as negatives.
+        mask: bool [B, B], unused: equal targets of other lanes count as negatives.
     """
     others = 1.0 - ops.eye(negatives.shape[0], dtype=negatives.dtype)
     scores = others * negatives
@@ -50,9 +50,9 @@ def broadcast_bpr_max(target, negatives, mask):
 
 
 def bpr_with_the_target(target, negatives, mask):
-    """D6: BPR over all lanes, the target's own among them, and those with the same target.
+    """Compute BPR with D6: over all lanes, including the target's own and those with the same target.
 
-    Three lanes, the first two with the same target: of lane 1's three terms two are log 2, whatever was learned.
+    Three lanes, the first two with the same target: two of lane 1's three terms are log 2, whatever the scores.
 
     >>> mask = ops.array([[False, False, True]])
     >>> round(float(bpr_with_the_target(ops.array([1.0]), ops.array([[1.0, 1.0, 0.0]]), mask)[0]), 4)
@@ -63,18 +63,18 @@ def bpr_with_the_target(target, negatives, mask):
     Args:
         target: float [B].
         negatives: float [B, B], in-batch.
-        mask: bool [B, B], not looked at.
+        mask: bool [B, B], unused.
     """
     return ops.mean(ops.softplus(negatives - target[:, None]), axis=1)
 
 
 def cross_entropy_of_linear_scores(target, negatives, mask):
-    """D12: Keras' categorical cross-entropy on scores that no softmax has made probabilities.
+    """Compute cross-entropy with D12: Keras' categorical cross-entropy on linear scores in place of probabilities.
 
     -log clip(r_i / (r_i + sum_j r_j), 1e-7, 1 - 1e-7)
 
-    Of scores 1, 1 and 2 the first counts as the probability 1/4. A score below 0 where the sum is above 0 is clipped,
-    and so is its gradient: nothing is learned from such a target.
+    Of scores 1, 1 and 2 the first counts as the probability 1/4. A negative score with a positive sum is
+    clipped, and its gradient is 0: nothing is learned from such a target.
 
     >>> negatives, mask = ops.array([[1.0, 2.0]]), ops.array([[True, True]])
     >>> [round(float(cross_entropy_of_linear_scores(ops.array([r]), negatives, mask)[0]), 4) for r in (1.0, -1.0)]

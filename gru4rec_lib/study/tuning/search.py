@@ -24,7 +24,7 @@ import optuna
 from optuna.trial import TrialState
 
 from gru4rec_lib.config.study import Run
-from gru4rec_lib.config.tuned import Found, cell_name, load_searched, save_searched
+from gru4rec_lib.config.tuned import Found, configuration_name, load_searched, save_searched
 from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.study import ensure
 from gru4rec_lib.study.notebook import commit
@@ -98,7 +98,7 @@ def cells_of(place: Workspace) -> dict[str, tuple[str, str, str]]:
         place: the study's.
     """
     cells = dict.fromkeys((run.input_form, run.output_form, run.loss) for run in place.study.runs)
-    return {cell_name(*cell): cell for cell in cells}
+    return {configuration_name(*cell): cell for cell in cells}
 
 
 class CellSearch:

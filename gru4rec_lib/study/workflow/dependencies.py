@@ -1,4 +1,4 @@
-"""Find the library files that a notebook or module imports, so that a change re-runs what depends on it alone."""
+"""Find the library files that a notebook or module imports, so that a change re-runs only what depends on it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import gru4rec_lib
 
 PACKAGE = Path(__file__).resolve().parents[2]
-# Creates missing inputs for a notebook that is run by hand; in the graph all inputs exist.
+# Creates missing inputs of a notebook that is run by hand; in the graph all inputs exist.
 NOT_IN_THE_GRAPH = {"study/ensure.py"}
 
 
@@ -22,7 +22,7 @@ def library_files(start: Path) -> list[Path]:
         start: a .ipynb or .py file.
 
     Returns:
-        Sorted paths, the `__init__.py` of subpackages and the data files that a module names among them.
+        Sorted paths, including the `__init__.py` of subpackages and the data files that a module names.
     """
     found: set[Path] = set()
     waiting = {path for name in _imports(_source(start)) for path in _files(name)}
@@ -51,14 +51,14 @@ def _files(name: str) -> Iterator[Path]:
         elif path.parent == PACKAGE:
             raise FileNotFoundError(f"{module}: there is no such module; correct the import of gru4rec_lib.{name}")
         else:
-            return  # a function or class of the package above it
+            return  # a function or class of the package
 
 
 def fingerprint(paths: Iterable[Path]) -> str:
-    """Return one digest of what source files hold, for times of modification do not show an older file put back.
+    """Return one digest of the contents of source files; modification times do not show a restored older file.
 
     Args:
-        paths: of notebooks, of which the code alone counts, and other text files.
+        paths: of notebooks, whose code alone counts, and other text files.
     """
     return hashlib.sha256(json.dumps([_source(path) for path in paths]).encode()).hexdigest()
 

@@ -1,7 +1,7 @@
 """Snakemake with one readable line a step: `python -m gru4rec_lib.study.workflow.progress SNAKEMAKE-ARGUMENTS`.
 
-Snakemake's own log takes five lines a step. This is a logger plugin in its sense, which gets what happens as records
-and not as text; warnings and errors, with the logs of failed steps, are shown as Snakemake shows them.
+Snakemake's own log takes five lines a step. This module registers itself as a logger plugin, which receives records
+instead of text. Warnings and errors, with the logs of failed steps, are printed as Snakemake prints them.
 """
 
 import logging
@@ -15,7 +15,7 @@ from snakemake_interface_logger_plugins.registry import LoggerPluginRegistry
 
 
 class LogHandler(LogHandlerBase):
-    """Writes `time  number of total  the rule's message` when a step starts.
+    """Print `time  number of total  the rule's message` when a step starts.
 
     Args:
         common_settings: Snakemake's output settings.
@@ -33,7 +33,7 @@ class LogHandler(LogHandlerBase):
         self.setFormatter(DefaultFormatter(show_failed_logs=self.common_settings.show_failed_logs))
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write what is worth a line; the method is one of `logging.Handler`.
+        """Print started steps, warnings and errors; called by `logging`.
 
         Args:
             record: of Snakemake, with or without an `event`.
