@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable
 from functools import partial
 
+from gru4rec_lib.training import settings
 from gru4rec_lib.utils.backend import keras, ops
 
 # Keeps a logarithm's argument above 0, as in the official code.
@@ -111,10 +112,7 @@ def top1_max(target, negatives, mask):
     return ops.sum(weight * (ops.sigmoid(negatives - target[:, None]) + ops.sigmoid(ops.square(negatives))), axis=1)
 
 
-LOSSES = {"cross_entropy": cross_entropy, "bpr": bpr, "bpr_max": bpr_max, "top1": top1, "top1_max": top1_max}
-
-
-ACTIVATIONS = ("linear", "relu", "leaky_relu", "selu", "tanh", "elu")  # of Keras, but for `elu`
+LOSSES = {name: globals()[name] for name in settings.LOSSES}
 
 
 def elu(scores, alpha: float = 0.5):
@@ -131,7 +129,7 @@ def activation(name: str, elu_alpha: float = 0.5) -> Callable:
     """Return an activation of scores: float [...] -> float [...].
 
     Args:
-        name: one of ACTIVATIONS.
+        name: one of `settings.ACTIVATIONS`; all but `elu` are Keras' own.
         elu_alpha: of `elu`.
     """
     return partial(elu, alpha=elu_alpha) if name == "elu" else keras.activations.get(name)

@@ -7,18 +7,18 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from gru4rec_lib.model import forms
-from gru4rec_lib.training import losses
 from gru4rec_lib.utils.checked import Count, Counts, Rate, Seed, Share, Strict, Whole
 
-# Names of the registries.
-INPUT_FORMS, OUTPUT_FORMS, LOSSES = tuple(forms.INPUT_FORMS), tuple(forms.OUTPUT_FORMS), tuple(losses.LOSSES)
+INPUT_FORMS, OUTPUT_FORMS = tuple(forms.INPUT_FORMS), tuple(forms.OUTPUT_FORMS)
 FORMS_WITH_CONTENT = forms.WITH_CONTENT
-OPTIMIZERS = ("adagrad", "lazy_adam", "adam")
+LOSSES = ("cross_entropy", "bpr", "bpr_max", "top1", "top1_max")  # functions of `losses`
+ACTIVATIONS = ("linear", "relu", "leaky_relu", "selu", "tanh", "elu")  # see `losses.activation`
+OPTIMIZERS = ("adagrad", "lazy_adam", "adam")  # see `optimizers.make`
 
 InputForm = Literal[INPUT_FORMS]
 OutputForm = Literal[OUTPUT_FORMS]
 Loss = Literal[LOSSES]
-Activation = Literal[losses.ACTIVATIONS]
+Activation = Literal[ACTIVATIONS]
 
 
 class NetworkSettings(Strict):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from gru4rec_lib.data import history
 from gru4rec_lib.ranking import exact, metrics
 from gru4rec_lib.training import losses
+from gru4rec_lib.training.settings import ACTIVATIONS
 from gru4rec_lib.utils.backend import keras, tf
 
 NAMES = sorted(losses.LOSSES)
@@ -174,7 +175,7 @@ def test_score_activations_by_hand():
     """Of -1 and 2; selu has the constants 1.0507 and 1.6733 of Klambauer et al., arXiv 1706.02515."""
     expected = {"linear": [-1, 2], "relu": [0, 2], "leaky_relu": [-0.2, 2], "tanh": [np.tanh(-1), np.tanh(2)]}
     expected |= {"elu": [0.5 * (np.exp(-1) - 1), 2], "selu": [1.0507 * 1.6733 * (np.exp(-1) - 1), 1.0507 * 2]}
-    found = {name: losses.activation(name)(tf.constant([-1.0, 2.0])).numpy() for name in losses.ACTIVATIONS}
+    found = {name: losses.activation(name)(tf.constant([-1.0, 2.0])).numpy() for name in ACTIVATIONS}
     assert found == {name: pytest.approx(values, rel=1e-4) for name, values in expected.items()}
     assert losses.activation("elu", 2)(tf.constant([-1.0, 2.0])).numpy() == pytest.approx(
         [2 * (np.exp(-1) - 1), 2], rel=1e-6

@@ -50,7 +50,7 @@ def test_settings_are_frozen():
 def test_settings_know_the_cells_and_optimisers_that_there_are():
     assert get_args(NetworkSettings.model_fields["cell"].annotation) == tuple(CELLS)
     for name in settings.OPTIMIZERS:
-        assert optimizers.make(name, 0.1).learning_rate == pytest.approx(0.1)
+        assert float(optimizers.make(name, 0.1).learning_rate) == pytest.approx(0.1)
     with pytest.raises(ValueError, match=r"^optimizer is 'sgd'; known are adagrad, lazy_adam, adam$"):
         optimizers.make("sgd", 0.1)
 

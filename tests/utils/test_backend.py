@@ -82,9 +82,7 @@ def test_importing_the_package_loads_the_standard_library_alone():
     assert {name.partition(".")[0] for name in found} - sys.stdlib_module_names == {"gru4rec_lib"}
 
 
-@pytest.mark.parametrize(
-    "module", ["training.settings", "config.study", "training.losses", "model.forms", "utils.backend"]
-)
+@pytest.mark.parametrize("module", ["training.settings", "config.study", "utils.backend", "model.forms"])
 def test_names_and_settings_are_read_without_tensorflow(module):
     assert not loaded(f"import gru4rec_lib.{module}") & {"tensorflow", "keras"}
 
