@@ -8,14 +8,11 @@ from gru4rec_lib.data.sessions import Sessions
 
 
 def last_heard(sessions: Sessions, usable: np.ndarray) -> np.ndarray:
-    """Return for every event the last usable track before it in its session.
+    """Return for every event the last usable track before it in its session: int32 [events], -1 where there is none.
 
     Args:
         sessions: over the item index.
         usable: bool [events], such as `sessions.known(n_items)`.
-
-    Returns:
-        int32 [events], -1 where there is none.
 
     >>> sessions = Sessions.from_lists([[7, 1, 9, 2], [0, 1]])
     >>> last_heard(sessions, sessions.known(n_items=5)).tolist()
@@ -69,13 +66,10 @@ def ranges(begin: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def place_in_group(groups: np.ndarray) -> np.ndarray:
-    """Return the place of each number in its run of equal numbers.
+    """Return the place of each number in its run of equal numbers: int [n], 0 for the first of a run.
 
     Args:
         groups: int [n], 0 and more.
-
-    Returns:
-        int [n], 0 for the first of a run.
 
     >>> place_in_group(np.array([4, 4, 4, 1, 7, 7])).tolist()
     [0, 1, 2, 0, 0, 1]

@@ -71,13 +71,10 @@ class FeatureRows:
         self.rows = [owner.matrix((size, width), f"category_{n}_table") for n, size in enumerate(sizes)]
 
     def lookups(self, ids):
-        """Return tables and the rows of them that tracks need.
+        """Return tables and the rows of them that tracks need: list of (variable, int [B] or [B, m]).
 
         Args:
             ids: int32 [B].
-
-        Returns:
-            list of (variable, int [B] or [B, m]).
         """
         found = [(self.table.numeric, ids)]
         for values, shares, rows in zip(self.table.values, self.table.shares, self.rows, strict=True):

@@ -33,35 +33,26 @@ class ItemInput(SeededLayer):
         self.n_inputs = n_items  # ids below this are inputs; others leave the state unchanged
 
     def lookups(self, ids):
-        """Tables and the rows of them that a step needs.
+        """Return tables and the rows of them that a step needs: list of (variable, int [B] or [B, m]).
 
         Args:
             ids: int32 [B].
-
-        Returns:
-            list of (variable, int [B] or [B, m]).
         """
         raise NotImplementedError
 
     def vectors(self, rows):
-        """What dropout acts on.
+        """Return the vectors before dropout: float [B, width], the width being the form's own.
 
         Args:
             rows: list of float [B, ...], gathered for `lookups`, in its order.
-
-        Returns:
-            float [B, width], the width being the form's own.
         """
         return rows[0]
 
     def project(self, vectors):
-        """The gate pre-activations, by the input kernel.
+        """Return the gate pre-activations, by the input kernel: float [B, gates x H].
 
         Args:
             vectors: float [B, width], of `vectors`, some of its units dropped.
-
-        Returns:
-            float [B, gates x H].
         """
         return ops.matmul(vectors, self.kernel)
 

@@ -13,15 +13,12 @@ PLACES = 1000
 
 
 def random_key(seed: int, use: int, step):
-    """Return the key of the random numbers of one use in one step; no two uses of a seed share one.
+    """Return the key of the random numbers of one use in one step, its own for each use of a seed: int64 [2].
 
     Args:
         seed: of the run, 0 to below 2**31.
         use: NEGATIVES, or the place of a dropout, 0 to below PLACES.
         step: int, mini-batches before it.
-
-    Returns:
-        int64 [2].
     """
     # With seed 0, the first place of dropout would have the key of the negatives: 2**31 is no seed.
     stream = seed if use == NEGATIVES else (seed or 2**31) * PLACES + use
@@ -95,14 +92,11 @@ class Cell(SeededLayer):
         return ops.zeros(shape, dtype)
 
     def call(self, inputs, state):
-        """One step.
+        """Return the state after one step, its first H columns the hidden state: float [B, parts x H].
 
         Args:
             inputs: float [B, gates x H], pre-activations; float [B, below] for an upper layer.
             state: float [B, parts x H].
-
-        Returns:
-            float [B, parts x H], the new state, whose first H columns are the hidden state.
         """
         return self.step(ops.matmul(inputs, self.kernel) if self.below else inputs, state)
 

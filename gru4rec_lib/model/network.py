@@ -145,28 +145,22 @@ class Network(keras.Model):
         return ops.zeros((lanes, sum(layer.state_width for layer in self.recurrence)), FLOAT)
 
     def hidden(self, state):
-        """The hidden state of the last layer, which tracks are scored with.
+        """Return the hidden state of the last layer, with which tracks are scored: float [B, H].
 
         Args:
             state: float [B, S].
-
-        Returns:
-            float [B, H].
         """
         *below, last = self.recurrence
         first = sum(layer.state_width for layer in below)
         return state[:, first : first + last.units]
 
     def call(self, ids, state=None, reset=None):
-        """One step of all lanes, without dropout.
+        """Return hidden state and state after one step of all lanes, without dropout: float [B, H] and float [B, S].
 
         Args:
             ids: int32 [B], the last tracks; one that is no input of this form leaves the state unchanged.
             state: float [B, S], or None for new sessions.
             reset: bool [B], lanes whose session begins here.
-
-        Returns:
-            (float [B, H] hidden state to score with, float [B, S] new state).
         """
         state = self.initial_state(ids.shape[0]) if state is None else state
         state = state if reset is None else zero_lanes(state, reset)
@@ -177,26 +171,20 @@ class Network(keras.Model):
         return self.hidden(state), state
 
     def is_input(self, ids):
-        """Whether ids are tracks that the input form knows.
+        """Return whether ids are tracks that the input form knows: bool [B].
 
         Args:
             ids: int32 [B].
-
-        Returns:
-            bool [B].
         """
         return (ids >= 0) & (ids < self.item_input.n_inputs)
 
     def recur(self, rows, state, drop=lambda x, rate, place: x):
-        """Input, recurrence and dropout of one step.
+        """Return hidden state and state after one step, with dropout: float [B, H] and float [B, S].
 
         Args:
             rows: list of float [B, ...], gathered for `item_input.lookups`.
             state: float [B, S].
             drop: (x, rate, place) -> x, some units dropped; no two places of a step have the same number.
-
-        Returns:
-            (float [B, H] hidden state after dropout, float [B, S] new state).
         """
         x = self.item_input.project(drop(self.item_input.vectors(rows), self.dropout_input, 0))
         old, new = tf.split(state, [layer.state_width for layer in self.recurrence], axis=1), []

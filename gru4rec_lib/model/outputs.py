@@ -53,13 +53,10 @@ class Scorer(SeededLayer):
         return [(self.table, ids)]
 
     def row(self, found):
-        """The scoring rows.
+        """Return the scoring rows: float [C, H].
 
         Args:
             found: list of float [C, ...], gathered for `row_lookups`, in its order.
-
-        Returns:
-            float [C, H].
         """
         return found[0]
 
@@ -68,22 +65,15 @@ class Scorer(SeededLayer):
         return [*self.row_lookups(ids), (self.bias, ids)]
 
     def rows(self, found):
-        """The scoring rows and biases.
+        """Return the scoring rows and biases: (float [C, H], float [C]).
 
         Args:
             found: list of float [C, ...], gathered for `lookups`, in its order.
-
-        Returns:
-            (float [C, H], float [C]).
         """
         return self.row(found[:-1]), found[-1]
 
     def scoring_rows(self):
-        """Rows and biases of all tracks that have a score.
-
-        Returns:
-            (float32 [n_scored, H], float32 [n_scored]).
-        """
+        """Return rows and biases of all tracks that have a score: (float32 [n_scored, H], float32 [n_scored])."""
         rows, bias = np.empty((self.n_scored, self.units), np.float32), np.empty(self.n_scored, np.float32)
         for first in range(0, self.n_scored, BLOCK):
             ids = tf.range(first, min(first + BLOCK, self.n_scored))

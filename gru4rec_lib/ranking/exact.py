@@ -113,14 +113,11 @@ class Ranker:
         return found
 
     def top(self, states: np.ndarray, k: int) -> np.ndarray:
-        """Return the best candidates.
+        """Return the best candidates: int32 [n, k], see `best`.
 
         Args:
             states: float32 [n, H]; memory does not grow with the items.
             k: how many, 1 and more.
-
-        Returns:
-            int32 [n, k], see `best`.
 
         Raises:
             ValueError: a state is not finite.

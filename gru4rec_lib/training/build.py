@@ -17,9 +17,6 @@ def build(cell: Cell, n_items: int, features: Features | dict | None, loss: Call
         n_items: training items.
         features: as for `GRU4Rec`.
         loss: a function in place of the cell's loss, as for `compile`.
-
-    Returns:
-        The model.
     """
     forms = {"input_form": cell.input_form, "output_form": cell.output_form}
     model = GRU4Rec(n_items, **forms, features=features, seed=cell.seed, **cell.training.part(NetworkSettings))

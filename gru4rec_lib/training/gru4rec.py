@@ -314,7 +314,7 @@ class GRU4Rec(Network):
     def rank(
         self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, above: bool = False
     ) -> np.ndarray:
-        """The rank of every target, the same whatever the number of lanes.
+        """Rank every target, the same whatever the number of lanes.
 
         Args:
             sessions: over the item index; ids that the model cannot score (n_items.., -1) are misses.
@@ -338,7 +338,7 @@ class GRU4Rec(Network):
         return found[chosen]
 
     def top(self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, k: int = 20) -> np.ndarray:
-        """The k best candidates at every target, by the scores that `rank` uses.
+        """Return the k best candidates at every target, by the scores that `rank` uses.
 
         Args:
             sessions: over the item index; of a target only its place counts.
@@ -363,14 +363,11 @@ class GRU4Rec(Network):
         return found
 
     def evaluate(self, sessions: Sessions, k: int = 20) -> dict:
-        """Recall@k and MRR@k of all targets among the training tracks.
+        """Return Recall@k and MRR@k of all targets among the training tracks: `recall_at_<k>` and `mrr_at_<k>`, 0 to 1.
 
         Args:
             sessions: items 0..n_items-1.
             k: cutoff, 1 and more.
-
-        Returns:
-            `recall_at_<k>` and `mrr_at_<k>`, 0 to 1.
         """
         k = whole(k, "k")
         ranks = self.rank(sessions, self.n_items)
