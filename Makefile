@@ -40,7 +40,7 @@ test-long: .venv/.installed ## Run what takes long: kills, two runs at once, a s
 
 lab: .venv/.installed ## Open copies of the notebooks in JupyterLab; they and their outputs stay in runs/lab
 	@$(BIN)/python -m gru4rec_lib lab
-	@exec $(BIN)/python -m jupyterlab --ServerApp.ip=localhost --notebook-dir="$(CURDIR)/runs/lab" \
+	@exec env GRU4REC_STUDY=1 $(BIN)/python -m jupyterlab --ServerApp.ip=localhost --notebook-dir="$(CURDIR)/runs/lab" \
 	    $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS)
 
 lint: .venv/.installed ## Check style, the layers of imports, and that notebooks carry no outputs

@@ -71,7 +71,7 @@ if config.get("data"):
 PYTHON = "{sys.executable:q}"
 LIBRARY = f"exec {PYTHON} -m gru4rec_lib.study.workflow.tied {PYTHON} -m gru4rec_lib"
 NOTEBOOK = (
-    "exec env TF_NUM_INTRAOP_THREADS={threads} TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS={threads}"
+    "exec env GRU4REC_STUDY=1 TF_NUM_INTRAOP_THREADS={threads} TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS={threads}"
     f" {PYTHON} -m gru4rec_lib.study.workflow.tied {PYTHON} -m papermill --no-progress-bar --log-output"
 )
 TO_LOG = "> {log} 2>&1"

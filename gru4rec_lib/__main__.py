@@ -6,6 +6,8 @@ A command that cannot go on ends with a sentence and an exit code, and never wit
 import os
 import sys
 
+from gru4rec_lib.utils.backend import set_up_study_process
+
 _STOPPED = {
     "reproduce": "Stopped. The same command goes on from here; finished steps are kept.",
     "search": "Stopped. The same command goes on from the finished trials.",
@@ -23,6 +25,7 @@ def main(argv: list[str] | None = None) -> int:
         reads on, as behind `| head`.
     """
     argv = sys.argv[1:] if argv is None else argv
+    set_up_study_process()
     try:
         from gru4rec_lib import cli  # takes half a second, in which Ctrl-C may come
 

@@ -854,13 +854,13 @@ CASES = [
     ),
     config(
         "a day that is none",
-        "s.yaml: not YAML: line 1: cannot read `2018-13-01` as a number or a date; mend it or put it in "
+        "s.yaml: not YAML: line 1: cannot read `2018-13-01` as a number or a date; correct it or put it in "
         "quotation marks",
         text="title: 2018-13-01\n",
     ),
     config(
         "a truth that is none",
-        "s.yaml: not YAML: line 1: cannot read `maybe` as a number or a date; mend it or put it in quotation marks",
+        "s.yaml: not YAML: line 1: cannot read `maybe` as a number or a date; correct it or put it in quotation marks",
         text="title: !!bool maybe\n",
     ),
     config(
@@ -885,7 +885,7 @@ CASES = [
     ),
     config(
         "a seed of 6,000 digits",
-        "s.yaml: not YAML: line 1: cannot read `0xfff… as a number or a date; mend it or put it in quotation marks",
+        "s.yaml: not YAML: line 1: cannot read `0xfff… as a number or a date; correct it or put it in quotation marks",
         text=f"seed: 0x{'f' * 6000}\n",
     ),
     config(

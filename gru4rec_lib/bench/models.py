@@ -9,7 +9,6 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -20,7 +19,6 @@ from gru4rec_lib.config.study import Run, Training
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.ranking import metrics
 from gru4rec_lib.serving.recommender import Recommender
-from gru4rec_lib.study import runs
 from gru4rec_lib.training import memory
 from gru4rec_lib.training.build import build
 from gru4rec_lib.training.epochs import TRAIN_STEPS
@@ -188,10 +186,9 @@ def grown(size: Size, n_items: int) -> dict:
         # Plays fall as rank ** -2/3, as flat as those of a day.
         return Sessions((tracks * random.random(200_000) ** 3).astype(np.int32), np.arange(0, 200_001, 10))
 
-    many, none = sessions(n_items), Sessions.from_lists([])
-    prepared = SimpleNamespace(n_items=n_items, features=None, train=many, crossing=none, validation=none)
-    estimate = memory.peak(runs.memory_estimate(run, prepared))
-    model = build(run, prepared.n_items, prepared.features)
+    many = sessions(n_items)
+    estimate = memory.peak(memory.estimate(run, n_items, None, len(many.items)))
+    model = build(run, n_items, None)
     fit = {"epochs": 1, "batch_size": lanes, "steps_per_epoch": 2 * TRAIN_STEPS, "verbose": 0}
     model.fit(many, **fit)
     model.rank(many.take(np.arange(100)), n_items)

@@ -1,4 +1,4 @@
-"""Sessions and features in DataFrames to what a training reads; files of a study go through `read` and `prepare`."""
+"""Sessions and features from DataFrames; files of a study go through `readers` and `prepare` instead."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gru4rec_lib.data.sessions import Sessions, item_index
 
 
 def index_sessions(events: pd.DataFrame, session: str, item: str, time: str) -> tuple[pd.Series, Sessions]:
-    """The item index and the sessions over it; sessions of one event are left out before it is built.
+    """Build the item index and the sessions over it; sessions of one event are left out first.
 
     Args:
         events: one row an event, in any order.
@@ -30,8 +30,7 @@ def index_sessions(events: pd.DataFrame, session: str, item: str, time: str) -> 
         (item ids by falling plays, the sessions in order of their first events).
 
     Raises:
-        ValueError: a column is missing or has gaps, ids are of the wrong kind, a time cannot be read, or no session
-            has two events.
+        ValueError: a column, an id or a time is wrong, or no session has two events.
     """
     if len({session, item, time}) < 3:
         raise ValueError("events: session, item and time should be three different columns; name each once")
@@ -49,10 +48,10 @@ def index_sessions(events: pd.DataFrame, session: str, item: str, time: str) -> 
     if not kept.any():
         raise ValueError(f"events: no {session!r} has two events or more, so there is nothing to learn from")
     order = np.flatnonzero(kept)[np.argsort(code[kept], kind="stable")]
-    heard = events[item].iloc[order]
-    items = item_index(heard)["item"]
+    played = events[item].iloc[order]
+    items = item_index(played)["item"]
     offsets = np.concatenate([[0], np.cumsum(lengths[lengths > 1])]).astype(np.int64)
-    return items, Sessions(pd.Index(items).get_indexer(heard).astype(np.int32), offsets)
+    return items, Sessions(pd.Index(items).get_indexer(played).astype(np.int32), offsets)
 
 
 def index_features(
@@ -63,13 +62,13 @@ def index_features(
     categorical: str | Sequence[str] = (),
     separator: str | Mapping[str, str] | None = None,
 ) -> tuple[pd.Series, Features]:
-    """The features of all candidates, fitted on the items of training.
+    """Fit the features of all candidates on the training items.
 
     Args:
         features: one row an item; every column beside the id is a feature.
         item: column of the item id.
-        items: ids of the items of training, in index order.
-        numeric: see `feature_columns.feature_table`.
+        items: ids of the training items, in index order.
+        numeric: see `feature_columns.feature_table`, as `categorical` and `separator`.
         categorical: see there.
         separator: see there.
 
@@ -77,8 +76,7 @@ def index_features(
         (ids of all candidates, those of training first, then the others by id; their features).
 
     Raises:
-        ValueError: a column is missing, has gaps or has to be declared; ids are of the wrong kind; an item has two
-            rows, or no item of training has one.
+        ValueError: a column or an id is wrong or has to be declared; an item has two rows, or no training item has one.
     """
     ids = _ids(features, "features", item).reset_index(drop=True)
     if ids.duplicated().any():
@@ -93,21 +91,21 @@ def index_features(
 
 
 def check_kind(ids: pd.Series, known: pd.Series, name: str, column: str, place: str) -> None:
-    """Compare ids with those that are known.
+    """Check that ids are of the same kind as the known ones.
 
     Args:
         ids: text or whole numbers.
-        known: the others.
-        name: what messages call the table of `ids`.
+        known: as `ids`.
+        name: the table of `ids`, for messages.
         column: their column.
-        place: where the known ones are, as messages say it: `in the events`.
+        place: where the known ones are, for messages: `in the events`.
 
     Raises:
         ValueError: text on one side, whole numbers on the other; or one id is written in two ways.
     """
     if pd.api.types.is_integer_dtype(ids) != pd.api.types.is_integer_dtype(known):
-        told = f"{name}: {column!r} is of another kind than {place}, such as {_first(known)}"
-        raise ValueError(f"{told}; convert one of the two")
+        problem = f"{name}: {column!r} is of another kind than {place}, such as {_first(known)}"
+        raise ValueError(f"{problem}; convert one of the two")
     _check_forms(name, column, ids, known)
 
 
@@ -126,12 +124,12 @@ def _check_column(table: pd.DataFrame, name: str, column: str) -> None:
 
 
 def _check_sessions(events: pd.DataFrame, column: str) -> None:
-    """Raise where a session may be split, as its id is 1 in some rows and "1" or "1.0" in others."""
+    """Check that no session is split because its id is 1 in some rows and "1" or "1.0" in others."""
     ids = pd.Series(events[column].unique(), dtype=object)
     kinds = {_kind(kind) for kind in ids.map(type).unique()}
     if len(kinds) > 1:
-        told = f"events: {column!r} holds ids of several types ({', '.join(sorted(kinds))})"
-        raise ValueError(f"{told}; convert it by .astype(str)")
+        problem = f"events: {column!r} holds ids of several types ({', '.join(sorted(kinds))})"
+        raise ValueError(f"{problem}; convert it by .astype(str)")
     if kinds == {"text"}:
         _check_text(ids, "events", column)
 
@@ -141,7 +139,7 @@ def _kind(kind: type) -> str:
 
 
 def _ids(table: pd.DataFrame, name: str, column: str) -> pd.Series:
-    """The ids of a column as int64, or as text."""
+    """Return the ids of a column as int64 or as text."""
     _check_column(table, name, column)
     ids = table[column]
     if isinstance(ids.dtype, pd.CategoricalDtype):
@@ -155,12 +153,12 @@ def _ids(table: pd.DataFrame, name: str, column: str) -> pd.Series:
         return ids.astype("int64")
     is_whole = kind in ("floating", "mixed-integer-float", "decimal") and (ids.astype("float64") % 1 == 0).all()
     remedy = '.str.decode("utf-8")' if kind == "bytes" else '.astype("int64")' if is_whole else ".astype(str)"
-    told = "beyond 2^63" if kind == "integer" else kind
-    raise ValueError(f"{name}: {column!r} is {told}, but ids are text or whole numbers; convert it by {remedy}")
+    given = "beyond 2^63" if kind == "integer" else kind
+    raise ValueError(f"{name}: {column!r} is {given}, but ids are text or whole numbers; convert it by {remedy}")
 
 
 def _check_text(ids: pd.Series, name: str, column: str) -> None:
-    """Raise where texts are no ids: empty ones, as in files, or one id that is written in two ways."""
+    """Check that texts are ids: none is empty, and none is written in two ways."""
     empty = int((ids.str.strip() == "").sum())
     if empty:
         raise ValueError(f"{name}: {empty:,} rows have no {column!r}; fill or drop them")
@@ -170,5 +168,5 @@ def _check_text(ids: pd.Series, name: str, column: str) -> None:
 def _check_forms(name: str, column: str, *ids: pd.Series) -> None:
     is_text = not any(pd.api.types.is_integer_dtype(one) for one in ids)
     if is_text and (pairs := written_twice(*ids)):
-        told = f"{name}: {column!r}: {pairs[0][0]!r} is {pairs[0][1]!r} in other rows"
-        raise ValueError(f"{told}; {REMEDY} (ids written in two ways: {len(pairs):,})")
+        problem = f"{name}: {column!r}: {pairs[0][0]!r} is {pairs[0][1]!r} in other rows"
+        raise ValueError(f"{problem}; {REMEDY} (ids written in two ways: {len(pairs):,})")

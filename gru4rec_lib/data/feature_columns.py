@@ -1,15 +1,15 @@
-"""Columns of a features DataFrame to numbers and categories; a column that may be read in two ways must be declared."""
+"""Read the columns of a features DataFrame as numbers or categories; an ambiguous column must be declared."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from numbers import Real
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 
+from gru4rec_lib.data.feature_encoding import RawFeatures
 from gru4rec_lib.data.features import NOT_CATEGORIES
 from gru4rec_lib.data.ids import REMEDY, written_twice
 from gru4rec_lib.utils.text import shown
@@ -27,7 +27,7 @@ def feature_table(
     numeric: str | Sequence[str] = (),
     categorical: str | Sequence[str] = (),
     separator: str | Mapping[str, str] | None = None,
-) -> SimpleNamespace:
+) -> RawFeatures:
     """Read each column as numbers or as categories.
 
     Args:
@@ -38,7 +38,7 @@ def feature_table(
         separator: between the categories of a cell: of all columns of text, or of those named.
 
     Returns:
-        items, numeric, categorical and multivalued, as `feature_encoding.fit_features` takes them.
+        The features; one of categories is `multivalued`, with a column for each place.
 
     Raises:
         ValueError: a column has to be declared, is declared wrongly, or holds what is neither numbers nor categories.
@@ -88,7 +88,7 @@ def feature_table(
     if unclear:
         remedy = "declare each by numeric=, categorical= or separator="
         raise ValueError(f"features: columns may be read in two ways: {', '.join(unclear)}; {remedy}")
-    return SimpleNamespace(items=pd.DataFrame(items), numeric=tuple(numbers), categorical=(), multivalued=categories)
+    return RawFeatures(pd.DataFrame(items), tuple(numbers), multivalued=categories)
 
 
 def _check_declarations(columns: pd.DataFrame, numeric: set, categorical: set, by_column: dict) -> None:
@@ -109,7 +109,7 @@ def _check_declarations(columns: pd.DataFrame, numeric: set, categorical: set, b
 
 
 def _kind(cells: pd.Series, ids: pd.Series) -> str:
-    """What all cells hold: numbers, text, truth values or lists; empty where there is no cell."""
+    """Return what all cells hold: numbers, text, truth values or lists; empty where there is no cell."""
     if pd.api.types.is_numeric_dtype(cells) and not pd.api.types.is_bool_dtype(cells) and cells.dtype.kind != "c":
         return "numbers"
     first = {}  # the first cell of each kind
@@ -142,9 +142,9 @@ def _numbers(column: pd.Series, cells: pd.Series, kind: str, ids: pd.Series, is_
     wrong = ~(numbers.abs() <= _LARGEST)
     if wrong.any():
         place = wrong.idxmax()
-        told = f"has `{shown(str(cells[place]), 60)}` in item `{ids[place]}`"
-        raise ValueError(f"{told}; give a finite number below 3e38, or leave it missing")
-    # An integer column with gaps is a float column, so that a float column tells amounts where it has none.
+        problem = f"has `{shown(str(cells[place]), 60)}` in item `{ids[place]}`"
+        raise ValueError(f"{problem}; give a finite number below 3e38, or leave it missing")
+    # A float column without gaps holds amounts; with gaps, pandas has made it of an integer column.
     is_float = pd.api.types.is_float_dtype(column.dtype) and len(cells) == len(column)
     if not is_declared and not is_float and len(numbers) and (numbers % 1 == 0).all():
         raise _UnclearError("whole numbers, amounts or codes")
@@ -159,7 +159,7 @@ def _number(cell) -> float:
 
 
 def _values(cells, kind: str, ids: pd.Series, is_category: bool, separator: str | None, is_split: bool) -> pd.Series:
-    """The categories of each cell, a list of texts."""
+    """Return the categories of each cell, a list of texts."""
     if kind == "lists":
         return pd.Series(
             [_elements(cell, ids[place], is_category) for place, cell in cells.items()], cells.index, object
@@ -181,20 +181,20 @@ def _elements(cell, item, is_category: bool) -> list[str]:
         raise ValueError(f"holds lists of {min(kinds - {'text', 'numbers'})} in item `{item}`; give lists of text")
     there = [one for one in cell if not (one is None or one != one or one == "")]
     if not is_category and any(not isinstance(one, str) for one in there):
-        told = f"holds lists of numbers, such as that of item `{item}`"
-        raise ValueError(f"{told}; give each number of a vector a column of its own, or name codes in categorical=")
+        problem = f"holds lists of numbers, such as that of item `{item}`"
+        raise ValueError(f"{problem}; give each number of a vector a column of its own, or name codes in categorical=")
     return [_text(one) for one in there]
 
 
 def _text(cell) -> str:
-    """A category as text; a whole number has no decimals, whatever type its column has."""
+    """Return a category as text; a whole number has no decimals, whatever type its column has."""
     if isinstance(cell, str | bool | np.bool_):
         return str(cell)
     return str(int(cell)) if cell % 1 == 0 else str(cell)
 
 
 def _check_text(cells: pd.Series) -> None:
-    """Raise where texts are written as numbers, or where a cell may hold several categories."""
+    """Check that texts are not numbers, and that no cell may hold several categories."""
     texts = cells.drop_duplicates()
     if pd.to_numeric(texts, errors="coerce").notna().all():
         raise _UnclearError(f"text that reads as numbers, such as {texts.iloc[0]!r}")
@@ -202,7 +202,7 @@ def _check_text(cells: pd.Series) -> None:
         several = texts[texts.str.contains(separator, regex=False)]
         if several.empty:
             continue
-        # A comma or a slash may be part of a name; where a part of one text is in another, it separates.
+        # A comma or a slash may be part of a name; it separates where a part is in two texts.
         parts = texts.str.split(separator, regex=False).map(lambda parts: {part.strip() for part in parts})
         if separator in "|;" or parts.explode().value_counts().drop("", errors="ignore").max() > 1:
             raise _UnclearError(f"{several.iloc[0]!r}, one category or several with the separator {separator!r}")

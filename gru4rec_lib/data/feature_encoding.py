@@ -1,6 +1,8 @@
-"""Raw features as arrays, fitted on the training items alone."""
+"""Encode raw features as arrays, fitted on the training items alone."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -12,12 +14,27 @@ from gru4rec_lib.utils.checked import DataError
 FAR = 1e18  # standard deviations: squares and sums of features are float32
 
 
-def fit_features(tables, items: pd.Series, n_items: int) -> Features:
+@dataclass(frozen=True)
+class RawFeatures:
+    """A table of items and what its columns are.
+
+    Args:
+        items: one row an item: `item` and the feature columns.
+        numeric, categorical: columns that are features of one value.
+        multivalued: for each feature of many values, the columns that hold them.
+    """
+
+    items: pd.DataFrame | None
+    numeric: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    multivalued: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def fit_features(raw: RawFeatures, items: pd.Series, n_items: int) -> Features:
     """Standardise numbers and number the categories, fitted on the training tracks.
 
     Args:
-        tables: has `items`, one row an item (`item` and the feature columns), and the names of its features: `numeric`,
-            `categorical`, and `multivalued`, which maps each feature to its columns.
+        raw: features of the items.
         items: str [candidates], item ids in index order.
         n_items: training tracks, the first ones.
 
@@ -28,22 +45,24 @@ def fit_features(tables, items: pd.Series, n_items: int) -> Features:
     Raises:
         DataError: a number is further than FAR from those of the training tracks.
     """
-    table = tables.items.set_index(tables.items["item"].astype(str)).reindex(items)
-    raw = table[list(tables.numeric)].to_numpy(np.float64, copy=True)
-    raw[:, np.isnan(raw[:n_items]).all(axis=0)] = 0  # no track of training has this number, so it tells nothing
-    scaler = StandardScaler().fit(raw[:n_items]) if tables.numeric else None
-    numeric = np.nan_to_num(scaler.transform(raw), nan=0.0) if scaler else raw
+    table = raw.items.set_index(raw.items["item"].astype(str)).reindex(items)
+    numbers = table[list(raw.numeric)].to_numpy(np.float64, copy=True)
+    numbers[:, np.isnan(numbers[:n_items]).all(axis=0)] = 0  # no training track has this number
+    scaler = StandardScaler().fit(numbers[:n_items]) if raw.numeric else None
+    numeric = np.nan_to_num(scaler.transform(numbers), nan=0.0) if scaler else numbers
     if numeric.size and max(numeric.max(), -numeric.min()) > FAR:
         row, column = np.argwhere(np.abs(numeric) > FAR)[0]
-        told = f"item `{items.iloc[row]}` has {raw[row, column]:g}, {numeric[row, column]:.0e} standard deviations from"
-        remedy = "the mean of the items of training; correct it or leave it missing"
-        raise DataError(f"feature `{tables.numeric[column]}`: {told} {remedy}")
-    fitted = {"numeric": list(tables.numeric)}
+        raise DataError(
+            f"feature `{raw.numeric[column]}`: item `{items.iloc[row]}` has {numbers[row, column]:g}, "
+            f"{numeric[row, column]:.0e} standard deviations from the mean of the items of training; correct it or "
+            "leave it missing"
+        )
+    fitted = {"numeric": list(raw.numeric)}
     if scaler:
         fitted |= {"mean": scaler.mean_.tolist(), "scale": scaler.scale_.tolist()}
 
     categories, sizes = {}, {}
-    groups = {name: (name,) for name in tables.categorical} | dict(tables.multivalued)
+    groups = {name: (name,) for name in raw.categorical} | dict(raw.multivalued)
     for name, columns in groups.items():
         values = table[list(columns)].astype("string")
         known = pd.Index(pd.unique(values.iloc[:n_items].to_numpy().ravel())).dropna().sort_values()
@@ -55,21 +74,21 @@ def fit_features(tables, items: pd.Series, n_items: int) -> Features:
 
 
 def few_described(items: pd.Series, described: pd.Series, table: str) -> str:
-    """Describe how few of the training tracks have features; empty where half of them and more have.
+    """Return a warning where less than half of the training tracks have features, else an empty text.
 
     Args:
         items: ids of the training tracks.
         described: ids of the tracks that have features.
-        table: what messages call the table of features.
+        table: the table of features, for messages.
 
     Raises:
-        DataError: none of the training tracks has.
+        DataError: no training track has features.
     """
     known = int(items.isin(described).sum())
     if not known:
-        told = f"{table} holds none of the {len(items):,} items of training, such as `{items.iloc[0]}`"
+        problem = f"{table} holds none of the {len(items):,} items of training, such as `{items.iloc[0]}`"
         there = f"; its ids are such as `{described.iloc[0]}`" if len(described) else ""
-        raise DataError(f"{told}{there}; write ids alike in both")
+        raise DataError(f"{problem}{there}; write ids alike in both")
     if 2 * known >= len(items):
         return ""
     return f"{table} holds {known:,} of the {len(items):,} items of training; the others have no features"

@@ -1,4 +1,4 @@
-"""What is known of a track beside its identity: standardised numbers and lists of categories, as plain arrays."""
+"""Item features as plain arrays: standardised numbers and lists of categories."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ class Features:
         numeric: float32 [candidates, F], standardised on the training tracks (mean 0, standard deviation 1); 0 where
             a value is missing.
         categories: for each categorical or multi-valued feature int32 [candidates, m], value numbers: 0 is a value
-            unseen in training, which says nothing, 1.. are the known ones, -1 fills up.
+            unseen in training, 1.. are the known ones, -1 is padding.
         sizes: for each of these features the number of values, 0 included.
-        fitted: how raw values became these (names, means, scales, category lists), for whoever applies them to new
-            tracks; plain JSON.
+        fitted: names, means, scales and category lists, to encode further tracks; plain JSON.
     """
 
     numeric: np.ndarray
@@ -34,7 +33,7 @@ class Features:
 
     @property
     def spec(self) -> dict:
-        """Shapes alone, what a model needs in order to be built before its weights are loaded."""
+        """The shapes, from which a model is built before its weights are loaded."""
         return {
             "candidates": len(self.numeric),
             "numeric": self.numeric.shape[1],
@@ -42,7 +41,7 @@ class Features:
         }
 
     def take(self, index: np.ndarray) -> Features:
-        """The same for some candidates, or for all in another order.
+        """Return the features of some candidates, or of all in another order.
 
         Args:
             index: int [n], their numbers.
@@ -54,7 +53,7 @@ class Features:
         """Write features.json and one .npy a feature group.
 
         Args:
-            folder: is there already.
+            folder: exists.
         """
         folder = user_path(folder)
         np.save(folder / "features_numeric.npy", self.numeric, allow_pickle=False)
@@ -65,13 +64,10 @@ class Features:
 
     @classmethod
     def load(cls, folder: Path) -> Features:
-        """Read what `save` wrote, memory-mapped.
+        """Return what `save` wrote, memory-mapped.
 
         Args:
-            folder: that `save` wrote to.
-
-        Returns:
-            The features.
+            folder: as for `save`.
         """
         folder = user_path(folder)
         record = json.loads((folder / "features.json").read_text(encoding="utf-8"))

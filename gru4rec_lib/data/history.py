@@ -1,4 +1,4 @@
-"""What was heard before each target, for models that look it up."""
+"""The items before each target, for models that look them up."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ from gru4rec_lib.data.sessions import Sessions
 
 
 def last_heard(sessions: Sessions, usable: np.ndarray) -> np.ndarray:
-    """For every event, the last usable track before it in its session.
+    """Return for every event the last usable track before it in its session: int32 [events], -1 where there is none.
 
     Args:
         sessions: over the item index.
         usable: bool [events], such as `sessions.known(n_items)`.
-
-    Returns:
-        int32 [events], -1 where there is none.
 
     >>> sessions = Sessions.from_lists([[7, 1, 9, 2], [0, 1]])
     >>> last_heard(sessions, sessions.known(n_items=5)).tolist()
@@ -28,7 +25,7 @@ def last_heard(sessions: Sessions, usable: np.ndarray) -> np.ndarray:
 
 
 def heard_before(sessions: Sessions, targets: np.ndarray, usable: np.ndarray) -> tuple[np.ndarray, ...]:
-    """For every target, all usable events before it in its session.
+    """Return for every target all usable events before it in its session.
 
     Args:
         sessions: over the item index.
@@ -36,8 +33,8 @@ def heard_before(sessions: Sessions, targets: np.ndarray, usable: np.ndarray) ->
         usable: bool [events].
 
     Returns:
-        target (int [n], 0..q-1, rising), item (int32 [n]) and back (int [n]: 1 for the usable event heard last, 2 for
-        the one before it, and so on).
+        target (int [n], 0..q-1, rising), item (int32 [n]) and back (int [n]: 1 for the last usable event, 2 for the
+        one before it, and so on).
 
     >>> sessions = Sessions.from_lists([[7, 1, 9, 2], [0, 1]])
     >>> [part.tolist() for part in heard_before(sessions, sessions.is_target, sessions.known(n_items=8))]
@@ -51,11 +48,11 @@ def heard_before(sessions: Sessions, targets: np.ndarray, usable: np.ndarray) ->
 
 
 def ranges(begin: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """All numbers from begin to end - 1 of many ranges, one range behind the other.
+    """Return all numbers from begin to end - 1 of many ranges, one range after the other.
 
     Args:
         begin: int [ranges], first numbers.
-        end: int [ranges], behind the last numbers.
+        end: int [ranges], one more than the last numbers.
 
     Returns:
         int [n], the range of each number, and int [n], the number.
@@ -69,13 +66,10 @@ def ranges(begin: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def place_in_group(groups: np.ndarray) -> np.ndarray:
-    """The place of each number in its run of equal numbers.
+    """Return the place of each number in its run of equal numbers: int [n], 0 for the first of a run.
 
     Args:
         groups: int [n], 0 and more.
-
-    Returns:
-        int [n], 0 for the first of a run.
 
     >>> place_in_group(np.array([4, 4, 4, 1, 7, 7])).tolist()
     [0, 1, 2, 0, 0, 1]

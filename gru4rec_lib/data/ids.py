@@ -1,11 +1,11 @@
-"""Ids and categories as texts, each written in one way: `12` and `12.0` are one id that a float column has split."""
+"""Ids and categories as texts: `12` and `12.0` are one id that a float column has split."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-# As pandas writes whole numbers of a float column, which an integer column becomes by a missing cell. `007` and `1e5`
-# are ids that nobody writes so by accident.
+# Whole numbers of a float column as pandas writes them; a missing cell makes an integer column a float one. `007` and
+# `1e5` are ids, written so on purpose.
 FLOAT = r"(?:-?[0-9]+\.0+|-?[0-9](?:\.[0-9]+)?e\+[0-9]+)"
 _WHOLE = r"(?:-?(?:0|[1-9][0-9]*))"
 REMEDY = "write it in one way, whole numbers such as by .astype('Int64') in pandas"

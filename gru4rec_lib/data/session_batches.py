@@ -1,8 +1,8 @@
 """Session-parallel mini-batches (Hidasi et al., arXiv 1511.06939, section 3.1.1) as arrays.
 
-Lane b of step t feeds input[t, b] and is asked for target[t, b]. A lane walks through one session; when the session
-ends, the next one takes its place in the following step, with `reset` set. The last lanes drain: a lane without a
-session is not `valid` and counts nowhere. Every consecutive pair of every session comes exactly once.
+Lane b of step t has input[t, b] and must predict target[t, b]. A lane goes through one session; when it ends, the next
+one follows in the next step, with `reset` set. A lane without a session is not `valid` and counts nowhere. Every
+consecutive pair of every session comes exactly once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Batches:
     """The steps of one pass over the data, each array of shape [steps, lanes].
 
     Args:
-        input: int32, the item just heard; 0 where not valid.
+        input: int32, the last item; 0 where not valid.
         target: int32, the item that follows; 0 where not valid.
         reset: bool, a session begins here (also where not valid): the lane's state is zeroed before the step.
         valid: bool, the lane holds a pair.
@@ -37,7 +37,7 @@ class Batches:
         return len(self.input)
 
     def part(self, steps: slice) -> Batches:
-        """Some of the steps, as they are.
+        """Return some of the steps.
 
         Args:
             steps: which.
@@ -45,17 +45,17 @@ class Batches:
         return Batches(*(getattr(self, name)[steps] for name in self.__annotations__))
 
     def chunks(self, steps: int, count: int | None = None):
-        """Cut the pass into equal pieces, filled up with steps that are not valid.
+        """Cut the pass into equal pieces, padded with steps that are not valid.
 
         Args:
             steps: steps of a piece, 1 and more; one shape for all of them means one compiled graph.
-            count: pieces to yield, the last ones empty; as many as hold the pass when None.
+            count: pieces to yield, the last ones empty; as many as the pass needs when None.
 
         Yields:
             Batches of `steps` steps.
 
         Raises:
-            ValueError: so many pieces do not hold the pass.
+            ValueError: the pass needs more pieces.
         """
         end = len(self) if count is None else count * steps
         if end < len(self):
@@ -78,9 +78,9 @@ def schedule(sessions: Sessions, lanes: int, order: np.ndarray | None = None) ->
     """Lay sessions into lanes; a free lane takes the next session at once (the lowest lane first).
 
     Args:
-        sessions: what is laid out; sessions of fewer than two events hold no pair and are passed over.
-        lanes: mini-batch size, at least 1. More lanes than sessions leaves lanes empty.
-        order: int [n], the sessions in the order in which they are taken; as they stand when None.
+        sessions: those of fewer than two events hold no pair and are skipped.
+        lanes: mini-batch size, 1 and more. More lanes than sessions leaves lanes empty.
+        order: int [n], the sessions in the order in which they are taken; in that of `sessions` when None.
 
     Returns:
         The steps of one pass.
@@ -112,16 +112,15 @@ def schedule(sessions: Sessions, lanes: int, order: np.ndarray | None = None) ->
     valid = event >= 0
     reset = ~valid
     reset[start, lane] = True
-    heard = np.where(valid, sessions.items[event - 1], 0) if len(sessions.items) else np.zeros_like(event)
-    follows = np.where(valid, sessions.items[event], 0) if len(sessions.items) else np.zeros_like(event)
-    return Batches(heard.astype(np.int32), follows.astype(np.int32), reset, valid, event)
+    pair = (np.where(valid, sessions.items[place], 0).astype(np.int32) for place in (event - 1, event))
+    return Batches(*pair, reset, valid, event)
 
 
 def epoch_order(sessions: Sessions, lanes: int, seed: int, epoch: int) -> np.ndarray:
-    """A random order of the sessions for one epoch, but for the longest, which begin it.
+    """Return a random order of the sessions for one epoch, the longest ones first.
 
-    A session longer than a quarter of the epoch, taken late, would go on alone when all other lanes have drained; a
-    step costs the same with one lane as with all.
+    A session longer than a quarter of the epoch, taken late, would be alone when all other lanes have ended; a step
+    costs the same with one lane as with all.
 
     Args:
         sessions: of training.

@@ -1,4 +1,4 @@
-"""Sessions as two arrays: all their items in a row, and where each session begins."""
+"""Sessions as two arrays: all their items, and where each session begins."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gru4rec_lib.utils.arguments import user_path
 
 @dataclass(frozen=True)
 class Sessions:
-    """Whole sessions, one behind the other.
+    """Whole sessions, one after the other.
 
     Args:
         items: int32 [events], item indices; -1 for an item that has none.
@@ -31,7 +31,7 @@ class Sessions:
 
     @classmethod
     def from_lists(cls, lists: Sequence[Sequence[int]]) -> Sessions:
-        """Sessions from lists of item indices, such as [[3, 1], [1, 1, 2]].
+        """Return sessions from lists of item indices, such as [[3, 1], [1, 1, 2]].
 
         Args:
             lists: one a session, empty ones too.
@@ -42,7 +42,7 @@ class Sessions:
 
     @classmethod
     def joined(cls, parts: Sequence[Sessions]) -> Sessions:
-        """The sessions of several, one behind the other.
+        """Return the sessions of several parts, one part after the other.
 
         Args:
             parts: one or more.
@@ -76,7 +76,7 @@ class Sessions:
 
     @property
     def is_target(self) -> np.ndarray:
-        """Bool [events], whether an event has one before it in its session: what is to be predicted."""
+        """Bool [events], whether an event has one before it in its session, and so is a target."""
         target = np.ones(len(self.items), bool)
         target[self.offsets[:-1][self.lengths > 0]] = False
         return target
@@ -85,7 +85,7 @@ class Sessions:
         """Bool [events], whether an event is on a track of the training index.
 
         Args:
-            n_items: training tracks, items 0..n_items-1; what is above or -1 was not heard in training.
+            n_items: training tracks, items 0..n_items-1; others and -1 are unseen in training.
         """
         return (self.items >= 0) & (self.items < n_items)
 
@@ -98,7 +98,7 @@ class Sessions:
         return self.is_target if chosen is None else self.is_target & chosen
 
     def take(self, sessions: np.ndarray) -> Sessions:
-        """The named sessions, in the order named.
+        """Return some sessions, in the order given.
 
         Args:
             sessions: int [n], session numbers; or bool [sessions], a mask.
@@ -108,12 +108,12 @@ class Sessions:
             sessions = np.flatnonzero(sessions)
         lengths = self.lengths[sessions]
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        # Event i of the result lies as far behind its session's old start as behind its new one.
+        # An event keeps its distance from the start of its session.
         shift = np.repeat(self.offsets[:-1][sessions] - offsets[:-1], lengths)
         return Sessions(self.items[np.arange(offsets[-1]) + shift], offsets)
 
     def keep(self, events: np.ndarray) -> Sessions:
-        """The same sessions with only some of their events; a session may become empty.
+        """Return the sessions with only some of their events; a session may become empty.
 
         Args:
             events: bool [events].
@@ -125,7 +125,7 @@ class Sessions:
         """Write <name>_items.npy and <name>_offsets.npy.
 
         Args:
-            folder: is there already.
+            folder: exists.
             name: such as `train`.
         """
         folder = user_path(folder)
@@ -134,14 +134,11 @@ class Sessions:
 
     @classmethod
     def load(cls, folder: Path, name: str) -> Sessions:
-        """Read what `save` wrote.
+        """Return what `save` wrote, memory-mapped.
 
         Args:
-            folder: that it wrote to.
-            name: that it was given.
-
-        Returns:
-            The sessions, memory-mapped.
+            folder: as for `save`.
+            name: as for `save`.
         """
         folder = user_path(folder)
         items, offsets = (np.load(folder / f"{name}_{part}.npy", mmap_mode="r") for part in ("items", "offsets"))
@@ -149,7 +146,7 @@ class Sessions:
 
 
 def item_index(items: pd.Series) -> pd.DataFrame:
-    """The index of the training items: by falling plays, ties by id.
+    """Return the index of the training items: by falling plays, ties by id.
 
     Args:
         items: item id of each training event, text (categorical or not) or whole numbers.
@@ -165,7 +162,7 @@ def item_index(items: pd.Series) -> pd.DataFrame:
 
 
 def by_falling_plays(plays: pd.DataFrame) -> pd.DataFrame:
-    """The order of the item index: by falling plays, ties by id.
+    """Return plays in the order of the item index: by falling plays, ties by id.
 
     Args:
         plays: one row an item: item, plays.

@@ -17,7 +17,7 @@ import pandas as pd
 
 REMEDY = "write unix seconds or an ISO date and time"
 END = 253402300800  # the year 10000
-# For Python and SQL alike. A year of two digits would be one of antiquity; a zone is `Z`, `UTC`, `GMT` or an offset.
+# For Python and SQL. A year has four digits; a zone is `Z`, `UTC`, `GMT` or an offset.
 ISO = (
     r"([1-9][0-9]{3})(?:-([0-9]{1,2})-([0-9]{1,2})|/([0-9]{1,2})/([0-9]{1,2}))"
     r"(?:(?:T| +)(24:00(?::00)?|(?:[01]?[0-9]|2[0-3]):[0-5]?[0-9](?::[0-5]?[0-9](?:\.[0-9]+)?)?)"
@@ -34,20 +34,20 @@ _FORMS = {
     10: (("%Y%m%d%H", "h"),),
     12: (("%Y%m%d%H%M", "m"),),
 }
-# The number of 1970-01-01 in other counts of days. From 1990 to 2059 no number of one is a number of another.
+# 1970-01-01 in other counts of days. From 1990 to 2059 their numbers do not overlap.
 _DAYS = {"days since 1970": 0, "days of a spreadsheet": 25569, "Python's ordinals": 719163, "Julian days": 2440587.5}
 _FIRST_DAY, _LAST_DAY = 7305, 32872
 _COUNTER = 100  # more whole numbers than these, none of them twice, count rows
 
 
 def seconds(text: str) -> float:
-    """Read a time as files have it.
+    """Return the unix seconds of a time in a file, NaN where the text is no time.
 
     Args:
         text: a number, or an ISO date with or without a time.
 
     Returns:
-        Unix seconds; NaN where the text is no time.
+        Unix seconds.
     """
     if re.fullmatch(_NUMBER, text):
         return float(text)
@@ -68,7 +68,7 @@ def seconds(text: str) -> float:
 
 
 def of_column(events: pd.DataFrame, column: str) -> np.ndarray:
-    """Read the times of a DataFrame; warn where they are doubtful.
+    """Read the times of a DataFrame; warn where they are probably no unix seconds.
 
     Args:
         events: one row an event.
@@ -110,9 +110,9 @@ def of_column(events: pd.DataFrame, column: str) -> np.ndarray:
 
 
 def doubtful(times: np.ndarray) -> tuple[str, bool]:
-    """Look for times that are probably no unix seconds.
+    """Find times that are probably no unix seconds.
 
-    Sure are dates written as digits: whole numbers such as 20140711, of eight digits or more, all of them in the
+    Certain are dates written as digits: whole numbers such as 20140711, of eight digits or more, all of them in the
     calendar. Possible are months, years and counts of days, where all times are in the range of one of them; and times
     of 1969 and 1970, where none is in the first half hour of 1970. A counter of rows is none of these: whole numbers
     without a repeat; where they could be years or days, more than 100.
@@ -121,7 +121,7 @@ def doubtful(times: np.ndarray) -> tuple[str, bool]:
         times: float64 [n], unix seconds of one file or DataFrame.
 
     Returns:
-        (a sentence, empty where nothing is doubtful; whether it is sure).
+        (a sentence, empty where nothing is doubtful; whether it is certain).
     """
     if not len(times) or 0 <= (low := times.min()) < 1900:
         return "", False
@@ -149,7 +149,7 @@ def doubtful(times: np.ndarray) -> tuple[str, bool]:
 
 
 def _from_digits(times: np.ndarray, low: float, high: float) -> str:
-    """The first time as a date, where all times are dates written as digits."""
+    """Return the first time as a date where all times are dates written as digits, else an empty text."""
     digits = len(f"{low:.0f}")
     scale = 10.0 ** (digits - 4)
     for form, unit in _FORMS.get(digits, ()) if high < scale * 1e4 else ():
@@ -171,7 +171,7 @@ def date_time(time: float) -> str:
 
 
 def _kind(one: type) -> str:
-    """What values of a type are: the first class that it is one of."""
+    """Return what values of a type are: the first class that it is one of."""
     classes = {(bool, np.bool_, np.timedelta64): "no time", (str,): "a text", (date, np.datetime64): "a date"}
     classes[Real, Decimal] = "a number"
     return next((kind for known, kind in classes.items() if issubclass(one, known)), "no time")

@@ -11,11 +11,11 @@ from gru4rec_lib.data.features import Features
 
 
 def unit_vectors(features: Features, n_items: int) -> tuple[np.ndarray, sparse.csr_array]:
-    """Features as vectors of length 1: standardised numbers, scaled to length 1, beside categories weighted by tf-idf.
+    """Return features as vectors of length 1: numbers, scaled to length 1, beside categories weighted by tf-idf.
 
     Args:
         features: of the candidates.
-        n_items: training tracks, which the weights of the categories are counted in.
+        n_items: training tracks, in which the weights of the categories are counted.
 
     Returns:
         The two parts of the vectors, float32 [candidates, F] and float32 [candidates, values of all categories]; a
@@ -31,14 +31,14 @@ def unit_vectors(features: Features, n_items: int) -> tuple[np.ndarray, sparse.c
 
 
 def category_counts(features: Features) -> sparse.csr_array:
-    """How often each known value of each categorical feature is given to a candidate.
+    """Count the known values of each categorical feature of each candidate.
 
     Args:
         features: of the candidates.
 
     Returns:
-        float32 [candidates, values of all features], one feature behind the other; a value unseen in training (0) and
-        no value (-1) count nothing.
+        float32 [candidates, values of all features], one feature after the other; a value unseen in training (0) and
+        no value (-1) are not counted.
     """
     counts = [sparse.csr_array((len(features.numeric), 0), dtype=np.float32)]
     for name, codes in features.categories.items():

@@ -1,4 +1,4 @@
-"""Features inside the model: constants of every candidate, and learned rows for the values of categorical ones."""
+"""Features in the model: constants of every candidate, and learned rows for the values of categorical ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gru4rec_lib.utils.backend import FLOAT, keras, ops, tf
 
 
 class FeatureTable(keras.layers.Layer):
-    """The features of every candidate, as weights that do not train: a saved model needs no data to be used.
+    """The features of every candidate, as weights that do not train: a saved model needs no data.
 
     Args:
         spec: shapes, a `Features.spec`.
@@ -40,12 +40,12 @@ class FeatureTable(keras.layers.Layer):
         self.numeric.assign(features.numeric)
         for values, shares, ids in zip(self.values, self.shares, features.categories.values(), strict=True):
             ids = np.asarray(ids)
-            present = ids > 0  # an unknown value says nothing: no training could teach its row
+            present = ids > 0  # no training reaches the row of an unknown value
             values.assign(np.where(present, ids, 0))
             shares.assign(present / np.maximum(present.sum(axis=1, keepdims=True), 1))
 
     def features(self, fitted: dict) -> Features:
-        """The features that were stored; a value unseen in training is not told from a place that is filled up.
+        """Return the features that were stored; values unseen in training become padding.
 
         Args:
             fitted: how raw values became these, see `Features`.
@@ -57,7 +57,7 @@ class FeatureTable(keras.layers.Layer):
 
 
 class FeatureRows:
-    """A learned row for each value of each categorical feature; a track's are averaged, never one dense matrix.
+    """A learned row for each value of each categorical feature; the rows of a track are averaged.
 
     Args:
         owner: the layer that these weights belong to.
@@ -71,13 +71,10 @@ class FeatureRows:
         self.rows = [owner.matrix((size, width), f"category_{n}_table") for n, size in enumerate(sizes)]
 
     def lookups(self, ids):
-        """Tables and the rows of them that tracks need.
+        """Return tables and the rows of them that tracks need: list of (variable, int [B] or [B, m]).
 
         Args:
             ids: int32 [B].
-
-        Returns:
-            list of (variable, int [B] or [B, m]).
         """
         found = [(self.table.numeric, ids)]
         for values, shares, rows in zip(self.table.values, self.table.shares, self.rows, strict=True):
@@ -86,10 +83,10 @@ class FeatureRows:
 
     @staticmethod
     def parts(rows):
-        """The features of tracks, each feature as one row.
+        """Return the features of tracks, each feature as one row.
 
         Args:
-            rows: list of what was gathered for `lookups`, in its order.
+            rows: list of float, gathered for `lookups`, in its order.
 
         Returns:
             list of float [B, numeric], then for each category float [B, width], the mean of its values' rows.

@@ -1,9 +1,8 @@
-"""Item inputs: from track numbers to the gate pre-activations of the recurrence.
+"""Input forms: from track numbers to the gate pre-activations of the recurrence.
 
-Every input form ends in float [B, gates x H], what `x @ kernel` is in Keras' own cells, so that the recurrence behind
-it is the same and inputs are compared and nothing else. A form tells in `lookups` which rows of which tables a step
-needs; the model gathers them outside the compiled part, so that a step costs what its rows cost, not what the catalogue
-does.
+Every input form ends in float [B, gates x H], what `x @ kernel` is in Keras' own cells, so that the recurrence is the
+same for all and only inputs are compared. A form names in `lookups` the rows of the tables that a step needs; the model
+gathers them outside the compiled part, so that a step costs what its rows cost, not what the catalogue does.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from __future__ import annotations
 import itertools
 
 from gru4rec_lib.model.feature_table import FeatureRows
+from gru4rec_lib.model.forms import INPUT_FORMS
 from gru4rec_lib.model.layers import SeededLayer
 from gru4rec_lib.utils.backend import ops
 
@@ -23,47 +23,36 @@ class ItemInput(SeededLayer):
         units: hidden units H.
         gates: pre-activations per hidden unit, 3 for GRU, 4 for LSTM.
         seed: of the run.
-        options: `embedding_units`, `mlp_units`, and two functions, `features`, which gives the `FeatureTable`, and
-            `scorer` (functions, because Keras would take what they give for a part of the input).
+        options: `embedding_units`, `mlp_units`, and two functions, `features`, which returns the `FeatureTable`, and
+            `scorer` (functions, because Keras would take what they return for a part of the input).
     """
-
-    needs_features = False
 
     def __init__(self, n_items: int, units: int, gates: int, seed: int, **options):
         super().__init__(seed, "item_input")
         self.n_items, self.units, self.width, self.options = n_items, units, gates * units, options
-        self.n_inputs = n_items  # ids below this can be heard; others leave the state as it was
+        self.n_inputs = n_items  # ids below this are inputs; others leave the state unchanged
 
     def lookups(self, ids):
-        """Tables and the rows of them that a step needs.
+        """Return tables and the rows of them that a step needs: list of (variable, int [B] or [B, m]).
 
         Args:
             ids: int32 [B].
-
-        Returns:
-            list of (variable, int [B] or [B, m]).
         """
         raise NotImplementedError
 
     def vectors(self, rows):
-        """What dropout acts on.
+        """Return the vectors before dropout: float [B, width], the width being the form's own.
 
         Args:
-            rows: list of float [B, ...], what was gathered for `lookups`, in its order.
-
-        Returns:
-            float [B, width], the width being the form's own.
+            rows: list of float [B, ...], gathered for `lookups`, in its order.
         """
         return rows[0]
 
     def project(self, vectors):
-        """The gate pre-activations, by the input kernel.
+        """Return the gate pre-activations, by the input kernel: float [B, gates x H].
 
         Args:
             vectors: float [B, width], of `vectors`, some of its units dropped.
-
-        Returns:
-            float [B, gates x H].
         """
         return ops.matmul(vectors, self.kernel)
 
@@ -87,7 +76,7 @@ class OneHot(TableInput):
         self.table = self.matrix((self.n_items, self.width), "table", fan=(self.n_items, self.units))
 
     def project(self, vectors):
-        """As `ItemInput.project`: the row is the pre-activation."""
+        """See `ItemInput`; the row is the pre-activation."""
         return vectors
 
 
@@ -115,14 +104,12 @@ class Shared(ItemInput):
         return self.scorer().row_lookups(ids)
 
     def vectors(self, rows):
-        """As `ItemInput.vectors`: the scoring rows."""
+        """See `ItemInput`."""
         return self.scorer().row(rows)
 
 
 class Content(ItemInput):
     """The track's features: standardised numbers beside the mean of a learned row per category."""
-
-    needs_features = True
 
     def build(self, input_shape=None):
         """Keras' call: create a row of `embedding_units` per category value, and the kernel."""
@@ -139,7 +126,7 @@ class Content(ItemInput):
         return self.feature_rows.lookups(ids)
 
     def vectors(self, rows):
-        """As `ItemInput.vectors`: numbers, and for each categorical feature the mean of its values' rows."""
+        """See `ItemInput`; numbers, then for each categorical feature the mean of its values' rows."""
         return ops.concatenate(self.feature_rows.parts(rows), axis=1)
 
 
@@ -149,16 +136,13 @@ class ContentMLP(Content):
     def _head(self, width):
         widths = [width, *self.options["mlp_units"]]
         self.dense = [
-            (
-                self.matrix((i, o), f"mlp_{n}_kernel"),
-                self.add_weight((o,), "zeros", name=f"mlp_{n}_bias"),
-            )
-            for n, (i, o) in enumerate(itertools.pairwise(widths))
+            (self.matrix(shape, f"mlp_{n}_kernel"), self.add_weight(shape[1:], "zeros", name=f"mlp_{n}_bias"))
+            for n, shape in enumerate(itertools.pairwise(widths))
         ]
         self._kernel(widths[-1])
 
     def project(self, vectors):
-        """As `ItemInput.project`: dense layers, then the kernel."""
+        """See `ItemInput`."""
         for kernel, bias in self.dense:
             vectors = ops.relu(ops.matmul(vectors, kernel) + bias)
         return ops.matmul(vectors, self.kernel)
@@ -167,7 +151,7 @@ class ContentMLP(Content):
 class HybridConcat(Content):
     """Identity beside content: a learned row of `embedding_units` a track, joined to its features, then the kernel.
 
-    A track unseen in training has zeros for its row.
+    The row of a track unseen in training is zeros.
     """
 
     def _head(self, width):
@@ -179,7 +163,7 @@ class HybridConcat(Content):
         return [(self.table, ids), *super().lookups(ids)]
 
     def vectors(self, rows):
-        """As `ItemInput.vectors`: identity, then content."""
+        """See `ItemInput`; identity, then content."""
         return ops.concatenate([rows[0], super().vectors(rows[1:])], axis=1)
 
 
@@ -199,19 +183,11 @@ class HybridGate(HybridConcat):
         self._kernel(units)
 
     def project(self, vectors):
-        """As `ItemInput.project`: gate, then the kernel."""
+        """See `ItemInput`."""
         units = self.options["embedding_units"]
         identity, content = vectors[:, :units], ops.matmul(vectors[:, units:], self.content_kernel)
         gate = ops.sigmoid(ops.matmul(ops.concatenate([identity, content], axis=1), self.gate_kernel) + self.gate_bias)
         return ops.matmul(gate * identity + (1 - gate) * content, self.kernel)
 
 
-INPUTS = {
-    "one_hot": OneHot,
-    "embedding": Embedding,
-    "shared": Shared,
-    "content": Content,
-    "content_mlp": ContentMLP,
-    "hybrid_concat": HybridConcat,
-    "hybrid_gate": HybridGate,
-}
+INPUTS = {name: globals()[form.layer] for name, form in INPUT_FORMS.items()}

@@ -1,4 +1,4 @@
-"""The layers behind every item input: the recurrence, and what all layers share."""
+"""The recurrent cells, the base of all layers, and functions of a step."""
 
 from __future__ import annotations
 
@@ -8,22 +8,19 @@ import numpy as np
 
 from gru4rec_lib.utils.backend import FLOAT, keras, ops, tf
 
-NEGATIVES = -1  # the use of `random_key` for the negatives of a step; dropout has a place, 0 and more, for each
+NEGATIVES = -1  # use of `random_key`: the negatives of a step; each dropout has a place, 0 and more
 PLACES = 1000
 
 
 def random_key(seed: int, use: int, step):
-    """The key of the random numbers of one use in one step; no two uses of a seed share one.
+    """Return the key of the random numbers of one use in one step, its own for each use of a seed: int64 [2].
 
     Args:
         seed: of the run, 0 to below 2**31.
         use: NEGATIVES, or the place of a dropout, 0 to below PLACES.
         step: int, mini-batches before it.
-
-    Returns:
-        int64 [2].
     """
-    # With seed 0 the first place of dropout would have the key of the negatives: it takes a number that no seed has.
+    # With seed 0, the first place of dropout would have the key of the negatives: 2**31 is no seed.
     stream = seed if use == NEGATIVES else (seed or 2**31) * PLACES + use
     return tf.stack([tf.cast(stream, tf.int64), tf.cast(step, tf.int64)])
 
@@ -41,12 +38,12 @@ class SeededLayer(keras.layers.Layer):
         self.seed = seed
 
     def matrix(self, shape: tuple[int, int], name: str, fan: tuple[int, int] | None = None):
-        """A weight, uniform within sqrt(6 / (rows + columns)): tables too, as the official code initialises them.
+        """Add a weight, uniform within sqrt(6 / (rows + columns)): tables too, as the official code initialises them.
 
         Args:
             shape: rows, columns.
             name: the weight's.
-            fan: rows and columns for the bound, where several matrices lie side by side in one; `shape` when None.
+            fan: rows and columns for the bound, where one weight holds several matrices; `shape` when None.
 
         Returns:
             Keras' variable, float32 of the shape.
@@ -61,7 +58,7 @@ class Cell(SeededLayer):
 
     Args:
         units: hidden units H.
-        below: width of the layer below, for upper layers, whose input is no track; None for the first.
+        below: width of the layer below, for upper layers; None for the first, whose input is a track.
         seed: of the run.
         name: the layer's.
         activation: of the candidate state, and of an LSTM's output; a name of Keras.
@@ -79,8 +76,8 @@ class Cell(SeededLayer):
         try:
             self.activation = keras.activations.get(activation)
         except ValueError:
-            known = "give the name of an activation of Keras, such as tanh or relu"
-            raise ValueError(f"hidden_activation is {activation!r}; {known}") from None
+            remedy = "give the name of an activation of Keras, such as tanh or relu"
+            raise ValueError(f"hidden_activation is {activation!r}; {remedy}") from None
         self.units, self.below, self.state_width = units, below, self.parts * units
 
     def build(self, input_shape=None):
@@ -95,14 +92,11 @@ class Cell(SeededLayer):
         return ops.zeros(shape, dtype)
 
     def call(self, inputs, state):
-        """One step.
+        """Return the state after one step, its first H columns the hidden state: float [B, parts x H].
 
         Args:
             inputs: float [B, gates x H], pre-activations; float [B, below] for an upper layer.
             state: float [B, parts x H].
-
-        Returns:
-            float [B, parts x H], the new state, whose first H columns are the hidden state.
         """
         return self.step(ops.matmul(inputs, self.kernel) if self.below else inputs, state)
 
@@ -117,14 +111,11 @@ class GRU(Cell):
     gates, parts, biases = 3, 1, (2,)
 
     def step(self, inputs, hidden):
-        """As `Cell.call`, behind the kernel of an upper layer.
+        """See `Cell.call`, of which this is the part after the kernel of an upper layer.
 
         Args:
             inputs: float [B, 3 x H], pre-activations.
             hidden: float [B, H], the state.
-
-        Returns:
-            float [B, H], the new state.
         """
         x_z, x_r, x_c = ops.split(inputs + self.bias[0], 3, axis=1)
         h_z, h_r, h_c = ops.split(ops.matmul(hidden, self.recurrent_kernel) + self.bias[1], 3, axis=1)
@@ -145,14 +136,11 @@ class LSTM(Cell):
         return ops.where((ops.arange(shape[0]) // self.units) == 1, ops.ones(shape, dtype), 0.0)
 
     def step(self, inputs, state):
-        """As `Cell.call`, behind the kernel of an upper layer.
+        """See `Cell.call`, of which this is the part after the kernel of an upper layer.
 
         Args:
             inputs: float [B, 4 x H], pre-activations.
             state: float [B, 2 x H], hidden state and memory.
-
-        Returns:
-            float [B, 2 x H], the new state.
         """
         hidden, memory = ops.split(state, 2, axis=1)
         i, f, c, o = ops.split(inputs + ops.matmul(hidden, self.recurrent_kernel) + self.bias, 4, axis=1)
@@ -164,14 +152,14 @@ CELLS = {"gru": GRU, "lstm": LSTM}
 
 
 def gather_rows(table, ids):
-    """Rows of a table; a row that it does not have is zeros, for what was never learned says nothing.
+    """Return rows of a table; zeros for ids that have none.
 
     Args:
         table: variable [n, ...].
         ids: int [...], 0 or more.
 
     Returns:
-        The rows, in the shape of `ids` with that of a row behind it.
+        The rows, in the shape of `ids` followed by that of a row.
     """
     known = ids < table.shape[0]
     rows = tf.gather(table.value, tf.where(known, ids, 0))
@@ -180,7 +168,7 @@ def gather_rows(table, ids):
 
 
 def dropout(x, rate: float, key):
-    """Units of x dropped with probability `rate`, the others divided by 1 - rate; the same key drops the same.
+    """Drop units of x with probability `rate`, divide the others by 1 - rate; the same key drops the same.
 
     Args:
         x: float [...].
@@ -192,19 +180,16 @@ def dropout(x, rate: float, key):
     """
     if not rate:
         return x
-    # Whole numbers: XLA makes the same bits as TensorFlow, but other fractions of them.
+    # XLA draws the same whole numbers as TensorFlow, but makes other fractions of them.
     bits = tf.random.stateless_uniform(tf.shape(x), key, None, None, tf.uint32)
     return tf.where(bits >= tf.constant(int(rate * 2**32), tf.uint32), x / (1 - rate), 0.0)
 
 
 def zero_lanes(state, lanes):
-    """The state with some lanes set to zero.
+    """Return the state with some lanes set to zero: float [B, width].
 
     Args:
         state: float [B, width].
-        lanes: bool [B], which.
-
-    Returns:
-        float [B, width].
+        lanes: bool [B].
     """
     return ops.where(lanes[:, None], 0.0, state)

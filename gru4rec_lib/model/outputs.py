@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gru4rec_lib.model.feature_table import FeatureRows
+from gru4rec_lib.model.forms import OUTPUT_FORMS
 from gru4rec_lib.model.layers import SeededLayer, gather_rows
 from gru4rec_lib.utils.backend import ops, tf
 
@@ -14,16 +15,14 @@ BLOCK = 4096  # tracks whose rows are computed together
 class Scorer(SeededLayer):
     """Output `ids`: a learned row and bias per training track; and the part common to all output forms.
 
-    `plays` counts the tracks in the sessions trained on: what the model falls back to before it has heard anything.
+    `plays` counts the tracks in the sessions trained on: the model ranks by them before it has any input.
 
     Args:
         n_items: training tracks.
         units: hidden units H.
         seed: of the run.
-        features: gives the `FeatureTable` (a function, because Keras would take the table for a part of the scorer).
+        features: returns the `FeatureTable` (a function, because Keras would take the table for a part of the scorer).
     """
-
-    needs_features = False
 
     def __init__(self, n_items: int, units: int, seed: int, features=None):
         super().__init__(seed, "scorer")
@@ -32,12 +31,18 @@ class Scorer(SeededLayer):
 
     def build(self, input_shape=None):
         """Keras' call: create the weights and the count of plays."""
+        self._count_plays()
+        self._rows_of_tracks()
+
+    def _count_plays(self):
         self.plays = self.add_weight((self.n_items,), "zeros", dtype="int32", trainable=False, name="plays")
+
+    def _rows_of_tracks(self):
         self.table = self.matrix((self.n_items, self.units), "table")
         self.bias = self.add_weight((self.n_items,), "zeros", name="bias")
 
     def row_lookups(self, ids):
-        """Tables and the rows of them that tracks need to be scored, their biases left out.
+        """Tables and the rows of them that the scoring rows need, without biases.
 
         Args:
             ids: int32 [C], tracks.
@@ -48,44 +53,27 @@ class Scorer(SeededLayer):
         return [(self.table, ids)]
 
     def row(self, found):
-        """The scoring rows.
+        """Return the scoring rows: float [C, H].
 
         Args:
-            found: list of float [C, ...], what was gathered for `row_lookups`, in its order.
-
-        Returns:
-            float [C, H].
+            found: list of float [C, ...], gathered for `row_lookups`, in its order.
         """
         return found[0]
 
     def lookups(self, ids):
-        """Tables and the rows of them that tracks need to be scored, biases too.
-
-        Args:
-            ids: int32 [C], tracks.
-
-        Returns:
-            list of (variable, int [C] or [C, m]).
-        """
+        """As `Scorer.row_lookups`, with biases."""
         return [*self.row_lookups(ids), (self.bias, ids)]
 
     def rows(self, found):
-        """The scoring rows and biases.
+        """Return the scoring rows and biases: (float [C, H], float [C]).
 
         Args:
-            found: list of float [C, ...], what was gathered for `lookups`, in its order.
-
-        Returns:
-            (float [C, H], float [C]).
+            found: list of float [C, ...], gathered for `lookups`, in its order.
         """
         return self.row(found[:-1]), found[-1]
 
     def scoring_rows(self):
-        """Rows and biases of all tracks that have a score.
-
-        Returns:
-            (float32 [n_scored, H], float32 [n_scored]).
-        """
+        """Return rows and biases of all tracks that have a score: (float32 [n_scored, H], float32 [n_scored])."""
         rows, bias = np.empty((self.n_scored, self.units), np.float32), np.empty(self.n_scored, np.float32)
         for first in range(0, self.n_scored, BLOCK):
             ids = tf.range(first, min(first + BLOCK, self.n_scored))
@@ -95,17 +83,15 @@ class Scorer(SeededLayer):
 
 
 class ContentScorer(Scorer):
-    """Output `content`: row and bias are sums over the track's features, so that a track never heard can be scored.
+    """Output `content`: row and bias are sums over the track's features, so that unseen tracks have a score.
 
     A row per category value, averaged within a feature, and a linear map of the numbers (as in LightFM, Kula,
     arXiv 1507.08439); the last column is the bias.
     """
 
-    needs_features = True
-
     def build(self, input_shape=None):
         """Keras' call: create a row per category value, and the kernel of the numeric features."""
-        self.plays = self.add_weight((self.n_items,), "zeros", dtype="int32", trainable=False, name="plays")
+        self._count_plays()
         self.feature_rows = FeatureRows(self, self.features(), self.units + 1)
         spec = self.features().spec
         self.n_scored = spec["candidates"]
@@ -120,7 +106,7 @@ class ContentScorer(Scorer):
         return self.rows(found)[0]
 
     def lookups(self, ids):
-        """As `Scorer.lookups`: the biases lie in the tables of the rows."""
+        """See `Scorer.row_lookups`; the biases are in the tables of the rows."""
         return self.feature_rows.lookups(ids)
 
     def rows(self, found):
@@ -131,13 +117,12 @@ class ContentScorer(Scorer):
 
 
 class HybridScorer(ContentScorer):
-    """Output `hybrid`: the sum of `ids` and `content`; a track never heard has the latter alone."""
+    """Output `hybrid`: the sum of `ids` and `content`; a track unseen in training has the latter alone."""
 
     def build(self, input_shape=None):
         """Keras' call: create the weights of both."""
         super().build()
-        self.table = self.matrix((self.n_items, self.units), "table")
-        self.bias = self.add_weight((self.n_items,), "zeros", name="bias")
+        self._rows_of_tracks()
 
     def row_lookups(self, ids):
         """See `Scorer`."""
@@ -148,7 +133,7 @@ class HybridScorer(ContentScorer):
         return found[0] + super().rows(found[1:])[0]
 
     def lookups(self, ids):
-        """See `Scorer`."""
+        """See `Scorer.row_lookups`; with biases."""
         return [*self.row_lookups(ids), (self.bias, ids)]
 
     def rows(self, found):
@@ -157,4 +142,4 @@ class HybridScorer(ContentScorer):
         return found[0] + rows, found[-1] + bias
 
 
-OUTPUTS = {"ids": Scorer, "content": ContentScorer, "hybrid": HybridScorer}
+OUTPUTS = {name: globals()[form.layer] for name, form in OUTPUT_FORMS.items()}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
 import duckdb
 import numpy as np
@@ -12,6 +11,7 @@ import pandas as pd
 
 from gru4rec_lib.config.study import EventData, ItemTable, MssdData, Split
 from gru4rec_lib.data import times
+from gru4rec_lib.data.feature_encoding import RawFeatures
 from gru4rec_lib.preparation import typed_columns
 from gru4rec_lib.preparation.source_files import DataError, Source, found, literal
 from gru4rec_lib.preparation.split import BOTH_SIDES, apart
@@ -92,31 +92,35 @@ QUALIFY row_number() OVER (PARTITION BY item ORDER BY items.row) > 1
 """
 
 
-@dataclass(frozen=True)
-class Tables:
-    """What was read.
+@dataclass(frozen=True, kw_only=True)
+class ItemRows(RawFeatures):
+    """An item table as it was read; its `items` are None where there is none.
+
+    Args:
+        problems: `file`, `line` (for Parquet the row), `column`, `problem`, `remedy` of every row dropped as bad.
+        warnings: what is allowed and may surprise, a sentence each.
+    """
+
+    problems: pd.DataFrame
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tables(ItemRows):
+    """Events and items as they were read; `problems` and `warnings` are of both.
+
+    `items` has one row an item: `item` and the feature columns (numeric: float64, NaN where missing; others: str, NA
+    where missing).
 
     Args:
         events: one row an event: sessions in reading order, each by position or time. `session`, `item` and `file`
             (path below the data folder): categorical; `position`: int32, 1..n; `time`: float64, unix seconds, where the
             table has times; for MSSD also LOG_COLUMNS (bool, int32, hour int8, date datetime64[s], texts categorical).
-        items: one row an item: `item` and the feature columns (numeric: float64, NaN where missing; others: str, NA
-            where missing). None where there is no item table.
-        numeric, categorical: columns of `items` that are features of one value.
-        multivalued: for each feature of many values, the columns that hold them.
         counts: `step`, `events`, `sessions`, `items`: what is left after each step.
-        problems: `file`, `line` (for Parquet the row), `column`, `problem`, `remedy` of every row dropped as bad.
-        warnings: what is allowed and may surprise, a sentence each.
     """
 
     events: pd.DataFrame
-    items: pd.DataFrame | None
-    numeric: tuple[str, ...]
-    categorical: tuple[str, ...]
-    multivalued: dict[str, tuple[str, ...]]
     counts: pd.DataFrame
-    problems: pd.DataFrame
-    warnings: tuple[str, ...] = ()
 
 
 def read(data: MssdData | EventData, folder: Path, split: Split | None = None) -> Tables:
@@ -153,7 +157,7 @@ def read_log(path: Path, on_bad_rows: str = "error", folder: Path | None = None)
     return _tables(data, folder or path.parent, [path], LOG, None, [])
 
 
-def read_track_features(path: Path) -> SimpleNamespace:
+def read_track_features(path: Path) -> ItemRows:
     """As `read_tracks`, one file of track features. Bad rows are an error.
 
     Args:
@@ -163,7 +167,7 @@ def read_track_features(path: Path) -> SimpleNamespace:
     return _tracks(path.parent, [path], "error")
 
 
-def read_tracks(data: MssdData, folder: Path) -> SimpleNamespace:
+def read_tracks(data: MssdData, folder: Path) -> ItemRows:
     """Read and check all track features of a data set alone.
 
     Args:
@@ -171,19 +175,18 @@ def read_tracks(data: MssdData, folder: Path) -> SimpleNamespace:
         folder: as for `read`.
 
     Returns:
-        items, numeric, categorical, multivalued, problems and warnings of `Tables`; items is None where there are no
-        features.
+        The features.
     """
     return _tracks(folder, mssd_files(data, folder)[1], data.on_bad_rows)
 
 
-def _tracks(folder: Path, files: list[Path], on_bad_rows: str) -> SimpleNamespace:
+def _tracks(folder: Path, files: list[Path], on_bad_rows: str) -> ItemRows:
     items, problems, warnings = None, pd.DataFrame(columns=["file", "line", "column", "problem", "remedy"]), []
     if files:
         with duckdb.connect() as con:
             items, problems, warnings = _items(con, TRACKS, folder, files, on_bad_rows)
-    features = {"numeric": TRACKS.numeric if files else (), "categorical": (), "multivalued": {}}
-    return SimpleNamespace(items=items, problems=problems, warnings=tuple(warnings), **features)
+    numeric = TRACKS.numeric if files else ()
+    return ItemRows(items=items, numeric=numeric, problems=problems, warnings=tuple(warnings))
 
 
 def _tables(

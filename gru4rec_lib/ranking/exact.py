@@ -1,9 +1,9 @@
 """The rank of every target among all candidates, block by block.
 
 One rule for every model: rank = 1 + the number of other candidates that score at least as high as the target, so that a
-tie counts against the model (`TIES` has two other rules); tracks already heard stay candidates (repeats are real); a
-target that the model cannot score has no rank (`NO_RANK`). Candidates are the first `n_candidates` of the item index,
-which is by falling popularity, and the target. Ranks, not scores, are what a run leaves behind.
+tie counts against the model (`TIES` has two other rules); tracks of the session so far are candidates too (repeats
+occur); a target that the model cannot score has no rank (`NO_RANK`). Candidates are the first `n_candidates` of the
+item index, which is by falling popularity, and the target.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.utils.arguments import check_known, whole
 from gru4rec_lib.utils.backend import tf
 
-# A miss: beyond every cutoff however few candidates there are, and of reciprocal 0.
+# A miss: beyond every cutoff, with reciprocal 0.
 NO_RANK = np.inf
 STATES = 512  # rows ranked together; fixed, so that there is one compiled shape and the same last bits every time
 BLOCK = 2048  # candidates scored together: states x block floats stay in cache
@@ -40,7 +40,7 @@ def _count_ahead(states, target_score, target, rows, bias, first, n_candidates, 
 
 @tf.function(jit_compile=True)
 def _target_scores(states, rows, bias):
-    # Targets are scored by a product of the same shape as all others: equal rows get equal bits, and so they tie.
+    # A product of the same shape as that of all candidates: equal rows get equal bits, and so tie.
     times = BLOCK // STATES
     return tf.linalg.diag_part(_scores(states, tf.tile(rows, [times, 1]), tf.tile(bias, [times]))[:, :STATES])
 
@@ -57,8 +57,8 @@ def _ranks(states, target_score, target, weights, bias, reach, n_candidates, abo
 class Ranker:
     """Ranks targets by `state @ weights.T + bias`.
 
-    A score is at most |state| |row| + bias (Cauchy and Schwarz). Candidates lie by falling norm, so that most targets
-    need the first few blocks alone: behind them, no candidate reaches their score. The ranks are those of brute force.
+    A score is at most |state| |row| + bias (Cauchy and Schwarz). Candidates are sorted by falling norm, so that most
+    targets need only the first few blocks: no later candidate reaches their score. The ranks are those of brute force.
 
     Args:
         weights: float32 [items, H].
@@ -66,7 +66,7 @@ class Ranker:
         n_candidates: targets are ranked among the first so many items; among all when None.
 
     Raises:
-        ValueError: a weight is not finite: NaN would compare as lower than everything and rank first.
+        ValueError: a weight is not finite: a target of score NaN would rank first.
     """
 
     def __init__(self, weights: np.ndarray, bias: np.ndarray, n_candidates: int | None = None):
@@ -78,14 +78,14 @@ class Ranker:
         order = np.argsort(-norm, kind="stable")
         self._place = np.full(len(weights), -1, np.int32)
         self._place[order] = np.arange(len(order))
-        filled = np.pad(order, (0, -len(order) % BLOCK))  # whatever follows the candidates is not counted
+        filled = np.pad(order, (0, -len(order) % BLOCK))  # the padding is not counted
         self._weights, self._bias = tf.constant(weights[filled]), tf.constant(bias[filled])
         first = np.arange(0, len(order), BLOCK)
-        self._longest = norm[order[first]]  # of each block, as the next
+        self._longest = norm[order[first]]  # of each block, as its greatest bias
         self._most = np.maximum.reduceat(bias[order].astype(np.float64), first)
 
     def ranks(self, states: np.ndarray, targets: np.ndarray, above: bool = False) -> np.ndarray:
-        """Ranks among the candidates.
+        """Rank targets among the candidates.
 
         Args:
             states: float32 [n, H]; memory does not grow with the items.
@@ -113,14 +113,11 @@ class Ranker:
         return found
 
     def top(self, states: np.ndarray, k: int) -> np.ndarray:
-        """The best candidates.
+        """Return the best candidates: int32 [n, k], see `best`.
 
         Args:
             states: float32 [n, H]; memory does not grow with the items.
             k: how many, 1 and more.
-
-        Returns:
-            int32 [n, k], see `best`.
 
         Raises:
             ValueError: a state is not finite.
@@ -131,7 +128,7 @@ class Ranker:
         return np.concatenate([np.empty((0, k), np.int32), *found])
 
     def _blocks(self, states: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-        """Scores of at most STATES states, block by block."""
+        """Yield the scores of at most STATES states, block by block."""
         n = len(states)
         states = tf.constant(np.pad(states, ((0, STATES - n), (0, 0))))
         for first in range(0, self.n_candidates, BLOCK):
@@ -139,7 +136,7 @@ class Ranker:
             yield first, _scores(states, rows, bias)[:n, : self.n_candidates - first]
 
     def _reach(self, states, target_score):
-        """How many blocks, from the first on, may hold a candidate that is ahead: int [n]."""
+        """Return how many blocks, from the first on, may hold a candidate that is ahead: int [n]."""
         product, width = _norm(states)[:, None] * self._longest, states.shape[1]
         # Four times what rounding can add to a score, in whatever order it is summed.
         kind = np.finfo(np.float32)
@@ -163,12 +160,12 @@ def _pieces(lanes):
 
 
 def _filled(lanes, n=STATES):
-    """A constant of n lanes; those that are missing repeat others."""
+    """Return a constant of n lanes; missing ones repeat others."""
     return tf.constant(np.resize(lanes, (n, *lanes.shape[1:])))
 
 
 def best(blocks: Iterator[tuple[int, np.ndarray]], k: int) -> np.ndarray:
-    """The best items, from scores that come block by block.
+    """Return the best items, from scores that come block by block.
 
     Args:
         blocks: one or more, by rising items: number of the first item and float32 [n, items of the block].
@@ -191,7 +188,7 @@ def best(blocks: Iterator[tuple[int, np.ndarray]], k: int) -> np.ndarray:
 
 
 def popularity_ranks(plays: np.ndarray, above: bool = False, n_candidates: int | None = None) -> np.ndarray:
-    """The rank of each track when tracks are ranked by plays.
+    """Rank tracks by plays.
 
     Args:
         plays: int [items].
@@ -213,7 +210,7 @@ def popularity_ranks(plays: np.ndarray, above: bool = False, n_candidates: int |
 
 
 def popularity_top(plays: np.ndarray, k: int, n_candidates: int | None = None) -> np.ndarray:
-    """The most played tracks.
+    """Return the most played tracks.
 
     Args:
         plays: int [items].
@@ -231,8 +228,8 @@ def popularity_top(plays: np.ndarray, k: int, n_candidates: int | None = None) -
     return np.pad(order, (0, k - len(order)), constant_values=-1).astype(np.int32)
 
 
-# What a rank is where others tie with the target, from a function of `above`. The official code names the same three
-# rules, but its `-e median` ends in a TypeError and was never run by anyone: there is nothing to compare `median` with.
+# The rank where others tie with the target, from a function of `above`. The official code has the same three rules, but
+# its `-e median` ends in a TypeError: there is nothing to compare `median` with.
 TIES = {
     "conservative": lambda rank: rank(),
     "standard": lambda rank: rank(above=True),
@@ -252,21 +249,18 @@ def rank_table(
     """Rank every target of the test sessions under each protocol.
 
     Args:
-        model: has `rank(sessions, n_candidates, chosen, above) -> float64 [chosen targets]`, in the order of the
-            events, among tracks 0..n_candidates-1 and the target; what it cannot score is `NO_RANK`. And
-            `beyond_training`, whether it can hear or score tracks that training never saw.
+        model: has `rank`, as `GRU4Rec.rank`, and `beyond_training`, whether tracks unseen in training can be inputs or
+            be scored.
         test: test sessions over the item index; n_items.. are candidates unseen in training, -1 is no candidate.
         n_items: training tracks, the candidates of `known`.
         n_candidates: candidates of `open`.
         chosen: bool [events], which targets to rank (a random part of a large test set); all when None.
         ties: `conservative` (they count against the target), `standard` (for it) or `median` (the mean of both).
-        popular: candidates of `popular`, the most played of training, or all of these where they are fewer; None leaves
-            it out.
+        popular: candidates of `popular`, the most played of training, at most all of these; None leaves it out.
 
     Returns:
-        One row a target: protocol, session (number in the test set), position (1.. in the test session, of the target),
-        target (item index), rank (float64, 1 is best; infinite where the model cannot score the target),
-        n_candidates.
+        One row a target: protocol, session (number in the test set), position (of the target in the test session, from
+        1), target (item index), rank (float64, 1 is best; infinite where the model cannot score it), n_candidates.
 
     Raises:
         ValueError: `ties` is none of these.
@@ -285,7 +279,7 @@ def rank_table(
         rank = np.zeros(len(wanted))
         again = wanted
         if protocol == "open" and not model.beyond_training:
-            # Such a model neither hears nor scores what training never saw: the targets of `known` have their rank.
+            # Tracks unseen in training change nothing: the targets of `known` keep their rank.
             rank[in_known], again = known_ranks, wanted & ~in_known
         rank[again] = TIES[ties](partial(model.rank, part, candidates, again))
         if protocol == "known":

@@ -16,7 +16,7 @@ from gru4rec_lib.utils.arguments import whole
 
 
 def recall(ranks: np.ndarray, k: int) -> float:
-    """Recall@k with one target an event: the share of targets among the first k (also called hit rate).
+    """Return Recall@k with one target an event: the share of targets among the first k (also called hit rate).
 
     Args:
         ranks: float or int [n], 1 and more; infinite for a miss.
@@ -29,20 +29,12 @@ def recall(ranks: np.ndarray, k: int) -> float:
 
 
 def mrr(ranks: np.ndarray, k: int) -> float:
-    """MRR@k, the mean reciprocal rank, 0 beyond the cutoff (arXiv 1511.06939, section 4).
-
-    Args:
-        ranks: float or int [n], 1 and more; infinite for a miss.
-        k: cutoff, 1 and more.
-
-    Returns:
-        0 to 1; NaN when there are no ranks.
-    """
+    """Return MRR@k, the mean reciprocal rank, 0 beyond the cutoff (arXiv 1511.06939, section 4); see `recall`."""
     return float(np.mean(np.where(ranks <= whole(k, "k"), 1.0 / ranks, 0.0))) if len(ranks) else float("nan")
 
 
 def scores(ranks: pd.DataFrame, k: int = 20) -> pd.DataFrame:
-    """Scores of one run, a row for each protocol.
+    """Return the scores of one run, a row for each protocol.
 
     Args:
         ranks: a ranks.parquet: columns protocol, rank, n_candidates.
@@ -66,7 +58,7 @@ def scores(ranks: pd.DataFrame, k: int = 20) -> pd.DataFrame:
 
 
 def cold(ranks: pd.DataFrame) -> pd.DataFrame:
-    """The rows of targets that training never heard but that are candidates of `open`, as their features are known.
+    """Return the rows of targets unseen in training that have features, and so are candidates of `open`.
 
     Args:
         ranks: a ranks.parquet: columns protocol, target, n_candidates; those of `known` are the training tracks.
@@ -75,6 +67,6 @@ def cold(ranks: pd.DataFrame) -> pd.DataFrame:
         ValueError: there is no row of `known`.
     """
     if not (ranks["protocol"] == "known").any():
-        raise ValueError("no target is known to training, so that nothing tells how many tracks that has")
+        raise ValueError("no target is of protocol `known`, so that the number of training tracks is unknown")
     n_items = ranks.loc[ranks["protocol"] == "known", "n_candidates"].max()
     return ranks[(ranks["protocol"] == "open") & (ranks["target"] >= n_items)]

@@ -1,4 +1,4 @@
-"""The best k of a whole catalogue for one state, exact, though most rows are not read for it."""
+"""The exact best k of a whole catalogue for one state, without reading most rows."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import numpy as np
 from gru4rec_lib.utils.arguments import whole
 
 AXES = 14, 15  # with the numbers beside them 64 bytes a row and bound, a line of the cache
-FIRST = 8192  # rows looked at first; then as many again as were looked at so far
+FIRST = 8192  # rows read first; then as many again as were read so far
 BLOCK = 65_536  # rows that are prepared together
 
 
 class Shortlist:
     """Finds the highest of `rows @ state + bias`.
 
-    Three bounds from above tell which rows need not be scored, by Cauchy and Schwarz. The first takes a row with its
-    bias and a state with a 1 as they are; rows lie by falling length, so that all behind one place are out at once:
+    Three upper bounds (Cauchy and Schwarz) exclude rows from scoring. The first is of whole rows, with their bias; rows
+    are sorted by falling length, so that it excludes all rows from one place on:
         row . state + bias <= |(row, bias)| |(state, 1)|
     The second splits them into their part along a few axes, those along which rows are longest, and a rest:
         row . state <= near_row . near_state + |rest_row| |rest_state|
-    The third is the second along twice as many axes, for the few rows that reach the k-th best score so far by that.
-    Whatever reaches it by all three is read and scored.
+    The third is the second along twice as many axes, for the few rows whose second bound reaches the k-th best score so
+    far. A row is scored where all three reach it.
 
     Args:
         rows: float32 [items, H], finite.
@@ -35,7 +35,7 @@ class Shortlist:
         self._length = length[self._items]
         axes = np.linalg.eigh((rows.T @ rows).astype(np.float64))[1][:, ::-1].astype(np.float32)
         self._axes = np.split(axes[:, : sum(AXES)], [AXES[0]], axis=1)
-        # A row's part along the axes and the length of what these and those before leave; beside the first, its bias.
+        # A row's part along the axes and the length of its rest; in the first, its bias too.
         self._parts = [np.empty((len(rows), axes.shape[1] + 1), np.float32) for axes in self._axes]
         for first in range(0, len(rows), BLOCK):
             block = slice(first, first + BLOCK)
@@ -48,7 +48,7 @@ class Shortlist:
         self._rounding = rounding * np.sqrt(squares.max(initial=0)), rounding * np.abs(bias).max(initial=0)
 
     def best(self, state: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """The k items with the highest scores, the highest first, ties by index.
+        """Return the k items with the highest scores, the highest first, ties by index.
 
         Args:
             state: float32 [H].
@@ -83,12 +83,12 @@ class Shortlist:
         return found, scores
 
     def _bounds(self, state, block):
-        """Float32 [rows of the block]: no score is above it, but for rounding."""
+        """Return the second bound, but for rounding: float32 [rows of the block]."""
         near, rest, _ = _split(state, self._axes[0])
         return self._parts[0][block] @ np.append(near, [rest, 1]).astype(np.float32)
 
     def _nearer(self, state, places, bound):
-        """Float32 [places]: a nearer bound, from that of `_bounds`."""
+        """Return the third bound, from the second: float32 [places]."""
         _, first, rest = _split(state, self._axes[0])
         near, second, _ = _split(rest, self._axes[1])
         return bound - self._parts[0][places, -2] * first + self._parts[1][places] @ np.append(near, second)
@@ -99,7 +99,7 @@ class Shortlist:
 
 
 def _split(vectors, axes):
-    """Float32 [.., H]: their parts along the axes [.., A], the lengths of their rests [..], and the rests [.., H]."""
+    """Split float32 [.., H] into parts along the axes [.., A], the lengths of their rests [..], the rests [.., H]."""
     near = vectors @ axes
     rest = vectors - near @ axes.T
     return near, np.linalg.norm(rest, axis=-1), rest

@@ -14,21 +14,21 @@ from gru4rec_lib.utils.arguments import whole
 
 
 class SparseScores(ABC):
-    """What such models share: they differ in `fit`, which also sets `popular`, and in `score_rows`.
+    """The part common to such models: they differ in `fit`, which also sets `popular`, and in `score_rows`.
 
-    Before the first known track, tracks are ranked by `popular`, a `MostPopular`. Scores of 0 tie, so that a list which
-    the others do not fill goes on with the most played.
+    Before the first known track, tracks are ranked by `popular`, a `MostPopular`. Scores of 0 tie: after the tracks
+    with a score, a list has the most played.
     """
 
     beyond_training = False
 
     @abstractmethod
     def score_rows(self, sessions: Sessions, events: np.ndarray) -> Iterator[tuple[sparse.csr_array, np.ndarray]]:
-        """Scores of all tracks for what is heard next, in as many pieces as fit into memory.
+        """Score all tracks as the next one, in as many pieces as fit into memory.
 
         Args:
             sessions: over the item index.
-            events: bool [events], at each of which a known track was heard before.
+            events: bool [events], each with a known track before it.
 
         Yields:
             float64 [rows, items] and int [n], the row of each of the next n of these events.
@@ -39,31 +39,33 @@ class SparseScores(ABC):
     ) -> np.ndarray:
         """As `GRU4Rec.rank`; a target unseen in training is a miss."""
         ranks = self.popular.rank(sessions, n_candidates, chosen, above)
-        wanted, known = sessions.targets(chosen), sessions.known(self.popular.n_items)
-        target = sessions.items[wanted]
-        scored = wanted & known & (last_heard(sessions, known) >= 0)
-        left = np.flatnonzero(scored[wanted])
-        for scores, rows in self.score_rows(sessions, scored):
-            own, left = np.split(left, [len(rows)])
-            ranks[own] = sparse_ranks(scores, rows, target[own], n_candidates, above)
+        targets = sessions.targets(chosen)
+        items = sessions.items[targets]
+        for own, *scores in self._scored(sessions, targets, targets & sessions.known(self.popular.n_items)):
+            ranks[own] = sparse_ranks(*scores, items[own], n_candidates, above)
         return ranks
 
     def top(self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, k: int = 20) -> np.ndarray:
-        """The k best candidates at every chosen target; see `GRU4Rec.top`."""
+        """See `GRU4Rec.top`."""
         found = self.popular.top(sessions, n_candidates, chosen, k)
-        wanted, known = sessions.targets(chosen), sessions.known(self.popular.n_items)
-        scored = wanted & (last_heard(sessions, known) >= 0)
-        left = np.flatnonzero(scored[wanted])
-        for scores, rows in self.score_rows(sessions, scored):
-            own, left = np.split(left, [len(rows)])
-            found[own] = sparse_top(scores, rows, n_candidates, k)
+        targets = sessions.targets(chosen)
+        for own, *scores in self._scored(sessions, targets, targets):
+            found[own] = sparse_top(*scores, n_candidates, k)
         return found
+
+    def _scored(self, sessions: Sessions, targets: np.ndarray, wanted: np.ndarray):
+        """Yield numbers among the targets, score rows and the row of each, where a known track comes before."""
+        wanted = wanted & (last_heard(sessions, sessions.known(self.popular.n_items)) >= 0)
+        left = np.flatnonzero(wanted[targets])
+        for scores, rows in self.score_rows(sessions, wanted):
+            own, left = np.split(left, [len(rows)])
+            yield own, scores, rows
 
 
 def sparse_ranks(
     scores: sparse.csr_array, rows: np.ndarray, targets: np.ndarray, n_candidates: int, above: bool = False
 ) -> np.ndarray:
-    """Ranks in rows of a sparse score matrix, absent scores being 0.
+    """Rank targets in rows of a sparse score matrix, absent scores being 0.
 
     Args:
         scores: float64 [rows, items], no entry below 0.
@@ -89,7 +91,7 @@ def sparse_ranks(
 
 
 def sparse_top(scores: sparse.csr_array, rows: np.ndarray, n_candidates: int, k: int) -> np.ndarray:
-    """The best items of rows of a sparse score matrix, absent scores being 0.
+    """Return the best items of rows of a sparse score matrix, absent scores being 0.
 
     Args:
         scores: float64 [rows, items], no entry below 0.
@@ -104,7 +106,7 @@ def sparse_top(scores: sparse.csr_array, rows: np.ndarray, n_candidates: int, k:
     distinct, which = np.unique(rows, return_inverse=True)
     levels = _levels(scores.tocsr()[distinct])
     row, item, level = _entries(levels, n_candidates)
-    # A list that the scores do not fill goes on with the first items that have none: enough are among the first k.
+    # After the items with a score, a list has the first ones without: the first k hold enough of them.
     other_row, other_item = np.nonzero(levels[:, : min(k, n_candidates)].toarray() == 0)
     row, item = np.r_[row, other_row], np.r_[item, other_item]
     order = np.lexsort((item, -np.r_[level, np.zeros_like(other_row)], row))
@@ -116,9 +118,9 @@ def sparse_top(scores: sparse.csr_array, rows: np.ndarray, n_candidates: int, k:
 
 
 def _levels(scores: sparse.csr_array) -> sparse.csr_array:
-    """Scores as whole numbers that rise with them, 0 for 0.
+    """Return whole numbers that rise with the scores, 0 for 0.
 
-    Sums of the same numbers in another order differ in their last bits and are meant to tie.
+    Sums of the same numbers in another order differ in their last bits; here they tie.
     """
     scores = scores.tocsr()
     with np.errstate(divide="ignore"):
@@ -127,7 +129,7 @@ def _levels(scores: sparse.csr_array) -> sparse.csr_array:
 
 
 def _entries(levels: sparse.csr_array, n_candidates: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Row, item and level of each candidate that has a score."""
+    """Return row, item and level of each candidate that has a score."""
     row = np.repeat(np.arange(levels.shape[0]), np.diff(levels.indptr))
     counts = (levels.indices < n_candidates) & (levels.data > 0)
     return row[counts], levels.indices[counts], levels.data[counts]

@@ -1,4 +1,4 @@
-"""A trained model that goes on learning: its weights in a model with room for items that are new."""
+"""Copy the weights of a trained model into one with more items, to continue training."""
 
 from __future__ import annotations
 
@@ -11,42 +11,43 @@ from gru4rec_lib.data.dataframes import check_kind
 from gru4rec_lib.training.gru4rec import GRU4Rec
 
 
-def grown_items(model: GRU4Rec, items: pd.Series, heard: pd.Series) -> tuple[pd.Series, int]:
-    """The item index of a model that has heard further sessions.
+def grown_items(model: GRU4Rec, items: pd.Series, played: pd.Series) -> tuple[pd.Series, int]:
+    """Add the items of further sessions to the item index of a model.
 
     Args:
         model: trained.
         items: ids of its candidates in index order.
-        heard: ids in the further sessions, each once.
+        played: ids in the further sessions, each once.
 
     Returns:
-        (ids of its candidates: those of training in their order, then those of `heard` that are new to it, then the
-        others; how many of them are those of training now).
+        (ids of the candidates: the training items in their order, then those of `played` that are new, then the others;
+        how many training items there are now).
 
     Raises:
         ValueError: ids are of another kind; or the model uses features, and an item has none.
     """
-    check_kind(heard, items, "events", "item", "the model's")
-    without = heard[~heard.isin(items)]
+    check_kind(played, items, "events", "item", "the model's")
+    without = played[~played.isin(items)]
     if model.features is not None and len(without):
-        first = without.iloc[0]
-        raise ValueError(f"events: the model uses features, and has none of item {first!r}; fit a new one with them")
+        raise ValueError(
+            f"events: the model uses features, and has none of item {without.iloc[0]!r}; fit a new one with them"
+        )
     trained, others = items.iloc[: model.n_items], items.iloc[model.n_items :]
-    trained = pd.concat([trained, heard[~heard.isin(trained)]], ignore_index=True)
+    trained = pd.concat([trained, played[~played.isin(trained)]], ignore_index=True)
     return pd.concat([trained, others[~others.isin(trained)]], ignore_index=True), len(trained)
 
 
 def grow(model: GRU4Rec, index: np.ndarray, n_items: int, build: Callable[[int], GRU4Rec]) -> GRU4Rec:
-    """A model with the weights of another; rows of items that are new to training keep their first weights.
+    """Return a compiled model with the weights of another; rows of new training items keep their first weights.
 
     Args:
-        model: trained; it is left as it was.
+        model: trained; it is not changed.
         index: int [candidates of the new model], the number that each has in the old one, -1 for none.
         n_items: training items of the new one, the first of the index.
-        build: from n_items to a compiled model that differs from `model` in their number alone.
+        build: from n_items to a compiled model that differs from `model` only in their number.
 
     Returns:
-        The new model, compiled.
+        The new model.
     """
     found = build(n_items)
     layers = (found.scorer, found.item_input)

@@ -1,8 +1,8 @@
-"""A trained model as a folder of plain files: all that recommending needs, no training data and no pickle.
+"""A trained model as a folder of plain files, without training data and without pickle.
 
 model.keras     network, weights, features of the candidates, plays in training
 items.parquet   item: one id a row, in index order
-features.json   how raw features became those of the model (names, means, scales, categories), where it has any
+features.json   names, means, scales and categories to encode raw features, where the model has any
 config.json     how it was trained
 """
 
@@ -24,10 +24,10 @@ MODEL, ITEMS, FEATURES, CONFIG = "model.keras", "items.parquet", "features.json"
 
 
 def save(folder: str | Path, model: GRU4Rec, items: pd.Series, config: dict, features: Features | None = None) -> None:
-    """Write a model's folder, whole or not at all.
+    """Write a model's folder, completely or not at all.
 
     Args:
-        folder: takes the place of the model that it holds, if it holds one.
+        folder: a model that it holds is replaced.
         model: trained.
         items: ids of the candidates in index order, text or whole numbers.
         config: plain JSON.
@@ -54,11 +54,11 @@ def load(folder: str | Path) -> tuple[GRU4Rec, pd.Series, dict, Features | None]
     """Read what `save` wrote.
 
     Args:
-        folder: that `save` wrote.
+        folder: of a model.
 
     Returns:
         (model, item ids in index order, config, features of the candidates; None where the model has none, or the
-        folder does not tell how they were made).
+        folder has no features.json).
 
     Raises:
         FileNotFoundError: it is no such folder.
@@ -74,8 +74,8 @@ def load(folder: str | Path) -> tuple[GRU4Rec, pd.Series, dict, Features | None]
     items = _read(pd.read_parquet, folder / ITEMS, columns=["item"])["item"]
     if len(items) < max(model.item_input.n_inputs, model.scorer.n_scored):
         raise ValueError(
-            f"{folder / ITEMS}: has {len(items):,} items, too few for the model beside it; bring back the file that "
-            "was saved with it"
+            f"{folder / ITEMS}: has {len(items):,} items, too few for the model beside it; restore the file that was "
+            "saved with it"
         )
     has_features = model.features is not None and (folder / FEATURES).is_file()
     features = model.features.features(_read(_json, folder / FEATURES)) if has_features else None

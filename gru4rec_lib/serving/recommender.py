@@ -1,4 +1,4 @@
-"""A trained model in use: from the items of a session to the items to recommend next."""
+"""A trained model in use: recommend the next items of a session."""
 
 from __future__ import annotations
 
@@ -18,24 +18,25 @@ from gru4rec_lib.ranking.shortlist import Shortlist
 from gru4rec_lib.serving import growth, model_folder
 from gru4rec_lib.training.build import build
 from gru4rec_lib.training.gru4rec import GRU4Rec
-from gru4rec_lib.training.settings import FORMS_WITH_CONTENT, Cell, Training
+from gru4rec_lib.training.settings import FORMS_WITH_CONTENT, Cell, FitSettings, NetworkSettings, Training
 from gru4rec_lib.utils.arguments import whole
 from gru4rec_lib.utils.backend import tf
 from gru4rec_lib.utils.checked import check
 
-NETWORK = {"cell", "hidden_units", "hidden_activation", "embedding_units", "mlp_units"}
-STEPS = 8  # items heard in one call of the graph
-NOT_HERE = {"max_epochs": "say `epochs`"} | dict.fromkeys(("patience", "refit", "monitor"), "no session is held out")
+# Settings that a trained model keeps; its dropout may change.
+NETWORK = NetworkSettings.model_fields.keys() - {"dropout_input", "dropout_hidden", "dropout_state"}
+STEPS = 8  # items in one call of the graph
+NOT_HERE = {"max_epochs": "give `epochs`"} | dict.fromkeys(("patience", "refit", "monitor"), "no session is held out")
 
 
 class Recommender:
-    """Recommends from a session's items; `fit` or `load` makes one.
+    """Recommend the next items of a session; `fit` and `load` return one.
 
     Args:
         model: trained.
         items: ids of its candidates in index order, text or whole numbers.
         config: how it was trained, plain JSON.
-        features: of the candidates, where the model uses them; needed by `save` alone.
+        features: of the candidates, where the model uses them; only `save` needs them.
 
     Raises:
         ValueError: a weight is not finite.
@@ -43,7 +44,7 @@ class Recommender:
 
     def __init__(self, model: GRU4Rec, items: pd.Series, config: dict, features: Features | None = None):
         self.model, self.items, self.config, self.features = model, items, config, features
-        # In one piece: a file is read in several, and to take twenty texts from those cost a millisecond.
+        # Contiguous, for fast id lookup: a file is read in several pieces.
         self._index = pd.Index(items.to_numpy())
         rows, bias = model.scorer.scoring_rows()
         weights = (rows, bias, *(weight.numpy() for weight in model.weights))
@@ -56,7 +57,7 @@ class Recommender:
         self._start = model.initial_state(1)
         signature = [tf.TensorSpec([STEPS], tf.int32), tf.TensorSpec.from_tensor(self._start)]
         self._walk = tf.function(self._steps, input_signature=signature, jit_compile=True)
-        self._hidden(np.zeros(1, np.int32))  # so that the first session waits for no compilation
+        self._hidden(np.zeros(1, np.int32))  # compile it now, not for the first session
 
     @classmethod
     def fit(
@@ -88,8 +89,8 @@ class Recommender:
                 name no zone; events of equal time stay in their order.
             features: one row an item, in the column `item` its id; every other column is a feature that the input or
                 the output form uses. Fractions are numbers; text and truth values are categories, and a list of texts
-                is several; None, NaN and "" mean that there is none. What may be either has to be declared by the three
-                arguments that follow. Items without events become candidates where the output form is not `ids`.
+                is several; None, NaN and "" are missing. Ambiguous columns must be declared by the next three
+                arguments. Items without events become candidates where the output form is not `ids`.
             numeric: features that are amounts, such as whole numbers, or text that reads as numbers.
             categorical: features whose cells are one category each, such as whole numbers that are codes, or text with
                 a comma in it.
@@ -99,7 +100,7 @@ class Recommender:
             output_form: see `GRU4Rec`.
             loss: see `GRU4Rec.compile`.
             epochs: passes over the sessions, or as many times `steps_per_epoch`.
-            seed: of all that is random.
+            seed: of everything random.
             verbose: 1 prints one line an epoch, 0 nothing.
             **settings: any other of `Training`, such as `hidden_units`, `learning_rate` or `logq`.
 
@@ -107,12 +108,11 @@ class Recommender:
             A recommender of the trained model.
 
         Raises:
-            ValueError: a column is missing or has gaps, ids are of the wrong kind, a time cannot be read or is a date
-                written as digits, no session has two events, a setting is unknown or wrong, features may be read in two
-                ways or belong to no item of training, or there are features that no form uses.
+            ValueError: a column, id, time or setting is wrong, no session has two events, features are ambiguous or
+                belong to no training item, or no form uses them.
 
         Warns:
-            UserWarning: under half of the items of training have features.
+            UserWarning: less than half of the training items have features.
         """
         cell = {"input_form": input_form, "output_form": output_form, "loss": loss, "seed": seed}
         run = _run("Recommender.fit", cell, epochs, settings)
@@ -123,7 +123,7 @@ class Recommender:
             items, fitted = index_features(features, item, items, numeric, categorical, separator)
         model = build(run, n_items, fitted)
         _fit(model, sessions, run, verbose)
-        return cls(model, items, _record(run), fitted)
+        return cls(model, items, run.model_dump(mode="json"), fitted)
 
     def update(
         self,
@@ -137,7 +137,7 @@ class Recommender:
         verbose: int = 1,
         **settings,
     ) -> Recommender:
-        """Go on training, on further sessions alone; items that are new there become candidates.
+        """Continue training on further sessions; their new items become candidates.
 
         Args:
             events: one row an event, as for `fit`. Where the model uses features, they are on items that it has.
@@ -145,13 +145,13 @@ class Recommender:
             item: column of the item id, of the model's kind.
             time: column to sort by, as for `fit`.
             epochs: passes over these sessions, or as many times `steps_per_epoch` where that is given here. The
-                optimiser begins anew; negatives are drawn by plays in old and new.
-            seed: of all that is random, the first weights of new items too.
+                optimiser starts anew; negatives are drawn by plays in old and new sessions.
+            seed: of everything random, the first weights of new items too.
             verbose: 1 prints one line an epoch, 0 nothing.
-            **settings: changes to those that the model was trained with, such as `learning_rate`.
+            **settings: changes to the settings of the model, such as `learning_rate`.
 
         Returns:
-            The updated recommender; this one stays as it is.
+            The updated recommender; this one is not changed.
 
         Raises:
             ValueError: as for `fit`; an item has no features in a model that uses them; or a setting is one of the
@@ -160,54 +160,50 @@ class Recommender:
         for name in NETWORK & settings.keys():
             raise ValueError(f"Recommender.update: {name}: a trained model keeps it; leave it out")
         cell = {name: self.config[name] for name in ("input_form", "output_form", "loss")} | {"seed": seed}
-        before = self.config["training"] | {"steps_per_epoch": None}  # that was of other sessions
+        before = self.config["training"] | {"steps_per_epoch": None}  # it was for other sessions
         run = _run("Recommender.update", cell, epochs, settings, before)
-        heard, sessions = index_sessions(events, session, item, time)
-        items, n_items = growth.grown_items(self.model, self.items, heard)
+        played, sessions = index_sessions(events, session, item, time)
+        items, n_items = growth.grown_items(self.model, self.items, played)
         index = self._index.get_indexer(items)
         spec = self.model.get_config()["features"]
         model = growth.grow(self.model, index, n_items, lambda n: build(run, n, spec))
-        sessions = replace(sessions, items=pd.Index(items).get_indexer(heard).astype(np.int32)[sessions.items])
+        sessions = replace(sessions, items=pd.Index(items).get_indexer(played).astype(np.int32)[sessions.items])
         _fit(model, sessions, run, verbose, plays_before=model.scorer.plays.numpy())
         features = self.features.take(index) if self.features is not None and spec is not None else None
-        return Recommender(model, items, _record(run), features)
+        return Recommender(model, items, run.model_dump(mode="json"), features)
 
     def evaluate(
         self, events: pd.DataFrame, session: str = "session", item: str = "item", time: str = "time", k: int = 20
     ) -> pd.DataFrame:
-        """Recall@k and MRR@k of every event behind another in its session, ranked among all items.
+        """Return Recall@k and MRR@k of every event after another in its session, ranked among all items.
 
         Args:
-            events: of test sessions, one row an event; call it for as many tables as there are.
+            events: of test sessions, one row an event.
             session: column of the session.
             item: column of the item id, of the model's kind.
             time: column to sort by, as for `fit`.
             k: cutoff, 1 and more.
 
         Returns:
-            A row for each protocol, `known` (events on items unknown to training are removed) and `open` (they are
+            A row for each protocol, `known` (events on items unseen in training are removed) and `open` (they are
             misses, or ranked where the model has their features); columns of `metrics.scores`. A protocol without a
-            target has no row: `known` where no session holds two events on items of training.
+            target has no row: `known` where no session holds two events on training items.
 
         Raises:
-            ValueError: a column is missing or has gaps, ids are of the wrong kind, a time cannot be read, or no session
-                has two events.
+            ValueError: a column, id or time is wrong, or no session has two events.
         """
         k = whole(k, "k")
-        heard, sessions = index_sessions(events, session, item, time)
-        check_kind(heard, self.items, "events", item, "the model's")
-        test = replace(sessions, items=self._index.get_indexer(heard).astype(np.int32)[sessions.items])
+        played, sessions = index_sessions(events, session, item, time)
+        check_kind(played, self.items, "events", item, "the model's")
+        test = replace(sessions, items=self._index.get_indexer(played).astype(np.int32)[sessions.items])
         return scores(rank_table(self.model, test, self.model.n_items, len(self.items)), k)
 
     @classmethod
     def load(cls, folder: str | Path) -> Recommender:
-        """Read a model's folder: what `save` wrote, or `runs/<study>/gru4rec/<run>/model` of a study.
+        """Return the recommender of a model's folder.
 
         Args:
-            folder: of the model.
-
-        Returns:
-            The recommender, with its `features` where the folder tells how they were made.
+            folder: written by `save`, or `runs/<study>/gru4rec/<run>/model` of a study.
 
         Raises:
             FileNotFoundError: it is no such folder.
@@ -216,10 +212,10 @@ class Recommender:
         return cls(*model_folder.load(folder))
 
     def save(self, folder: str | Path) -> None:
-        """Write the model's folder, plain files alone; see `model_folder`.
+        """Write the model's folder of plain files; see `model_folder`.
 
         Args:
-            folder: made where it is missing; a model's folder is replaced.
+            folder: created where it is missing; a model's folder is replaced.
 
         Raises:
             ValueError: the folder holds something else.
@@ -227,16 +223,16 @@ class Recommender:
         model_folder.save(folder, self.model, self.items, self.config, self.features)
 
     def recommend(self, session: Sequence[Hashable], k: int = 20, exclude_heard: bool = False) -> pd.DataFrame:
-        """The k best items to come next.
+        """Return the k best next items.
 
         Args:
-            session: item ids, the oldest first. An unknown one is skipped: it leaves the state as it was.
+            session: item ids, the oldest first. An unknown one is skipped.
             k: how many, 1 to the number of items that have a score.
             exclude_heard: leave out the items of the session; there may then be fewer than k rows.
 
         Returns:
             One row an item, the best first, ties in index order: `item`, `score`, `source`. The source is `model`;
-            where there is nothing to go on, `popularity: ` and why, and the score is the number of plays in training.
+            without a known item, `popularity: ` and why, and the score is the number of plays in training.
 
         Raises:
             TypeError: `session` is no list of ids, or they are of another kind than the model's.
@@ -246,11 +242,11 @@ class Recommender:
         if not 1 <= k <= len(self._ids):
             raise ValueError(f"k is {k}; it can be 1 to {len(self._ids)}, the items that have a score")
         places = self._places(session)
-        heard = places[(places >= 0) & (places < self.model.item_input.n_inputs)].astype(np.int32)
+        inputs = places[(places >= 0) & (places < self.model.item_input.n_inputs)].astype(np.int32)
         left_out = np.unique(places[(places >= 0) & (places < len(self._ids))]) if exclude_heard else []
         wanted = min(k + len(left_out), len(self._ids))
-        if len(heard):
-            best, score = self._shortlist.best(self._hidden(heard), wanted)
+        if len(inputs):
+            best, score = self._shortlist.best(self._hidden(inputs), wanted)
             source = "model"
         else:
             best = np.argsort(-self._plays, kind="stable")[:wanted]
@@ -261,33 +257,33 @@ class Recommender:
         return pd.DataFrame({"item": self._ids[best], "score": score, "source": source})
 
     def _places(self, session) -> np.ndarray:
-        """Item index of each event, -1 where there is none."""
+        """Return the item index of each event, -1 where there is none."""
         example = self._index[:1].tolist()
         if isinstance(session, str | bytes) or not isinstance(session, Sequence | np.ndarray | pd.Series | pd.Index):
             raise TypeError(f"session is {session!r}; give a list of item ids, such as {example!r}")
-        kinds, told = _kind(self._index)
+        kinds, name = _kind(self._index)
         for given in session:
             if not isinstance(given, kinds) or isinstance(given, bool):
-                raise TypeError(f"item {given!r} is no {told}, but the model's ids are, such as {example[0]!r}")
+                raise TypeError(f"item {given!r} is no {name}, but the model's ids are, such as {example[0]!r}")
         return np.array([self._place.get(given, -1) for given in session], np.int64)
 
     def _hidden(self, ids):
-        """Int32 [n] -> float32 [H], the hidden state behind the last of them."""
+        """Int32 [n] -> float32 [H], the hidden state after the last of them."""
         state = self._start
-        filled = np.pad(ids, (-len(ids) % STEPS, 0), constant_values=-1)  # what is no item leaves the first state
+        filled = np.pad(ids, (-len(ids) % STEPS, 0), constant_values=-1)  # -1 leaves the state unchanged
         for part in filled.reshape(-1, STEPS):
             hidden, state = self._walk(part, state)
         return hidden.numpy()
 
     def _steps(self, ids, state):
-        """Hidden state and state behind STEPS items, in one piece: a loop in the graph costs four times as much."""
+        """Hidden state and state after STEPS items, unrolled: a loop in the graph costs four times as much."""
         for item in tf.unstack(ids):
             state = self.model.call(item[None], state)[1]
         return self.model.hidden(state)[0], state
 
 
 def _run(place: str, cell: dict, epochs: int, settings: dict, before: dict | None = None) -> Cell:
-    """The checked settings of a training, from those of one before and changes to them."""
+    """Return the checked settings of a training, from those of a former one and changes to them."""
     for name in NOT_HERE.keys() & settings.keys():
         raise ValueError(f"{place}: {name}: {NOT_HERE[name]}; leave it out")
     training = check(Training, (before or {}) | settings | {"max_epochs": epochs}, place)
@@ -295,11 +291,11 @@ def _run(place: str, cell: dict, epochs: int, settings: dict, before: dict | Non
 
 
 def _check_use(features: pd.DataFrame | None, forms: set[str], declared: object) -> None:
-    """Raise where features are given and no form uses them, or the other way round."""
+    """Check that features are given if a form uses them, and only then."""
     names = " and ".join(f"`{form}`" for form in sorted(forms))
     if features is not None and not forms & FORMS_WITH_CONTENT:
-        told = f"Recommender.fit: features are given, but the forms {names} do not use them"
-        raise ValueError(f'{told}; say output_form="hybrid", or leave them out')
+        problem = f"Recommender.fit: features are given, but the forms {names} do not use them"
+        raise ValueError(f'{problem}; give output_form="hybrid", or leave them out')
     if features is None and forms & FORMS_WITH_CONTENT:
         raise ValueError(f"Recommender.fit: one of the forms {names} needs `features`; give them or take other forms")
     if features is None and declared:
@@ -307,14 +303,9 @@ def _check_use(features: pd.DataFrame | None, forms: set[str], declared: object)
 
 
 def _fit(model: GRU4Rec, sessions: Sessions, run: Cell, verbose: int, **more) -> None:
-    settings = {name: getattr(run.training, name) for name in ("batch_size", "shuffle", "steps_per_epoch")}
-    model.fit(sessions, run.training.max_epochs, verbose=verbose, **settings, **more)
-
-
-def _record(run: Cell) -> dict:
-    return run.model_dump(mode="json")
+    model.fit(sessions, run.training.max_epochs, verbose=verbose, **run.training.part(FitSettings), **more)
 
 
 def _kind(ids: pd.Index):
-    """The type that an id must have, and its name."""
+    """Return the type that an id must have, and its name."""
     return ((int, np.integer), "whole number") if pd.api.types.is_integer_dtype(ids) else ((str,), "text")

@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from gru4rec_lib.config.study import InputForm, Loss, OutputForm, Run, Strict, Study, check
 from gru4rec_lib.study.workspace import ROOT, Workspace
 from gru4rec_lib.utils.atomic_write import replacing
+from gru4rec_lib.utils.backend import set_up_study_process
 from gru4rec_lib.utils.checked import Count, Seed, Whole
 
 PACKAGES = ("duckdb", "keras", "matplotlib", "numpy", "pandas", "papermill", "pyarrow", "scikit-learn", "scipy")
@@ -115,6 +116,7 @@ def parameters(kind: type[Strict], scope: dict) -> Strict:
     Raises:
         ConfigError: a parameter is unknown, missing or wrong.
     """
+    set_up_study_process()
     given = {name: scope[name] for name in kind.model_fields if name in scope}
     # papermill injects the given parameters as a cell that begins with this comment.
     injected = [cell for cell in scope.get("In", []) if cell.lstrip().startswith("# Parameters")]

@@ -20,6 +20,7 @@ from gru4rec_lib.training import memory
 from gru4rec_lib.training.build import build
 from gru4rec_lib.training.checkpoint import EarlyStopping, read_into, write
 from gru4rec_lib.training.gru4rec import GRU4Rec
+from gru4rec_lib.training.settings import FitSettings
 from gru4rec_lib.utils.arguments import user_path
 from gru4rec_lib.utils.atomic_write import replacing
 from gru4rec_lib.utils.backend import device
@@ -54,12 +55,8 @@ def memory_estimate(run: Run, prepared: Prepared) -> dict[str, int]:
         prepared: arrays; only their sizes are used.
     """
     spec = prepared.features.spec if prepared.features else None
-
-    def make(n_items, spec):
-        return build(run, n_items, spec)
-
     events = sum(len(part.items) for part in (prepared.train, prepared.crossing, prepared.validation))
-    return memory.estimate(make, run, prepared.n_items, spec, events)
+    return memory.estimate(run, prepared.n_items, spec, events)
 
 
 def train(run: Run, prepared: Prepared, callbacks=(), folder: Path | None = None) -> Trained:
@@ -85,7 +82,7 @@ def train(run: Run, prepared: Prepared, callbacks=(), folder: Path | None = None
     if not validation.is_target.any():
         raise ValueError("no validation session holds two tracks known from training: raise `validation_fraction`")
     print(f"{run.name} on {device()}: {prepared.n_items:,} tracks, {len(prepared.train):,} sessions", flush=True)
-    print(memory.told(memory_estimate(run, prepared)), flush=True)
+    print(memory.line(memory_estimate(run, prepared)), flush=True)
     with tempfile.TemporaryDirectory() as passing:
         checkpoints = Path(passing) if folder is None else folder / CHECKPOINTS
         try:
@@ -97,7 +94,7 @@ def train(run: Run, prepared: Prepared, callbacks=(), folder: Path | None = None
 
 def _train(run, prepared, validation, callbacks, checkpoints, resumes):
     settings = run.training
-    fit = {name: getattr(settings, name) for name in ("batch_size", "shuffle", "steps_per_epoch")}
+    fit = settings.part(FitSettings)
 
     def checkpoint(part):
         return {"checkpoint": checkpoints / f"{part}.npz"} if resumes else {}

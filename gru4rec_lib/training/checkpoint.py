@@ -1,8 +1,8 @@
-"""Checkpoints, from which an interrupted training goes on exactly, and early stopping that survives them.
+"""Checkpoints, from which an interrupted training continues exactly, and early stopping that survives them.
 
-One .npz file holds all of a moment of training: weights, optimiser rows, lane state, the running loss, and as JSON the
-place in the epoch and the history. Order, negatives and dropout need no place in it: they are functions of the seed and
-the step. It takes its name only when it is whole, so a kill at any time leaves the former checkpoint.
+One .npz file holds the whole state of training: weights, optimiser rows, lane state, the running loss, and as JSON the
+place in the epoch and the history. Order, negatives and dropout are functions of the seed and the step. The file is
+renamed when it is complete, so that a kill at any time leaves the former checkpoint.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ TRAINS = ("data", "model", "ranking", "training", "utils")
 
 
 def write(path: Path, variables, record: dict) -> None:
-    """Write variables and what is to be known of them; one array at a time is in memory twice.
+    """Write variables and a record; one array at a time is in memory twice.
 
     Args:
-        path: ends in .npz; its folder is made.
+        path: ends in .npz; its folder is created.
         variables: of Keras or TensorFlow.
         record: plain JSON.
 
     Raises:
-        FloatingPointError: a value is not finite; what was there stays.
+        FloatingPointError: a value is not finite; the former file stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial, zipfile.ZipFile(partial, "w") as file:
@@ -52,7 +52,7 @@ def write(path: Path, variables, record: dict) -> None:
 
 
 def read_record(path: Path) -> dict:
-    """What `write` noted beside the variables.
+    """Return the record that `write` wrote.
 
     Args:
         path: a checkpoint.
@@ -65,11 +65,11 @@ def read_record(path: Path) -> dict:
 
 
 def read_into(path: Path, variables) -> None:
-    """Give variables the values that `write` wrote of them, in the same order.
+    """Assign to variables the values that `write` wrote.
 
     Args:
         path: a checkpoint.
-        variables: those that `write` was given, of the same shapes.
+        variables: as for `write`, of the same shapes and in the same order.
     """
     with np.load(path, allow_pickle=False) as file:
         for number, variable in enumerate(variables):
@@ -77,19 +77,19 @@ def read_into(path: Path, variables) -> None:
 
 
 def made_with(model, settings: dict, sessions, validation) -> dict:
-    """What a training follows from: it may go on from a checkpoint only where all of this is the same.
+    """Return all that a training depends on: it continues from a checkpoint only where all of this is the same.
 
     Args:
         model: a GRU4Rec whose weights that do not train (plays, features) are set.
         settings: plain values and functions, of `compile` and `fit`.
-        sessions: `Sessions` trained on.
-        validation: `Sessions` validated on, or None.
+        sessions: `Sessions` for training.
+        validation: `Sessions` for validation, or None.
 
     Returns:
         Plain JSON: settings by name, see `described`; checksums of the data and of the library's code.
     """
     record = model.get_config() | settings | {"keras": keras.__version__, "tensorflow": tf.__version__}
-    del record["name"]  # Keras counts the models of a process in it
+    del record["name"]  # it numbers the models of a process
     record |= {
         "sessions": checksum(sessions.items, sessions.offsets),
         "validation": None if validation is None else checksum(validation.items, validation.offsets),
@@ -103,11 +103,11 @@ def described(value, outer: tuple = ()):
     """Describe a value in plain JSON, the same in every process.
 
     A function of the library is described by its name (`the library's code` has the rest); another one by its code,
-    the functions and plain values that the code names, its defaults and what it encloses.
+    the functions and plain values that the code names, its defaults and its closure.
 
     Args:
-        value: of any kind; what has no description of its own is described by its text.
-        outer: values that are being described, of which it is a part.
+        value: of any kind; by default it is described by its text.
+        outer: values of which it is a part.
 
     Returns:
         Texts, numbers, None, and lists and mappings of them.
@@ -152,12 +152,12 @@ def _name(value) -> str:
 
 
 def library_code() -> list[Path]:
-    """List the source files of the packages that a training runs through."""
+    """List the source files of the packages that a training uses."""
     return sorted(path for name in TRAINS for path in (PACKAGE / name).glob("*.py"))
 
 
 def checksum(*parts: np.ndarray | bytes) -> str:
-    """SHA-256 of arrays and bytes, which no other cut between the parts gives."""
+    """SHA-256 of arrays and bytes and of their lengths."""
     found = hashlib.sha256()
     for part in parts:
         data = memoryview(np.ascontiguousarray(part)) if isinstance(part, np.ndarray) else part
@@ -167,10 +167,10 @@ def checksum(*parts: np.ndarray | bytes) -> str:
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Writes a checkpoint at the end of an epoch, and within it whenever so many seconds have passed.
+    """Write a checkpoint at the end of an epoch, and within it whenever so many seconds have passed.
 
-    It comes after all other callbacks: what they change is in it (learning rate, `stop_training`), but not what they
-    remember themselves. Early stopping is derived from the history again.
+    It is the last callback: changes by others are in it (learning rate, `stop_training`), but not their own state.
+    Early stopping is derived from the history.
 
     Args:
         path: the .npz file.
@@ -178,7 +178,7 @@ class Checkpoint(keras.callbacks.Callback):
         history: its `keras.callbacks.History`.
         variables: all that training changes.
         loss: variables of the running loss, which Keras sets to zero when an epoch begins.
-        made_with: of `made_with`.
+        made_with: returned by `made_with`.
         seconds: between two checkpoints within an epoch; 0 writes one after every stretch.
     """
 
@@ -192,12 +192,12 @@ class Checkpoint(keras.callbacks.Callback):
         self._written = time.perf_counter()
 
     def restore(self, initial_epoch: int, epochs: int, stops: Sequence[EarlyStopping] = ()) -> int:
-        """Restore the checkpoint if this training passes through it; print why not if there is another one.
+        """Restore the checkpoint if it is of this training; print why not if it is of another one.
 
         Args:
             initial_epoch: where to begin without one.
             epochs: where to end.
-            stops: what else may end training.
+            stops: the early stopping of this training.
 
         Returns:
             The epoch to begin with; `epochs` where training had been stopped early.
@@ -210,32 +210,32 @@ class Checkpoint(keras.callbacks.Callback):
             known, done, scores = record["made_with"], record["epoch"], record["history"]
             stopped, stretches = record["stopped"], record["stretches"]
         except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-            print(f"{self.path} cannot be read: training starts anew", flush=True)
-            return initial_epoch
+            return self._anew(" cannot be read", initial_epoch)
         differ = [name for name in known | self.made_with if known.get(name) != self.made_with.get(name)]
         if differ:
-            print(f"{self.path} is of another training ({', '.join(differ)}): training starts anew", flush=True)
-            return initial_epoch
+            return self._anew(f" is of another training ({', '.join(differ)})", initial_epoch)
         beyond = f"it has trained beyond epoch {epochs}" if done + bool(stretches) > epochs else ""
         reasons = [beyond, *(stop.contradicts(scores, stretches, epochs - done) for stop in stops)]
-        reason = next(filter(None, reasons), "")
-        if reason:
-            print(f"{self.path}: {reason}: training starts anew", flush=True)
-            return initial_epoch
+        if reason := next(filter(None, reasons), ""):
+            return self._anew(f": {reason}", initial_epoch)
         read_into(self.path, [*self.variables, *self.loss])
         if stretches:
             self._running_loss = [np.array(value) for value in self.loss]
         self.history.history, self._epochs = scores, record["epochs"]
         self.epoch.resume(stretches, record["seconds"], record["elapsed"])
-        print(f"going on from {self.path}: epoch {done + 1}, step {record['step']:,}", flush=True)
+        print(f"continuing from {self.path}: epoch {done + 1}, step {record['step']:,}", flush=True)
         return epochs if stopped or any(stop.ends(scores) for stop in stops) else done
 
+    def _anew(self, reason: str, initial_epoch: int) -> int:
+        print(f"{self.path}{reason}: training starts anew", flush=True)
+        return initial_epoch
+
     def on_train_begin(self, logs=None):
-        """Keras' call, behind that of the history, which forgets its epochs there."""
+        """Keras' call, after that of the history, which deletes its epochs there."""
         self.history.epoch = self._epochs
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Keras' call: the running loss of an epoch that goes on."""
+        """Keras' call: restore the running loss of an interrupted epoch."""
         if self._running_loss is not None:
             for variable, value in zip(self.loss, self._running_loss, strict=True):
                 variable.assign(value)
@@ -260,17 +260,17 @@ class Checkpoint(keras.callbacks.Callback):
 
 
 class EarlyStopping(keras.callbacks.Callback):
-    """Ends training when a score has not risen for some epochs, derived from the history alone.
+    """End training when a score has not risen for some epochs, derived from the history alone.
 
     Keras' own keeps its count and the best weights in memory, where an interruption loses them.
 
     Args:
         monitor: the score, higher is better.
         patience: epochs without a better one, 1 and more.
-        best: a .npz file for the weights of the best epoch, which come back at the end; None leaves the last ones.
+        best: a .npz file for the weights of the best epoch, which are restored at the end; None keeps the last ones.
     """
 
-    stopped = False  # whether it is this callback that ended the training
+    stopped = False  # whether this callback ended the training
 
     def __init__(self, monitor: str, patience: int, best: Path | None = None):
         super().__init__()
@@ -290,15 +290,15 @@ class EarlyStopping(keras.callbacks.Callback):
         return None
 
     def contradicts(self, history: dict, stretches: int, left: int) -> str:
-        """Compare with a checkpoint, which may have been written under another rule.
+        """Return why this training does not pass through a checkpoint; an empty text where it does.
 
         Args:
-            history: of the checkpoint.
+            history: of the checkpoint, which may have been written under another rule.
             stretches: of a further epoch that are in it.
             left: epochs that it lacks.
 
         Returns:
-            Why this training does not pass through the checkpoint; empty where it does.
+            The reason.
         """
         scores = history.get(self.monitor, [])
         end = self.ends(history)
@@ -310,7 +310,7 @@ class EarlyStopping(keras.callbacks.Callback):
             kept = read_record(self.best)
         except (OSError, ValueError, KeyError, zipfile.BadZipFile):
             kept = {}
-        # Where training was killed between two files, the weights are those of an epoch that comes once more.
+        # Where training was killed between two files, the weights are those of an epoch that is trained again.
         next_one = kept == self._record(len(scores)) and left > 0 and end is None
         if kept.get("epoch") == int(np.argmax(scores)) or next_one:
             return ""

@@ -1,4 +1,4 @@
-"""One epoch of training: the stretches of mini-batches that the model is fed, and what happens at its end."""
+"""One epoch of training: its mini-batches in stretches, and the validation at its end."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ TRAIN_STEPS = 50  # mini-batches of one compiled call
 
 
 class Epoch(keras.callbacks.Callback):
-    """Feeds an epoch its mini-batches, watches the loss, validates, and prints the epoch's line.
+    """Supply the mini-batches of an epoch, check the loss, validate, and print the epoch's line.
 
     Args:
         model: the GRU4Rec that is fitted.
         sessions: training sessions.
         lanes: batch size.
         shuffle: a new order every pass over the sessions.
-        steps: mini-batches of an epoch, which then goes on where the one before ended; a whole pass when None.
+        steps: mini-batches of an epoch, which continues where the one before ended; a whole pass when None.
         validation: sessions to rank after every epoch, or None.
         epochs: how many there will be, for the line.
         verbose: 1 prints it.
@@ -36,7 +36,7 @@ class Epoch(keras.callbacks.Callback):
         self.schedule = schedule
         self.trained, self.sessions, self.lanes, self.shuffle = model, sessions, lanes, shuffle
         self.steps, self.validation, self.epochs, self.verbose = steps, validation, epochs, verbose
-        # No order takes `session_batches.schedule` longer: a lane waits at most for the longest session.
+        # `session_batches.schedule` takes no more steps in any order: a lane waits at most for the longest session.
         most = sessions.is_target.sum() / lanes + sessions.lengths.max(initial=0)
         self.n_stretches = math.ceil((steps or most) / TRAIN_STEPS)
         self._lengths = []  # of the passes so far, in steps
@@ -47,16 +47,16 @@ class Epoch(keras.callbacks.Callback):
         """Begin within an epoch.
 
         Args:
-            stretches: of this epoch that are behind us; they are fed as empty ones, which change nothing.
+            stretches: of this epoch that were trained already; they are supplied as empty ones, which change nothing.
             seconds: that they took.
             elapsed: seconds of the whole fit so far.
         """
-        self._behind, self._spent = stretches, seconds
+        self._done, self._spent = stretches, seconds
         self._fit_began = time.perf_counter() - elapsed
 
     @property
     def seconds(self) -> float:
-        """Since the epoch began, interruptions left out."""
+        """Seconds since the epoch began, interruptions left out."""
         return time.perf_counter() - self._began
 
     @property
@@ -65,18 +65,18 @@ class Epoch(keras.callbacks.Callback):
         return time.perf_counter() - self._fit_began
 
     def dataset(self) -> tf.data.Dataset:
-        """Stretches of input, target, reset, valid, each [TRAIN_STEPS, lanes]; of the epoch that has begun."""
+        """Stretches of input, target, reset, valid, each [TRAIN_STEPS, lanes], of the current epoch."""
         shape = (TRAIN_STEPS, self.lanes)
         signature = tuple(tf.TensorSpec(shape, kind) for kind in (tf.int32, tf.int32, tf.bool, tf.bool))
-        # TensorFlow never lets go of a generator, and so of all that it refers to: the model with its optimiser.
+        # TensorFlow keeps a generator forever, and all that it refers to: the model with its optimiser.
         stretches = weakref.WeakMethod(self._stretches)
         data = tf.data.Dataset.from_generator(lambda: stretches()(), output_signature=signature).prefetch(2)
         return data.apply(tf.data.experimental.assert_cardinality(self.n_stretches))
 
     def _stretches(self):
-        behind = self._behind
+        done = self._done
         for number, part in enumerate(self._batches.chunks(TRAIN_STEPS, self.n_stretches)):
-            yield part.input, part.target, part.reset, part.valid & (number >= behind)
+            yield part.input, part.target, part.reset, part.valid & (number >= done)
 
     def _pass(self, number: int) -> session_batches.Batches:
         if self._last[0] != number:
@@ -86,7 +86,7 @@ class Epoch(keras.callbacks.Callback):
         return self._last[1]
 
     def _of_epoch(self, epoch: int) -> tuple[session_batches.Batches, float]:
-        """The mini-batches of an epoch, and the passes made when it ends: a function of its number alone."""
+        """Return the mini-batches of an epoch and the passes at its end: a function of its number alone."""
         if self.steps is None:
             return self._pass(epoch), epoch + 1.0
         first, last = epoch * self.steps, (epoch + 1) * self.steps
@@ -119,7 +119,7 @@ class Epoch(keras.callbacks.Callback):
             )
 
     def on_epoch_end(self, epoch, logs=None):
-        """Keras' call: validate, and put the scores where the callbacks behind this one find them."""
+        """Keras' call: validate, and log the scores for the following callbacks."""
         seconds = self.seconds
         logs |= {"step": int(self.trained.steps), "passes": self._passes, "seconds": seconds}
         if self.validation is not None:
@@ -132,7 +132,7 @@ class Epoch(keras.callbacks.Callback):
                 f"{seconds:.1f} s  {self._batches.valid.sum() / seconds:,.0f} events/s",
                 flush=True,
             )
-        self._behind, self._spent = 0, 0.0
+        self._done, self._spent = 0, 0.0
 
 
 def _joined(parts: list[session_batches.Batches]) -> session_batches.Batches:

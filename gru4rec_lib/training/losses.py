@@ -1,6 +1,6 @@
-"""Ranking losses over (target score, negative scores, mask).
+"""Ranking losses over (target score, negative scores, mask), and activations of scores.
 
-Each is a pure function of
+Each loss is a pure function of
     target: float [B], the score r_i of the track that followed,
     negatives: float [B, N], the scores r_j of other tracks,
     mask: bool [B, N], false where j is no negative of this row (it is the target itself, or belongs to an empty lane),
@@ -11,7 +11,10 @@ Sources: GRU4Rec (Hidasi et al., arXiv 1511.06939) and Top-k Gains (Hidasi & Kar
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
+from gru4rec_lib.training import settings
 from gru4rec_lib.utils.backend import keras, ops
 
 # Keeps a logarithm's argument above 0, as in the official code.
@@ -33,7 +36,7 @@ def cross_entropy(target, negatives, mask, smoothing: float = 0.0):
         target: float [B], as for every loss.
         negatives: float [B, N].
         mask: bool [B, N].
-        smoothing: the share of the target's label that its negatives have among them, 0 to below 1.
+        smoothing: the share of the target's label that its negatives share, 0 to below 1.
     """
     negatives = _masked(negatives, mask, target)
     highest = ops.stop_gradient(ops.maximum(target, ops.max(negatives, axis=1)))
@@ -52,10 +55,7 @@ def bpr(target, negatives, mask):
 
     which is log 2: both negatives score as the target does.
 
-    Args:
-        target: float [B], as for every loss.
-        negatives: float [B, N].
-        mask: bool [B, N].
+    Arguments as `cross_entropy`.
     """
     return _mean(ops.softplus(_masked(negatives, mask, target) - target[:, None]), mask)
 
@@ -68,10 +68,7 @@ def top1(target, negatives, mask):
     >>> round(float(top1(ops.array([0.0]), ops.array([[0.0, 0.0]]), ops.array([[True, True]]))[0]), 4)
     1.0
 
-    Args:
-        target: float [B], as for every loss.
-        negatives: float [B, N].
-        mask: bool [B, N].
+    Arguments as `cross_entropy`.
     """
     negatives = _masked(negatives, mask, target)
     return _mean(ops.sigmoid(negatives - target[:, None]) + ops.sigmoid(ops.square(negatives)), mask)
@@ -109,16 +106,13 @@ def top1_max(target, negatives, mask):
     >>> round(float(top1_max(ops.array([0.0]), ops.array([[0.0, 0.0]]), ops.array([[True, True]]))[0]), 4)
     1.0
 
-    Args:
-        target: float [B], as for every loss.
-        negatives: float [B, N].
-        mask: bool [B, N].
+    Arguments as `cross_entropy`.
     """
     weight, negatives = _softmax(negatives, mask), _masked(negatives, mask, target)
     return ops.sum(weight * (ops.sigmoid(negatives - target[:, None]) + ops.sigmoid(ops.square(negatives))), axis=1)
 
 
-LOSSES = {"cross_entropy": cross_entropy, "bpr": bpr, "bpr_max": bpr_max, "top1": top1, "top1_max": top1_max}
+LOSSES = {name: globals()[name] for name in settings.LOSSES}
 
 
 def elu(scores, alpha: float = 0.5):
@@ -131,8 +125,14 @@ def elu(scores, alpha: float = 0.5):
     return ops.where(scores > 0, scores, alpha * (ops.exp(ops.minimum(scores, 0.0)) - 1))
 
 
-ACTIVATIONS = {name: keras.activations.get(name) for name in ("linear", "relu", "leaky_relu", "selu", "tanh")}
-ACTIVATIONS["elu"] = elu
+def activation(name: str, elu_alpha: float = 0.5) -> Callable:
+    """Return an activation of scores: float [...] -> float [...].
+
+    Args:
+        name: one of `settings.ACTIVATIONS`; all but `elu` are Keras' own.
+        elu_alpha: of `elu`.
+    """
+    return partial(elu, alpha=elu_alpha) if name == "elu" else keras.activations.get(name)
 
 
 def _masked(negatives, mask, target):

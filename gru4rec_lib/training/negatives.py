@@ -13,10 +13,10 @@ from gru4rec_lib.utils.backend import tf
 
 
 def cumulative(plays: np.ndarray, alpha: float) -> np.ndarray:
-    """Cumulative probabilities of sampling by popularity ** alpha.
+    """Return the cumulative probabilities of sampling by popularity ** alpha.
 
     Args:
-        plays: [items], plays of each track in the sessions trained on, 0 or more.
+        plays: [items], plays of each track in the training sessions, 0 or more.
         alpha: 0 draws evenly among the tracks that were played at all, 1 by plays.
 
     Returns:
@@ -34,7 +34,7 @@ def draw(cumulative_probability, samples: int, seed: int, step):
     """Draw tracks; the same (seed, step) draws the same.
 
     Args:
-        cumulative_probability: float64 [items], of `cumulative`.
+        cumulative_probability: float64 [items], returned by `cumulative`.
         samples: how many.
         seed: of the run.
         step: int, mini-batches before it.
@@ -47,10 +47,10 @@ def draw(cumulative_probability, samples: int, seed: int, step):
 
 
 def log_expected_count(plays: np.ndarray, alpha: float, samples: int, lanes: int) -> np.ndarray:
-    """Log of how often each track is expected among the negatives of a step: the logQ correction's Q.
+    """Return the log of the expected count of each track among the negatives of a step: the logQ correction's Q.
 
-    Scores less this make a sampled softmax estimate the full one (Bengio & Senecal, IEEE Trans. Neural Networks 2008).
-    In the batch that is near only: all plays are counted, though a session's first track is never a target.
+    With scores less this, a sampled softmax estimates the full one (Bengio & Senecal, IEEE Trans. Neural Networks
+    2008). For in-batch negatives it is an approximation: a session's first track counts, but is never a target.
 
     Args:
         plays: [items].

@@ -1,17 +1,19 @@
-"""Optimisers whose step costs what the step's rows cost.
+"""Optimisers that update only the rows of a step.
 
-A gradient that reaches a table through a lookup is a `tf.IndexedSlices`: some rows, possibly repeated. Repeated rows
-are summed first (the gradient of a row is the sum over its uses; Adagrad squares that sum), then those rows alone are
+The gradient of a table that is looked up is a `tf.IndexedSlices`: some rows, possibly repeated. Repeated rows are
+summed first (the gradient of a row is the sum over its uses; Adagrad squares that sum), then only those rows are
 updated. Keras' own Adagrad takes a square root over the whole table in every step.
 """
 
 from __future__ import annotations
 
+from gru4rec_lib.training.settings import OPTIMIZERS
+from gru4rec_lib.utils.arguments import check_known
 from gru4rec_lib.utils.backend import float32, keras, tf
 
 
 def sum_repeats(slices: tf.IndexedSlices):
-    """Bring together the rows of a sparse gradient that belong to the same row of the table.
+    """Sum the rows of a sparse gradient that belong to the same row of the table.
 
     Args:
         slices: indices int [R], values [R, ...].
@@ -24,14 +26,14 @@ def sum_repeats(slices: tf.IndexedSlices):
 
 
 def added(a, b):
-    """The sum of two gradients of one table.
+    """Add two gradients of one table.
 
     Args:
         a: a tensor, or `tf.IndexedSlices`.
         b: as `a`.
 
     Returns:
-        Of two sparse ones the rows of both, one behind the other; else a tensor.
+        The rows of both where both are sparse, else a tensor.
     """
     if isinstance(a, tf.IndexedSlices) and isinstance(b, tf.IndexedSlices):
         values, indices = tf.concat([a.values, b.values], 0), tf.concat([a.indices, b.indices], 0)
@@ -40,7 +42,7 @@ def added(a, b):
 
 
 def clipped(gradients, norm: float):
-    """Gradients scaled down where their norm, of all of them together, is greater than `norm`.
+    """Scale gradients down where their norm, of all of them together, is greater than `norm`.
 
     Keras' `global_clipnorm` would make dense gradients of sparse ones.
 
@@ -61,7 +63,7 @@ def clipped(gradients, norm: float):
     return tf.clip_by_global_norm([once(gradient) for gradient in gradients], norm)[0]
 
 
-# Options of Keras' optimisers that act on whole tables, or on repeated rows before they are summed.
+# Options of Keras' optimisers that use whole tables, or repeated rows before they are summed, and what to do instead.
 _DENSE_OPTIONS = {
     "weight_decay": "give `l2` to `compile`",
     **dict.fromkeys(("clipnorm", "global_clipnorm", "clipvalue"), "give `clip_norm` to `compile`"),
@@ -71,7 +73,7 @@ _DENSE_OPTIONS = {
 
 
 class RowWise(keras.optimizers.Optimizer):
-    """The part common to the optimisers whose step updates the rows of a sparse gradient alone.
+    """The part common to the optimisers that update only the rows of a sparse gradient.
 
     Args:
         **options: of `keras.optimizers.Optimizer`; `loss_scale_factor` is the only one of them besides rate and name.
@@ -91,12 +93,7 @@ class RowWise(keras.optimizers.Optimizer):
             super().__init__(**options)
 
     def apply(self, grads, trainable_variables=None):
-        """Keras' call: update the weights; Keras itself divides only dense gradients by `loss_scale_factor`.
-
-        Args:
-            grads: list of tensors and `tf.IndexedSlices`.
-            trainable_variables: their weights; those of `build` when None.
-        """
+        """Keras' call: update the weights; Keras itself divides only dense gradients by `loss_scale_factor`."""
         factor, self.loss_scale_factor = self.loss_scale_factor, None
         try:
             grads = [_divided(gradient, factor) for gradient in grads] if factor else grads
@@ -118,8 +115,8 @@ class Adagrad(RowWise):
     accumulator += g^2, from epsilon on;  step = rate * g / sqrt(accumulator)
     velocity = momentum * velocity - step;  weight += velocity      (weight -= step without momentum)
 
-    With momentum, a row's velocity acts only in steps that touch the row. Epsilon under the root, as in the official
-    code, keeps gradients far below its own root (0.001) small steps; outside it, each would be a whole `rate`.
+    With momentum, a row's velocity changes it only in steps that use the row. Epsilon is under the root, as in the
+    official code: gradients far below its root (0.001) give small steps; outside it, each would be a whole `rate`.
 
     Args:
         learning_rate: above 0, or a schedule.
@@ -152,7 +149,7 @@ class Adagrad(RowWise):
     def update_step(self, gradient, variable, learning_rate):
         """Keras' call: update one weight, or the rows of one table."""
         number = self._get_variable_index(variable)
-        # Keras hands over TensorFlow's own variable here, not its wrapper.
+        # `variable` is TensorFlow's own here, not Keras' wrapper.
         accumulator = self._accumulators[number].value
         velocity = self._velocities[number].value if self.momentum else None
         rate = tf.cast(learning_rate, variable.dtype)
@@ -185,12 +182,12 @@ class Adagrad(RowWise):
 
 @keras.saving.register_keras_serializable("gru4rec_lib")
 class LazyAdam(RowWise):
-    """Adam (Kingma & Ba, arXiv 1412.6980) that leaves the rows of a table alone which a step does not touch.
+    """Adam (Kingma & Ba, arXiv 1412.6980) that changes only the rows that a step uses.
 
     m += (1 - beta_1) (g - m);  v += (1 - beta_2) (g^2 - v);  weight -= rate' * m / (sqrt(v) + epsilon)
     with rate' = rate * sqrt(1 - beta_2^t) / (1 - beta_1^t) after t steps
 
-    Dense Adam also decays m and v of untouched rows, and moves them on; that costs the catalogue in every step.
+    Dense Adam also decays m and v of unused rows and moves these rows; that costs the catalogue in every step.
 
     Args:
         learning_rate: above 0, or a schedule.
@@ -250,10 +247,10 @@ def checked(optimizer) -> keras.optimizers.Optimizer:
         The optimiser.
 
     Raises:
-        ValueError: it is none, or wraps a row-wise one, which would be given dense gradients; or it keeps 16 bits.
+        ValueError: it is none, or wraps a row-wise one, which would get dense gradients; or its state is of 16 bits.
     """
     if not isinstance(optimizer, keras.optimizers.Optimizer):
-        raise ValueError(f"optimizer is {optimizer!r}; give {', '.join(NAMES)}, or an optimiser of Keras")
+        raise ValueError(f"optimizer is {optimizer!r}; give {', '.join(OPTIMIZERS)}, or an optimiser of Keras")
     inner = [*getattr(optimizer, "optimizers", ()), getattr(optimizer, "inner_optimizer", None)]
     if row_wise := next((one for one in inner if isinstance(one, RowWise)), None):
         raise ValueError(
@@ -267,29 +264,21 @@ def checked(optimizer) -> keras.optimizers.Optimizer:
     return optimizer
 
 
-NAMES = ("adagrad", "lazy_adam", "adam")
-
-
 def make(name: str, learning_rate: float, momentum: float = 0.0) -> keras.optimizers.Optimizer:
-    """The optimiser that a study's config names.
+    """Return a new optimiser, its variables in float32.
 
     Args:
         name: `adagrad` or `lazy_adam`, both row-wise, or `adam` (Keras' own, dense: the paper's Adam(0.9, 0.999)).
         learning_rate: above 0.
         momentum: for adagrad.
 
-    Returns:
-        A new optimiser, its variables in float32.
-
     Raises:
         ValueError: another name, or momentum for an Adam.
     """
+    check_known("optimizer", name, OPTIMIZERS)
     if name == "adagrad":
         return Adagrad(learning_rate, momentum)
-    adams = {"lazy_adam": LazyAdam, "adam": keras.optimizers.Adam}
-    if name not in adams:
-        raise ValueError(f"optimizer is {name!r}; known are {', '.join(NAMES)}")
     if momentum:
         raise ValueError("momentum is for adagrad; Adam has its own")
     with float32():
-        return adams[name](learning_rate)
+        return {"lazy_adam": LazyAdam, "adam": keras.optimizers.Adam}[name](learning_rate)

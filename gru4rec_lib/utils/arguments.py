@@ -10,12 +10,12 @@ import numpy as np
 
 
 def whole(value, name: str, least: int | None = 1) -> int:
-    """Check an argument that counts something.
+    """Check a whole number.
 
     Args:
         value: any whole number, NumPy's too; true and false are none.
         name: of the argument, for the message.
-        least: the least that it can be; None where there is none.
+        least: its minimum; None where there is none.
 
     Returns:
         The number as an int.
@@ -35,13 +35,13 @@ def whole(value, name: str, least: int | None = 1) -> int:
 
 
 def user_path(given: str | Path) -> Path:
-    """The path that a user names; `~` at its beginning is the user's home.
+    """Return the path that a user gives; `~` at its beginning is the user's home.
 
     Args:
-        given: of a file or folder, there or not.
+        given: of a file or folder, which need not exist.
 
     Raises:
-        ValueError: it begins with `~` and a user who is unknown.
+        ValueError: it begins with `~` and an unknown user.
     """
     try:
         return Path(given).expanduser()
@@ -58,7 +58,7 @@ def check_known(name: str, value, known: Iterable[str]) -> None:
         known: the names.
 
     Raises:
-        ValueError: it is none of them; the message lists them.
+        ValueError: it is none of them.
     """
     if not isinstance(value, str) or value not in known:
         raise ValueError(f"{name} is {value!r}; known are {', '.join(known)}")

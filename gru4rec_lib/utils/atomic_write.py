@@ -1,4 +1,4 @@
-"""Files are written beside their place and renamed into it, so that none is ever half there."""
+"""Write files and folders atomically: under another name, then renamed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from gru4rec_lib.utils.arguments import user_path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Write a file under another name; it takes its own when the block ends well.
+    """Write a file under another name, and rename it when the block ends without an error.
 
     Args:
-        path: where the file belongs; its folder exists.
+        path: of the file; its folder exists.
 
     Yields:
         The path to write to, with the same ending.
@@ -29,7 +29,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield partial
         partial.replace(path)
     except OSError as error:
-        if error.filename in (None, str(partial)):  # a full disk does not say where
+        if error.filename in (None, str(partial)):  # the error of a full disk names no file
             error.filename = str(path)
         raise
     finally:
@@ -38,20 +38,20 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Fill a folder under another name; it takes the place of the old one when the block ends well.
+    """Fill a folder under another name, and let it replace the old one when the block ends without an error.
 
-    Whatever ends the process, no folder of that name holds a part of the new beside a part of the old. A kill between
-    the two renamings leaves none of that name.
+    A kill at any time leaves no mixture of old and new files; between the two renamings it leaves no folder of that
+    name.
 
     Args:
-        path: where the folder belongs, there already or not.
+        path: of the folder, which need not exist.
 
     Yields:
         An empty folder to write to.
     """
     partial, old = (path.with_name(f".{path.name}.{word}") for word in ("partial", "old"))
-    for left_behind in (partial, old):
-        shutil.rmtree(left_behind, ignore_errors=True)
+    for former in (partial, old):
+        shutil.rmtree(former, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
         yield partial
@@ -68,7 +68,7 @@ def save_table(table: pd.DataFrame, folder: Path, name: str) -> pd.DataFrame:
 
     Args:
         table: its columns are written, its index is not.
-        folder: made where it is missing.
+        folder: created where it is missing.
         name: of the file, without the ending.
 
     Returns:

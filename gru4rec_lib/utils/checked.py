@@ -1,4 +1,4 @@
-"""The base of every checked setting: unknown fields are errors, and a problem is one sentence that names its place."""
+"""The base of all checked settings: unknown fields are errors, and a problem is one sentence that names its place."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from gru4rec_lib.utils.text import shown
 
-_MOST_VALUES = 10_000  # in a file of settings; lists of lists of aliases grow past any memory
+_MOST_VALUES = 10_000  # in a file of settings; nested aliases would exhaust any memory
 
 
 def _no_truth_or_fraction(value):
     if isinstance(value, bool | np.bool_ | float | np.floating):
         raise ValueError("should be a whole number")
-    return operator.index(value) if hasattr(value, "__index__") else value  # NumPy's too; texts are read
+    return operator.index(value) if hasattr(value, "__index__") else value  # NumPy's too; pydantic reads texts
 
 
 Whole = Annotated[int, BeforeValidator(_no_truth_or_fraction)]
@@ -29,7 +29,7 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(strict=True, ge=0, le=1)]  # true and false are no numbers here
 Count = Annotated[Whole, Field(ge=1)]
 Seed = Annotated[Whole, Field(ge=0, lt=2**31)]
-# Names become folders, and words of a command line.
+# Names are used as folders and on command lines.
 Name = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
 
 
@@ -51,17 +51,17 @@ class ConfigError(ValueError):
 
 
 class DataError(ValueError):
-    """The raw files are wrong; each line of the message names file, line, column, problem and remedy."""
+    """Raw files are wrong; each line of the message names file, line, column, problem and remedy."""
 
 
 class Strict(BaseModel):
-    """A model that forbids unknown fields and never changes after it was checked."""
+    """A pydantic model that forbids unknown fields and is frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class _Plain(yaml.SafeLoader):
-    """YAML of a bounded size, in which a field that is given twice is an error, not silently the last of the two."""
+    """YAML of a bounded size, in which a field that is given twice is an error."""
 
     def get_single_node(self):
         node = super().get_single_node()
@@ -75,10 +75,10 @@ class _Plain(yaml.SafeLoader):
         try:
             value = super().construct_object(node, deep)
             if isinstance(value, int):
-                str(value)  # a number of 0x and thousands of digits can be read, but never be told
+                str(value)  # fails for a number of 0x and thousands of digits, which messages could not show
         except (ArithmeticError, AttributeError, LookupError, ValueError):  # a month 13, `!!bool maybe`
             where = f"line {node.start_mark.line + 1}: cannot read `{shown(str(node.value), 40)}`"
-            raise yaml.YAMLError(f"{where} as a number or a date; mend it or put it in quotation marks") from None
+            raise yaml.YAMLError(f"{where} as a number or a date; correct it or put it in quotation marks") from None
         return value
 
     def construct_mapping(self, node, deep=False):
@@ -92,7 +92,7 @@ class _Plain(yaml.SafeLoader):
 
 
 def _size(node: yaml.Node, known: dict[int, float]) -> float:
-    """How many values a node is with every alias written out; without end where it holds itself."""
+    """Count the values of a node with every alias written out; infinite where it holds itself."""
     if id(node) not in known:
         known[id(node)] = math.inf
         parts = node.value if isinstance(node, yaml.CollectionNode) else ()
@@ -102,36 +102,33 @@ def _size(node: yaml.Node, known: dict[int, float]) -> float:
 
 
 def check(kind: type[Strict], fields: dict, place: str | Path):
-    """Build `kind` from fields, or say in one sentence a problem what is wrong and where.
+    """Return an object of `kind`, made from fields.
 
     Args:
-        kind: the class to build.
+        kind: the class.
         fields: its fields.
-        place: named in the message, such as the file's path.
-
-    Returns:
-        An object of that class.
+        place: named in messages, such as the file's path.
 
     Raises:
-        ConfigError: with every problem, one a line.
+        ConfigError: fields are wrong; one sentence and line a problem.
     """
     try:
         return kind.model_validate(fields)
     except ValidationError as error:
-        lines = [(_field(e["loc"]), line) for e in error.errors() for line in _say(e).split("\n")]
+        lines = [(_field(e["loc"]), line) for e in error.errors() for line in _sentence(e).split("\n")]
         raise ConfigError("\n".join(": ".join(filter(None, (str(place), *line))) for line in lines)) from None
 
 
 def read_mapping(path: Path, missing: str, otherwise: str) -> dict:
-    """The fields of a YAML file, not checked yet.
+    """Return the fields of a YAML file by name, not checked yet.
 
     Args:
         path: the file.
-        missing: said where there is no such file.
-        otherwise: said where it is no mapping of fields.
+        missing: the problem where there is no such file.
+        otherwise: the problem where it is no mapping of fields.
 
     Returns:
-        The fields by name.
+        The fields.
 
     Raises:
         ConfigError: one of those, or the file cannot be read, is not YAML, or gives a field twice.
@@ -149,20 +146,20 @@ def read_mapping(path: Path, missing: str, otherwise: str) -> dict:
 
 
 def _field(loc: tuple) -> str:
-    """A field's path as the file has it: pydantic puts the layout behind `data`, and `[key]` behind a wrong key."""
+    """Return a field's path as in the file: pydantic adds the layout after `data`, and `[key]` after a wrong key."""
     names = [str(name) for n, name in enumerate(loc) if name != "[key]" and not (n == 1 and loc[0] == "data")]
     return shown(".".join(names), 100)
 
 
-def _say(error: dict) -> str:
+def _sentence(error: dict) -> str:
     kind, given = error["type"], error["input"]
-    said = _SAID.get(kind) or error["msg"].removeprefix("Value error, ")
-    said = "\n".join(shown(line, 300) for line in said.split("\n"))
-    # Of a whole mapping nothing is shown: it would bury the sentence.
-    return said if kind == "extra_forbidden" or isinstance(given, dict) else f"{said} (given: {shown(repr(given), 80)})"
+    text = _SENTENCES.get(kind) or error["msg"].removeprefix("Value error, ")
+    text = "\n".join(shown(line, 300) for line in text.split("\n"))
+    # A whole mapping would be too long to show.
+    return text if kind == "extra_forbidden" or isinstance(given, dict) else f"{text} (given: {shown(repr(given), 80)})"
 
 
-_SAID = {
+_SENTENCES = {
     "extra_forbidden": "no such field; check its spelling or delete it",
     "missing": "is missing",
     "invalid_key": "a field's name should be a text; put it in quotation marks or delete it",

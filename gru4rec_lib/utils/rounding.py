@@ -1,4 +1,4 @@
-"""Numbers for reading. Every page of a study rounds by the rule of `fixed`, the paper (reports/reading.typ) as well."""
+"""Print numbers. All tables and pages of a study round as `fixed` does, and so does the paper (reports/reading.typ)."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 import numpy as np
 
 MINUS = "\N{MINUS SIGN}"
-ONE_SESSION = "one session"  # in the place of an interval: a single session says nothing of others
-EXACT = 12  # digits; results of the same sum in another order differ by less, and are printed alike
-_ROUND = Context(prec=400, rounding=ROUND_HALF_UP)  # a float has at most 309 digits in front of the point
+ONE_SESSION = "one session"  # in place of an interval, which a single session cannot give
+EXACT = 12  # digits; the same sum in another order differs by less, and is printed alike
+_ROUND = Context(prec=400, rounding=ROUND_HALF_UP)  # a float has at most 309 digits before the point
 
 
 def fixed(value: float, digits: int = 3) -> str:
-    """Round the decimal number that a table's file holds, half away from zero, and print it.
+    """Round a number half away from zero, and format it.
 
     Args:
-        value: finite; its shortest decimal form is meant, not the binary number closest to it.
-        digits: behind the point, 0 to EXACT.
+        value: finite; its shortest decimal form, as in a table's file, is rounded, not its binary value.
+        digits: after the point, 0 to EXACT.
 
     Returns:
         Such as `0.063`, `−12.5`; zero has no sign.
@@ -32,17 +32,12 @@ def fixed(value: float, digits: int = 3) -> str:
 
 
 def signed(value: float, digits: int = 3) -> str:
-    """As `fixed`, a plus in front of what is above zero.
-
-    Args:
-        value: as for `fixed`.
-        digits: as for `fixed`.
-    """
+    """As `fixed`, with a plus before numbers above zero."""
     return ("+" if value > 0 else "") + fixed(value, digits)
 
 
 def between(low: float, high: float) -> str:
-    """Print an interval: `0.336 to 0.370`, or `one session` where none can be given.
+    """Format an interval: `0.336 to 0.370`, or `one session` where there is none.
 
     Args:
         low: its lower end; NaN where there is none.
@@ -52,7 +47,7 @@ def between(low: float, high: float) -> str:
 
 
 def with_interval(value: float, low: float, high: float) -> str:
-    """Print a score with its interval: `0.353 (0.336 to 0.370)`.
+    """Format a score with its interval: `0.353 (0.336 to 0.370)`.
 
     Args:
         value: as for `fixed`.

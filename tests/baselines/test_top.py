@@ -24,7 +24,7 @@ NUMBERS = st.lists(st.tuples(*[st.sampled_from([-1.0, 0.0, 0.5, 2.0])] * 2), min
 @pytest.mark.parametrize("name", BASELINES)
 @settings(max_examples=25)
 @given(TRAIN, TEST, ARTISTS, NUMBERS, st.sampled_from([2, ITEMS, CANDIDATES]), st.integers(1, 9), st.data())
-def test_lists_hold_the_tracks_of_the_lowest_ranks(name, train, test, artists, numbers, n_candidates, k, data):
+def test_top_has_the_tracks_of_the_lowest_ranks(name, train, test, artists, numbers, n_candidates, k, data):
     artist = np.array(artists, np.int32)[:, None]
     features = Features(np.array(numbers, np.float32), {"artist": artist}, {"artist": 4})
     prepared = SimpleNamespace(features=features, ends=None)

@@ -1,4 +1,4 @@
-"""Features of a DataFrame: what is clear is read, what may be either must be declared, and the rest is refused."""
+"""Features of a DataFrame: clear columns are read, ambiguous ones must be declared, others are errors."""
 
 import datetime
 import decimal
@@ -61,7 +61,7 @@ def test_numbers_are_numbers_whatever_holds_them(x):
         ["3", "1", "", "1"],
     ],
 )
-def test_what_may_be_numbers_or_codes_must_be_declared(x):
+def test_ambiguous_columns_must_be_declared(x):
     assert re.fullmatch(
         r"features: columns may be read in two ways: 'x' \((whole numbers, amounts or codes|"
         r"text that reads as numbers, such as '3')\); declare each by numeric=, categorical= or separator=",
@@ -74,7 +74,7 @@ def test_what_may_be_numbers_or_codes_must_be_declared(x):
     assert features.numeric[:, 0].argmax() == 0
 
 
-def test_all_columns_to_declare_are_named_at_once():
+def test_one_error_names_all_columns_to_declare():
     table = pd.DataFrame({"track": [*"abcd"], "key": range(4), "loud": [0.5, 1, 2, 3], "genre": ["rock|pop"] * 4})
     with pytest.raises(
         ValueError, match=r"two ways: 'key' \(whole numbers.*\), 'genre' \('rock\|pop', one category or"
@@ -159,18 +159,18 @@ def test_lists_of_codes_can_be_declared():
         ([1.5] * 4, {"numeric": "x", "categorical": "x"}, "numeric: 'x' is named as a column of categories too"),
     ],
 )
-def test_what_is_neither_is_refused(x, declared, sentence):
+def test_other_columns_are_an_error(x, declared, sentence):
     assert sentence in refused(x, **declared)
 
 
 @pytest.mark.parametrize(
     ("name", "x"), [("item", [0.5] * 4), ("item", [*"pqrs"]), *((n, [*"pqrs"]) for n in ("numeric", "mean", "scale"))]
 )
-def test_no_feature_takes_the_place_of_another_thing(name, x):
+def test_reserved_names_are_an_error(name, x):
     assert "rename the column" in refused(x, name)
 
 
-def test_names_of_columns_are_texts_and_each_is_there_once():
+def test_duplicate_columns_are_an_error_and_names_become_texts():
     table = pd.DataFrame([["a", 0.5, "p"]], columns=["track", 7, 8])
     assert index_features(table, "track", IDS[:1])[1].fitted["8"] == ["p"]
     for columns in (["track", "x", "x"], ["track", 1, "1"], ["track", "track", "x"]):

@@ -1,4 +1,4 @@
-"""Features come back from disk as they were, and their spec is what a model needs."""
+"""Features are saved and loaded unchanged, and their spec builds a model."""
 
 import json
 
@@ -29,7 +29,7 @@ def test_round_trip(features, tmp_path):
     assert (found.sizes, found.fitted, found.spec) == (features.sizes, features.fitted, features.spec)
 
 
-def test_features_are_mapped_not_read(tmp_path):
+def test_features_are_memory_mapped(tmp_path):
     FEATURES.save(tmp_path)
     found = Features.load(tmp_path)
     assert all(isinstance(array, np.memmap) for array in (found.numeric, *found.categories.values()))

@@ -1,4 +1,4 @@
-"""What was heard before a target against loops."""
+"""The items before a target against loops."""
 
 import numpy as np
 from hypothesis import given
@@ -11,7 +11,7 @@ SESSIONS = st.lists(st.lists(st.integers(-1, 6), max_size=6), max_size=5)
 
 
 @given(SESSIONS, st.data())
-def test_last_heard_and_heard_before_are_the_naive_loop(lists, data):
+def test_last_heard_and_heard_before_equal_a_naive_loop(lists, data):
     sessions = Sessions.from_lists(lists)
     n = len(sessions.items)
     usable, chosen = (np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)), bool) for _ in range(2))

@@ -50,7 +50,7 @@ def test_equals_a_naive_loop(lists, lanes):
 
 
 @given(LISTS, LANES, st.randoms())
-def test_an_order_is_sessions_in_that_order(lists, lanes, random):
+def test_an_order_equals_sessions_taken_in_that_order(lists, lanes, random):
     order = list(range(len(lists)))
     random.shuffle(order)
     ordered = schedule(Sessions.from_lists(lists), lanes, np.array(order, int))
@@ -58,7 +58,7 @@ def test_an_order_is_sessions_in_that_order(lists, lanes, random):
 
 
 @given(LISTS, LANES)
-def test_every_pair_once_and_none_across_sessions(lists, lanes):
+def test_every_pair_of_a_session_comes_once(lists, lanes):
     sessions = Sessions.from_lists(lists)
     batches = schedule(sessions, lanes)
     event = batches.event[batches.valid]
@@ -68,7 +68,7 @@ def test_every_pair_once_and_none_across_sessions(lists, lanes):
 
 
 @given(LISTS, LANES)
-def test_one_reset_a_session_at_its_first_pair(lists, lanes):
+def test_each_session_resets_its_lane_once_at_its_first_pair(lists, lanes):
     sessions = Sessions.from_lists(lists)
     batches = schedule(sessions, lanes)
     firsts = sessions.offsets[:-1][sessions.lengths > 1] + 1
@@ -105,7 +105,7 @@ def test_by_hand_a_free_lane_takes_the_next_session_at_once():
 
 
 @given(LISTS, LANES, st.integers(1, 4), st.none() | st.integers(0, 2))
-def test_chunks_fill_up(lists, lanes, steps, extra):
+def test_chunks_are_padded(lists, lanes, steps, extra):
     batches = schedule(Sessions.from_lists(lists), lanes)
     count = -(-len(batches) // steps)
     chunks = list(batches.chunks(steps, None if extra is None else count + extra))
@@ -139,7 +139,7 @@ def test_epoch_order_is_a_permutation_of_seed_and_epoch_alone():
     assert order.tolist() != epoch_order(sessions, 2, seed=4, epoch=4).tolist()
 
 
-def test_a_long_session_begins_the_epoch_so_that_it_does_not_end_alone():
+def test_long_sessions_come_first_in_an_epoch():
     # 60 + 12 pairs in two lanes: a session of 13 events is longer than a quarter of 36 steps, one of 4 is not.
     sessions = Sessions.from_lists([[1, 2, 3, 4]] * 20 + [list(range(13))])
     for epoch in range(5):

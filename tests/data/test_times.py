@@ -1,4 +1,4 @@
-"""Times as text, numbers and dates: one meaning in files and DataFrames, and a sentence for what is no time."""
+"""Times as text, numbers and dates: the same in files and DataFrames, and one sentence for an invalid one."""
 
 import datetime
 import warnings
@@ -49,7 +49,7 @@ def in_files(texts):
 @example(["2014-07-11 10:00", "2014-07-11T10:00:00.1234567Z", "2014-07-11 10:00:00 UTC", "2014-07-11 24:00"])
 @example(["2014-07-11 10:00+02", "2014-07-11 10:00-02:30", "2014-07-11 10:00:00+0200", "2014-07-11 10:00 +02:00"])
 @example(["29 Nov 2023, 14:02", "11/07/2014", "2014-07-11 10:00 PM", "9999-12-31 24:00", "epoch", "2014-07-11 CET"])
-def test_a_text_is_the_same_time_in_a_file_and_in_a_data_frame(texts):
+def test_files_and_data_frames_read_the_same_times(texts):
     found = np.array([times.seconds(text) for text in texts])
     np.testing.assert_array_equal(np.where(np.abs(found) < times.END, found, np.nan), in_files(texts))
 
@@ -147,7 +147,7 @@ def test_events_are_in_the_order_of_time_whatever_its_type(values, dtype):
     ],
 )
 @pytest.mark.parametrize("dtype", [None, "object", "category"])
-def test_what_is_no_time_is_refused_by_row_and_column(values, sentence, dtype):
+def test_an_invalid_time_is_an_error_with_row_and_column(values, sentence, dtype):
     events = pd.DataFrame({"s": 1, "i": [*"abc"], "t": pd.Series(values, dtype=dtype)})
     events.index = [10, 11, 12]
     with pytest.raises(ValueError, match=r"^events: ") as error:
@@ -156,7 +156,7 @@ def test_what_is_no_time_is_refused_by_row_and_column(values, sentence, dtype):
     assert len(str(error.value)) < 200
 
 
-def test_every_use_of_a_table_of_events_reads_its_times(eager, monkeypatch):
+def test_fit_update_and_evaluate_read_times(eager, monkeypatch):
     monkeypatch.setattr(GRU4Rec, "fit", lambda *_, **__: None)
     events = pd.DataFrame({"session": 1, "item": [*"abcd"], "time": ["8", "9", "10", "soon"]})
     settings = {"hidden_units": 4, "batch_size": 2, "samples": 4, "jit": False, "verbose": 0, "epochs": 1}
@@ -220,7 +220,7 @@ def frame(values):
 
 @pytest.mark.parametrize("as_text", [False, True])
 @pytest.mark.parametrize(("values", "sentence"), DATES)
-def test_dates_as_digits_are_refused(tmp_path, capsys, values, sentence, as_text):
+def test_dates_as_digits_are_an_error(tmp_path, capsys, values, sentence, as_text):
     table = frame([str(value) for value in values] if as_text else values)
     with pytest.raises(ValueError, match=r"^events: column 't': ") as error:
         index_sessions(table, "s", "i", "t")
@@ -231,7 +231,7 @@ def test_dates_as_digits_are_refused(tmp_path, capsys, values, sentence, as_text
 
 
 @pytest.mark.parametrize(("values", "sentence"), MAYBE)
-def test_numbers_that_may_be_dates_are_a_warning(tmp_path, capsys, values, sentence):
+def test_numbers_that_may_be_dates_give_a_warning(tmp_path, capsys, values, sentence):
     table = frame(values)
     with pytest.warns(UserWarning, match=r"^events: column 't': ") as told:
         index_sessions(table, "s", "i", "t")
@@ -242,14 +242,14 @@ def test_numbers_that_may_be_dates_are_a_warning(tmp_path, capsys, values, sente
 
 
 @pytest.mark.parametrize("values", GOOD, ids=str)
-def test_counters_and_unix_seconds_are_taken_without_a_word(tmp_path, values):
+def test_counters_and_unix_seconds_give_no_warning(tmp_path, values):
     table = frame(values)
     with warnings.catch_warnings(action="error"):
         index_sessions(table, "s", "i", "t")
     assert times.doubtful(np.float64([*values])) == ("", False)
 
 
-def test_dates_of_1970_are_no_numbers_in_a_data_frame_and_may_be_some_in_a_file(tmp_path):
+def test_dates_of_1970_warn_in_a_file_but_not_in_a_data_frame(tmp_path):
     dates = ["1970-08-22 02:31:51", "1970-08-22 02:31:52.5"]
     with warnings.catch_warnings(action="error"):
         order(pd.to_datetime(dates, format="ISO8601"))
@@ -260,7 +260,7 @@ def test_dates_of_1970_are_no_numbers_in_a_data_frame_and_may_be_some_in_a_file(
     assert told.startswith("e.csv, column `t`: all times are of 1969 and 1970")
 
 
-def test_each_file_of_a_study_is_looked_at_alone(tmp_path, capsys):
+def test_each_file_of_a_study_is_checked_alone(tmp_path, capsys):
     frame([1405036800, 1405036801]).to_csv(tmp_path / "a.csv", index=False)
     frame([2014, 2015]).to_csv(tmp_path / "b.csv", index=False)
     data = EventData(layout="events", name="mine", events=("*.csv",), session="s", item="i", time="t")

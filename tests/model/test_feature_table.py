@@ -34,7 +34,7 @@ def parts(features, ids, width=2):
     return [part.numpy().tolist() for part in rows.parts(found)]
 
 
-def test_values_that_say_nothing_have_no_share():
+def test_unknown_values_and_padding_have_no_share():
     table = table_of(FEATURES)
     assert table.numeric.numpy().tolist() == [[1.5], [-1], [0], [2]]
     assert table.values[0].numpy().tolist() == [[2, 1], [0, 2], [0, 0], [0, 0]]
@@ -46,7 +46,7 @@ def test_features_do_not_train():
     assert table_of(FEATURES).trainable_weights == []
 
 
-def test_a_track_is_its_numbers_and_the_mean_of_the_rows_of_what_is_known_of_it():
+def test_a_track_is_its_numbers_and_the_mean_of_the_rows_of_its_known_values():
     numeric, tags, artist = parts(FEATURES, [3, 0, 1, 2])
     assert numeric == [[2], [1.5], [-1], [0]]
     assert tags == [[0, 0], [4, 5], [5, 6], [0, 0]]
@@ -65,13 +65,13 @@ def test_numbers_alone_and_categories_alone():
     assert tags == [[4, 5], [0, 0]]
 
 
-def test_lookups_are_as_large_as_the_step_whatever_the_catalogue():
+def test_the_size_of_lookups_does_not_depend_on_the_catalogue():
     many = Features(np.zeros((5000, 1), np.float32), {"tags": np.full((5000, 2), 700, np.int32)}, {"tags": 900})
     rows = FeatureRows(SeededLayer(1, "owner"), table_of(many), 2)
     assert [tuple(np.shape(ids)) for _, ids in rows.lookups(tf.constant([4999, 3, 3]))] == [(3,), (3,), (3, 2)]
 
 
-def test_other_features_than_the_table_was_made_for_are_refused():
+def test_features_of_another_spec_are_an_error():
     table = table_of(FEATURES)
     with pytest.raises(ValueError, match="shape"):
         table.fill(Features(FEATURES.numeric[:3], FEATURES.categories, FEATURES.sizes))

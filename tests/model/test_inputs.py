@@ -3,15 +3,16 @@
 import numpy as np
 import pytest
 
-from gru4rec_lib.config.study import INPUT_FORMS
 from gru4rec_lib.data.features import Features
+from gru4rec_lib.model import inputs
 from gru4rec_lib.model.feature_table import FeatureTable
+from gru4rec_lib.model.forms import INPUT_FORMS
 from gru4rec_lib.model.inputs import INPUTS, ItemInput
 from gru4rec_lib.model.outputs import Scorer
 
 N, UNITS, WIDTH = 4, 2, 3
 IDS = np.array([2, 0, 2, 3], np.int32)
-# Tracks 0-3 are trained on; 4 has a value unseen in training (0), which says nothing, beside a known one; 5 has none.
+# Tracks 0-3 are of training; 4 has a value unseen in training (0), which is ignored, and a known one; 5 has none.
 FEATURES = Features(
     np.random.default_rng(1).normal(size=(6, 2)).astype(np.float32),
     {
@@ -50,8 +51,11 @@ def content(layer, ids):
     return np.concatenate([FEATURES.numeric[ids], TAGS_MEAN[ids] @ tags, ARTIST_MEAN[ids] @ artist], axis=1)
 
 
-def test_every_form_of_the_config_is_an_input():
-    assert tuple(INPUTS) == INPUT_FORMS
+def test_the_registry_has_every_class_and_whether_it_reads_features():
+    classes = {one for one in vars(inputs).values() if isinstance(one, type) and issubclass(one, ItemInput)}
+    assert {*INPUTS.values()} == classes - {ItemInput, inputs.TableInput}
+    for name, form in INPUT_FORMS.items():
+        assert hasattr(made(name), "feature_rows") == form.needs_features, name
 
 
 def test_one_hot_is_the_product_of_a_one_hot_vector_with_the_kernel():
@@ -80,7 +84,7 @@ def test_content_is_numbers_beside_means_of_value_rows(ids):
 
 
 @pytest.mark.parametrize("ids", [[0, 1, 2, 3], [4, 5, 4]])
-def test_content_mlp_puts_relu_layers_between(ids):
+def test_content_mlp_has_relu_layers_before_the_kernel(ids):
     layer = made("content_mlp")
     x = content(layer, ids)
     for kernel, bias in layer.dense:
@@ -98,7 +102,7 @@ def test_hybrid_concat_puts_a_row_of_the_track_before_its_content():
     np.testing.assert_allclose(gates(layer, IDS), x @ layer.kernel.numpy(), atol=1e-6)
 
 
-def test_hybrid_gate_weighs_the_track_against_its_content_unit_by_unit():
+def test_hybrid_gate_mixes_track_and_content_unit_by_unit():
     layer = made("hybrid_gate")
     layer.gate_bias.assign([-1.0, 0.0, 2.0])
     identity = layer.table.numpy()[IDS]
@@ -129,10 +133,10 @@ def test_lookups_name_only_rows_of_the_step(form):
 
 
 @pytest.mark.parametrize("form", INPUTS)
-def test_only_forms_with_content_hear_tracks_unseen_in_training(form):
+def test_unseen_tracks_are_inputs_only_of_forms_with_content(form):
     assert made(form).n_inputs == (6 if form.startswith(("content", "hybrid")) else N)
 
 
-def test_a_form_without_lookups_is_none():
+def test_a_form_must_define_lookups():
     with pytest.raises(NotImplementedError):
         ItemInput(1, 1, 3, 1).lookups(IDS)

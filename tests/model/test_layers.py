@@ -37,7 +37,7 @@ def beside_keras(cell, reference, below, parts):
 @pytest.mark.parametrize("activation", ["tanh", "elu"])
 @pytest.mark.parametrize("below", [None, 3])
 def test_gru_equals_keras(below, activation):
-    """The first layer is given x @ kernel, an upper one multiplies itself."""
+    """The input of the first layer is x @ kernel; an upper one multiplies itself."""
     reference = keras.layers.GRU(4, activation, reset_after=True, return_sequences=True, return_state=True)
     found, expected = beside_keras(GRU, reference, below, 1)
     for ours, theirs in zip(found, expected, strict=True):
@@ -54,7 +54,7 @@ def test_lstm_equals_keras(below, activation):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
-def test_rows_that_a_table_does_not_have_are_zeros():
+def test_rows_missing_in_a_table_are_zeros():
     table = keras.Variable([[1.0, 2.0], [3.0, 4.0]])
     assert gather_rows(table, np.array([[1, 2], [0, 9]])).numpy().tolist() == [[[3, 4], [0, 0]], [[1, 2], [0, 0]]]
     assert gather_rows(keras.Variable([5, 6]), np.array([1, 2])).numpy().tolist() == [6, 0]
@@ -77,7 +77,7 @@ class Two(SeededLayer):
 
 
 def test_weights_depend_on_seed_and_names_alone():
-    """Whatever was made before, and in whatever order."""
+    """They do not depend on layers made before, or on their order."""
     one, other = Two(1, "layer"), Two(1, "layer", backwards=True)
     np.testing.assert_array_equal(one.a, other.a)
     np.testing.assert_array_equal(one.b, other.b)
@@ -93,7 +93,7 @@ def test_weights_are_uniform_within_the_bound(fan, limit):
     assert abs(values.std() - limit / 3**0.5) < 0.02 * limit
 
 
-def test_a_gate_starts_as_a_matrix_of_its_own():
+def test_each_gate_is_initialised_as_a_matrix():
     """Three gates lie side by side in one array; the bound is that of one gate."""
     layer = GRU(50, 100, seed=1, name="gru")
     layer.build()

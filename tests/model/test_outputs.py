@@ -6,6 +6,7 @@ import pytest
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.model import outputs
+from gru4rec_lib.model.forms import OUTPUT_FORMS
 from gru4rec_lib.model.inputs import INPUTS
 from gru4rec_lib.model.outputs import OUTPUTS
 from gru4rec_lib.ranking.exact import NO_RANK
@@ -23,7 +24,7 @@ FEATURES = Features(
 )
 NUMBERS = Features(FEATURES.numeric)
 TAGS = Features(np.zeros((CANDIDATES, 0), np.float32), FEATURES.categories, FEATURES.sizes)
-MEAN = np.array(  # of [value 0, 1, 2, 3]; a value unseen in training says nothing
+MEAN = np.array(  # of [value 0, 1, 2, 3]; a value unseen in training is ignored
     [[0, 1 / 2, 1 / 2, 0], [0, 0, 1, 0], [0, 1 / 2, 0, 1 / 2], [0, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]]
 )
 SESSIONS = Sessions.from_lists([[0, 1, 2, 3], [3, 1], [2, 0, 0]])
@@ -41,6 +42,13 @@ def by_features(model, features=FEATURES, mean=MEAN):
     for rows in model.scorer.feature_rows.rows:
         w = w + mean @ rows.numpy()
     return w
+
+
+def test_the_registry_has_every_class_and_whether_it_reads_features():
+    classes = {one for one in vars(outputs).values() if isinstance(one, type) and issubclass(one, outputs.Scorer)}
+    assert {*OUTPUTS.values()} == classes
+    for name, form in OUTPUT_FORMS.items():
+        assert hasattr(made(name).scorer, "feature_rows") == form.needs_features, name
 
 
 @pytest.fixture
@@ -82,7 +90,7 @@ def test_content_of_one_kind_of_features(features):
 
 
 @pytest.mark.usefixtures("eager_and_small")
-def test_a_cold_track_is_ranked_by_its_features_and_missed_by_ids():
+def test_content_ranks_a_cold_track_and_ids_misses_it():
     """As 4 follows 0: no rank for `ids`, else by the scores of all six."""
     cold = Sessions.from_lists([[0, 4]])
     assert made("ids").rank(cold, CANDIDATES).tolist() == [NO_RANK]
@@ -96,7 +104,7 @@ def test_a_cold_track_is_ranked_by_its_features_and_missed_by_ids():
 
 
 @pytest.mark.usefixtures("eager_and_small")
-def test_before_anything_known_a_cold_track_counts_as_never_played():
+def test_without_a_known_input_a_cold_track_has_zero_plays():
     model = made("hybrid", form="one_hot")
     model.scorer.plays.assign([5, 3, 3, 1])
     ranks = model.rank(Sessions.from_lists([[4, 1], [4, 5]]), CANDIDATES)
@@ -163,7 +171,7 @@ def test_features_of_cold_tracks_do_not_change_training(output):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("features", [NUMBERS, TAGS], ids=["numbers alone", "categories alone"])
-def test_trains_and_is_saved_with_features_of_one_kind(features, tmp_path):
+def test_a_model_with_features_of_one_kind_trains_and_saves(features, tmp_path):
     model = made("hybrid", "hybrid_gate", features)
     before = [w.numpy() for w in model.trainable_variables]
     model.compile(samples=3)

@@ -35,7 +35,8 @@ def tables(sessions, starts=None, files=None, items=None, numeric=(), categorica
     count = [("read", len(events), len(sessions), len(set(tracks)))]
     counts = pd.DataFrame(count, columns=["step", "events", "sessions", "items"])
     problems = pd.DataFrame(columns=["file", "line", "column", "problem", "remedy"])
-    return Tables(events, items, numeric, categorical, multivalued or {}, counts, problems)
+    features = {"items": items, "numeric": numeric, "categorical": categorical, "multivalued": multivalued or {}}
+    return Tables(events=events, counts=counts, problems=problems, **features)
 
 
 def listed(folder, *sessions):

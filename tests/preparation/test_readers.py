@@ -7,7 +7,6 @@ import random
 import re
 import subprocess
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,7 @@ from hypothesis import strategies as st
 from mssd_rows import LOG_HEADER, SPREADSHEET, TRACK_HEADER, log_rows
 
 from gru4rec_lib.config.study import EventData, ItemTable, MssdData
-from gru4rec_lib.data.feature_encoding import fit_features
+from gru4rec_lib.data.feature_encoding import RawFeatures, fit_features
 from gru4rec_lib.preparation import readers
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
@@ -615,9 +614,7 @@ def test_numbers_that_mean_none_are_missing_however_they_are_written(tmp_path, z
     np.testing.assert_array_equal(items["tempo"], [np.nan, 120, 10, np.nan, np.nan])
     assert items["beat"].tolist() == [0, 0, 4, 4, 4]  # not named: 0 is a value
     assert items["kind"].dropna().tolist() == ["7"]
-    features = fit_features(
-        SimpleNamespace(items=items, numeric=("tempo",), categorical=(), multivalued={}), items["item"], 5
-    )
+    features = fit_features(RawFeatures(items, numeric=("tempo",)), items["item"], 5)
     assert features.fitted["mean"] == [65]
     assert features.numeric[[0, 3, 4], 0].tolist() == [0, 0, 0]
     write(tmp_path / "i.csv", ["id,tempo,beat,kind", "a,none,0,7"])

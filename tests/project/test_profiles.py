@@ -120,7 +120,7 @@ def test_all_of_mssd_asks_for_what_its_tracks_and_events_take_and_for_a_gpu_wher
     }
     training, events = Workspace("mssd_full").study.training, PAPER_TABLE_1["full"]["events"]
     bench = pd.read_csv(ROOT / "reports" / "bench" / "bench.csv").set_index("measure")["value"]
-    few, many = (memory._passing(training, 0, None, n, 0)["step"] for n in (0, events))
+    few, many = (memory.step(training, 0, n, 0) for n in (0, events))
     assert 1e6 * asked["train"]["mem_mb"] > 1e9 * bench["memory_peak_gb_3700k"] + many - few
     hours = training.max_epochs * events * bench["train_us_per_event_3700k"] / 3.6e9
     assert asked["train"]["runtime"] > 2 * 60 * hours

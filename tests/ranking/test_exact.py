@@ -65,7 +65,7 @@ def test_ranks_of_real_numbers_are_those_of_brute_force():
     scores = states.astype(float) @ weights.astype(float).T + bias
     gaps = np.abs(scores - np.take_along_axis(scores, targets[:, None], 1))
     gaps[np.arange(len(targets)), targets] = np.inf
-    clear = gaps.min(axis=1) > 1e-5  # where no other score lies so close that the last bits decide
+    clear = gaps.min(axis=1) > 1e-5  # where no other score is so close that last bits decide
     assert clear.mean() > 0.9
     found = Ranker(weights, bias).ranks(states, targets)
     np.testing.assert_array_equal(found[clear], brute_force(states, weights, bias, targets)[clear])
@@ -92,7 +92,7 @@ def trained_like(n_items, n):
 @pytest.mark.slow
 @pytest.mark.parametrize("n_candidates", [None, BLOCK + 1, 0])
 @pytest.mark.parametrize("above", [False, True])
-def test_blocks_that_cannot_hold_a_candidate_ahead_are_left_out_and_no_rank_changes(n_candidates, above):
+def test_skipping_blocks_changes_no_rank(n_candidates, above):
     states, weights, bias, targets = trained_like(5 * BLOCK + 9, STATES + 88)
     ranker = Ranker(weights, bias, n_candidates)
     found = ranker.ranks(states, targets, above)
@@ -105,8 +105,8 @@ def test_blocks_that_cannot_hold_a_candidate_ahead_are_left_out_and_no_rank_chan
 
 
 @pytest.mark.parametrize("scale", [1e-20, 1e-3, 1.0, 1e15])
-def test_scores_that_reach_their_bound_count(scale):
-    """A state that is its target's row many times over scores just what the bound says, and so do all copies."""
+def test_scores_equal_to_their_bound_are_counted(scale):
+    """A state that is a multiple of its target's row scores exactly its bound, and so do all copies."""
     states, weights, bias, targets = example(2 * BLOCK, STATES, width=33, whole=False)
     weights[:], bias[:] = weights[0] * np.float32(scale), 0
     states[:] = weights[0] * np.linspace(0.1, 7, STATES, dtype=np.float32)[:, None]
@@ -114,18 +114,18 @@ def test_scores_that_reach_their_bound_count(scale):
     assert (Ranker(weights, bias).ranks(states, targets, above=True) == 1).all()
 
 
-def test_the_target_is_left_out_by_its_index():
+def test_the_target_is_excluded_by_its_index():
     # Scores 2, 3, 3, -1 for the state (1): the target never counts against itself.
     ranker = Ranker(np.array([[2], [3], [3], [-1]], np.float32), np.zeros(4, np.float32))
     assert ranker.ranks(np.ones((4, 1), np.float32), np.arange(4, dtype=np.int32)).tolist() == [3, 2, 2, 4]
 
 
-def test_the_bias_counts():
+def test_the_bias_is_added():
     ranker = Ranker(np.zeros((3, 2), np.float32), np.array([-3, -1, -2], np.float32))
     assert ranker.ranks(np.ones((3, 2), np.float32), np.arange(3, dtype=np.int32)).tolist() == [3, 1, 2]
 
 
-def test_ranks_do_not_depend_on_what_is_ranked_beside():
+def test_ranks_do_not_depend_on_the_rest_of_the_batch():
     states, weights, bias, targets = example(BLOCK + 1, STATES + 40, whole=False)
     ranker = Ranker(weights, bias)
     together = ranker.ranks(states, targets)
@@ -133,13 +133,13 @@ def test_ranks_do_not_depend_on_what_is_ranked_beside():
     np.testing.assert_array_equal(together, np.concatenate(pieces))
 
 
-def test_no_target_has_no_rank():
+def test_no_targets_give_no_ranks():
     _, weights, bias, _ = example(5, 1)
     assert Ranker(weights, bias).ranks(np.zeros((0, 4), np.float32), np.zeros(0, np.int32)).tolist() == []
 
 
 @pytest.mark.parametrize(("n_items", "n", "n_candidates"), [(5, 3, None), (2 * BLOCK + 7, STATES + 1, BLOCK + 9)])
-def test_the_best_are_those_of_a_stable_sort(n_items, n, n_candidates):
+def test_best_equals_a_stable_sort(n_items, n, n_candidates):
     """Whole numbers tie often, and of equal ones the lower number comes first, across blocks too."""
     states, weights, bias, _ = example(n_items, n)
     scores = (states @ weights.T + bias)[:, :n_candidates]
@@ -151,7 +151,7 @@ def test_the_best_are_those_of_a_stable_sort(n_items, n, n_candidates):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_numbers_that_are_not_finite_are_an_error(bad):
+def test_infinite_and_nan_numbers_are_an_error(bad):
     states, weights, bias, targets = example(5, 2)
     spoilt_weights, spoilt_bias, spoilt_states = weights.copy(), bias.copy(), states.copy()
     spoilt_weights[4, 1] = spoilt_bias[2] = spoilt_states[1, 0] = bad
@@ -166,7 +166,7 @@ def test_numbers_that_are_not_finite_are_an_error(bad):
 
 
 @given(st.lists(st.integers(0, 5), max_size=12))
-def test_popularity_ranks_count_all_with_as_many_plays(plays):
+def test_popularity_ranks_count_ties(plays):
     found = popularity_ranks(np.array(plays, int))
     assert found.dtype == np.int32
     assert found.tolist() == [sum(other >= own for other in plays) for own in plays]
@@ -184,12 +184,12 @@ def test_the_most_popular_have_the_lowest_ranks(plays, k, n_candidates):
     assert (found.dtype, found.tolist()) == (np.int32, expected)
 
 
-# Three training tracks (0, 1, 2); 3 and 4 are candidates that training never saw, -1 is no candidate.
+# Three training tracks (0, 1, 2); 3 and 4 are candidates unseen in training, -1 is no candidate.
 TEST = Sessions.from_lists([[0, 4, 1, -1, 2], [3, 0], [1], [], [2, 2]])
 
 
 class Counting:
-    """Ranks targets 1, 2, 3, ... in the order of the events, and notes what it was asked."""
+    """Rank targets 1, 2, 3, ... in the order of the events, and record the calls."""
 
     def __init__(self, beyond_training=True):
         self.asked, self.beyond_training = [], beyond_training
@@ -224,9 +224,9 @@ def test_rank_table_by_hand():
     ]
 
 
-def test_open_keeps_the_ranks_of_known_where_a_model_knows_training_alone():
+def test_open_reuses_the_ranks_of_known_without_content():
     table = rank_table(Counting(beyond_training=False), TEST, n_items=3, n_candidates=5)
-    # 0 -> 1, 1 -> 2 and 2 -> 2 are pairs of `known`; asked anew are 4, -1, and 0, which has nothing known before it.
+    # 0 -> 1, 1 -> 2 and 2 -> 2 are pairs of `known`; ranked again are 4, -1, and 0, which has nothing known before it.
     assert table["rank"].tolist() == [1, 2, 3, *(1, 1, 3, 2, 5, 3)]
     chosen = np.zeros(len(TEST.items), bool)
     chosen[[2, 5, 6, 9]] = True
@@ -235,7 +235,7 @@ def test_open_keeps_the_ranks_of_known_where_a_model_knows_training_alone():
 
 
 @pytest.mark.parametrize("ties", ["conservative", "median"])
-def test_those_ranks_are_the_ones_that_asking_would_give(monkeypatch, ties):
+def test_reused_ranks_equal_computed_ones(monkeypatch, ties):
     model = GRU4Rec(3, "embedding", 4, seed=5)
     model.scorer.plays.assign([2, 3, 1])
     assert not model.beyond_training
@@ -244,7 +244,7 @@ def test_those_ranks_are_the_ones_that_asking_would_give(monkeypatch, ties):
     pd.testing.assert_frame_equal(rank_table(model, TEST, 3, 5, ties=ties), short)
 
 
-def test_popular_ranks_the_targets_of_known_among_fewer():
+def test_popular_ranks_the_targets_of_known_among_fewer_candidates():
     # Plays 3, 2, 1: among the first alone and the target, what is not the first itself comes second.
     model = MostPopular().fit(Sessions.from_lists([[0, 1, 2], [0, 1], [0]]), 3)
     table = rank_table(model, TEST, n_items=3, n_candidates=5, popular=1)
@@ -260,7 +260,7 @@ def test_popular_ranks_the_targets_of_known_among_fewer():
     assert (every["n_candidates"] == 3).all()
 
 
-def test_ties_count_against_the_target_or_for_it_or_half():
+def test_ties_count_against_the_target_for_it_or_half():
     """Plays 2, 2, 2 and 1, one target of each: the first three tie, and what is no training track is a miss."""
     model = MostPopular().fit(Sessions.from_lists([[0, 1, 2, 3], [0, 1, 2]]), 4)
     test = Sessions.from_lists([[0, 1, 2, 3, 4]])
@@ -272,7 +272,7 @@ def test_ties_count_against_the_target_or_for_it_or_half():
 
 @settings(max_examples=25)
 @given(st.integers(2, 19), st.lists(st.integers(-1, 19), min_size=2, max_size=8), st.sampled_from([*TIES]), st.data())
-def test_a_target_without_a_rank_adds_nothing_however_few_candidates_there_are(n_items, items, ties, data):
+def test_a_target_without_a_rank_scores_zero(n_items, items, ties, data):
     """Recall, MRR and every sum of them grow by the targets that can be scored, and all of those are hits here."""
     extra = data.draw(st.integers(0, 19 - n_items))
     train = Sessions.from_lists([[*range(n_items)]])
@@ -291,7 +291,7 @@ def test_a_target_without_a_rank_adds_nothing_however_few_candidates_there_are(n
     assert np.nanmax(sums.draws) <= known.mean()
 
 
-def test_chosen_targets_keep_the_ranks_that_all_would_give():
+def test_chosen_targets_have_the_same_ranks_as_all_targets():
     chosen = np.zeros(len(TEST.items), bool)
     chosen[[2, 5, 6, 9]] = True  # the targets 1 of session 0, 0 of session 1, 2 of session 4; the first of session 1
     table = rank_table(Counting(), TEST, n_items=3, n_candidates=5, chosen=chosen)
@@ -299,7 +299,7 @@ def test_chosen_targets_keep_the_ranks_that_all_would_give():
     assert table.index.equals(pd.RangeIndex(5))
 
 
-def test_known_leaves_out_what_training_never_saw():
+def test_known_excludes_tracks_unseen_in_training():
     assert [items.tolist() for items in TEST.keep(TEST.known(3))] == [[0, 1, 2], [0], [1], [], [2, 2]]
     assert [items.tolist() for items in TEST.keep(TEST.known(5))] == [[0, 4, 1, 2], [3, 0], [1], [], [2, 2]]
 
@@ -310,6 +310,6 @@ def test_a_protocol_without_targets_has_no_rows():
     assert rows(rank_table(Counting(), Sessions.from_lists([[3], [0], []]), n_items=3, n_candidates=5)) == []
 
 
-def test_an_unknown_rule_for_ties_is_one_sentence():
+def test_an_unknown_rule_for_ties_is_an_error():
     with pytest.raises(ValueError, match=r"^ties is 'mean'; known are conservative, standard, median$"):
         rank_table(None, Sessions.from_lists([[0, 1]]), 2, 2, ties="mean")

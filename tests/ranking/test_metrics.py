@@ -30,7 +30,7 @@ def test_by_hand(ranks, k, recall, mrr):
     assert metrics.mrr(np.array(ranks, np.int32), k) == pytest.approx(mrr, rel=1e-12)
 
 
-def test_a_miss_is_no_hit_at_any_cutoff_and_adds_nothing():
+def test_a_miss_scores_zero_at_any_cutoff():
     ranks = pd.DataFrame({"protocol": "open", "rank": [2.0, np.inf, np.inf, 4.0], "n_candidates": 6})
     for k in (4, 20, 10**9):
         assert metrics.recall(ranks["rank"].to_numpy(), k) == 1 / 2
@@ -98,7 +98,7 @@ def test_scores_of_a_run_by_hand():
     assert list(metrics.scores(ranks).columns[-2:]) == ["recall_at_20", "mrr_at_20"]
 
 
-def test_cold_targets_are_candidates_that_training_never_heard():
+def test_cold_targets_are_candidates_unseen_in_training():
     ranks = pd.DataFrame(
         {
             "protocol": ["known", "open", "open", "open", "open"],
@@ -111,7 +111,7 @@ def test_cold_targets_are_candidates_that_training_never_heard():
     scores = metrics.scores(metrics.cold(ranks))
     assert scores.iloc[0].tolist() == ["open", 9, 2, 0.5, 0.25]
     assert metrics.scores(metrics.cold(ranks.iloc[:2])).empty
-    with pytest.raises(ValueError, match="no target is known to training"):
+    with pytest.raises(ValueError, match="no target is of protocol `known`"):
         metrics.cold(ranks.iloc[1:])
 
 

@@ -1,4 +1,4 @@
-"""The shortlist finds what a full sort finds, ties and last bits included, and reads few rows for it."""
+"""The shortlist equals a full sort, ties and last bits included, and reads few rows."""
 
 from unittest import mock
 
@@ -53,7 +53,7 @@ def test_scores_that_reach_their_bound(scale):
         assert best(rows, np.zeros(200, np.float32), state, 20) == full_sort(rows, 0, state, 20)
 
 
-def test_few_rows_are_looked_at_and_fewer_scored(monkeypatch):
+def test_few_rows_are_read_and_fewer_scored(monkeypatch):
     rows, bias, random = example(20_000, 100)
     monkeypatch.setattr("gru4rec_lib.ranking.shortlist.FIRST", 500)
     shortlist, scored, bounded, left = Shortlist(rows, bias / 10), [], [], []
@@ -69,13 +69,13 @@ def test_few_rows_are_looked_at_and_fewer_scored(monkeypatch):
     assert len(bounded) < 6, "the rows behind are too short"
 
 
-def test_a_state_that_is_not_finite_is_told():
+def test_a_state_that_is_not_finite_is_an_error():
     with pytest.raises(ValueError, match="the state is not finite"):
         best(*example(10, 3)[:2], np.float32([1, np.inf, 0]), 2)
 
 
 @given(st.integers(1, 12), st.data())
-def test_blocks_of_any_size_find_the_same(size, data):
+def test_blocks_of_any_size_give_the_same(size, data):
     random = np.random.default_rng(data.draw(st.integers(0, 99)))
     rows = random.integers(-2, 3, (60, 3)).astype(np.float32) * random.integers(0, 2, (60, 1)).astype(np.float32)
     bias, state = random.integers(-1, 2, 60).astype(np.float32), random.integers(-2, 3, 3).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Training that goes on with new items, and tests of further tables: by hand, for every form, and what cannot be."""
+"""Updates with new items and evaluation of further tables: by hand, for every form, and errors."""
 
 import itertools
 
@@ -18,7 +18,7 @@ FEATURES = pd.DataFrame({"item": [*"abcdef"], "tempo": [1.0, 2, 4, 8, 16, 32], "
 
 @pytest.fixture
 def no_training(monkeypatch):
-    """Training that counts plays and leaves the weights as they are."""
+    """Training that counts plays and changes no weights."""
 
     def fit(self, sessions, epochs, plays_before=0, **options):
         self.scorer.plays.assign(np.bincount(sessions.items, minlength=self.n_items) + plays_before)
@@ -28,7 +28,7 @@ def no_training(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("input_form", "output_form"), [*itertools.product(INPUT_FORMS, OUTPUT_FORMS)])
-def test_what_was_learned_stays_for_every_form(eager, no_training, tmp_path, input_form, output_form):
+def test_an_update_keeps_the_learned_weights_of_every_form(eager, no_training, tmp_path, input_form, output_form):
     forms = {"input_form": input_form, "output_form": output_form}
     features = FEATURES if {*forms.values()} & FORMS_WITH_CONTENT else None
     before = Recommender.fit(OLD, features=features, epochs=1, **forms, **QUICK)
@@ -47,7 +47,7 @@ def test_what_was_learned_stays_for_every_form(eager, no_training, tmp_path, inp
     )
 
 
-def test_an_update_goes_through_its_own_sessions_and_keeps_the_features_that_the_model_uses(eager, monkeypatch):
+def test_an_update_trains_on_its_sessions_and_keeps_the_features(eager, monkeypatch):
     asked = []
     monkeypatch.setattr(GRU4Rec, "fit", lambda *_, **options: asked.append(options["steps_per_epoch"]))
     first = Recommender.fit(OLD, features=FEATURES, input_form="content", steps_per_epoch=7, **QUICK)
@@ -60,7 +60,7 @@ def test_an_update_goes_through_its_own_sessions_and_keeps_the_features_that_the
 
 
 @pytest.mark.slow
-def test_new_items_are_learned_and_take_the_place_of_old_ones():
+def test_an_update_learns_new_items():
     sessions = pd.DataFrame(
         [(number, item) for number, text in enumerate(["abc", "bca"] * 40) for item in text],
         columns=["session", "item"],
@@ -86,7 +86,7 @@ def test_the_same_update_gives_the_same_weights():
 
 @pytest.fixture(scope="module")
 def trained():
-    """A model that no refused update may change."""
+    """A model that a failed update must not change."""
     one = Recommender.fit(OLD, features=FEATURES, input_form="content", epochs=1, **QUICK)
     weights = one.model.get_weights()
     yield one
@@ -107,7 +107,7 @@ def trained():
         (NEW.drop(columns="time"), {}, "no column 'time'"),
     ],
 )
-def test_an_update_that_cannot_be_is_told(trained, events, settings, sentence):
+def test_a_wrong_update_is_an_error(trained, events, settings, sentence):
     with pytest.raises(ValueError, match=sentence):
         trained.update(events, **settings)
 
@@ -129,7 +129,7 @@ def test_a_table_is_evaluated_among_all_items():
         recommender.evaluate(table.assign(item=1))
 
 
-def test_an_id_of_the_model_in_another_form_is_no_new_item(eager, no_training):
+def test_an_id_written_in_another_way_is_an_error(eager, no_training):
     numbered = OLD.assign(item=OLD["item"].map({"a": "1", "b": "2", "c": "3"}))
     recommender = Recommender.fit(numbered, **QUICK)
     for use in (recommender.update, recommender.evaluate):

@@ -1,4 +1,4 @@
-"""A model in use: by hand, from a folder in a fresh process, and with sessions that it knows nothing of."""
+"""A model in use: by hand, from a folder in a fresh process, and with unknown sessions."""
 
 import json
 import math
@@ -51,12 +51,12 @@ def one_unit():
 
 @pytest.fixture(scope="module")
 def by_hand():
-    """That of `one_unit`, for all who leave it as it is."""
+    """The recommender of `one_unit`, for tests that do not change it."""
     return one_unit()
 
 
 def with_content(output_form="content"):
-    """Three tracks of training and a fourth, which features alone know."""
+    """Three training tracks and a fourth that has only features."""
     model = GRU4Rec(3, "content", 2, output_form=output_form, embedding_units=2, features=FEATURES)
     return Recommender(model, pd.Series(["a", "b", "c", "new"]), {}, FEATURES)
 
@@ -72,13 +72,13 @@ def test_scores_by_hand(by_hand):
     np.testing.assert_allclose(found["score"], [0.225, -0.125], atol=1e-6)
 
 
-def test_any_row_of_ids_will_do(by_hand):
+def test_any_sequence_of_ids_is_a_session(by_hand):
     expected = by_hand.recommend(["a", "b"], k=3)
     for session in (("a", "b"), np.array(["a", "b"]), pd.Series(["a", "b"], index=[7, 9]), pd.Index(["a", "b"])):
         pd.testing.assert_frame_equal(by_hand.recommend(session, k=3), expected)
 
 
-def test_an_unknown_item_is_skipped_wherever_it_stands(by_hand):
+def test_unknown_items_are_skipped(by_hand):
     expected = by_hand.recommend(["a", "b"], k=3)
     for session in (["?", "a", "b"], ["a", "?", "b"], ["a", "b", "?"]):
         pd.testing.assert_frame_equal(by_hand.recommend(session, k=3), expected)
@@ -88,14 +88,14 @@ def test_an_unknown_item_is_skipped_wherever_it_stands(by_hand):
     ("session", "why"),
     [([], "empty session"), (["?", "!"], "no known item")],
 )
-def test_popularity_answers_and_says_so_where_nothing_is_known(by_hand, session, why):
+def test_without_a_known_item_popularity_is_the_source(by_hand, session, why):
     found = by_hand.recommend(session, k=2)
     assert found["item"].tolist() == ["b", "c"], "plays 3, 5, 5, the tie in index order"
     assert found["score"].tolist() == [5, 5]
     assert found["source"].tolist() == [f"popularity: {why}"] * 2
 
 
-def test_heard_items_are_left_out_when_asked(by_hand):
+def test_exclude_heard_leaves_out_items_of_the_session(by_hand):
     assert by_hand.recommend(["c", "c", "?"], k=3)["item"].tolist() == ["b", "a", "c"]
     assert by_hand.recommend(["c", "c", "?"], k=3, exclude_heard=True)["item"].tolist() == ["b", "a"]
     assert by_hand.recommend(["a", "b", "c"], k=1, exclude_heard=True).empty
@@ -119,12 +119,12 @@ def test_heard_items_are_left_out_when_asked(by_hand):
         (["a", 5], 1, TypeError, "item 5 is no text, but the model's ids are, such as 'a'"),
     ],
 )
-def test_what_cannot_be_asked_is_told(by_hand, session, k, error, sentence):
+def test_a_wrong_session_or_k_is_an_error(by_hand, session, k, error, sentence):
     with pytest.raises(error, match=sentence):
         by_hand.recommend(session, k)
 
 
-def test_any_whole_number_counts(by_hand):
+def test_k_may_be_any_whole_number(by_hand):
     for k in (np.int64(2), np.uint8(2), np.array(2)):
         assert by_hand.recommend(["a"], k)["item"].tolist() == ["c", "a"]
 
@@ -142,7 +142,7 @@ def test_whole_numbers_as_ids(eager, by_hand, tmp_path):
                 one.recommend([wrong], k=1)
 
 
-def test_tracks_never_heard_in_training_are_recommended_and_heard_where_the_form_can(eager):
+def test_forms_with_content_take_and_recommend_unseen_tracks(eager):
     content = with_content()
     assert set(content.recommend(["a"], k=4)["item"]) == {"a", "b", "c", "new"}
     assert content.recommend(["new"], k=1)["source"].tolist() == ["model"]
@@ -154,13 +154,13 @@ def test_tracks_never_heard_in_training_are_recommended_and_heard_where_the_form
     assert len(ids.recommend(["new"], k=3, exclude_heard=True)) == 3
 
 
-def test_a_form_without_content_does_not_know_a_track_of_the_item_table_alone(eager, by_hand):
+def test_forms_without_content_skip_unseen_tracks(eager, by_hand):
     one = Recommender(by_hand.model, pd.Series(["a", "b", "c", "new"]), {})
     assert one.recommend(["new"], k=1)["source"].iloc[0].startswith("popularity")
 
 
 @pytest.mark.slow
-def test_the_states_are_those_that_are_ranked_with():
+def test_recommending_and_ranking_use_the_same_states():
     """Recommending and ranking agree: the target's rank is its place in the list."""
     rng = np.random.default_rng(3)
     model = GRU4Rec(30, "embedding", (5, 6), cell="lstm", embedding_units=4)
@@ -187,7 +187,7 @@ def test_a_model_that_is_not_finite_is_an_error(eager):
 # The folder
 
 
-def test_a_folder_of_plain_files_and_nothing_in_it_is_a_pickle(eager, tmp_path, monkeypatch):
+def test_a_model_folder_has_plain_files_and_no_pickle(eager, tmp_path, monkeypatch):
     one = with_content("hybrid")
     one.save(tmp_path / "model")
     files = {path.name: path for path in (tmp_path / "model").iterdir()}
@@ -212,7 +212,7 @@ def test_a_folder_of_plain_files_and_nothing_in_it_is_a_pickle(eager, tmp_path, 
     )
 
 
-def test_a_model_that_was_loaded_is_saved_whole(eager, tmp_path, monkeypatch):
+def test_a_loaded_model_can_be_saved_completely(eager, tmp_path, monkeypatch):
     monkeypatch.setattr(GRU4Rec, "fit", lambda *_, **__: None)
     table = pd.DataFrame({"item": [*"abcd"], "tempo": [1.0, 2, 4, 8], "artist": [*"xyxz"]})
     events = pd.DataFrame({"session": 1, "item": [*"abcab"], "time": range(5)})
@@ -275,7 +275,7 @@ print(one.recommend(["a", "b"], k=3).to_json())
     assert done.stdout.splitlines() == ["cross_entropy", by_hand.recommend(["a", "b"], k=3).to_json()]
 
 
-def test_saving_takes_the_place_of_a_model_and_of_nothing_else(eager, by_hand, tmp_path, monkeypatch):
+def test_saving_replaces_only_a_model(eager, by_hand, tmp_path, monkeypatch):
     with_content().save(tmp_path / "model")
     by_hand.save(tmp_path / "model")
     assert not (tmp_path / "model" / "features.json").exists()
@@ -290,7 +290,7 @@ def test_saving_takes_the_place_of_a_model_and_of_nothing_else(eager, by_hand, t
     assert (tmp_path / "model" / "thesis.docx").is_file()
 
 
-def test_a_folder_that_is_no_model_is_told(eager, by_hand, tmp_path):
+def test_a_folder_that_is_no_model_is_an_error(eager, by_hand, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"model.keras: there is no such file; name a folder that `Recommender"):
         Recommender.load(tmp_path)
     folder = tmp_path / "model"
@@ -309,7 +309,7 @@ def test_a_folder_that_is_no_model_is_told(eager, by_hand, tmp_path):
         Recommender.load(folder)
 
 
-def test_a_write_that_breaks_leaves_the_model_that_was_there(eager, by_hand, tmp_path, monkeypatch):
+def test_a_failed_save_keeps_the_former_model(eager, by_hand, tmp_path, monkeypatch):
     by_hand.save(tmp_path / "model")
     monkeypatch.setattr(model_folder.json, "dumps", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -348,7 +348,7 @@ def test_sessions_by_hand():
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(5, 9), st.integers(0, 5)), min_size=1, max_size=20))
-def test_sessions_are_those_of_a_plain_loop(rows):
+def test_sessions_equal_a_plain_loop(rows):
     events = pd.DataFrame(rows, columns=["session", "item", "time"])
     expected = {}
     for session, item, _ in sorted(rows, key=lambda row: row[2]):
@@ -362,7 +362,7 @@ def test_sessions_are_those_of_a_plain_loop(rows):
     assert [[items[i] for i in sessions[s]] for s in range(len(sessions))] == expected
 
 
-def test_features_of_all_candidates_are_fitted_on_those_of_training():
+def test_features_are_fitted_on_the_training_items():
     table = pd.DataFrame({"track": ["new", "a", "b"], "tempo": [9.0, 3.0, 1.0], "artist": ["y", "x", None]})
     ids, features = index_features(table, "track", pd.Series(["b", "a", "c"]))
     assert ids.tolist() == ["b", "a", "c", "new"]
@@ -400,12 +400,12 @@ def test_features_of_all_candidates_are_fitted_on_those_of_training():
         (EVENTS[:0], "events: no 'user' has two events or more"),
     ],
 )
-def test_a_table_that_is_wrong_is_told(table, sentence):
+def test_a_wrong_table_is_an_error(table, sentence):
     with pytest.raises(ValueError, match=sentence):
         Recommender.fit(table, "user", "track", "at", **QUICK)
 
 
-def test_features_that_are_wrong_are_told():
+def test_wrong_features_are_an_error():
     items = pd.Series(["a", "b"])
     for table, sentence in (
         (pd.DataFrame({"id": ["a"]}), "features: there is no column 'track'"),
@@ -436,7 +436,7 @@ def test_features_that_are_wrong_are_told():
         ({"input_form": "content"}, "needs `features`"),
     ],
 )
-def test_a_setting_that_is_wrong_is_told(settings, sentence):
+def test_a_wrong_setting_is_an_error(settings, sentence):
     with pytest.raises((ConfigError, ValueError), match=sentence):
         Recommender.fit(EVENTS, "user", "track", "at", **QUICK | settings)
 
@@ -453,7 +453,7 @@ def test_a_setting_that_is_wrong_is_told(settings, sentence):
         np.uint64([2, 1, 1, 3, 2, 3]),
     ],
 )
-def test_ids_of_any_type_are_recommended_in_one_kind_and_saved(eager, monkeypatch, tmp_path, track):
+def test_ids_of_any_type_are_recommended_and_saved(eager, monkeypatch, tmp_path, track):
     monkeypatch.setattr(GRU4Rec, "fit", lambda *_, **__: None)
     events = pd.DataFrame({"user": pd.Categorical([*"uuuvvv"]), "track": track, "at": range(6)})
     table = pd.DataFrame({"track": track[:4], "calm": [0.5, 1, 2, 3]}).drop_duplicates("track")
@@ -469,10 +469,10 @@ def test_ids_of_any_type_are_recommended_in_one_kind_and_saved(eager, monkeypatc
     pd.testing.assert_frame_equal(Recommender.load(tmp_path / "model").recommend(one.items.tolist()[:2], k=3), found)
 
 
-def test_features_and_forms_belong_together():
+def test_features_need_a_form_that_uses_them():
     table = pd.DataFrame({"track": [*"abc"], "calm": [0.5, 1, 2]})
     for settings, sentence in (
-        ({"features": table}, 'the forms `ids` and `shared` do not use them; say output_form="hybrid", or leave them'),
+        ({"features": table}, 'the forms `ids` and `shared` do not use them; give output_form="hybrid", or leave them'),
         ({"features": table, "input_form": "one_hot"}, "the forms `ids` and `one_hot` do not use them"),
         ({"output_form": "hybrid"}, "one of the forms `hybrid` and `shared` needs `features`"),
         ({"categorical": ["key"]}, "numeric, categorical and separator are of `features`; give them"),
@@ -494,7 +494,7 @@ def test_declared_features_reach_the_model(monkeypatch):
 
 
 @pytest.mark.slow
-def test_fit_passes_its_settings_on_and_keeps_them(monkeypatch, tmp_path):
+def test_fit_passes_on_and_records_its_settings(monkeypatch, tmp_path):
     seen = {}
     monkeypatch.setattr(GRU4Rec, "fit", lambda self, sessions, epochs, **options: seen.update(options, epochs=epochs))
     settings = {"hidden_units": [3], "cell": "lstm", "batch_size": 7, "shuffle": False, "jit": False}
@@ -526,7 +526,7 @@ def test_the_examples_of_the_documentation_run(tmp_path, monkeypatch, capsys):
     assert scope["recommender"].recommend(["wake", "walk"], k=1)["item"].tolist() == ["work"], "as in its sessions"
     assert "epoch 5/5" in capsys.readouterr().out
     assert {path.name for path in (tmp_path / "my_model").iterdir()} == {"model.keras", "items.parquet", "config.json"}
-    with_features, *others = others  # it goes on from the first; each of the others stands for itself
+    with_features, *others = others  # it continues the first; the others are independent
     exec(compile(with_features, "library.md", "exec"), scope)
     for block in others:
         exec(compile(block, "library.md", "exec"), {})
@@ -537,7 +537,7 @@ def test_the_examples_of_the_documentation_run(tmp_path, monkeypatch, capsys):
     assert "work" in capsys.readouterr().out
 
 
-def test_unknown_targets_are_misses_however_few_items_there_are():
+def test_unknown_targets_are_misses():
     """Six items are fewer than the cutoff of 20; a session of unknown items alone has no target of `known`."""
     events = pd.DataFrame({"session": [1, 1, 1, 2, 2, 2], "item": list("abcdef"), "time": range(6)})
     model = Recommender.fit(events, **QUICK)

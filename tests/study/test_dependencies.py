@@ -98,7 +98,7 @@ def test_only_the_notebooks_that_draw_depend_on_the_figures():
 
 def test_training_depends_on_the_model_and_on_no_later_step():
     core = {"01", "02", "03", "04", "05"}
-    for name in ("gru4rec.py", "losses.py", "inputs.py", "optimizers.py", "trainer.py"):
+    for name in ("gru4rec.py", "losses.py", "inputs.py", "optimizers.py", "network.py"):
         assert notebooks_that_read(name) & core == {"03"}
     # What 02 reads, every training waits for.
     assert notebooks_that_read("study/tables.py") & core == {"05"}

@@ -1,4 +1,4 @@
-"""An interrupted training ends in the same bytes as one that was not; a checkpoint of another training is not used."""
+"""An interrupted training gives the same bytes as a whole one; a checkpoint of another training is not used."""
 
 import json
 import os
@@ -31,7 +31,7 @@ class InterruptionError(Exception):
 
 
 class InterruptAt(keras.callbacks.Callback):
-    """Ends the fit after the so-manieth stretch."""
+    """End the fit after a number of stretches."""
 
     def __init__(self, stretch):
         super().__init__()
@@ -45,7 +45,7 @@ class InterruptAt(keras.callbacks.Callback):
 
 @pytest.fixture
 def _short_stretches(monkeypatch):
-    monkeypatch.setattr("gru4rec_lib.training.trainer.TRAIN_STEPS", 2)
+    monkeypatch.setattr("gru4rec_lib.training.gru4rec.TRAIN_STEPS", 2)
     monkeypatch.setattr(epoch, "TRAIN_STEPS", 2)
 
 
@@ -69,7 +69,7 @@ def untimed(history):
     return {name: values for name, values in history.items() if name != "seconds"}
 
 
-def test_what_was_written_is_read_and_a_kill_leaves_the_former(tmp_path, monkeypatch):
+def test_write_and_read_and_a_failed_write_keeps_the_former_file(tmp_path, monkeypatch):
     path = tmp_path / "new" / "c.npz"
     variables = [tf.Variable([[1.5, -2.0]]), tf.Variable(7, dtype=tf.int64)]
     checkpoint.write(path, variables, {"a": [1, 0.1]})
@@ -95,7 +95,7 @@ def test_values_that_are_not_finite_are_never_written(tmp_path):
 @pytest.mark.slow
 @pytest.mark.usefixtures("_short_stretches")
 @pytest.mark.parametrize(("steps_per_epoch", "stretches"), [(None, (2, 5)), (3, (4,)), (7, (8,))])
-def test_an_interrupted_fit_ends_as_one_that_was_not(tmp_path, steps_per_epoch, stretches, capsys):
+def test_an_interrupted_fit_gives_the_same_bytes(tmp_path, steps_per_epoch, stretches, capsys):
     """A pass has four or five mini-batches: epochs of 3 end within it, epochs of 7 within the next one."""
     options = {"steps_per_epoch": steps_per_epoch}
     whole = made()
@@ -104,19 +104,19 @@ def test_an_interrupted_fit_ends_as_one_that_was_not(tmp_path, steps_per_epoch, 
         path = tmp_path / f"{stretch}.npz"
         with pytest.raises(InterruptionError):
             fit(made(), path, [InterruptAt(stretch)], **options)
-        # The callback comes before the checkpoint: that of the stretch before is there.
+        # The callback comes before the checkpoint, which is of the former stretch.
         resumed = made()
         assert untimed(fit(resumed, path, **options)) == untimed(history)
         assert everything(resumed) == everything(whole)
-        assert f"going on from {path}: epoch " in capsys.readouterr().out
-    # All epochs are done: nothing more happens.
+        assert f"continuing from {path}: epoch " in capsys.readouterr().out
+    # All epochs are trained.
     assert untimed(fit(resumed, path, **options)) == untimed(history)
     assert everything(resumed) == everything(whole)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adam", keras.optimizers.SGD])
-def test_other_optimisers_and_learning_rates_go_on_too(tmp_path, optimizer):
+def test_fits_with_other_optimisers_and_learning_rates_continue(tmp_path, optimizer):
     def model():
         settings = {"optimizer": optimizer if isinstance(optimizer, str) else optimizer(0.1), "momentum": 0.0}
         return made(**settings)
@@ -168,12 +168,12 @@ def fingerprint():
         ({}, set()),
     ],
 )
-def test_what_differs_is_named(fingerprint, change, named):
+def test_differences_are_named(fingerprint, change, named):
     before, after = fingerprint(), fingerprint(**change)
     assert {name for name in before | after if before.get(name) != after.get(name)} == named
 
 
-def test_a_changed_library_is_another_training(fingerprint, tmp_path, monkeypatch):
+def test_changed_library_code_is_another_training(fingerprint, tmp_path, monkeypatch):
     before = fingerprint()
     (tmp_path / "losses.py").write_text("other")
     monkeypatch.setattr(checkpoint, "library_code", lambda: [tmp_path / "losses.py"])
@@ -181,7 +181,7 @@ def test_a_changed_library_is_another_training(fingerprint, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x05\x06" + bytes(18)])
-def test_a_file_that_is_no_checkpoint_is_passed_over(tmp_path, content, capsys):
+def test_a_file_that_is_no_checkpoint_is_ignored(tmp_path, content, capsys):
     (tmp_path / "c.npz").write_bytes(content)
     keeper = checkpoint.Checkpoint(tmp_path / "c.npz", None, None, [], [], {}, 60)
     assert keeper.restore(2, 5) == 2
@@ -189,7 +189,7 @@ def test_a_file_that_is_no_checkpoint_is_passed_over(tmp_path, content, capsys):
 
 
 def stopped_after(scores, patience):
-    """How many epochs early stopping lets pass, when it is made anew before every one of them."""
+    """Count epochs until early stopping, with a new callback before each of them."""
     history = []
     for number, score in enumerate(scores):
         stop = checkpoint.EarlyStopping("score", patience)
@@ -207,7 +207,7 @@ def stopped_after(scores, patience):
     [
         ([0.1, 0.2, 0.3, 0.4], 1, None),
         ([0.1, 0.3, 0.2, 0.1], 2, 4),
-        ([0.1, 0.3, 0.3, 0.3], 2, 4),  # as good is not better
+        ([0.1, 0.3, 0.3, 0.3], 2, 4),  # an equal score is not better
         ([0.3, 0.2, 0.4, 0.3, 0.2, 0.1], 2, 5),
         ([0.5, 0.4], 1, 2),
         ([0.0, 0.0, 0.0], 3, None),
@@ -222,7 +222,7 @@ RECALL, MRR = [0.2, 0.3, 0.1, 0.4, 0.1, 0.1, 0.1], [0.5, 0.1, 0.2, 0.6, 0.1, 0.1
 
 @pytest.fixture
 def _scripted_scores(monkeypatch):
-    """Validation scores by the number of the epoch, whose two mini-batches make one stretch."""
+    """Validation scores by epoch; its two mini-batches are one stretch."""
 
     def scores(model, sessions):
         epoch = int(model.optimizer.iterations) // 2 - 1
@@ -232,7 +232,7 @@ def _scripted_scores(monkeypatch):
 
 
 def fit_by(rule, folder, callbacks=(), model=None, resumes=True):
-    """A fit of (monitor, patience, whether the best weights come back, epochs): its bytes and history."""
+    """Fit with (monitor, patience, whether the best weights are restored, epochs): return bytes and history."""
     monitor, patience, keeps_best, epochs = rule
     stop = checkpoint.EarlyStopping(f"val_{monitor}_at_20", patience, folder / "best.npz" if keeps_best else None)
     options = {"epochs": epochs, "steps_per_epoch": 2, "validation_data": SESSIONS}
@@ -246,8 +246,8 @@ def fit_by(rule, folder, callbacks=(), model=None, resumes=True):
 @pytest.mark.parametrize(
     ("first", "then", "said"),
     [
-        (("recall", 1, True, 7), ("recall", 5, True, 7), "going on from {}: epoch 4, step 6"),
-        (("recall", 1, False, 7), ("recall", 3, False, 7), "going on from {}: epoch 4, step 6"),
+        (("recall", 1, True, 7), ("recall", 5, True, 7), "continuing from {}: epoch 4, step 6"),
+        (("recall", 1, False, 7), ("recall", 3, False, 7), "continuing from {}: epoch 4, step 6"),
         (
             ("recall", 3, True, 7),
             ("recall", 1, True, 7),
@@ -261,19 +261,19 @@ def fit_by(rule, folder, callbacks=(), model=None, resumes=True):
         (
             ("recall", 2, True, 5),
             ("mrr", 3, True, 7),
-            "going on from {}: epoch 6, step 10",
+            "continuing from {}: epoch 6, step 10",
         ),  # both have the fourth as best
-        (("recall", 1, False, 7), ("mrr", 2, False, 7), "going on from {}: epoch 4, step 6"),
+        (("recall", 1, False, 7), ("mrr", 2, False, 7), "continuing from {}: epoch 4, step 6"),
         (
             ("recall", 1, False, 7),
             ("recall", 1, True, 7),
             "{}: the weights of its best epoch by val_recall_at_20 were not kept",
         ),
-        (("recall", 9, True, 2), ("recall", 9, True, 5), "going on from {}: epoch 3, step 4"),
+        (("recall", 9, True, 2), ("recall", 9, True, 5), "continuing from {}: epoch 3, step 4"),
         (("recall", 9, True, 5), ("recall", 9, True, 2), "{}: it has trained beyond epoch 2"),
     ],
 )
-def test_another_stopping_rule_ends_as_if_it_had_been_there_from_the_start(tmp_path, first, then, said, capsys):
+def test_a_changed_stopping_rule_gives_the_same_as_from_the_start(tmp_path, first, then, said, capsys):
     expected = fit_by(then, tmp_path, resumes=False)
     (tmp_path / "best.npz").unlink(missing_ok=True)
     fit_by(first, tmp_path)
@@ -289,7 +289,7 @@ def test_another_stopping_rule_ends_as_if_it_had_been_there_from_the_start(tmp_p
     "rule", [("recall", 5, True, 7), ("recall", 1, True, 7), ("mrr", 2, True, 7), ("recall", 9, True, 3)]
 )
 @pytest.mark.parametrize("killed", ["before the checkpoint", "after it"])
-def test_another_rule_after_a_kill_at_the_end_of_an_epoch(tmp_path, rule, killed, monkeypatch):
+def test_a_changed_rule_after_a_kill_at_the_end_of_an_epoch(tmp_path, rule, killed, monkeypatch):
     """The best weights are written before the checkpoint: after a kill between them they are of the next epoch."""
     expected = fit_by(rule, tmp_path, resumes=False)
     (tmp_path / "best.npz").unlink()
@@ -312,7 +312,7 @@ def test_another_rule_after_a_kill_at_the_end_of_an_epoch(tmp_path, rule, killed
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("_scripted_scores", "_short_stretches")
-def test_what_another_callback_stopped_stays_stopped(tmp_path):
+def test_a_training_stopped_by_another_callback_stays_stopped(tmp_path):
     class Stop(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             self.model.stop_training |= epoch == 2
@@ -338,7 +338,7 @@ def halved(times=0.5):
 
 
 def test_settings_are_described_by_what_they_compute():
-    """By name alone, another loss or optimiser of the same name would go on from the checkpoint."""
+    """Otherwise another loss or optimiser of the same name would continue from the checkpoint."""
     decay = keras.optimizers.schedules.ExponentialDecay
     groups = [
         [factor(1.0), factor(2.0), halved(), halved(0.25), by_hundred],
@@ -366,7 +366,7 @@ class Weighted:
 
 
 @pytest.mark.slow
-def test_a_loss_of_the_users_own_is_the_same_in_another_process():
+def test_a_custom_loss_is_described_the_same_in_another_process():
     root = Path(__file__).resolve().parents[2]
     values = "[t.halved(), t.Weighted({1, 'a'}), t.by_hundred]"
     code = f"import json, test_checkpoint as t; print(json.dumps(t.checkpoint.described({values})))"
@@ -384,14 +384,12 @@ def test_a_loss_of_the_users_own_is_the_same_in_another_process():
 
 
 @pytest.mark.parametrize("optimizer", [keras.optimizers.Adam, keras.optimizers.AdamW])
-def test_the_class_of_the_optimiser_is_compiled(optimizer):
-    assert (
-        made(optimizer=optimizer(0.1, name="same"), momentum=0.0)._compiled["optimizer"]["class_name"]
-        == optimizer.__name__
-    )
+def test_the_class_of_the_optimiser_is_recorded(optimizer):
+    model = made(optimizer=optimizer(0.1, name="same"), momentum=0.0)
+    assert model._made_with["optimizer"]["class_name"] == optimizer.__name__
 
 
-# A whole training of `experiment`, killed.
+# A whole training of `study.runs`, killed.
 
 N = 60
 
@@ -404,7 +402,7 @@ def the_run(refit):
 
 
 def train_and_save(folder, refit):
-    """All files of a run folder, with checkpoints as often as can be."""
+    """Write all files of a run folder, with a checkpoint after every stretch."""
     epoch.TRAIN_STEPS, model_module.RANK_LANES, model_module.RANK_STEPS = 3, 16, 2
     rng = np.random.default_rng(5)
     train, validation, test = (Sessions.from_lists(rng.integers(0, N, (n, 5)).tolist()) for n in (30, 8, 8))
@@ -423,7 +421,7 @@ def train_and_save(folder, refit):
 
 
 def killed_at(moment, folder, refit):
-    """Train until the so-manieth array is half written, or the so-manieth stretch is done, then kill -9."""
+    """Train until array or stretch number n is half written or done, then kill -9."""
     left, write_array, after = moment, np.lib.format.write_array, epoch.Epoch.on_train_batch_end
 
     def tick():
@@ -460,7 +458,7 @@ def outcome(folder):
 @pytest.mark.parametrize("refit", [True, False])
 def test_kill_9_at_any_moment_changes_no_byte(tmp_path, refit, monkeypatch):
     for owner, name in ((epoch, "TRAIN_STEPS"), (model_module, "RANK_LANES"), (model_module, "RANK_STEPS")):
-        monkeypatch.setattr(owner, name, getattr(owner, name))  # brought back afterwards
+        monkeypatch.setattr(owner, name, getattr(owner, name))  # restored afterwards
     train_and_save(tmp_path / "whole", refit)
     moments = np.random.default_rng(3 + refit).integers(30, 160, 2 if refit else 1)
     root = Path(__file__).resolve().parents[2]
@@ -479,8 +477,8 @@ def test_kill_9_at_any_moment_changes_no_byte(tmp_path, refit, monkeypatch):
     assert outcome(tmp_path / "k") == outcome(tmp_path / "whole")
 
 
-def test_a_function_is_told_by_its_name(tmp_path):
-    """The same in every process, so that training goes on."""
+def test_a_function_of_the_library_is_recorded_by_name(tmp_path):
+    """The name is the same in every process, so that training continues."""
     fit(made(loss=losses.bpr), tmp_path / "c.npz", schedule=session_batches.schedule)
     record = checkpoint.read_record(tmp_path / "c.npz")["made_with"]
     assert (record["loss"], record["schedule"]) == (

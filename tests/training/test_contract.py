@@ -1,4 +1,4 @@
-"""One contract that every input form, cell and output form keeps; a new one in their tables is held to it by itself."""
+"""The contract of input forms, cells and output forms, tested for every entry of their registries."""
 
 import functools
 import itertools
@@ -20,7 +20,6 @@ from gru4rec_lib.model.outputs import OUTPUTS
 from gru4rec_lib.ranking import exact
 from gru4rec_lib.training import epochs as epoch
 from gru4rec_lib.training import gru4rec as model_module
-from gru4rec_lib.training import trainer
 from gru4rec_lib.training.checkpoint import read_record
 from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.backend import keras, ops
@@ -36,7 +35,7 @@ FEATURES = Features(
     },
     {"tags": 4, "artist": 3},
 )
-N_CATEGORIES = np.array([2, 2, 1, 2, 2, 2, 1, 2])  # of a track's features so many say something
+N_CATEGORIES = np.array([2, 2, 1, 2, 2, 2, 1, 2])  # known categories of each track
 SESSIONS = Sessions.from_lists([[0, 3, 5], [3, 1], [], [4], [5, COLD]])
 TRAINING = Sessions.from_lists([[0, 1, 2, 5, 4], [3, 1], [5, 5, 0], [4, 3], [2, 1]])
 
@@ -73,7 +72,7 @@ def _cases():
 
 
 CASES = list(_cases())
-# TensorFlow says that its data pipeline makes a graph all the same: it is no part of the model.
+# TensorFlow warns that its data pipeline is a graph even so: it is no part of the model.
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the .*run_functions_eagerly:UserWarning")
 
 
@@ -84,7 +83,7 @@ def case(request):
 
 @pytest.fixture
 def model(case):
-    """For tests that only look."""
+    """For tests that do not change it."""
     return looked_at(case)
 
 
@@ -95,7 +94,7 @@ def _eager_and_small(eager, monkeypatch):
     monkeypatch.setattr(exact, "STATES", 4)
     monkeypatch.setattr(exact, "BLOCK", 8)
     monkeypatch.setattr(epoch, "TRAIN_STEPS", 2)
-    monkeypatch.setattr(trainer, "TRAIN_STEPS", 2)
+    monkeypatch.setattr(model_module, "TRAIN_STEPS", 2)
 
 
 def built(case, **options):
@@ -125,7 +124,7 @@ def trained(case, sessions=TRAINING, lanes=2, checkpoint=None, callbacks=(), see
 
 
 def rank_of(model, hidden, target):
-    """By its definition, among all that the model can score."""
+    """The rank by its definition, among all tracks that have a score."""
     rows, bias = model.scorer.scoring_rows()
     if target >= len(rows):
         return MISS
@@ -137,7 +136,7 @@ def rank_of(model, hidden, target):
 
 
 @pytest.mark.slow
-def test_builds_at_once_and_again_from_its_config(case, model):
+def test_a_model_is_built_at_construction_and_again_from_its_config(case, model):
     hidden, state = model(np.int32([0, 5]))
     assert (hidden.shape, state.shape) == ((2, UNITS), (2, model.recurrence[0].parts * sum(case.widths)))
     again = GRU4Rec.from_config(json.loads(json.dumps(model.get_config())))
@@ -146,7 +145,7 @@ def test_builds_at_once_and_again_from_its_config(case, model):
     np.testing.assert_array_equal(again(np.int32([0, 5]))[1], state)
 
 
-C = 0.1  # the value of every weight: each vector repeats one number, and single numbers foretell the model
+C = 0.1  # the value of every weight: each vector repeats one number, so that single numbers predict the model
 
 
 def sigmoid(x):
@@ -154,12 +153,12 @@ def sigmoid(x):
 
 
 def features_sum(track):
-    """The sum over all that `content` puts side by side; a category that says nothing adds 0."""
+    """The sum over all that `content` concatenates; an unknown category adds 0."""
     return float(FEATURES.numeric[track].sum()) + N_CATEGORIES[track] * ROW * C
 
 
 def own(track):
-    """A value of the track's own row, which a cold one has not."""
+    """A value of the track's own row, which a cold track lacks."""
     return C if track < N else 0.0
 
 
@@ -224,12 +223,12 @@ def test_exact_values_under_constant_weights(case):
 
 
 @pytest.mark.slow
-def test_lanes_do_not_hear_each_other(model):
+def test_lanes_are_independent(model):
     hidden, _ = model(np.int32([3, 5]), model(np.int32([0, 3]))[1])
     np.testing.assert_allclose(hidden[1], states(model, [3, 5])[1], atol=1e-6)
 
 
-def test_a_reset_lane_is_a_fresh_session_and_the_others_go_on(model):
+def test_a_reset_starts_a_session_in_its_lane_only(model):
     ids, reset = np.int32([2, 2, 5]), np.array([True, False, True])
     state = np.random.default_rng(1).normal(size=model.initial_state(3).shape).astype(np.float32)
     _, found = model(ids, ops.convert_to_tensor(state), reset)
@@ -239,7 +238,7 @@ def test_a_reset_lane_is_a_fresh_session_and_the_others_go_on(model):
     assert not np.isclose(fresh, gone_on).any()
 
 
-def test_an_unknown_input_leaves_the_state_as_it_was(case, model):
+def test_an_unknown_input_leaves_the_state_unchanged(case, model):
     _, before = model(np.int32([3, 3, 3]))
     _, after = model(np.int32([-1, COLD, CANDIDATES]), before)
     changed = (after.numpy() != before.numpy()).any(axis=1)
@@ -250,7 +249,7 @@ def test_an_unknown_input_leaves_the_state_as_it_was(case, model):
 
 
 @pytest.mark.slow
-def test_sessions_together_rank_as_one_at_a_time(model, monkeypatch):
+def test_sessions_rank_the_same_together_and_alone(model, monkeypatch):
     """Also where there are fewer sessions than lanes; among them one of two tracks, of one, of none."""
     expected = []
     for items in (SESSIONS[s].tolist() for s in range(len(SESSIONS))):
@@ -260,13 +259,13 @@ def test_sessions_together_rank_as_one_at_a_time(model, monkeypatch):
         assert model.rank(SESSIONS, CANDIDATES).tolist() == expected
 
 
-def test_a_cold_track_is_ranked_where_features_score_and_a_miss_elsewhere(case, model):
+def test_a_cold_track_is_ranked_by_features_and_else_a_miss(case, model):
     found = model.rank(Sessions.from_lists([[0, COLD], [0, CANDIDATES], [0, -1]]), CANDIDATES)
     assert found.tolist() == [rank_of(model, states(model, [0])[0], COLD), MISS, MISS]
     assert (found[0] < MISS) == case.scores_cold
 
 
-def test_popularity_answers_until_something_known_is_heard(case, model):
+def test_popularity_ranks_until_the_first_known_input(case, model):
     first, then, cold = model.rank(Sessions.from_lists([[8, -1, 4], [8, 1, 4], [COLD, 2]]), CANDIDATES)[[1, 3, 4]]
     assert first == 5, "the fifth by plays"
     assert then == rank_of(model, states(model, [1])[0], 4)
@@ -274,7 +273,7 @@ def test_popularity_answers_until_something_known_is_heard(case, model):
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.input_form == "shared"], ids=str)
-def test_lists_hold_the_tracks_of_the_lowest_ranks(model, monkeypatch):
+def test_top_has_the_tracks_of_the_lowest_ranks(model, monkeypatch):
     monkeypatch.setattr(model_module, "RANK_LANES", 40)
     lists = [[0, 3, 5], [3], [], [8, -1, 4], [COLD, 2]]
     heard = [items[:place] for items in lists for place in range(1, len(items))]
@@ -287,7 +286,7 @@ def test_lists_hold_the_tracks_of_the_lowest_ranks(model, monkeypatch):
 
 
 @pytest.mark.slow
-def test_training_reaches_every_trainable_weight_and_no_other(case):
+def test_training_changes_every_trainable_weight_and_no_other(case):
     before, model = built(case).weights, trained(case)
     for weight, old in zip(model.weights, before, strict=True):
         changed = weight.numpy() != old.numpy()
@@ -301,7 +300,7 @@ def test_training_reaches_every_trainable_weight_and_no_other(case):
 
 @pytest.mark.slow
 def test_one_session_of_two_tracks_in_many_lanes(case):
-    """Its loss is cross-entropy, and empty lanes add nothing but their number, by which gradients are divided."""
+    """Its loss is cross-entropy; empty lanes only count in the number by which gradients are divided."""
     pair, start = Sessions.from_lists([[3, 1]]), built(case)
     rows, bias = (part[:N] for part in start.scorer.scoring_rows())
     scores = rows @ states(start, [3])[0] + bias
@@ -348,7 +347,7 @@ class InterruptionError(Exception):
 
 
 class Interrupt(keras.callbacks.Callback):
-    """Ends training within its second epoch."""
+    """End training within its second epoch."""
 
     def on_train_batch_end(self, batch, logs=None):
         if int(self.model.optimizer.iterations) > 8:
@@ -356,7 +355,7 @@ class Interrupt(keras.callbacks.Callback):
 
 
 @pytest.mark.slow
-def test_an_interrupted_training_goes_on_to_the_same_weights(case, tmp_path):
+def test_an_interrupted_training_gives_the_same_weights(case, tmp_path):
     whole, path = trained_once(case), tmp_path / "checkpoint.npz"
     with pytest.raises(InterruptionError):
         trained(case, checkpoint=path, callbacks=[Interrupt()], **ALL_RANDOM)
@@ -383,7 +382,7 @@ for path in sys.argv[3:]:
 
 @pytest.mark.slow
 def test_saved_models_rank_the_same_in_another_process(tmp_path):
-    """One process for all of them: it takes its time to begin."""
+    """One process for all of them: it starts slowly."""
     paths = [str(tmp_path / f"{case}.keras") for case in CASES]
     for case, path in zip(CASES, paths, strict=True):
         looked_at(case).save(path)

@@ -1,4 +1,4 @@
-"""The model by hand, and what does not depend on its forms; what all forms keep is in test_contract.py."""
+"""The model by hand, whatever its forms; the contract of all forms is in test_contract.py."""
 
 import math
 
@@ -6,10 +6,7 @@ import numpy as np
 import pytest
 from helpers import states
 
-from gru4rec_lib.config.study import FORMS_WITH_CONTENT
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.model.inputs import INPUTS
-from gru4rec_lib.model.outputs import OUTPUTS
 from gru4rec_lib.ranking.exact import Ranker
 from gru4rec_lib.training import gru4rec as model_module
 from gru4rec_lib.training.gru4rec import GRU4Rec
@@ -46,7 +43,7 @@ def test_exact_ranks_by_hand():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("gathered", [1, 3, 2**15])
-def test_few_targets_of_many_sessions_cost_few_steps_and_one_ranking(monkeypatch, gathered):
+def test_few_targets_of_many_sessions_take_few_steps_and_one_ranking(monkeypatch, gathered):
     model, lengths = built(), []
     sessions = Sessions.from_lists([[n % N, (n + 1) % N, (n + 2) % N] for n in range(60)])
     every = model.rank(sessions, N)
@@ -64,7 +61,7 @@ def test_few_targets_of_many_sessions_cost_few_steps_and_one_ranking(monkeypatch
     assert not len(model.rank(sessions, N, np.zeros(180, bool)))
 
 
-def test_a_tie_counts_for_the_target_where_it_is_told_to():
+def test_above_counts_a_tie_for_the_target():
     model = GRU4Rec(3, "one_hot", 1)
     model.scorer.table.assign([[2], [1], [2]])
     model.item_input.table.assign([[0, 0, 1]] * 3)
@@ -74,7 +71,7 @@ def test_a_tie_counts_for_the_target_where_it_is_told_to():
     assert model.rank(sessions, 3, above=True).tolist() == [1, 3, 1]
 
 
-def test_an_upper_layer_hears_the_one_below_and_keeps_a_state_of_its_own():
+def test_an_upper_layer_reads_the_one_below_and_has_its_own_state():
     model = built([UNITS, 2])
     assert model.scorer.table.shape == (N, 2)
     for layer in model.recurrence:
@@ -87,7 +84,7 @@ def test_an_upper_layer_hears_the_one_below_and_keeps_a_state_of_its_own():
         np.testing.assert_allclose(found, b[0], atol=1e-6)
 
 
-def test_a_new_session_forgets_what_its_lane_has_heard(monkeypatch):
+def test_a_new_session_starts_from_zeros(monkeypatch):
     monkeypatch.setattr(model_module, "RANK_LANES", 1)
     model = built()
     model.scorer.plays.assign([9, 7, 7, 5, 4, 3, 2, 2, 1])
@@ -103,7 +100,7 @@ def test_evaluate_is_recall_and_mrr_of_the_ranks():
     }
 
 
-def test_what_cannot_be_built_is_named():
+def test_wrong_arguments_are_named():
     with pytest.raises(ValueError, match="input_form is 'embeding'; known are one_hot, embedding"):
         GRU4Rec(3, "embeding")
     with pytest.raises(ValueError, match="'content_mlp' with output_form 'ids' needs `features`"):
@@ -116,14 +113,8 @@ def test_what_cannot_be_built_is_named():
         GRU4Rec(3, cell="rnn")
 
 
-def test_a_study_and_the_model_agree_on_which_forms_need_features():
-    forms = [*INPUTS.items(), *OUTPUTS.items()]
-    assert {name for name, form in forms if form.needs_features} == FORMS_WITH_CONTENT
-    assert not {name for name, form in forms if not form.needs_features} & FORMS_WITH_CONTENT
-
-
 def test_a_saved_model_holds_no_optimiser_state(tmp_path):
-    """As large as one that was never compiled; the model in hand trains on."""
+    """It is as large as one that was never compiled; the saved model can train further."""
     model = built()
     model.save(tmp_path / "plain.keras")
     model.compile()

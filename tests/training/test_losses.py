@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from gru4rec_lib.data import history
 from gru4rec_lib.ranking import exact, metrics
 from gru4rec_lib.training import losses
+from gru4rec_lib.training.settings import ACTIVATIONS
 from gru4rec_lib.utils.backend import keras, tf
 
 NAMES = sorted(losses.LOSSES)
@@ -73,7 +74,7 @@ def example(seed, rows=4, columns=6):
 @pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=20)
 @given(seed=st.integers(0, 2**32 - 1))
-def test_values_are_those_of_a_plain_loop(name, seed):
+def test_values_equal_a_plain_loop(name, seed):
     target, negatives, mask = example(seed)
     np.testing.assert_allclose(
         ours(name, target, negatives, mask)[0], plain_rows(name, target, negatives, mask), rtol=1e-9, atol=1e-12
@@ -82,7 +83,7 @@ def test_values_are_those_of_a_plain_loop(name, seed):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("seed", [1, 2])
-def test_gradients_are_those_of_a_plain_loop(name, seed):
+def test_gradients_equal_a_plain_loop(name, seed):
     target, negatives, mask = example(seed)
     _, by_target, by_negatives = ours(name, target, negatives, mask)
     expected = central_difference(lambda t: plain_rows(name, t, negatives, mask), target)
@@ -141,14 +142,14 @@ def test_the_scale_of_the_scores_matters_not_their_level_for_differences():
         np.testing.assert_allclose(shifted, ours(name, target, negatives, mask)[0], atol=1e-9)
 
 
-def test_bpr_max_weighs_its_regularisation_by_lambda():
+def test_lambda_weights_the_regularisation_of_bpr_max():
     scores = tf.constant([0.0]), tf.constant([[3.0, 3.0]]), tf.constant([[True, True]])
     with_one, without = losses.bpr_max(*scores), losses.bpr_max(*scores, regularization=0.0)
     assert float(with_one[0] - without[0]) == pytest.approx(9.0, rel=1e-6)
 
 
 def test_smoothing_by_hand():
-    """Of the label the target keeps 0.7, two negatives have 0.15 each; the slope is what the softmax has too much."""
+    """The target has 0.7 of the label, two negatives 0.15 each; the gradient is softmax minus label."""
     target, negatives = tf.constant([1.0, 1.0], tf.float64), tf.constant([[0.0, 2.0, 9.0]] * 2, tf.float64)
     mask = tf.constant([[True, True, False], [False] * 3])
     with tf.GradientTape() as tape:
@@ -174,9 +175,11 @@ def test_score_activations_by_hand():
     """Of -1 and 2; selu has the constants 1.0507 and 1.6733 of Klambauer et al., arXiv 1706.02515."""
     expected = {"linear": [-1, 2], "relu": [0, 2], "leaky_relu": [-0.2, 2], "tanh": [np.tanh(-1), np.tanh(2)]}
     expected |= {"elu": [0.5 * (np.exp(-1) - 1), 2], "selu": [1.0507 * 1.6733 * (np.exp(-1) - 1), 1.0507 * 2]}
-    found = {name: function(tf.constant([-1.0, 2.0])).numpy() for name, function in losses.ACTIVATIONS.items()}
+    found = {name: losses.activation(name)(tf.constant([-1.0, 2.0])).numpy() for name in ACTIVATIONS}
     assert found == {name: pytest.approx(values, rel=1e-4) for name, values in expected.items()}
-    assert losses.elu(tf.constant([-1.0, 2.0]), alpha=2).numpy() == pytest.approx([2 * (np.exp(-1) - 1), 2], rel=1e-6)
+    assert losses.activation("elu", 2)(tf.constant([-1.0, 2.0])).numpy() == pytest.approx(
+        [2 * (np.exp(-1) - 1), 2], rel=1e-6
+    )
 
 
 def test_losses_work_under_xla_in_the_usual_precision():

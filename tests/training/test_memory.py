@@ -1,33 +1,17 @@
-"""The estimate is exact where shapes decide, and it needs no memory of its own."""
-
-from types import SimpleNamespace
+"""The estimate is exact where shapes determine it."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from gru4rec_lib.config.study import INPUT_FORMS, Run, Training
 from gru4rec_lib.data.features import Features
-from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.study import runs
 from gru4rec_lib.training import memory
 from gru4rec_lib.training.build import build
 
 N_ITEMS, N_CANDIDATES = 23, 31
-
-
-def prepared():
-    numeric = np.zeros((N_CANDIDATES, 3), np.float32)
-    features = Features(numeric, {"artist": np.ones((N_CANDIDATES, 2), np.int32)}, {"artist": 7})
-    sessions = Sessions.from_lists([[0, 1, 2]])
-    return SimpleNamespace(
-        items=pd.DataFrame(index=range(N_CANDIDATES)),
-        n_items=N_ITEMS,
-        features=features,
-        train=sessions,
-        crossing=Sessions.from_lists([]),
-        validation=sessions,
-    )
+FEATURES = Features(
+    np.zeros((N_CANDIDATES, 3), np.float32), {"artist": np.ones((N_CANDIDATES, 2), np.int32)}, {"artist": 7}
+)
 
 
 @pytest.mark.slow
@@ -36,13 +20,22 @@ def prepared():
 def test_weights_and_optimiser_are_exact(input_form, optimizer):
     settings = Training(hidden_units=(5, 3), embedding_units=4, mlp_units=(6,), jit=False, **optimizer)
     run = Run(study="toy", input_form=input_form, loss="bpr", seed=1, training=settings)
-    parts = runs.memory_estimate(run, prepared())
-    model = build(run, prepared().n_items, prepared().features)
+    parts = memory.estimate(run, N_ITEMS, FEATURES.spec, events=6)
+    model = build(run, N_ITEMS, FEATURES)
     assert parts["weights"] == sum(np.asarray(v).nbytes for v in model.weights)
     assert parts["optimiser"] == sum(np.asarray(v).nbytes for v in model.optimizer.variables)
+
+
+def test_step_and_ranking_by_hand():
+    """Rows of 5 hidden units and a bias, 4 bytes a number: 24 bytes."""
+    settings = Training(hidden_units=(5,), batch_size=2, samples=3)
+    scores, rows, sampling, order = 4 * 5 * 2 * 4, 5 * 24 * 3, 23 * 12, 40 * 6
+    assert memory.step(settings, 23, events=6, weights=1000) == scores + rows + sampling + order
+    adam = settings.model_copy(update={"optimizer": "adam"})
+    assert memory.step(adam, 23, events=6, weights=1000) == scores + rows + sampling + order + 2000
 
 
 def test_the_line_adds_up():
     parts = {"base": 750e6, "weights": 400e6, "optimiser": 300e6, "step": 100e6, "ranking": 250e6}
     assert memory.peak(parts) == 1.7e9
-    assert memory.told(parts) == "about 1.7 GB: base 0.8, weights 0.4, optimiser 0.3, step 0.1, ranking 0.2"
+    assert memory.line(parts) == "about 1.7 GB: base 0.8, weights 0.4, optimiser 0.3, step 0.1, ranking 0.2"

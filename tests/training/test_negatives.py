@@ -1,4 +1,4 @@
-"""Negatives: how often a track is drawn, that draws follow (seed, step) alone, and what logQ is good for."""
+"""Negatives: how often a track is drawn, draws depend on (seed, step) only, and logQ corrects their bias."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from scipy import stats
 
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.model.layers import NEGATIVES, PLACES, random_key
-from gru4rec_lib.training import losses, negatives, trainer
+from gru4rec_lib.training import gru4rec, losses, negatives
 from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.backend import tf
 
@@ -28,7 +28,7 @@ def test_cumulative_by_hand(alpha, expected):
 @settings(max_examples=500)
 @given(st.one_of(st.sampled_from([0, 1, 2**31 - 1]), st.integers(0, 2**31 - 1)), st.integers(0, 2**40))
 def test_no_two_uses_of_a_seed_share_a_key(seed, step):
-    """With seed 0, dropout before the recurrence had the key of the negatives, and so the same random bits."""
+    """Otherwise, with seed 0, dropout before the recurrence has the random bits of the negatives."""
     places = [NEGATIVES, *range(20), PLACES - 1]
     keys = {tuple(random_key(seed, place, step).numpy().tolist()) for place in places}
     assert len(keys) == len(places)
@@ -38,9 +38,9 @@ def test_no_two_uses_of_a_seed_share_a_key(seed, step):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
-def test_a_training_step_takes_a_key_of_its_own_for_each_use(seed, monkeypatch):
+def test_each_use_in_a_training_step_has_its_own_key(seed, monkeypatch):
     taken = []
-    for module in (negatives, trainer):
+    for module in (negatives, gru4rec):
         monkeypatch.setattr(module, "random_key", lambda *of: taken.append(of[:2]) or random_key(*of))
     model = GRU4Rec(6, "embedding", [4, 4], embedding_units=3, dropout_input=0.3, dropout_hidden=0.3, seed=seed)
     model.compile(samples=3, jit=False)
@@ -48,7 +48,7 @@ def test_a_training_step_takes_a_key_of_its_own_for_each_use(seed, monkeypatch):
     assert taken == [(seed, NEGATIVES), (seed, 0), (seed, 1), (seed, 2)]
 
 
-def test_nothing_to_sample_from_is_an_error():
+def test_no_plays_are_an_error():
     with pytest.raises(ValueError, match="no track has any play"):
         negatives.cumulative(np.zeros(3), 0.75)
 
@@ -64,7 +64,7 @@ def test_tracks_are_drawn_by_popularity_to_the_power_of_alpha(alpha):
     assert stats.chisquare(counts[played], 20_000 * weights / weights.sum()).pvalue > 0.01
 
 
-def test_a_number_on_a_border_draws_no_track_without_plays(monkeypatch):
+def test_a_boundary_value_draws_no_track_without_plays(monkeypatch):
     borders = tf.constant([0.0, 0.25, 0.5, 0.75], tf.float64)
     monkeypatch.setattr(tf.random, "stateless_uniform", lambda *_, **__: borders)
     assert negatives.draw(np.array([0.0, 0.5, 0.5, 1.0, 1.0]), 4, 1, 0).numpy().tolist() == [1, 1, 3, 3]
@@ -83,7 +83,7 @@ def test_draws_follow_seed_and_step_alone():
 
 
 def test_log_expected_count_by_hand():
-    # Evenly among two tracks: 10 samples bring 5 of each; 4 lanes bring 3 of the first and 1 of the last.
+    # Evenly among two tracks: 10 samples have 5 of each; 4 lanes have 3 of the first and 1 of the last.
     both = negatives.log_expected_count(np.array([3, 0, 1]), alpha=0.0, samples=10, lanes=4)
     assert both.tolist() == pytest.approx([np.log(8), 0, np.log(6)], rel=1e-6)
     assert both.dtype == np.float32
@@ -109,7 +109,7 @@ def sampled_softmax():
     items, samples, rows = 60, 20, 20_000
     random = np.random.default_rng(2)
     plays = np.sort(random.zipf(1.5, items).clip(1, 300))[::-1]
-    truth = random.dirichlet(np.full(items, 2.0))  # what follows is not what is popular
+    truth = random.dirichlet(np.full(items, 2.0))  # the next track is not the most popular one
     target = tf.constant(random.choice(items, rows, p=truth), tf.int32)
     frequency = np.bincount(target, minlength=items) / rows
     drawn = tf.reshape(negatives.draw(negatives.cumulative(plays, 0.75), rows * samples, 1, 0), (rows, samples))
@@ -131,14 +131,14 @@ def sampled_softmax():
     return np.log(frequency), gradients
 
 
-def test_with_logq_the_optimum_is_that_of_the_full_softmax(sampled_softmax):
+def test_logq_has_the_optimum_of_the_full_softmax(sampled_softmax):
     best, gradients = sampled_softmax
     full, corrected, plain = (np.linalg.norm(gradient) for gradient in gradients(best))
     assert full < 1e-9
     assert corrected < plain / 20
 
 
-def test_with_logq_the_gradient_points_where_that_of_the_full_softmax_does(sampled_softmax):
+def test_logq_has_the_direction_of_the_full_gradient(sampled_softmax):
     best, gradients = sampled_softmax
     full, corrected, plain = gradients(best + np.random.default_rng(3).normal(0, 1, len(best)))
 

@@ -1,4 +1,4 @@
-"""Row-wise Adagrad and lazy Adam against plain loops, dense and sparse; what it leaves alone; saving."""
+"""Row-wise Adagrad and lazy Adam against plain loops, dense and sparse; unchanged rows; saving."""
 
 import numpy as np
 import pytest
@@ -79,7 +79,7 @@ def test_repeated_rows_are_summed_before_they_are_squared(momentum):
     assert found.ravel().tolist() == pytest.approx([0.0, -RATE], rel=1e-5)
 
 
-def test_momentum_acts_in_the_steps_that_touch_the_row():
+def test_momentum_moves_a_row_only_in_its_steps():
     first = slices([0], [[1.0]], 2)
     optimizer, variable = Adagrad(RATE, momentum=0.5), keras.Variable(np.zeros((2, 1), np.float32))
     optimizer.build([variable])
@@ -89,7 +89,7 @@ def test_momentum_acts_in_the_steps_that_touch_the_row():
     optimizer.apply([slices([1], [[1.0]], 2)], [variable])
     assert variable.numpy()[0].tobytes() == before[0].tobytes()
     optimizer.apply([first], [variable])
-    # Its velocity was -0.1 all the while: 0.5 * -0.1 - 0.1 / sqrt(2).
+    # Its velocity stayed -0.1: 0.5 * -0.1 - 0.1 / sqrt(2).
     assert variable.numpy()[0, 0] == pytest.approx(-0.1 - 0.05 - 0.1 / np.sqrt(2), rel=1e-5)
 
 
@@ -100,14 +100,14 @@ def test_a_step_without_rows_changes_nothing(weight, momentum):
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.6])
-def test_a_gradient_of_zero_divides_by_no_zero(weight, momentum):
+def test_a_gradient_of_zero_gives_no_nan(weight, momentum):
     found = train(Adagrad(RATE, momentum), weight, [tf.zeros((5, 3)), slices([0, 1], np.zeros((2, 3)))])
     assert found.tobytes() == weight.tobytes()
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.6])
 @pytest.mark.parametrize("gradient", [1e-5, 1e-3, 1.0])
-def test_a_small_gradient_moves_a_row_by_little(gradient, momentum):
+def test_a_small_gradient_gives_a_small_step(gradient, momentum):
     # By 0.1 * 1e-5 / sqrt(1e-10 + 1e-6) for the first of them, a hundredth of the rate.
     expected = -RATE * gradient / np.sqrt(gradient**2 + EPSILON)
     for given in (slices([0], [[gradient]], 2), tf.constant([[gradient], [0.0]])):
@@ -221,14 +221,14 @@ def test_a_loss_scale_factor_divides_sparse_and_dense_gradients(weight, make, co
         ({"gradient_accumulation_steps": 2}, "raise the batch size, or take an optimiser of Keras"),
     ],
 )
-def test_an_option_that_is_not_for_sparse_gradients_is_refused(optimizer, option, remedy):
+def test_an_option_not_for_sparse_gradients_is_an_error(optimizer, option, remedy):
     said = f"^{optimizer.__name__}: {next(iter(option))}: it is not for sparse gradients; {remedy}$"
     with pytest.raises(ValueError, match=said):
         optimizer(**option)
     optimizer(**{name: None for name in option if name != "use_ema"})  # as a saved config has it
 
 
-def test_an_optimiser_of_16_bits_is_refused():
+def test_an_optimiser_of_16_bits_is_an_error():
     keras.config.set_floatx("float16")
     try:
         rate, adagrad = keras.optimizers.SGD(0.05), Adagrad(0.05)
@@ -245,7 +245,7 @@ def test_momentum_out_of_range_is_an_error(momentum):
         Adagrad(momentum=momentum)
 
 
-def test_make_builds_what_a_config_names():
+def test_make_returns_the_named_optimiser():
     adagrad, adam = optimizers.make("adagrad", 0.2, 0.3), optimizers.make("adam", 0.001)
     assert (type(adagrad), float(adagrad.learning_rate), adagrad.momentum) == (Adagrad, pytest.approx(0.2), 0.3)
     assert (type(adam), float(adam.learning_rate)) == (keras.optimizers.Adam, pytest.approx(0.001))

@@ -1,4 +1,4 @@
-"""Whole training steps equal a plain NumPy computation in float64: the proof that the model learns what it should."""
+"""Whole training steps equal a plain NumPy computation in float64."""
 
 import math
 
@@ -22,7 +22,7 @@ FEATURES = Features(
     {"tags": 4},
 )
 BOTH = ("in_batch", "sampled")
-STEPS = {  # input form, then what the model and `compile` are told
+STEPS = {  # input form, then arguments of the model and of `compile`
     "table 2's cross-entropy": ("embedding", {"loss": "cross_entropy", "logq": 1.0}),
     "bpr-max, shared rows, everything on": (
         "shared",
@@ -112,7 +112,7 @@ LOSS = {
 
 
 def mean_of_tags(rows, item):
-    tags = [t for t in FEATURES.categories["tags"][item] if t > 0]  # value 0 says nothing
+    tags = [t for t in FEATURES.categories["tags"][item] if t > 0]  # value 0 is unknown
     return np.mean(rows[tags], axis=0) if tags else np.zeros(rows.shape[1])
 
 
@@ -164,7 +164,7 @@ CELL = {"gru": (gru, 1), "lstm": (lstm, 2)}
 
 
 def kept(units, rate, layer, number):
-    """What a step multiplies the hidden states of its lanes by, [LANES, units]: 0 or 1 / (1 - rate)."""
+    """The dropout factors of the hidden states of a step, [LANES, units]: 0 or 1 / (1 - rate)."""
     ones = np.ones((LANES, units), np.float32)
     return np.asarray(dropout(ones, rate, [1000 + 1 + layer, number]), np.float64)
 
@@ -216,9 +216,9 @@ def touched(w, form, heard, scored):
     for name in filter(is_table, w):
         tracks = [scored] if name.startswith("scorer/") else [heard]
         if form == "shared" and name != "scorer/bias":
-            tracks.append(heard)  # the row is heard too, and with it the tables that it is made of
+            tracks.append(heard)  # the row is an input too, with the tables that it is made of
         if name.endswith("category_0_table"):
-            # What fills up a track's tags is row 0, unused.
+            # The padding of a track's tags is row 0, unused.
             tracks = [np.maximum(FEATURES.categories["tags"][t], 0).ravel() for t in tracks]
         uses[name] = tracks
     return uses

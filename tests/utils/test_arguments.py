@@ -1,4 +1,4 @@
-"""Arguments that count: any whole number will do, and nothing else, wherever one is given."""
+"""Arguments that are whole numbers accept any of them and nothing else."""
 
 import numpy as np
 import pandas as pd
@@ -51,12 +51,12 @@ def fit(**options):
         ("initial_epoch", lambda n: fit(initial_epoch=n)),
     ],
 )
-def test_what_is_no_whole_number_is_refused_by_its_name(value, name, use):
+def test_an_argument_that_is_no_whole_number_is_an_error(value, name, use):
     with pytest.raises(ValueError, match=f"^{name} is .*; give a whole number$"):
         use(value)
 
 
-def test_whole_numbers_of_any_type_count():
+def test_whole_numbers_of_any_type_are_accepted():
     assert [whole(value, "k") for value in (2, np.int64(2), np.uint8(2), np.array(2))] == [2] * 4
     assert type(whole(np.int64(2), "k")) is int
     with pytest.raises(ValueError, match=r"^k is 0; give 1 or more$"):

@@ -1,4 +1,4 @@
-"""Files and folders take their names when they are whole, and not before."""
+"""Files and folders get their names when they are complete."""
 
 import shutil
 
@@ -18,7 +18,7 @@ def stop_half_way(replaced, write):
         raise KeyboardInterrupt
 
 
-def test_a_file_takes_its_name_when_it_is_whole(tmp_path):
+def test_a_complete_file_is_renamed(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("old")
     with replacing(path) as partial:
@@ -43,7 +43,7 @@ def test_a_block_that_writes_nothing_is_an_error(tmp_path):
         pass
 
 
-def test_a_folder_takes_its_name_when_it_is_whole(tmp_path):
+def test_a_complete_folder_is_renamed(tmp_path):
     folder = tmp_path / "reports" / "toy"
     with replacing_folder(folder) as partial:
         (partial / "old.csv").touch()
@@ -66,7 +66,7 @@ def test_a_failure_leaves_the_old_folder_and_nothing_beside_it(tmp_path):
     assert entries(tmp_path) == ["toy"]
 
 
-def test_what_a_kill_left_behind_is_swept_away(tmp_path):
+def test_remains_of_a_killed_process_are_deleted(tmp_path):
     for left_behind in (".toy.partial", ".toy.old"):
         (tmp_path / left_behind).mkdir()
         (tmp_path / left_behind / "half.csv").touch()
@@ -84,7 +84,7 @@ def test_the_old_folder_is_never_deleted_under_its_name(tmp_path, monkeypatch):
     assert set(deleted) == {".toy.partial", ".toy.old"}
 
 
-def test_a_saved_table_is_given_back(tmp_path):
+def test_save_table_returns_the_table(tmp_path):
     table = pd.DataFrame({"a": [1]})
     assert save_table(table, tmp_path / "tables", "t") is table
     assert (tmp_path / "tables" / "t.csv").read_text() == "a\n1\n"

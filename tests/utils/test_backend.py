@@ -1,4 +1,4 @@
-"""What importing TensorFlow here brings with it."""
+"""What importing the library changes in the process, and what a study's process changes."""
 
 import json
 import os
@@ -7,27 +7,93 @@ import sys
 
 import pytest
 
-FAULTS = """
-import resource
+from gru4rec_lib.utils.backend import STUDY
+
+LOOK = """
+import os, resource, sys
 import numpy as np
-from gru4rec_lib.utils import backend  # its import sets the allocator
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     np.ones(1 << 24, np.float32)  # 64 MB: 16,384 pages
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-first, *others = [faults() for _ in range(4)]
-print(first, *others)
+environment = dict(os.environ)
+{setup}
+from gru4rec_lib.serving.recommender import Recommender
+assert "tensorflow" in sys.modules
+_, *others = [faults() for _ in range(4)]
+changed = sorted(name for name in environment | os.environ if environment.get(name) != os.environ.get(name))
+# TensorFlow itself sets others, such as TF2_BEHAVIOR.
+changed = [name for name in changed if name.startswith(("KERAS_", "TF_", "MALLOC_", "GRU4REC_"))]
+print(max(others) < 20, changed)
+"""
+SETUP = "from gru4rec_lib.utils import backend; backend.set_up_study_process()"
+
+
+def looked(setup="", **environment):
+    """Whether freed memory is kept and which variables changed; and what the process wrote to file descriptor 2."""
+    known = {name: value for name, value in os.environ.items() if name not in (STUDY, "TF_CPP_MIN_LOG_LEVEL")}
+    run = subprocess.run(
+        [sys.executable, "-c", LOOK.format(setup=setup)], env=known | environment, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout.strip(), run.stderr
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems have other allocators")
+
+
+@linux
+@pytest.mark.slow
+def test_the_library_changes_neither_the_allocator_nor_the_environment_nor_standard_error():
+    found, errors = looked()
+    assert found == "False []"
+    assert errors, "TensorFlow logs to file descriptor 2 in any process"
+
+
+@linux
+@pytest.mark.slow
+def test_a_study_process_and_those_it_starts_keep_freed_memory_and_silence_tensorflow():
+    assert looked(SETUP) == (f"True {[STUDY, 'TF_CPP_MIN_LOG_LEVEL']}", "")
+    assert looked(**{STUDY: "1"}) == ("True ['TF_CPP_MIN_LOG_LEVEL']", "")
+
+
+LOADED = """
+import sys
+before = set(sys.modules)
+{first}
+base = set(sys.modules)
+{then}
+print(*sorted(name for name in set(sys.modules) - base if name.count(".") < 2))
 """
 
 
+def loaded(then, first=""):
+    """The modules that a program loads in a fresh process, two names deep, beside those of `first`."""
+    code = LOADED.format(first=first, then=then)
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_importing_the_package_loads_the_standard_library_alone():
+    """It takes a few milliseconds, as `python -X importtime -c "import gru4rec_lib"` shows."""
+    found = loaded("import gru4rec_lib")
+    assert "gru4rec_lib" in found
+    assert {name.partition(".")[0] for name in found} - sys.stdlib_module_names == {"gru4rec_lib"}
+
+
+@pytest.mark.parametrize("module", ["training.settings", "config.study", "utils.backend", "model.forms"])
+def test_names_and_settings_are_read_without_tensorflow(module):
+    assert not loaded(f"import gru4rec_lib.{module}") & {"tensorflow", "keras"}
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other allocators")
-def test_freed_memory_is_kept_for_the_next_array():
-    said = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True).stdout
-    first, *others = map(int, said.split())
-    assert max(others) < 20 < first, "without it, each array has its pages mapped anew"
+def test_a_recommender_loads_nothing_of_the_study():
+    """Beside what Keras itself loads, which is Matplotlib where it is installed."""
+    found = loaded("from gru4rec_lib import Recommender", first="import keras, tensorflow")
+    study = {"config", "preparation", "twin", "plotting", "study", "audit", "explorer", "bench", "cli"}
+    assert not found & {f"gru4rec_lib.{name}" for name in study}
+    assert not {name.partition(".")[0] for name in found} & {"duckdb", "matplotlib", "snakemake", "optuna", "papermill"}
 
 
 TRAIN = """
