@@ -1,7 +1,8 @@
 """Run a study: `python -m gru4rec_lib reproduce --study NAME [--data FOLDER] [-- SNAKEMAKE-ARGUMENTS]`.
 
 One run of a study at a time, and of studies that simulate the same raw files; each is ended by whatever ends this
-process, `kill -9` included (`study/workflow/tied.py`), and the next run goes on from the finished steps.
+process, `kill -9` included (`study/workflow/tied.py`), and the next run goes on from the finished steps. Jobs of a
+cluster do not end with a process: see `study/workflow/cluster.py`.
 """
 
 import argparse
@@ -24,7 +25,7 @@ import pandas as pd
 from gru4rec_lib.config.data import SIMULATED
 from gru4rec_lib.config.study import ConfigError, is_study_file
 from gru4rec_lib.study import explore, fingerprints
-from gru4rec_lib.study.workflow import tied
+from gru4rec_lib.study.workflow import cluster, tied
 from gru4rec_lib.study.workspace import ROOT, Workspace, named_folder
 from gru4rec_lib.utils.atomic_write import replacing
 
@@ -58,12 +59,14 @@ def main(argv: list[str], root: Path = ROOT) -> int:
     place = _place(words, root)
     place.refuse_if_taken()
     tied.tie()
+    executor = cluster.executor(words.snakemake, root)
     with _alone(place) as locks:
+        cluster.wait_for_jobs(place, executor)
         code = _check(place, words.study, root)
         if code:
             return code
         place.claim()
-        return _run(place, _settings(place, words), words.snakemake, locks)
+        return _run(place, _settings(place, words), words.snakemake, locks, executor)
 
 
 @contextmanager
@@ -187,7 +190,7 @@ def _is_writable(folder: Path) -> bool:
         return False
 
 
-def _run(place: Workspace, settings: Path, extra: list[str], locks: list[BinaryIO]) -> int:
+def _run(place: Workspace, settings: Path, extra: list[str], locks: list[BinaryIO], executor: str) -> int:
     started = time.monotonic()
     if not _is_writable(own := place.root / ".snakemake"):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(own))
@@ -202,6 +205,7 @@ def _run(place: Workspace, settings: Path, extra: list[str], locks: list[BinaryI
             "gru4rec_lib.study.workflow.tied",
             *snakemake,
             *extra,
+            *cluster.snakemake_arguments(place, executor),
             *forced,
             "--configfile",
             str(settings),
@@ -209,15 +213,18 @@ def _run(place: Workspace, settings: Path, extra: list[str], locks: list[BinaryI
         cwd=place.root,
         env=_environment(place),
         pass_fds=[lock.fileno() for lock in locks],
-        # Ctrl-C comes to this process alone, which ends the rest at once: Snakemake would wait for running steps.
+        # Ctrl-C reaches this process alone, which ends the rest: Snakemake would wait for running steps.
         start_new_session=True,
     )
-    try:
-        code = process.wait()
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
+    code = None
+    with cluster.interruptible(executor):
+        try:
+            code = process.wait()
+        finally:
+            if code is None:
+                cluster.stop(process, executor)
+            if code != 0:
+                cluster.cancel_jobs(place, executor)
     name, minutes = place.study.name, f"{(time.monotonic() - started) / 60:.1f} minutes"
     if code:
         print(f"{name} stopped after {minutes}; the reason stands above.", file=sys.stderr)
