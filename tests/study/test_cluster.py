@@ -1,10 +1,12 @@
 """Jobs of a study in Slurm, with commands that stand in for Slurm's; tests/project/test_slurm.py runs a real one."""
 
+import contextlib
 import os
 import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -221,18 +223,41 @@ def test_sigterm_interrupts_a_run_on_a_cluster_and_an_ignored_sighup_does_not():
         signal.signal(signal.SIGHUP, before[1])
 
 
-@pytest.mark.parametrize(("chosen", "heard"), [("slurm", "interrupted"), ("local", "")])
-def test_snakemake_is_interrupted_first_only_where_jobs_are_to_be_cancelled(chosen, heard, tmp_path):
-    program = (
-        "import sys, time\nprint('up', flush=True)\ntry: time.sleep(60)\nexcept KeyboardInterrupt: print('interrupted')"
-    )
+SNAKEMAKE = """
+import time
+print("up", flush=True)
+try:
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.parametrize(("chosen", "heard"), [("cluster-generic", "interrupted"), ("local", "")])
+def test_snakemake_is_interrupted_first_where_it_has_jobs_to_cancel(study, chosen, heard):
     process = subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, "-c", SNAKEMAKE], stdout=subprocess.PIPE, text=True, start_new_session=True
     )
     assert process.stdout.readline() == "up\n"
-    cluster.stop(process, chosen)
+    cluster.stop(process, study("toy"), chosen)
     assert process.communicate()[0].strip() == heard
     assert process.returncode == (0 if heard else -signal.SIGKILL)
+
+
+def test_jobs_are_cancelled_even_if_the_terminal_is_gone(study, command, no_pause, monkeypatch, tmp_path):
+    toy = study("toy")
+    command("scancel", f'echo "$@" >> {tmp_path}/cancelled')
+    command("squeue", f"[ -e {tmp_path}/cancelled ] || " + queued(f"7|{cluster.job_name(toy)}_x|rule_train"))
+    process = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        with pytest.raises(OSError, match="No space left"):
+            cluster.stop(process, toy, "slurm")
+        monkeypatch.undo()
+        with contextlib.suppress(OSError):
+            full.close()
+    assert process.returncode == -signal.SIGKILL
+    assert (tmp_path / "cancelled").read_text() == "7\n"
 
 
 @pytest.mark.slow

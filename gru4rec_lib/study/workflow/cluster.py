@@ -174,12 +174,16 @@ def interruptible(chosen: str) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def stop(snakemake: subprocess.Popen, chosen: str) -> None:
-    """End Snakemake and its process group. An executor other than `local` is given time to cancel its jobs.
+def stop(snakemake: subprocess.Popen, place: Workspace, chosen: str) -> None:
+    """End Snakemake, its process group and its jobs. Only of Slurm is it checked that they have ended.
 
     Args:
         snakemake: the leader of the group.
+        place: the study.
         chosen: the executor.
+
+    Raises:
+        ConfigError: as `cancel_jobs`.
     """
     try:
         if chosen != LOCAL:
@@ -191,6 +195,7 @@ def stop(snakemake: subprocess.Popen, chosen: str) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(snakemake.pid, signal.SIGKILL)  # with any sbatch that is under way
         snakemake.wait()
+        cancel_jobs(place, chosen)
 
 
 def cancel_jobs(place: Workspace, chosen: str) -> None:
@@ -210,7 +215,7 @@ def cancel_jobs(place: Workspace, chosen: str) -> None:
     while left := jobs(place):
         if time.monotonic() > end:
             raise ConfigError(f"still in Slurm's queue: {_listed(left)}; `scancel {' '.join(left)}` cancels them")
-        subprocess.run(["scancel", *left], check=False)
+        subprocess.run(["scancel", *left], check=False, capture_output=True)
         time.sleep(1)
 
 

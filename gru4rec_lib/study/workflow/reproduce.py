@@ -216,15 +216,14 @@ def _run(place: Workspace, settings: Path, extra: list[str], locks: list[BinaryI
         # Ctrl-C reaches this process alone, which ends the rest: Snakemake would wait for running steps.
         start_new_session=True,
     )
-    code = None
     with cluster.interruptible(executor):
         try:
             code = process.wait()
-        finally:
-            if code is None:
-                cluster.stop(process, executor)
-            if code != 0:
-                cluster.cancel_jobs(place, executor)
+        except BaseException:
+            cluster.stop(process, place, executor)
+            raise
+        if code:  # such as Snakemake killed
+            cluster.cancel_jobs(place, executor)
     name, minutes = place.study.name, f"{(time.monotonic() - started) / 60:.1f} minutes"
     if code:
         print(f"{name} stopped after {minutes}; the reason stands above.", file=sys.stderr)
