@@ -33,18 +33,11 @@ if workflow.remote_exec:
     record_finished_steps()
 
 rule all:
-    input: "runs/mini/second.txt"
+    input: "runs/mini/made.txt"
 
-rule first:
-    message: "make the first file"
-    output: "runs/mini/first.txt"
-    resources: mem_mb=100, runtime=5
-    shell: "exec {sys.executable} -m gru4rec_lib.study.workflow.tied {sys.executable} job.py {output}"
-
-rule second:
-    message: "make the second file"
-    input: "runs/mini/first.txt"
-    output: "runs/mini/second.txt"
+rule make:
+    message: "make the file"
+    output: "runs/mini/made.txt"
     params: setting=Path("setting").read_text()
     resources: mem_mb=100, runtime=5
     shell: "exec {sys.executable} -m gru4rec_lib.study.workflow.tied {sys.executable} job.py {output}"
@@ -52,19 +45,18 @@ rule second:
 JOB = """
 import pathlib, sys, time
 calls = pathlib.Path("calls")
-calls.open("a").write(f"begin {sys.argv[1]}\\n")
-while "second" in sys.argv[1] and pathlib.Path("slow").exists():
+calls.open("a").write("begin\\n")
+while pathlib.Path("slow").exists():
     time.sleep(0.05)
-calls.open("a").write(f"end {sys.argv[1]}\\n")
+calls.open("a").write("end\\n")
 pathlib.Path(sys.argv[1]).touch()
 """
 STUDY = """
-title: a study of two steps
+title: a study of one step
 data: {layout: events, name: clicks, events: ["*.tsv"], session: s, item: i, time: t}
 split: {how: by_session, test_fraction: 0.2}
 models: [{input_form: [embedding], loss: [bpr]}]
 """
-BEGUN, ENDED = "begin runs/mini/second.txt\n", "end runs/mini/second.txt\n"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -156,7 +148,7 @@ def test_a_study_whose_controller_is_killed_ends_in_the_bytes_of_a_local_run(sta
 
 @pytest.fixture
 def mini(tmp_path):
-    """A project of two steps, of which the second lasts as long as there is a file `slow`."""
+    """A project of one step, which lasts as long as there is a file `slow`."""
     for name, text in {"Snakefile": SNAKEFILE, "job.py": JOB, "config/mini.yaml": STUDY, "setting": "1"}.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
@@ -170,58 +162,54 @@ def mini(tmp_path):
 
 
 def calls(root):
-    return (root / "calls").read_text() if (root / "calls").exists() else ""
+    """What the step did: `begin`, `end`."""
+    return (root / "calls").read_text().split() if (root / "calls").exists() else []
 
 
 def test_scancel_of_a_running_job_ends_the_run_and_the_step_is_not_submitted_again(start, mini):
     process = start(mini, "mini")
-    wait_for(lambda: BEGUN in calls(mini), process)
+    wait_for(lambda: calls(mini), process)
     (job,) = queue()
     subprocess.run(["scancel", job], check=True)
     output, _ = process.communicate()
     assert process.returncode == 1
     assert f"SLURM-job '{job}' failed, SLURM status is: 'CANCELLED'" in output
     assert "the same command goes on from here" in output
-    assert calls(mini).count(BEGUN) == 1
-    assert f"submitted  make the second file, job {job}\n" in output
-    assert "  1 of 3  make the first file\n" in output
-    assert "2 of 3" not in output
+    assert f"submitted  make the file, job {job}\n" in output
+    assert " of 2 " not in output, "no step is counted as finished"
+    assert calls(mini) == ["begin"]
     assert queue() == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_run_cancels_its_jobs_and_the_same_command_finishes(start, mini, number):
-    process = start(mini, "mini")
-    wait_for(lambda: BEGUN in calls(mini), process)
-    process.send_signal(number)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "Stopping: the jobs of this run are being cancelled." in output
-    assert queue() == []
-    assert ENDED not in calls(mini)
+def test_a_stopped_run_cancels_its_jobs_and_the_same_command_finishes(start, mini):
+    for times, number in enumerate([signal.SIGINT, signal.SIGTERM], start=1):
+        process = start(mini, "mini")
+        wait_for(lambda: calls(mini) == ["begin"] * times, process)  # noqa: B023 - called at once
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert "Stopping: the jobs of this run are being cancelled." in output
+        assert queue() == []
     (mini / "slow").unlink()
-    assert "mini is complete" not in calls(mini)
-    to_end(start(mini, "mini"))
-    assert calls(mini).count(BEGUN) == 2
-    assert calls(mini).count(ENDED) == 1
+    assert "  1 of 2  make the file\n" in to_end(start(mini, "mini"))
+    assert calls(mini) == ["begin", "begin", "begin", "end"]
 
 
 def test_after_kill_9_the_next_run_waits_for_the_jobs_and_keeps_what_they_make(start, mini):
     process = start(mini, "mini")
-    wait_for(lambda: BEGUN in calls(mini), process)
+    wait_for(lambda: calls(mini), process)
     process.kill()
     process.communicate()
     (job,) = queue()
     waiting = start(mini, "mini")
     line = waiting.stdout.readline()
     assert line == (
-        f"Jobs of an earlier run are still in Slurm's queue: {job} (second). Waiting for their end; "
+        f"Jobs of an earlier run are still in Slurm's queue: {job} (make). Waiting for their end; "
         f"`scancel {job}` cancels them, Ctrl-C gives up.\n"
     )
     (mini / "slow").unlink()
     assert "nothing to do: every product is up to date" in to_end(waiting)
-    assert calls(mini).count(BEGUN) == 1
+    assert calls(mini) == ["begin", "end"]
     (mini / "setting").write_text("2")
     to_end(start(mini, "mini"))
-    assert calls(mini).count(BEGUN) == 2, "the parameters of the step were recorded although its run was killed"
-    assert calls(mini).count("begin runs/mini/first.txt\n") == 1
+    assert calls(mini) == ["begin", "end"] * 2, "its parameters were recorded although its run was killed"

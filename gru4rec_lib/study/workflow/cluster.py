@@ -163,6 +163,9 @@ def interruptible(chosen: str) -> Iterator[None]:
 
     Args:
         chosen: the executor.
+
+    Yields:
+        Nothing; afterwards the signals have their earlier effect.
     """
     numbers = [signal.SIGTERM, signal.SIGHUP] if chosen != LOCAL else []
     heeded = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]  # nohup ignores SIGHUP
