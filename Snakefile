@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gru4rec_lib.study import fingerprints
 from gru4rec_lib.study.notebook_copies import cells_alone
+from gru4rec_lib.study.workflow.cluster import record_finished_steps
 from gru4rec_lib.study.workflow.dependencies import fingerprint, library_files
 from gru4rec_lib.study.workspace import Workspace
 
@@ -101,9 +102,10 @@ def room(mb):
     return lambda wildcards, attempt: mb * attempt
 
 
-# A cluster's node does not have the process that this names.
+# Within a job of a cluster: its node does not have the process that this variable names.
 if workflow.remote_exec:
     os.environ.pop("GRU4REC_PARENT", None)
+    record_finished_steps()
 
 
 def notebook(name):

@@ -6,10 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
+
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("Snakefile", "pyproject.toml", "config", "gru4rec_lib", "notebooks", "profiles")
 PARTS += ("reports/paper.typ", "reports/reading.typ", "reports/references.bib")
 GRID = "{input_form: [one_hot, embedding, content, content_mlp], loss: [cross_entropy, bpr, bpr_max]}"
+
+KINDS = (".parquet", ".csv", ".svg", ".pdf", ".png", ".npz", ".npy", ".keras", ".json")
+TIMED = {"manifest", "published", "config", "inputs", "paper", "audit_measured", "time_to_quality"}  # they tell times
 
 
 def copy_of_the_project(folder):
@@ -38,3 +43,30 @@ def run(root, *command):
 
 def reproduce(root, *arguments):
     return run(root, sys.executable, "-m", "gru4rec_lib", "reproduce", "--study", "toy", *arguments)
+
+
+def products(root):
+    """The bytes of everything that a study leaves but what holds its minutes; of models the weights."""
+    found = {}
+    for folder in ("runs/toy", "reports/toy", "figures/toy", "data/prepared/toy", "data/raw/toy"):
+        for path in sorted((root / folder).rglob("*")):
+            name = str(path.relative_to(root))
+            if path.name == "model.keras":
+                found |= {f"{name}/{n}": w.tobytes() for n, w in enumerate(weights(path.parent))}
+            elif path.name in ("history.csv", "learning_curves.csv"):
+                found[name] = pd.read_csv(path).drop(columns="seconds").to_csv().encode()
+            elif path.suffix in KINDS and path.stem not in TIMED and "logs" not in path.parts:
+                found[name] = path.read_bytes()
+    return found
+
+
+def weights(folder):
+    from gru4rec_lib.serving import model_folder
+
+    return model_folder.load(folder)[0].get_weights()
+
+
+def differing(root, undisturbed):
+    """Names of the products that are not as in the undisturbed run."""
+    found = products(root)
+    return sorted(name for name in found.keys() | undisturbed.keys() if found.get(name) != undisturbed.get(name))

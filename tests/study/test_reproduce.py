@@ -400,6 +400,9 @@ def test_jobs_of_an_executor_get_the_same_texts(root):
     done = subprocess.run(words, cwd=root, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (root / "said").read_text() == f"1_0\n{root}/my #2 {{x}}: 'y'\n"
+    lines = [line[10:] for line in done.stdout.splitlines() if line[2:3] == ":"]
+    assert re.fullmatch(r"submitted  say, job \d+", lines[0])
+    assert lines[1:] == ["  1 of 2  say", "  2 of 2  all"]
 
 
 def test_settings_of_snakemake_are_refused(root):

@@ -5,6 +5,7 @@ instead of text. Warnings and errors, with the logs of failed steps, are printed
 """
 
 import logging
+import re
 import sys
 
 from snakemake.cli import main
@@ -13,9 +14,17 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_interface_logger_plugins.registry import LoggerPluginRegistry
 
+from gru4rec_lib.study.workflow import cluster
+
+# How the plugins for Slurm and for generic clusters report that they submitted a job: Snakemake's number, and the id.
+_SUBMITTED = re.compile(r"[Jj]ob (\d+) (?:has been submitted with SLURM jobid|with external jobid) '?([^\s']+)")
+
 
 class LogHandler(LogHandlerBase):
     """Print `time  number of total  the rule's message` when a step starts.
+
+    Jobs of a cluster may be in its queue for long: the line comes when a step has finished, and another one, with the
+    job's id, when it is submitted.
 
     Args:
         common_settings: Snakemake's output settings.
@@ -29,7 +38,8 @@ class LogHandler(LogHandlerBase):
     needs_rulegraph = False
 
     def __post_init__(self):
-        self.started = self.total = 0
+        self.count = self.total = 0
+        self.submits, self.steps = False, {}
         self.setFormatter(DefaultFormatter(show_failed_logs=self.common_settings.show_failed_logs))
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -41,14 +51,26 @@ class LogHandler(LogHandlerBase):
         event = getattr(record, "event", None)
         if event == LogEvent.RUN_INFO:
             self.total = record.stats["total"]
+        elif event == LogEvent.RESOURCES_INFO and hasattr(record, "nodes"):
+            self.submits = True
         elif event == LogEvent.JOB_INFO:
-            self.started += 1
-            step = record.rule_msg or record.rule_name
-            self._write(f"{self.started:>3} of {self.total}  {step}", record)
+            self.steps[record.jobid] = record.rule_msg or record.rule_name
+            if not self.submits:
+                self._count(record.jobid, record)
+        elif event == LogEvent.JOB_FINISHED:
+            if self.submits:
+                self._count(record.job_id, record)
+        elif submitted := _SUBMITTED.search(record.getMessage()):
+            number, job = submitted.groups()
+            self._write(f"submitted  {self.steps.get(int(number), number)}, job {job}", record)
         elif record.levelno >= logging.WARNING:
             print(self.format(record), file=sys.stderr, flush=True)
         elif record.getMessage().startswith("Nothing to be done"):
             self._write("nothing to do: every product is up to date", record)
+
+    def _count(self, number: int, record: logging.LogRecord) -> None:
+        self.count += 1
+        self._write(f"{self.count:>3} of {self.total}  {self.steps.get(number, number)}", record)
 
     def _write(self, text: str, record: logging.LogRecord) -> None:
         print(f"{self.formatter.formatTime(record, '%H:%M:%S')}  {text}", flush=True)
@@ -56,4 +78,5 @@ class LogHandler(LogHandlerBase):
 
 if __name__ == "__main__":
     LoggerPluginRegistry().register_plugin("snakemake_logger_plugin_lines", sys.modules[__name__])
+    cluster.adapt_slurm_plugin()
     main(["--logger", "lines", *sys.argv[1:]])

@@ -1,7 +1,8 @@
 """Run a study: `python -m gru4rec_lib reproduce --study NAME [--data FOLDER] [-- SNAKEMAKE-ARGUMENTS]`.
 
 Only one run of a study is active at a time, and one of the studies that simulate the same raw files. A run ends with
-this process, also by `kill -9` (`study/workflow/tied.py`), and the next run continues after the finished steps.
+this process, also by `kill -9` (`study/workflow/tied.py`), and the next run continues after the finished steps. Jobs of
+a cluster do not end with a process: see `study/workflow/cluster.py`.
 """
 
 import argparse
@@ -24,7 +25,7 @@ import pandas as pd
 from gru4rec_lib.config.data import SIMULATED
 from gru4rec_lib.config.study import ConfigError
 from gru4rec_lib.study import explore, fingerprints
-from gru4rec_lib.study.workflow import tied
+from gru4rec_lib.study.workflow import cluster, tied
 from gru4rec_lib.study.workspace import ROOT, Workspace, named_folder
 from gru4rec_lib.utils.atomic_write import replacing
 
@@ -58,12 +59,14 @@ def main(argv: list[str], root: Path = ROOT) -> int:
     workspace = _workspace(words, root)
     workspace.refuse_if_taken()
     tied.tie()
+    executor = cluster.executor(words.snakemake, root)
     with _alone(workspace) as locks:
+        cluster.wait_for_jobs(workspace, executor)
         code = _check(workspace)
         if code:
             return code
         workspace.claim()
-        return _run(workspace, _settings(workspace, words), words.snakemake, locks)
+        return _run(workspace, _settings(workspace, words), words.snakemake, locks, executor)
 
 
 @contextmanager
@@ -188,7 +191,7 @@ def _is_writable(folder: Path) -> bool:
         return False
 
 
-def _run(workspace: Workspace, settings: Path, extra: list[str], locks: list[BinaryIO]) -> int:
+def _run(workspace: Workspace, settings: Path, extra: list[str], locks: list[BinaryIO], executor: str) -> int:
     started = time.monotonic()
     if not _is_writable(own := workspace.root / ".snakemake"):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(own))
@@ -203,6 +206,7 @@ def _run(workspace: Workspace, settings: Path, extra: list[str], locks: list[Bin
             "gru4rec_lib.study.workflow.tied",
             *snakemake,
             *extra,
+            *cluster.snakemake_arguments(workspace, executor),
             *forced,
             "--configfile",
             str(settings),
@@ -210,15 +214,17 @@ def _run(workspace: Workspace, settings: Path, extra: list[str], locks: list[Bin
         cwd=workspace.root,
         env=_environment(workspace),
         pass_fds=[lock.fileno() for lock in locks],
-        # Only this process gets Ctrl-C and kills the others at once: Snakemake would wait for running steps.
+        # Ctrl-C reaches this process alone, which ends the rest: Snakemake would wait for running steps.
         start_new_session=True,
     )
-    try:
-        code = process.wait()
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
+    with cluster.interruptible(executor):
+        try:
+            code = process.wait()
+        except BaseException:
+            cluster.stop(process, workspace, executor)
+            raise
+        if code:  # such as Snakemake killed
+            cluster.cancel_jobs(workspace, executor)
     name, minutes = workspace.study.name, f"{(time.monotonic() - started) / 60:.1f} minutes"
     if code:
         print(f"{name} stopped after {minutes}; see the error above.", file=sys.stderr)
