@@ -12,15 +12,15 @@ from gru4rec_lib.utils.checked import ConfigError, Count, Seed, Strict, Whole, c
 
 
 class Found(Strict):
-    """The settings that a search chose for one cell, and how.
+    """The settings that a search chose for one cell or baseline, and how.
 
     Args:
-        settings: of `Training`; they go before the study's and the loss's.
+        settings: of `Training` or of the baseline; they go before the study's and the loss's.
         monitor: the validation score that was compared.
         value: the best trial's, 0 to 1.
-        epoch: the one it came from, 1 for the first.
-        trials: how many were made.
-        pruned: how many of them ended early, others being better.
+        epoch: the epoch of that score, 1 for the first; null for a baseline.
+        trials: number of trials.
+        pruned: number of trials that ended early, others being better.
         space, seed: of the search.
         commit: the project's, when the best trial was made.
     """
@@ -28,7 +28,7 @@ class Found(Strict):
     settings: dict
     monitor: str
     value: float
-    epoch: Count
+    epoch: Count | None
     trials: Count
     pruned: Whole = Field(ge=0)
     space: str
@@ -42,20 +42,24 @@ class Searched(Strict):
     Args:
         study: the one that was searched, by the name or path that the search was given.
         cells: by the cell's name, see `cell_name`.
+        baselines: by the baseline's name; others keep the settings of the study.
     """
 
     study: str
     cells: dict[str, Found]
+    baselines: dict[str, Found] = Field(default_factory=dict)
 
     def of(self, cell: str) -> dict:
-        """The settings of a cell.
+        """Return the settings of a cell; none where the search was of baselines alone.
 
         Args:
             cell: its name, see `cell_name`.
 
         Raises:
-            ConfigError: there are none.
+            ConfigError: other cells have settings, but not this one.
         """
+        if not self.cells:
+            return {}
         if cell not in self.cells:
             by, known = f"`make search STUDY={self.study}`", ", ".join(self.cells)
             raise ConfigError(f"searched: no settings of `{cell}`, only of {known}; {by} finds them for its grid")
@@ -90,17 +94,19 @@ def load_searched(path: Path, study: str = "") -> Searched:
     return check(Searched, read_mapping(path, f"there is no such file; {by}", f"is no mapping of fields; {by}"), path)
 
 
-def save_searched(path: Path, study: str, cells: dict[str, Found]) -> None:
-    """Write what a search found; what the file says of other cells stays.
+def save_searched(path: Path, study: str, cells: dict[str, Found], baselines: dict[str, Found] | None = None) -> None:
+    """Write what a search found; what the file holds of other cells and baselines stays.
 
     Args:
-        path: of the file; its folder is made.
+        path: of the file; its folder is created.
         study: the one that was searched, by the name or path that the search was given.
-        cells: by name.
+        cells: settings by the cell's name.
+        baselines: settings by the baseline's name.
     """
-    before = load_searched(path).cells if path.exists() else {}
-    searched = Searched(study=study, cells=before | cells)
+    before = load_searched(path) if path.exists() else Searched(study=study, cells={})
+    baselines = before.baselines | (baselines or {})
+    searched = Searched(study=study, cells=before.cells | cells, baselines=baselines)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial, partial.open("w", encoding="utf-8") as file:
         file.write(f"# Written by `make search STUDY={study}`: chosen on the validation part; the test was not read.\n")
-        yaml.safe_dump(searched.model_dump(mode="json"), file, sort_keys=False)
+        yaml.safe_dump(searched.model_dump(mode="json", exclude_defaults=True), file, sort_keys=False)

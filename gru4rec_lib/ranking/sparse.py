@@ -2,62 +2,11 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
-
 import numpy as np
 from scipy import sparse
 
-from gru4rec_lib.data.history import last_heard, place_in_group
-from gru4rec_lib.data.sessions import Sessions
+from gru4rec_lib.data.history import place_in_group
 from gru4rec_lib.utils.arguments import whole
-
-
-class SparseScores(ABC):
-    """What such models share: they differ in `fit`, which also sets `popular`, and in `score_rows`.
-
-    Before the first known track, tracks are ranked by `popular`, a `MostPopular`. Scores of 0 tie, so that a list which
-    the others do not fill goes on with the most played.
-    """
-
-    beyond_training = False
-
-    @abstractmethod
-    def score_rows(self, sessions: Sessions, events: np.ndarray) -> Iterator[tuple[sparse.csr_array, np.ndarray]]:
-        """Scores of all tracks for what is heard next, in as many pieces as fit into memory.
-
-        Args:
-            sessions: over the item index.
-            events: bool [events], at each of which a known track was heard before.
-
-        Yields:
-            float64 [rows, items] and int [n], the row of each of the next n of these events.
-        """
-
-    def rank(
-        self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, above: bool = False
-    ) -> np.ndarray:
-        """As `GRU4Rec.rank`; a target unseen in training is a miss."""
-        ranks = self.popular.rank(sessions, n_candidates, chosen, above)
-        wanted, known = sessions.targets(chosen), sessions.known(self.popular.n_items)
-        target = sessions.items[wanted]
-        scored = wanted & known & (last_heard(sessions, known) >= 0)
-        left = np.flatnonzero(scored[wanted])
-        for scores, rows in self.score_rows(sessions, scored):
-            own, left = np.split(left, [len(rows)])
-            ranks[own] = sparse_ranks(scores, rows, target[own], n_candidates, above)
-        return ranks
-
-    def top(self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, k: int = 20) -> np.ndarray:
-        """The k best candidates at every chosen target; see `GRU4Rec.top`."""
-        found = self.popular.top(sessions, n_candidates, chosen, k)
-        wanted, known = sessions.targets(chosen), sessions.known(self.popular.n_items)
-        scored = wanted & (last_heard(sessions, known) >= 0)
-        left = np.flatnonzero(scored[wanted])
-        for scores, rows in self.score_rows(sessions, scored):
-            own, left = np.split(left, [len(rows)])
-            found[own] = sparse_top(scores, rows, n_candidates, k)
-        return found
 
 
 def sparse_ranks(

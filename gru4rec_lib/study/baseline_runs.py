@@ -1,31 +1,32 @@
-"""The baselines of a study, from prepared arrays to the files of their folders."""
+"""Fit the baselines of a study, rank the test targets and save the results."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from gru4rec_lib.baselines.registry import BASELINES
+from gru4rec_lib.baselines import Baseline
 from gru4rec_lib.preparation.prepare import Prepared, check_targets
 from gru4rec_lib.ranking.metrics import scores
 from gru4rec_lib.study import results
 from gru4rec_lib.study.workspace import Workspace
 
 
-def rank_baseline(name: str, prepared: Prepared, place: Workspace) -> pd.DataFrame:
-    """Fit one baseline on all training sessions, rank the test targets, save its ranks and lists.
+def rank_baseline(baseline: Baseline, prepared: Prepared, place: Workspace) -> pd.DataFrame:
+    """Fit one baseline on all training sessions, rank the test targets, save ranks and lists.
 
     Args:
-        name: of BASELINES.
+        baseline: one of the study's.
         prepared: arrays.
         place: the study's folders.
 
     Returns:
         Its scores, a row for each protocol.
     """
-    model = BASELINES[name](prepared).fit(prepared.train_and_validation, prepared.n_items)
+    train = prepared.train_and_validation
+    model = baseline.model_copy().fit(train, prepared.n_items, prepared.features, prepared.ends)
     ranks = results.rank(model, prepared, place.study)
-    results.save(place.baseline_folder(name), ranks, results.lists(model, prepared, place.study))
-    return scores(ranks).assign(model=name)
+    results.save(place.baseline_folder(baseline.name), ranks, results.lists(model, prepared, place.study))
+    return scores(ranks).assign(model=baseline.name)
 
 
 def rank_baselines(prepared: Prepared, place: Workspace) -> pd.DataFrame:
@@ -36,11 +37,11 @@ def rank_baselines(prepared: Prepared, place: Workspace) -> pd.DataFrame:
         place: the study's folders.
 
     Returns:
-        Their scores, by name, one below the other.
+        Their scores, by name.
 
     Raises:
         DataError: as `check_targets`.
     """
     check_targets(prepared, place.study)
-    tables = [rank_baseline(name, prepared, place) for name in place.study.baselines]
+    tables = [rank_baseline(baseline, prepared, place) for baseline in place.study.baselines]
     return pd.concat(tables, ignore_index=True).set_index("model")

@@ -82,9 +82,9 @@ def need_runs(place: Workspace) -> None:
             ranks = results.rank(trained.model, prepared, place.study)
             lists = results.lists(trained.model, prepared, place.study)
             runs.save(folder, run, trained, ranks, lists, prepared)
-    for name in place.study.baselines:
-        if not results.is_saved(place.baseline_folder(name)):
-            baseline_runs.rank_baseline(name, prepared, place)
+    for baseline in place.study.baselines:
+        if not results.is_saved(place.baseline_folder(baseline.name)):
+            baseline_runs.rank_baseline(baseline, prepared, place)
 
 
 def need_models(place: Workspace) -> None:

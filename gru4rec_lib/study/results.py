@@ -133,7 +133,8 @@ def read_lists(place: Workspace, targets: pd.DataFrame) -> list[pd.DataFrame]:
 
 def _folders(place: Workspace) -> dict[tuple, Path]:
     """For each model, told by CELL and seed, its folder."""
-    folders = {(name, "", "", "", "", ""): place.baseline_folder(name) for name in place.study.baselines}
+    names = [baseline.name for baseline in place.study.baselines]
+    folders = {(name, "", "", "", "", ""): place.baseline_folder(name) for name in names}
     for run in place.study.runs:
         folders["gru4rec", run.input_form, run.output_form, run.loss, run.tag, run.seed] = place.run_folder(run)
     return folders

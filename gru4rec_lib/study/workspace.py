@@ -187,7 +187,7 @@ class Workspace:
         """The folder of one baseline: ranks.parquet, lists.parquet.
 
         Args:
-            name: of `study.BASELINES`.
+            name: the baseline's.
         """
         return self.runs / "baselines" / name
 

@@ -13,7 +13,8 @@ import pytest
 import typst
 from matplotlib.figure import Figure
 
-from gru4rec_lib.config.study import BASELINES, INPUT_FORMS, LOSSES, load_study
+from gru4rec_lib.baselines import BASELINES
+from gru4rec_lib.config.study import INPUT_FORMS, LOSSES, load_study
 from gru4rec_lib.evaluation.comparison import CELL
 from gru4rec_lib.study import paper
 from gru4rec_lib.study import tables as report
@@ -306,7 +307,9 @@ def test_no_table_and_no_figure_can_be_missing(run):
     assert not list(run.glob("paper.*"))
 
 
-@pytest.mark.parametrize(("words", "names"), [("inputs", INPUT_FORMS), ("formulas", LOSSES), ("walks", BASELINES)])
+@pytest.mark.parametrize(
+    ("words", "names"), [("inputs", INPUT_FORMS), ("formulas", LOSSES), ("walks", tuple(BASELINES))]
+)
 def test_every_part_of_a_grid_has_its_words(words, names):
     text = (ROOT / "reports" / "paper.typ").read_text(encoding="utf-8")
     block = re.search(rf"#let {words} = \((.*?)\n\)", text, re.DOTALL)[1]

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gru4rec_lib.baselines.item_rules import SequentialRules
-from gru4rec_lib.baselines.popularity import MostPopular
+from gru4rec_lib.baselines import MostPopular, SequentialRules
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.preparation.source_files import DataError
