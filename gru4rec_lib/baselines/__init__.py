@@ -9,6 +9,7 @@
 from gru4rec_lib.baselines.base import Baseline
 from gru4rec_lib.baselines.bpr_mf import BPRMF
 from gru4rec_lib.baselines.content import ContentKNN, SameArtist
+from gru4rec_lib.baselines.context_tree import ContextTree
 from gru4rec_lib.baselines.item_rules import ItemKNN, Markov, SequentialRules
 from gru4rec_lib.baselines.popularity import MostPopular, Random, SessionPopular
 from gru4rec_lib.baselines.session_knn import SKNN, STAN, VSKNN, VSTAN
@@ -28,6 +29,7 @@ BASELINES: dict[str, type[Baseline]] = {
         VSKNN,
         STAN,
         VSTAN,
+        ContextTree,
         SameArtist,
         ContentKNN,
     )

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gru4rec_lib
-from gru4rec_lib.baselines import BASELINES, content, item_rules, session_knn
+from gru4rec_lib.baselines import BASELINES, content, context_tree, item_rules, session_knn
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.ranking.exact import NO_RANK, rank_table
@@ -40,13 +40,10 @@ def ends_of(train):
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    for module, name in (
-        (content, "TARGETS"),
-        (content, "CANDIDATES"),
-        (session_knn, "TARGETS"),
-        (item_rules, "ITEMS"),
-    ):
-        monkeypatch.setattr(module, name, 3)
+    for module in (content, context_tree, session_knn):
+        monkeypatch.setattr(module, "TARGETS", 3)
+    monkeypatch.setattr(content, "CANDIDATES", 3)
+    monkeypatch.setattr(item_rules, "ITEMS", 3)
 
 
 def naive_table(score, train, test, ties):

@@ -200,6 +200,30 @@ def vstan(model, train, features, ends):
     )
 
 
+@twin("ct", depth=st.integers(1, 3))
+def context_tree(model, train, features, ends):
+    def mixture(heard, item):
+        score = Fraction(0)
+        for depth in range(min(model.depth, len(heard)) + 1):
+            context = heard[len(heard) - depth :]
+            follow = [
+                items[place]
+                for items in train
+                for place in range(depth, len(items))
+                if items[place - depth : place] == context
+            ]
+            if depth and not follow:
+                break
+            weight = Fraction(1, 2**depth)
+            score = weight * Fraction(1 + follow.count(item), 2 + len(follow)) + (1 - weight) * score
+        return score
+
+    def score(heard):
+        return [mixture(known(heard), item) for item in range(ITEMS)] if known(heard) else None
+
+    return score
+
+
 @twin("same_artist")
 def same_artist(model, train, features, ends):
     plays, artist = plays_of(train, CANDIDATES), features.categories["artist"]
