@@ -39,7 +39,7 @@ class Ranked:
     k: int = 20
 
     def over_seeds(self) -> Ranked:
-        """Join the runs of a cell to one model, whose gain at a target is the mean over its seeds."""
+        """The ranks with the runs of a cell as one model, whose gain at a target is the mean over its seeds."""
         cells = self.models.groupby(CELL, sort=False)
         models = cells.size().rename("seeds").reset_index()
         runs = [np.flatnonzero(cells.ngroup() == cell) for cell in range(len(models))]

@@ -146,7 +146,15 @@ class Search(ABC):
 
     @abstractmethod
     def score(self, settings: dict, trial: optuna.Trial) -> tuple[list[float], str]:
-        """Return the validation score after each epoch, and how the trial ended: `complete`, `pruned`, `diverged`."""
+        """Train or fit with some settings, and validate.
+
+        Args:
+            settings: to try.
+            trial: Optuna's.
+
+        Returns:
+            The validation score after each epoch, and how the trial ended: `complete`, `pruned` or `diverged`.
+        """
 
     @property
     def _held(self) -> dict:
