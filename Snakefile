@@ -386,6 +386,7 @@ rule baselines:
     params:
         code=content(notebook("04_baselines")),
         baselines=study.model_dump(mode="json")["baselines"],
+        refit=all(run.training.refit for run in study.runs),
         evaluation=fixed(study.evaluation.model_dump_json()),
     message:
         f"04_baselines{AT}: " + ", ".join(baseline.name for baseline in study.baselines)

@@ -12,7 +12,10 @@ from gru4rec_lib.study.workspace import Workspace
 
 
 def rank_baseline(baseline: Baseline, prepared: Prepared, place: Workspace) -> pd.DataFrame:
-    """Fit one baseline on all training sessions, rank the test targets, save ranks and lists.
+    """Fit one baseline on the sessions of the tested networks, rank the test targets, save ranks and lists.
+
+    These are training and validation where every network is trained again on both (`refit`), else training alone. The
+    tracks of protocol `known` are those of both either way.
 
     Args:
         baseline: one of the study's.
@@ -22,8 +25,10 @@ def rank_baseline(baseline: Baseline, prepared: Prepared, place: Workspace) -> p
     Returns:
         Its scores, a row for each protocol.
     """
-    train = prepared.train_and_validation
-    model = baseline.model_copy().fit(train, prepared.n_items, prepared.features, prepared.ends)
+    refit = all(run.training.refit for run in place.study.runs)
+    train = prepared.train_and_validation if refit else prepared.train
+    ends = None if prepared.ends is None else prepared.ends[: len(train)]
+    model = baseline.model_copy().fit(train, prepared.n_items, prepared.features, ends)
     ranks = results.rank(model, prepared, place.study)
     results.save(place.baseline_folder(baseline.name), ranks, results.lists(model, prepared, place.study))
     return scores(ranks).assign(model=baseline.name)
