@@ -22,7 +22,7 @@ figures: STUDY := $(if $(filter file,$(origin STUDY)),paper,$(STUDY))
 figures: .venv/.installed ## Draw a study's figures again from their CSV: SVG, PDF, PNG [STUDY=paper]
 	@$(BIN)/python -m gru4rec_lib figures --study="$$STUDY"
 
-search: .venv/.installed ## Search settings for a study's cells on validation [STUDY=twin_mini SPACE=default TRIALS=20]
+search: .venv/.installed ## Search settings for a study's cells and baselines on validation [STUDY=twin_mini SPACE=default TRIALS=20]
 	@exec $(BIN)/python -m gru4rec_lib search --study="$$STUDY" $${DATA:+"--data=$$DATA"} \
 	    $${SPACE:+"--space=$$SPACE"} $${TRIALS:+"--trials=$$TRIALS"} $(ARGS)
 

@@ -155,7 +155,7 @@ TABLES = [
 ]
 ranked_baselines = expand(
     f"{RUNS}/baselines/{{name}}/{{file}}",
-    name=study.baselines,
+    name=[baseline.name for baseline in study.baselines],
     file=["ranks.parquet", "lists.parquet"],
 )
 
@@ -387,10 +387,11 @@ rule baselines:
         runtime=240 * MANY,
     params:
         code=content(notebook("04_baselines")),
-        baselines=list(study.baselines),
+        baselines=study.model_dump(mode="json")["baselines"],
+        refit=all(run.training.refit for run in study.runs),
         evaluation=fixed(study.evaluation.model_dump_json()),
     message:
-        f"04_baselines{AT}: " + ", ".join(study.baselines)
+        f"04_baselines{AT}: " + ", ".join(baseline.name for baseline in study.baselines)
     shell:
         NOTEBOOK + " {input[0]} {output[0]}" + GIVEN + f" {TO_LOG}"
 
@@ -411,9 +412,9 @@ rule results:
             for run in at.study.runs
         ],
         [
-            here(at.baseline_folder(name) / "ranks.parquet")
+            here(at.baseline_folder(baseline.name) / "ranks.parquet")
             for at in OTHERS.values()
-            for name in study.baselines
+            for baseline in study.baselines
         ],
     output:
         f"{RUNS}/05_results.ipynb",

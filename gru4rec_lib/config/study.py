@@ -10,8 +10,9 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, ValidationInfo, model_validator
 
+from gru4rec_lib.baselines import BASELINES, Baseline
 from gru4rec_lib.config.audit import course_paper_training
 from gru4rec_lib.config.data import EventData, ItemTable, MssdData, Signal, Split, Twin
 from gru4rec_lib.config.tuned import Searched, configuration_name, load_searched
@@ -37,7 +38,6 @@ __all__ = [
     "LOSSES",
     "OUTPUT_FORMS",
     "PROTOCOLS",
-    "Baseline",
     "ConfigError",
     "Evaluation",
     "EventData",
@@ -59,23 +59,42 @@ __all__ = [
     "study_file",
 ]
 
-BASELINES = (
-    "random",
-    "most_popular",
-    "session_popular",
-    "item_knn",
-    "bpr_mf",
-    "markov",
-    "sequential_rules",
-    "sknn",
-    "v_sknn",
-    "stan",
-    "same_artist",
-    "content_knn",
-)
 PROTOCOLS = ("known", "open")
 
-Baseline = Literal[BASELINES]
+
+def _read(given: object) -> Baseline:
+    """A baseline from its form in a file: `stan`, or `{stan: {neighbours: 1000}}`."""
+    if isinstance(given, Baseline):
+        return given
+    kind, settings = next(iter(given.items())) if isinstance(given, dict) and len(given) == 1 else (given, {})
+    if not isinstance(kind, str) or kind not in BASELINES:
+        form = "give a name, or a name with its settings such as {stan: {neighbours: 1000}}"
+        raise ValueError(f"no such baseline; {form}; known are {', '.join(BASELINES)}")
+    if not isinstance(settings, dict):
+        raise ValueError(f"{kind}: should be a mapping of its settings; for the defaults write `{kind}` alone")
+    return BASELINES[kind](**{str(name): value for name, value in settings.items()})
+
+
+def _written(baseline: Baseline) -> str | dict:
+    """The form of a baseline in a file."""
+    changed = baseline.model_dump(mode="json", exclude_defaults=True)
+    return {baseline.kind: changed} if changed else baseline.kind
+
+
+def _as_searched(baseline: Baseline, study: ValidationInfo) -> Baseline:
+    """The same with the settings that a search chose, where it has searched this baseline."""
+    searched = study.data.get("searched")
+    if not searched or baseline.name not in searched.baselines:
+        return baseline
+    try:
+        return type(baseline)(**baseline.model_dump() | searched.baselines[baseline.name].settings)
+    except ConfigError as error:
+        raise ValueError(f"searched: {error}") from None
+
+
+StudyBaseline = Annotated[
+    Baseline, BeforeValidator(_read), AfterValidator(_as_searched), PlainSerializer(_written, return_type=str | dict)
+]
 
 
 class Models(Strict):
@@ -154,7 +173,8 @@ class Study(Strict):
         searched: settings that a search chose for each configuration; in the file a path relative to it, such as
             settings/<study>.yaml.
         models: the grid of runs.
-        baselines: models without gradients.
+        baselines: models without gradient training, each a name of `baselines.BASELINES` or a name with settings, such
+            as {stan: {neighbours: 1000}}; those in `searched` take the settings from there.
         evaluation: settings of the test.
         content_signal: values of `data.simulate.content_signal`, including that of the study itself, at each of which
             the whole grid runs; empty for that one alone.
@@ -169,7 +189,9 @@ class Study(Strict):
     losses: dict[Loss, dict] = Field(default_factory=dict)
     searched: Searched | None = None
     models: Annotated[tuple[Models, ...], Some]
-    baselines: Annotated[tuple[Baseline, ...], Some] = ("most_popular", "sequential_rules")
+    baselines: Annotated[tuple[StudyBaseline, ...], Some] = Field(
+        ("most_popular", "sequential_rules"), validate_default=True
+    )
     evaluation: Evaluation = Evaluation()
     content_signal: tuple[Signal, ...] = ()
     audit: tuple[Models, ...] = ()
@@ -242,10 +264,11 @@ class Study(Strict):
         if self.content_signal and own not in self.content_signal:
             raise ValueError("`content_signal` lists settings of `data.simulate.content_signal`, and that one too")
         table = self.data.item_table if events else None
-        if "same_artist" in self.baselines and not (table and table.categorical):
-            raise ValueError("baseline `same_artist` needs a `categorical` column in `data.item_table`")
-        if "content_knn" in self.baselines and events and not table:
-            raise ValueError("baseline `content_knn` needs features; describe them in `data.item_table`")
+        for baseline in self.baselines:
+            if baseline.needs_category and not (table and table.categorical):
+                raise ValueError(f"baseline `{baseline.name}` needs a `categorical` column in `data.item_table`")
+            if baseline.needs_features and events and not table:
+                raise ValueError(f"baseline `{baseline.name}` needs features; describe them in `data.item_table`")
         return self
 
     @model_validator(mode="after")
@@ -257,7 +280,11 @@ class Study(Strict):
                 course_paper_training(loss, block.settings)
         if any(a.settings != b.settings for a in self.models for b in self.models if a.tag == b.tag):
             raise ValueError("blocks of `models` with different `settings` need a different `tag` each")
-        names = [*(run.name for run in self.runs), *self.baselines]
+        named = [baseline.name for baseline in self.baselines]
+        twice = next((name for name in named if named.count(name) > 1), None)
+        if twice:
+            raise ValueError(f"baseline `{twice}` is named twice; give one of the two another `tag`, or delete it")
+        names = [run.name for run in self.runs]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice:
             raise ValueError(f"`{twice}` is listed twice; list every run and baseline once")

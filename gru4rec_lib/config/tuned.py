@@ -15,13 +15,13 @@ from gru4rec_lib.utils.checked import ConfigError, Count, Seed, Strict, Whole, c
 
 
 class Found(Strict):
-    """The settings that a search chose for one configuration, and their origin.
+    """The settings that a search chose for one configuration or baseline, and their origin.
 
     Args:
-        settings: of `Training`; they override those of the study and the loss.
+        settings: of `Training` or of the baseline; they override those of the study and the loss.
         monitor: the validation score that was compared.
         value: of the best trial, 0 to 1.
-        epoch: of that value, 1 for the first.
+        epoch: of that value, 1 for the first; null for a baseline.
         trials: the number of trials.
         pruned: the number of trials that were stopped early.
         space, seed: of the search.
@@ -31,7 +31,7 @@ class Found(Strict):
     settings: dict
     monitor: str
     value: float
-    epoch: Count
+    epoch: Count | None
     trials: Count
     pruned: Whole = Field(ge=0)
     space: str
@@ -45,20 +45,24 @@ class Searched(Strict):
     Args:
         study: name or path of the searched study, as given to the search.
         cells: by configuration, see `configuration_name`.
+        baselines: by name; others keep the settings of the study.
     """
 
     study: str
     cells: dict[str, Found]
+    baselines: dict[str, Found] = Field(default_factory=dict)
 
     def of(self, configuration: str) -> dict:
-        """Return the settings of a configuration.
+        """Return the settings of a configuration; none where only baselines were searched.
 
         Args:
             configuration: see `configuration_name`.
 
         Raises:
-            ConfigError: it was not searched.
+            ConfigError: other configurations have settings, but not this one.
         """
+        if not self.cells:
+            return {}
         if configuration not in self.cells:
             by, known = f"`make search STUDY={self.study}`", ", ".join(self.cells)
             raise ConfigError(
@@ -95,17 +99,19 @@ def load_searched(path: Path, study: str = "") -> Searched:
     return check(Searched, read_mapping(path, f"there is no such file; {by}", f"is no mapping of fields; {by}"), path)
 
 
-def save_searched(path: Path, study: str, cells: dict[str, Found]) -> None:
-    """Write the settings that a search chose; entries of other configurations are kept.
+def save_searched(path: Path, study: str, cells: dict[str, Found], baselines: dict[str, Found] | None = None) -> None:
+    """Write the settings that a search chose; entries of other configurations and baselines are kept.
 
     Args:
         path: of the file; its folder is created.
         study: name or path of the searched study, as given to the search.
         cells: by configuration.
+        baselines: by name.
     """
-    before = load_searched(path).cells if path.exists() else {}
-    searched = Searched(study=study, cells=before | cells)
+    before = load_searched(path) if path.exists() else Searched(study=study, cells={})
+    baselines = before.baselines | (baselines or {})
+    searched = Searched(study=study, cells=before.cells | cells, baselines=baselines)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial, partial.open("w", encoding="utf-8") as file:
         file.write(f"# Written by `make search STUDY={study}`: chosen on the validation part; the test was not read.\n")
-        yaml.safe_dump(searched.model_dump(mode="json"), file, sort_keys=False)
+        yaml.safe_dump(searched.model_dump(mode="json", exclude_defaults=True), file, sort_keys=False)

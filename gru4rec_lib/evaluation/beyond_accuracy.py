@@ -1,4 +1,4 @@
-"""Beyond recall: what lists of recommendations show of the catalogue, how popular it is, and how varied a list is."""
+"""Measures of recommended lists beyond recall: catalogue coverage, popularity, diversity."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ MEASURES = ["n_lists", "n_items", "catalogue_coverage", "popularity_lift", "intr
 
 
 def catalogue_coverage(items: np.ndarray, n_items: int) -> float:
-    """The share of the catalogue that is recommended at all (Ge et al., RecSys 2010).
+    """Return the share of the catalogue in at least one list (Ge et al., RecSys 2010).
 
-    It grows with the number of lists: only models with equally many can be compared, and n lists of k tracks cannot
-    show more than n * k / n_items.
+    It grows with the number of lists, so compare only models with equally many: n lists of k tracks cover at most
+    n * k / n_items.
 
     Args:
         items: int [n], the tracks of all lists.
@@ -31,18 +31,18 @@ def catalogue_coverage(items: np.ndarray, n_items: int) -> float:
 
 
 def popularity_lift(items: np.ndarray, targets: np.ndarray, plays: np.ndarray) -> float:
-    """How much more popular the recommended tracks are than those that were heard.
+    """Return how much more popular the recommended tracks are than the targets.
 
-    This is the change of the group average popularity of Abdollahpouri et al. (arXiv 1907.13286), for all listeners as
-    one group, and with the targets in the place of a listener's profile.
+    The change of the group average popularity of Abdollahpouri et al. (arXiv 1907.13286), with all listeners as one
+    group and the targets as its profile.
 
     Args:
         items: int [n], the tracks of all lists.
-        targets: int [lists], what was heard where these were recommended.
+        targets: int [lists], the target of each list.
         plays: int [tracks], in training; above 0 for a target.
 
     Returns:
-        Mean plays of the items over mean plays of the targets, less 1: 0 is no bias, 1 twice as popular; -1 and more.
+        Mean plays of the items / mean plays of the targets - 1: 0 is no bias, 1 twice as popular; at least -1.
 
     >>> popularity_lift(np.array([0, 0, 1]), np.array([1, 2]), plays=np.array([7, 4, 2]))
     1.0
@@ -51,15 +51,15 @@ def popularity_lift(items: np.ndarray, targets: np.ndarray, plays: np.ndarray) -
 
 
 def intra_list_diversity(which: np.ndarray, items: np.ndarray, numbers: np.ndarray, values: sparse.csr_array) -> float:
-    """How little the tracks of a list have in common: 1 - cosine, the mean over its pairs, then over the lists.
+    """Return the mean of 1 - cosine over the pairs of a list, then over the lists.
 
-    It is 1 less the mean intra-list similarity of Ziegler et al. (WWW 2005). Tracks without features form no pair.
+    1 minus the mean intra-list similarity of Ziegler et al. (WWW 2005). Tracks without features form no pair.
 
     Args:
-        which: int [n], 0 and more, the list of each item.
+        which: int [n], 0 or more, the list of each item.
         items: int [n], the tracks of all lists.
-        numbers: float [tracks, F], a part of the vectors of all tracks, of length 1 or 0; see `vectors.unit_vectors`.
-        values: float [tracks, V], the other part.
+        numbers: float [tracks, F], the first part of all tracks' vectors of length 1 or 0; see `vectors.unit_vectors`.
+        values: float [tracks, V], the second part.
 
     Returns:
         0 (all alike) to 2; NaN where no list has a pair.
@@ -67,7 +67,7 @@ def intra_list_diversity(which: np.ndarray, items: np.ndarray, numbers: np.ndarr
     shape = (which.max(initial=-1) + 1, len(numbers))
     holds = sparse.csr_array((np.ones(len(items)), (which, items)), shape=shape)
     length = (numbers**2).sum(axis=1) + values.multiply(values).sum(axis=1)
-    # The cosines of all ordered pairs of a list, and of its tracks with themselves, add up to the length of its sum.
+    # The cosines of all ordered pairs, each track with itself included, add up to the squared length of the sum.
     total = ((holds @ numbers) ** 2).sum(axis=1) + (holds @ values).power(2).sum(axis=1) - holds @ length
     size = holds @ (length > 0)
     pairs = size * (size - 1)
@@ -75,16 +75,16 @@ def intra_list_diversity(which: np.ndarray, items: np.ndarray, numbers: np.ndarr
 
 
 def measures(lists: pd.DataFrame, n_items: int, plays: np.ndarray, vectors: tuple | None) -> dict[str, float]:
-    """All of them, for the lists of one model.
+    """Compute all measures for the lists of one model.
 
     Args:
-        lists: a lists.parquet (columns session, position, item), and the `target` beside it.
+        lists: a lists.parquet (columns session, position, item) with the column `target`.
         n_items: training tracks.
         plays: int [tracks], in training.
         vectors: of `vectors.unit_vectors`; None where there are no features.
 
     Returns:
-        MEASURES, among them the number of lists; intra_list_diversity is NaN without features.
+        MEASURES, by name; intra_list_diversity is NaN without features.
     """
     item, which = lists["item"].to_numpy(), lists.groupby(Columns.EVENT).ngroup().to_numpy()
     targets = lists.drop_duplicates(Columns.EVENT)["target"].to_numpy()

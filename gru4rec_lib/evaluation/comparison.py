@@ -1,4 +1,4 @@
-"""The ranks of all models of a study side by side, and their scores with intervals."""
+"""Compare all models of a study: scores with intervals, and tests of their differences."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PARTS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
 
 @dataclass(frozen=True)
 class Ranked:
-    """What every model of a study made of the same test targets.
+    """The ranks of every model of a study at the same test targets.
 
     Args:
         models: one row a model: Columns.MODEL, and its `seed` or how many `seeds`.
@@ -46,26 +46,26 @@ class Ranked:
         return replace(self, models=models, ranks=ranks)
 
     def sums(self, stratum: np.ndarray | None = None) -> SessionSums:
-        """What intervals and tests are made from.
+        """Sum the gains by session, for intervals and tests.
 
         Args:
-            stratum: int [targets], 0 and more; None for one.
+            stratum: int [targets], 0 or more; None for one.
         """
         return SessionSums.of(self.targets["session"].to_numpy(), self.ranks, self.k, stratum)
 
 
 def scored(ranked: Ranked) -> pd.DataFrame:
-    """Recall and MRR of every model, their 95 % intervals, and which cannot be told from the best.
+    """Compute recall and MRR of every model, 95 % intervals, and the models that do not differ from the best.
 
-    The family of tests is every pair of models in both scores: which one is best was seen in the same data.
+    The family of tests is every pair of models in both scores, because the same data chooses the best one.
 
     Args:
-        ranked: the ranks, of one target or more.
+        ranked: ranks of one target or more.
 
     Returns:
         A row a model: the columns of `ranked.models`, protocol, n_candidates, n_targets, then for
-        recall and mrr <score>_at_<k>, <score>_low, <score>_high, <score>_sd (between the seeds; empty for one), and
-        <score>_with_best: true for the best and for whatever does not differ from it by Holm's corrected test.
+        recall and mrr <score>_at_<k>, <score>_low, <score>_high, <score>_sd (over the seeds; empty for one), and
+        <score>_with_best: true for the best and for those that do not differ from it by the test after Holm.
     """
     sums = ranked.sums()
     low, high = intervals(sums)
@@ -88,14 +88,14 @@ def scored(ranked: Ranked) -> pd.DataFrame:
 
 
 def against(ranked: Ranked, references: Mapping[str, int]) -> pd.DataFrame:
-    """The difference of every other model from a reference, with interval and test; see `statistics.differences`.
+    """Compare every other model with a reference, with interval and test; see `statistics.differences`.
 
     Args:
         ranked: the ranks.
-        references: for recall and mrr the row in `ranked.models` that others are compared with.
+        references: for recall and mrr the row of the reference in `ranked.models`.
 
     Returns:
-        For each score a row for each other model: the columns of `ranked.models`, `reference` (its name), score,
+        For each score a row a model: the columns of `ranked.models`, `reference` (its name), score,
         difference, low, high, p, p_holm (corrected over both scores).
     """
     pairs = [(model, at) for at in {*references.values()} for model in range(len(ranked.models)) if model != at]
@@ -108,18 +108,18 @@ def against(ranked: Ranked, references: Mapping[str, int]) -> pd.DataFrame:
 
 
 def best_baseline(ranked: Ranked, score: str) -> int:
-    """Row of the baseline with the highest score: the reference that flatters GRU4Rec least.
+    """Return the row of the baseline with the highest score: the hardest reference for GRU4Rec.
 
     Args:
         ranked: the ranks.
-        score: `recall` or `mrr`; the two need not have the same best one.
+        score: `recall` or `mrr`; their best baselines may differ.
     """
     own = ranked.sums().scores[0, :, SCORES.index(score)]
     return int(np.where(ranked.models["model"] == "gru4rec", -1, own).argmax())
 
 
 def by_stratum(ranked: Ranked, strata: pd.DataFrame) -> pd.DataFrame:
-    """Scores of every model within parts of the targets.
+    """Compute the scores of every model within parts of the targets.
 
     Args:
         ranked: the ranks.

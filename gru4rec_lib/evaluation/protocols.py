@@ -1,4 +1,4 @@
-"""Which test targets are ranked, and what a model recommends at some of them."""
+"""Choose the test targets to rank, and the lists to recommend at some of them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ def random_targets(test: Sessions, n: int | None, seed: int) -> np.ndarray | Non
 
     Args:
         test: test sessions.
-        n: how many, 1 or more; None for all.
+        n: number of targets, 1 or more; None for all.
         seed: of the choice.
 
     Returns:
-        bool [events], the chosen targets; None where all are.
+        bool [events], the chosen targets; None for all.
     """
     targets = np.flatnonzero(test.is_target)
     if n is None or n >= len(targets):
@@ -30,14 +30,14 @@ def random_targets(test: Sessions, n: int | None, seed: int) -> np.ndarray | Non
 def recommended_lists(
     model, test: Sessions, n_items: int, chosen: np.ndarray | None, n: int, k: int, seed: int
 ) -> pd.DataFrame:
-    """Recommend at some of the targets of protocol `known`, the same for every model.
+    """Recommend at some targets of protocol `known`, the same for every model.
 
     Args:
         model: has `top(sessions, n_candidates, chosen, k) -> int32 [chosen targets, k]`, see `GRU4Rec.top`.
         test: test sessions over the item index.
         n_items: training tracks, the candidates.
         chosen: bool [events], the targets that are ranked; None for all.
-        n: targets to recommend at, at most; 0 for none.
+        n: largest number of targets to recommend at; 0 for none.
         k: length of a list, 1 or more.
         seed: of the choice.
 

@@ -1,7 +1,7 @@
-"""Intervals and paired tests from ranks. Sessions are what was sampled, so sessions are what is resampled.
+"""Intervals and paired tests from ranks. Sessions are the sampled units, so sessions are resampled.
 
-Targets of one session are alike: whoever takes them for independent calls noise a difference. Every model has ranked
-the same targets, and every model gets the same draws.
+The targets of one session depend on each other: intervals that ignore this are too narrow. Every model has ranked the
+same targets, and every model gets the same draws.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from gru4rec_lib.utils.arguments import whole
 
 SCORES = ("recall", "mrr")
 DRAWS, SEED = 2000, 1
-ALPHA = 0.05  # intervals hold 95 %; a difference with a smaller p counts
-CELLS = 2**22  # sessions x draws weighed together: 32 MB
+ALPHA = 0.05  # of the tests; intervals are of 95 %
+CELLS = 2**22  # sessions x draws processed together: 32 MB
 
 
 @dataclass(frozen=True)
 class SessionSums:
-    """What a session adds to the scores of every model: all that intervals and tests need.
+    """Sums of each session's gains, for every model: the input of intervals and tests.
 
     Args:
         gains: float64 [sessions, strata, models, 2], sums of hits and of reciprocal ranks over the session's targets.
-        counts: float64 [sessions, strata], the targets.
+        counts: float64 [sessions, strata], numbers of targets.
     """
 
     gains: np.ndarray
@@ -38,13 +38,13 @@ class SessionSums:
     def of(
         cls, session: np.ndarray, ranks: Sequence[np.ndarray], k: int, stratum: np.ndarray | None = None
     ) -> SessionSums:
-        """Add up the targets of each session.
+        """Sum the gains of each session.
 
         Args:
             session: int [n], of each target.
             ranks: for each model float [n, seeds], infinite for a miss; its gain is the mean over its seeds.
-            k: cutoff, 1 and more.
-            stratum: int [n], 0 and more; one stratum when None.
+            k: cutoff, 1 or more.
+            stratum: int [n], 0 or more; one stratum when None.
 
         Returns:
             The sums, sessions by rising number.
@@ -69,15 +69,15 @@ class SessionSums:
 
     @property
     def alone(self) -> np.ndarray:
-        """Bool [strata]: the targets are of fewer than two sessions, so that no interval can be given."""
+        """Bool [strata]: the targets are of fewer than two sessions, too few for an interval."""
         return (self.counts > 0).sum(axis=0) < 2
 
     @cached_property
     def draws(self) -> np.ndarray:
-        """Scores of as many sessions, drawn with replacement, the same ones for all models and strata.
+        """Scores of bootstrap samples of the sessions, the same samples for all models and strata.
 
         Returns:
-            float64 [DRAWS, strata, models, 2]; NaN where a draw has no target of a stratum.
+            float64 [DRAWS, strata, models, 2]; NaN where a sample has no target of a stratum.
         """
         n = len(self.counts)
         flat = np.concatenate([self.gains.reshape(n, -1), self.counts], axis=1)
@@ -94,22 +94,22 @@ class SessionSums:
 
 
 def intervals(sums: SessionSums) -> tuple[np.ndarray, np.ndarray]:
-    """Percentile intervals from a bootstrap over sessions (Efron & Tibshirani 1993, section 13.3).
+    """Compute percentile intervals from a bootstrap over sessions (Efron & Tibshirani 1993, section 13.3).
 
     Args:
         sums: of the sessions.
 
     Returns:
         float64 [strata, models, 2], the lower and the upper ends of 95 %; NaN in a stratum whose targets are of fewer
-        than two sessions, as those tell nothing of others.
+        than two sessions.
     """
     return _ends(sums.draws, sums.alone[:, None, None])
 
 
 def quick_intervals(sums: SessionSums) -> tuple[np.ndarray, np.ndarray]:
-    """As `intervals`, by the normal approximation of a ratio of sums over sessions (Cochran 1977, section 2.11).
+    """Compute intervals by the normal approximation of a ratio of sums over sessions (Cochran 1977, section 2.11).
 
-    For many strata, where a bootstrap would weigh every session 2,000 times for each of them.
+    For many strata, where the bootstrap of `intervals` is slow.
 
     Args:
         sums: of the sessions.
@@ -127,20 +127,20 @@ def quick_intervals(sums: SessionSums) -> tuple[np.ndarray, np.ndarray]:
 
 
 def differences(sums: SessionSums, pairs: Sequence[tuple[int, int]]) -> pd.DataFrame:
-    """Differences of models in both scores, each with its interval and its test.
+    """Compute differences of models in both scores, with intervals and tests.
 
     The interval is of the paired bootstrap. The test is the paired t-test of the sessions' sums: with thousands of
-    sessions it errs as rarely as bootstrap and permutation tests, while sign and Wilcoxon tests find too much
+    sessions its error rate is that of bootstrap and permutation tests, while sign and Wilcoxon tests reject too often
     (Ihemelandu & Ekstrand, arXiv 2305.02461), and its p has no smallest step. The correction is Holm's (Scandinavian
-    Journal of Statistics 1979) over all rows. All strata are taken together.
+    Journal of Statistics 1979) over all rows. Strata are added up.
 
     Args:
         sums: of the sessions.
         pairs: models to compare, by number: (first, second).
 
     Returns:
-        For each pair a row for recall and one for mrr: first, second, score, difference (first less second), low, high
-        (95 %; NaN where all targets are of one session), p, p_holm.
+        For each pair a row for recall and one for mrr: first, second, score, difference (first - second), low, high
+        (95 %; NaN where all targets are in one session), p, p_holm.
     """
     sums = SessionSums(sums.gains.sum(axis=1, keepdims=True), sums.counts.sum(axis=1, keepdims=True))
     first, second = np.array(pairs, int).reshape(-1, 2).T
@@ -162,7 +162,7 @@ def differences(sums: SessionSums, pairs: Sequence[tuple[int, int]]) -> pd.DataF
 
 
 def holm(p: np.ndarray) -> np.ndarray:
-    """Holm's step-down correction: the smallest p times n, the next times n - 1, ..., never falling, at most 1.
+    """Correct p by Holm's step-down rule: the smallest times n, the next times n - 1, ..., never falling, at most 1.
 
     Args:
         p: float [n], 0 to 1.
@@ -185,7 +185,7 @@ def _ends(draws: np.ndarray, alone: np.ndarray) -> np.ndarray:
 
 
 def _paired_p(sums: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Two-sided p of the paired t-test for many pairs of columns at once, from their covariances.
+    """Return the two-sided p of the paired t-test for many pairs of columns, from their covariances.
 
     Args:
         sums: float64 [sessions, models].
@@ -193,7 +193,7 @@ def _paired_p(sums: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.nda
         second: int [pairs].
 
     Returns:
-        float64 [pairs]; 1 where nothing can be told: equal sums, or a single session.
+        float64 [pairs]; 1 for equal sums or a single session.
     """
     n = len(sums)
     mean = sums.mean(axis=0)

@@ -1,4 +1,4 @@
-"""Kinds of test targets: how much was heard before, how popular the target is, how it came to be played."""
+"""Divide test targets by position, popularity, repetition and listening context."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ LOGGED = {"context_type": "context_type", "shuffle": "hist_user_behavior_is_shuf
 
 
 def of_targets(targets: pd.DataFrame, test: Sessions, plays: np.ndarray, log: pd.DataFrame) -> pd.DataFrame:
-    """Every division of the targets that the data allows.
+    """Return every division of the targets that the data has columns for.
 
     Args:
         targets: session (number in the test set) and position (from 1) of each, as in a ranks.parquet.
         test: test sessions over the item index.
         plays: int [candidates], in training; 0 for candidates unseen there.
-        log: the test events as they were read, in the order of `test.items`.
+        log: the test events as read, in the order of `test.items`.
 
     Returns:
         One row a target, ordered categories: heard (tracks before it in its session), popularity (its plays in
-        training; `cold` for none), repeat (`repeat` where the session has played it before, else `new`), and what the
-        log tells: context_type, shuffle, hour.
+        training; `cold` for none), repeat (`repeat` where its session has played it before, else `new`), and those of
+        context_type, shuffle and hour that the log has.
     """
     session, position = targets["session"].to_numpy(), targets["position"].to_numpy()
     event = test.offsets[session] + position - 1
@@ -52,7 +52,7 @@ def _either(values: np.ndarray, no: str, yes: str) -> pd.Categorical:
 
 
 def _ranges(values: np.ndarray, starts: tuple[int, ...], last: int | None = None) -> pd.Categorical:
-    """Whole numbers from starts[0] on, named by the range that holds them: `5`, `6 to 7`, `101 or more`."""
+    """Name whole numbers from starts[0] on by their range: `5`, `6 to 7`, `101 or more`."""
     ends = [*(start - 1 for start in starts[1:]), last]
     names = [
         f"{start:,} or more" if end is None else f"{start:,}" if start == end else f"{start:,} to {end:,}"

@@ -15,11 +15,12 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib.data.sessions import Sessions
+from gru4rec_lib.ranking.popularity import NO_RANK as NO_RANK  # offered here too
+from gru4rec_lib.ranking.popularity import popularity_ranks as popularity_ranks
+from gru4rec_lib.ranking.popularity import popularity_top as popularity_top
 from gru4rec_lib.utils.arguments import check_known, whole
 from gru4rec_lib.utils.backend import tf
 
-# A miss: beyond every cutoff, with reciprocal 0.
-NO_RANK = np.inf
 STATES = 512  # rows ranked together; fixed, so that there is one compiled shape and the same last bits every time
 BLOCK = 2048  # candidates scored together: states x block floats stay in cache
 
@@ -185,47 +186,6 @@ def best(blocks: Iterator[tuple[int, np.ndarray]], k: int) -> np.ndarray:
     scores, items = tf.concat(scores, axis=1), tf.concat(items, axis=1)
     found = tf.gather(items, tf.math.top_k(scores, min(k, scores.shape[1])).indices, batch_dims=1)
     return np.pad(found, ((0, 0), (0, k - found.shape[1])), constant_values=-1)
-
-
-def popularity_ranks(plays: np.ndarray, above: bool = False, n_candidates: int | None = None) -> np.ndarray:
-    """Rank tracks by plays.
-
-    Args:
-        plays: int [items].
-        above: whether a tie counts for the track instead of against it.
-        n_candidates: ranks are among the first so many tracks and the track itself; among all when None.
-
-    Returns:
-        int32 [items]: 1 + the number of other tracks with at least as many plays; with `above`, with more.
-
-    >>> popularity_ranks(np.array([5, 2, 2, 1])).tolist()
-    [1, 3, 3, 4]
-    >>> popularity_ranks(np.array([5, 2, 2, 1]), n_candidates=2).tolist()
-    [1, 2, 3, 3]
-    """
-    ordered = np.sort(plays[:n_candidates])
-    ahead = len(ordered) - np.searchsorted(ordered, plays, side="right" if above else "left")
-    counts_itself = (np.arange(len(plays)) < len(ordered)) & (not above)
-    return (ahead + 1 - counts_itself).astype(np.int32)
-
-
-def popularity_top(plays: np.ndarray, k: int, n_candidates: int | None = None) -> np.ndarray:
-    """Return the most played tracks.
-
-    Args:
-        plays: int [items].
-        k: how many, 1 and more.
-        n_candidates: they are among the first so many tracks; among all when None.
-
-    Returns:
-        int32 [k], the most played first, of equal ones the lower number; -1 where there are fewer candidates.
-
-    >>> popularity_top(np.array([2, 1, 5, 2]), k=5).tolist()
-    [2, 0, 3, 1, -1]
-    """
-    k = whole(k, "k")
-    order = np.argsort(-plays[:n_candidates], kind="stable")[:k]
-    return np.pad(order, (0, k - len(order)), constant_values=-1).astype(np.int32)
 
 
 # The rank where others tie with the target, from a function of `above`. The official code has the same three rules, but

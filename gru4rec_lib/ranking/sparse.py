@@ -2,64 +2,11 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
-
 import numpy as np
 from scipy import sparse
 
-from gru4rec_lib.data.history import last_heard, place_in_group
-from gru4rec_lib.data.sessions import Sessions
+from gru4rec_lib.data.history import place_in_group
 from gru4rec_lib.utils.arguments import whole
-
-
-class SparseScores(ABC):
-    """The part common to such models: they differ in `fit`, which also sets `popular`, and in `score_rows`.
-
-    Before the first known track, tracks are ranked by `popular`, a `MostPopular`. Scores of 0 tie: after the tracks
-    with a score, a list has the most played.
-    """
-
-    beyond_training = False
-
-    @abstractmethod
-    def score_rows(self, sessions: Sessions, events: np.ndarray) -> Iterator[tuple[sparse.csr_array, np.ndarray]]:
-        """Score all tracks as the next one, in as many pieces as fit into memory.
-
-        Args:
-            sessions: over the item index.
-            events: bool [events], each with a known track before it.
-
-        Yields:
-            float64 [rows, items] and int [n], the row of each of the next n of these events.
-        """
-
-    def rank(
-        self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, above: bool = False
-    ) -> np.ndarray:
-        """As `GRU4Rec.rank`; a target unseen in training is a miss."""
-        ranks = self.popular.rank(sessions, n_candidates, chosen, above)
-        targets = sessions.targets(chosen)
-        items = sessions.items[targets]
-        for own, *scores in self._scored(sessions, targets, targets & sessions.known(self.popular.n_items)):
-            ranks[own] = sparse_ranks(*scores, items[own], n_candidates, above)
-        return ranks
-
-    def top(self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, k: int = 20) -> np.ndarray:
-        """See `GRU4Rec.top`."""
-        found = self.popular.top(sessions, n_candidates, chosen, k)
-        targets = sessions.targets(chosen)
-        for own, *scores in self._scored(sessions, targets, targets):
-            found[own] = sparse_top(*scores, n_candidates, k)
-        return found
-
-    def _scored(self, sessions: Sessions, targets: np.ndarray, wanted: np.ndarray):
-        """Yield numbers among the targets, score rows and the row of each, where a known track comes before."""
-        wanted = wanted & (last_heard(sessions, sessions.known(self.popular.n_items)) >= 0)
-        left = np.flatnonzero(wanted[targets])
-        for scores, rows in self.score_rows(sessions, wanted):
-            own, left = np.split(left, [len(rows)])
-            yield own, scores, rows
 
 
 def sparse_ranks(

@@ -135,7 +135,7 @@ def _study(workspace: Workspace) -> Iterator[str]:
 
 def _wants_content(study: Study) -> bool:
     forms = {form for run in study.runs for form in (run.input_form, run.output_form)}
-    return bool(forms & FORMS_WITH_CONTENT) or "content_knn" in study.baselines
+    return bool(forms & FORMS_WITH_CONTENT) or any(baseline.needs_features for baseline in study.baselines)
 
 
 def _events(tables: Tables) -> Iterator[str]:

@@ -78,9 +78,9 @@ def need_runs(workspace: Workspace) -> None:
             ranks = results.rank(trained.model, prepared, workspace.study)
             lists = results.lists(trained.model, prepared, workspace.study)
             runs.save(folder, run, trained, ranks, lists, prepared)
-    for name in workspace.study.baselines:
-        if not results.is_saved(workspace.baseline_folder(name)):
-            baseline_runs.rank_baseline(name, prepared, workspace)
+    for baseline in workspace.study.baselines:
+        if not results.is_saved(workspace.baseline_folder(baseline.name)):
+            baseline_runs.rank_baseline(baseline, prepared, workspace)
 
 
 def need_models(workspace: Workspace) -> None:

@@ -127,7 +127,8 @@ def read_lists(workspace: Workspace, targets: pd.DataFrame) -> list[pd.DataFrame
 
 def _folders(workspace: Workspace) -> dict[tuple, Path]:
     """The folder of each model by Columns.MODEL and seed."""
-    folders = {(name, "", "", "", "", ""): workspace.baseline_folder(name) for name in workspace.study.baselines}
+    names = [baseline.name for baseline in workspace.study.baselines]
+    folders = {(name, "", "", "", "", ""): workspace.baseline_folder(name) for name in names}
     for run in workspace.study.runs:
         folders["gru4rec", run.input_form, run.output_form, run.loss, run.tag, run.seed] = workspace.run_folder(run)
     return folders

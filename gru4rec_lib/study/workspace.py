@@ -187,7 +187,7 @@ class Workspace:
         """Return the folder of a baseline: ranks.parquet, lists.parquet.
 
         Args:
-            name: of `study.BASELINES`.
+            name: the baseline's.
         """
         return self.runs / "baselines" / name
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 import operator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -112,8 +114,22 @@ def check(kind: type[Strict], fields: dict, place: str | Path):
     Raises:
         ConfigError: fields are wrong; one sentence and line a problem.
     """
-    try:
+    with one_sentence_each(place):
         return kind.model_validate(fields)
+
+
+@contextmanager
+def one_sentence_each(place: str | Path) -> Iterator[None]:
+    """Raise pydantic's problems as one sentence each.
+
+    Args:
+        place: named in the message, such as the file's path.
+
+    Raises:
+        ConfigError: with every problem, one a line.
+    """
+    try:
+        yield
     except ValidationError as error:
         lines = [(_field(e["loc"]), line) for e in error.errors() for line in _sentence(e).split("\n")]
         raise ConfigError("\n".join(": ".join(filter(None, (str(place), *line))) for line in lines)) from None

@@ -1,94 +1,17 @@
-"""Session neighbours against naive loops over toy sessions, in both protocols, and by hand."""
+"""Session neighbours by hand."""
 
-from math import exp, log, sqrt
+from math import exp, log, log10, sqrt
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from gru4rec_lib.baselines import session_knn
-from gru4rec_lib.baselines.session_knn import SKNN, STAN, VSKNN
+from gru4rec_lib.baselines.session_knn import SKNN, STAN, VSKNN, VSTAN
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.ranking.exact import NO_RANK, rank_table
+from gru4rec_lib.ranking.exact import NO_RANK
 
 ITEMS, CANDIDATES = 5, 7  # 5 and 6 are candidates that training never saw, -1 is no candidate
-POPULAR = 2  # so many tracks are candidates of the protocol `popular`
-TRAIN = st.lists(st.lists(st.integers(0, ITEMS - 1), min_size=1, max_size=6), max_size=8)
-TEST = st.lists(st.lists(st.integers(-1, CANDIDATES - 1), max_size=6), max_size=5)
 DAY = 86400
-
-
-def last_place(items, item):
-    return max(place for place, other in enumerate(items, 1) if other == item)
-
-
-def naive_rank(kind, train, ends, k, sample):
-    plays = [sum(items.count(item) for items in train) for item in range(ITEMS)]
-    by_time = sorted(range(len(train)), key=lambda n: (n if ends is None else ends[n], n), reverse=True)
-
-    def similarity(heard, session, newest):
-        shared = sorted(set(heard) & set(train[session]))
-        n, places = len(heard), [last_place(heard, item) for item in shared]
-        if kind is VSKNN:
-            return sum(place / n for place in places)
-        if kind is SKNN:
-            return len(shared) / sqrt(len(set(train[session])))
-        age = 0 if ends is None else newest - ends[session]
-        weight = exp(-age / (5 * DAY)) / sqrt(len(set(train[session])))
-        return sum(exp(-(n - place) / 1.02) for place in places) * weight
-
-    def score(heard, target):
-        newest = max(ends) if ends else 0
-        near = [n for n in by_time if set(heard) & set(train[n])][:sample]
-        near = sorted(((round(similarity(heard, n, newest), 12), n) for n in near), key=lambda pair: -pair[0])[:k]
-        total = 0
-        for value, n in near:
-            if target not in train[n]:
-                continue
-            shared = set(heard) & set(train[n])
-            if kind is VSKNN:
-                value /= 1 + len(heard) - max(last_place(heard, item) for item in shared)
-            if kind is STAN:
-                match = max(last_place(train[n], item) for item in shared)
-                value *= exp(-abs(last_place(train[n], target) - match) / 2.05)
-            total += value
-        return log(total) if total else -1e9
-
-    def rank(heard, target, n_candidates, ties):
-        if not 0 <= target < ITEMS:
-            return NO_RANK
-        heard = [item for item in heard if 0 <= item < ITEMS]
-        scores = [score(heard, item) if heard else plays[item] for item in range(ITEMS)]
-        others = [value for item, value in enumerate(scores[:n_candidates]) if item != target]
-        if ties == "standard":
-            return 1 + sum(value > scores[target] + 1e-8 for value in others)
-        return 1 + sum(value >= scores[target] - 1e-8 for value in others)
-
-    return rank
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", [SKNN, VSKNN, STAN])
-@settings(max_examples=60, deadline=None)
-@given(TRAIN, TEST, st.sampled_from(["conservative", "standard"]), st.integers(1, 4), st.integers(1, 6), st.data())
-def test_neighbours_are_the_naive_loop(kind, train, test, ties, k, sample, data):
-    times = st.lists(st.integers(0, 9).map(lambda days: days * DAY), min_size=len(train), max_size=len(train))
-    ends = data.draw(st.none() | times)
-    model = kind(ends, neighbours=k, sample=sample).fit(Sessions.from_lists(train), ITEMS)
-    found = rank_table(model, Sessions.from_lists(test), ITEMS, CANDIDATES, ties=ties, popular=POPULAR)
-    rank = naive_rank(kind, train, ends, k, sample)
-    seen = [[item for item in items if 0 <= item < ITEMS] for items in test]
-    assert list(found[["protocol", "rank"]].itertuples(index=False, name=None)) == [
-        (protocol, rank(items[:place], items[place], candidates, ties))
-        for protocol, part, candidates in (
-            ("known", seen, ITEMS),
-            ("open", test, CANDIDATES),
-            ("popular", seen, POPULAR),
-        )
-        for items in part
-        for place in range(1, len(items))
-    ]
 
 
 def scores(model, *heard):
@@ -110,7 +33,9 @@ def test_sknn_by_hand():
     # With one neighbour the more recent of the equal ones is it; with a sample of two the first is not compared.
     assert scores(SKNN(neighbours=1).fit(TOY, ITEMS), 0, 1) == pytest.approx([both, both, 0, 0, both])
     assert scores(SKNN(sample=2).fit(TOY, ITEMS), 0, 1) == pytest.approx([both, both + one, 0, one, both])
-    assert scores(SKNN([3, 2, 1], sample=2).fit(TOY, ITEMS), 0, 1) == pytest.approx([both, both + one, both, one, 0])
+    assert scores(SKNN(sample=2).fit(TOY, ITEMS, ends=[3, 2, 1]), 0, 1) == pytest.approx(
+        [both, both + one, both, one, 0]
+    )
 
 
 def test_v_sknn_by_hand():
@@ -122,7 +47,7 @@ def test_v_sknn_by_hand():
 
 def test_stan_by_hand():
     # A day lies between the ends of the sessions. Only the last holds 4, at place 2; its own 0 was last at place 4.
-    model = STAN([0, DAY, 2 * DAY]).fit(TOY, ITEMS)
+    model = STAN().fit(TOY, ITEMS, ends=[0, DAY, 2 * DAY])
     older, recent = exp(-2 / 5) / sqrt(3), 1 / sqrt(3)
     near = [exp(-distance / 2.05) for distance in range(4)]
     assert scores(model, 0) == pytest.approx(
@@ -139,6 +64,46 @@ def test_stan_by_hand():
             recent * near[2],
         ]
     )
+
+
+def test_sknn_similarities_by_hand():
+    # Two of two tracks are shared with the first and the last session (3 tracks each), one with the second (2 tracks).
+    assert scores(SKNN(similarity="jaccard").fit(TOY, ITEMS), 0, 1)[3] == pytest.approx(1 / 3)
+    assert scores(SKNN(similarity="jaccard").fit(TOY, ITEMS), 0, 1)[2] == pytest.approx(2 / 3)
+    assert scores(SKNN(similarity="binary").fit(TOY, ITEMS), 0, 1)[3] == pytest.approx(2 / 6)
+    assert scores(SKNN(similarity="binary").fit(TOY, ITEMS), 0, 1)[2] == pytest.approx(4 / 9)
+
+
+@pytest.mark.parametrize(
+    ("weighting", "heard", "match"),
+    [
+        ("same", [1, 1], 1),
+        ("div", [1 / 2, 1], 1 / 2),
+        ("linear", [0.9, 1], 0.8),
+        ("quadratic", [1 / 4, 1], 1 / 4),
+        ("log", [1 / log10(2.7), 1 / log10(1.7)], 1 / log10(3.7)),
+    ],
+)
+def test_v_sknn_weightings_by_hand(weighting, heard, match):
+    # After 2 and 3: session 0 holds 2, one event back, and session 1 holds 3, the last one.
+    model = VSKNN(weighting=weighting, weighting_score=weighting).fit(TOY, ITEMS)
+    last = {"linear": 0.9, "log": 1 / log10(2.7)}.get(weighting, 1)
+    older, recent = heard[0] * match, heard[1] * last
+    assert scores(model, 2, 3) == pytest.approx([older, older + recent, older, recent, 0])
+    idf = [1 + 2 * log(3 / holders) for holders in (2, 3, 1, 1, 1)]
+    model = VSKNN(weighting=weighting, weighting_score=weighting, idf_weighting=2).fit(TOY, ITEMS)
+    assert scores(model, 2, 3) == pytest.approx(np.array([older, older + recent, older, recent, 0]) * idf)
+
+
+def test_vstan_by_hand():
+    # Tracks are in 2, 3, 1, 1 and 1 of the three sessions; without ends there is no decay by time.
+    model = VSTAN(idf_weighting=2).fit(TOY, ITEMS)
+    last, middle = 1 / sqrt(3), exp(-1 / 1.02) / sqrt(2) * exp(-1 / 1.02)
+    idf = [1 + 2 * log(3 / holders) for holders in (2, 3, 1, 1, 1)]
+    near = [exp(-distance / 2.05) for distance in range(4)]
+    # After 3 and 4: session 1 shares 3 (one event back), session 2 shares 4.
+    expected = [last * near[2], last * near[1] + middle * near[1], 0, middle, last]
+    assert scores(model, 3, 4) == pytest.approx([value * weight for value, weight in zip(expected, idf, strict=True)])
 
 
 def test_blocks_do_not_show(monkeypatch):

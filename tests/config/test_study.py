@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gru4rec_lib.baselines import registry
+from gru4rec_lib import baselines
 from gru4rec_lib.config import study as config
 from gru4rec_lib.model import inputs
 from gru4rec_lib.training import losses
@@ -127,7 +127,6 @@ def test_every_study_of_the_project_loads(path):
 def test_the_names_of_the_config_are_those_of_the_tables():
     assert tuple(inputs.INPUTS) == config.INPUT_FORMS
     assert tuple(losses.LOSSES) == config.LOSSES
-    assert tuple(registry.BASELINES) == config.BASELINES
 
 
 def test_settings_resolve_study_then_loss_then_block_then_changes(load):
@@ -239,8 +238,30 @@ def test_an_unknown_field_is_named_at_every_level(load, tmp_path, base, field):
         ),
         (
             {"baselines": ["most_popular", "most_popular"]},
-            "`most_popular` is listed twice; list every run and baseline once",
+            "baseline `most_popular` is named twice; give one of the two another `tag`, or delete it",
         ),
+        (
+            {"baselines": ["markov", {"stan": {"neighbours": 0}}]},
+            "baselines.1: stan: neighbours: Input should be greater than or equal to 1 (given: 0)",
+        ),
+        (
+            {"baselines": [{"stan": {"colour": 1}}]},
+            "baselines.0: stan: colour: no such field; check its spelling or delete it",
+        ),
+        (
+            {"baselines": [{"stan": None}]},
+            "baselines.0: stan: should be a mapping of its settings; for the defaults write `stan` alone",
+        ),
+        (
+            {"baselines": ["stann"]},
+            "baselines.0: no such baseline; give a name, or a name with its settings such as {stan: {neighbours: 1000}}"
+            f"; known are {', '.join(baselines.BASELINES)} (given: 'stann')",
+        ),
+        (
+            {"baselines": [{"stan": {"tag": "a", "neighbours": 1}}, {"stan": {"tag": "a"}}]},
+            "baseline `stan-a` is named twice; give one of the two another `tag`, or delete it",
+        ),
+        ({"baselines": "stan"}, "baselines: should be a list, in brackets (given: 'stan')"),
         (
             {"models": [BLOCK, BLOCK | {"seed": [2], "settings": {"samples": 9}}]},
             "blocks of `models` with different `settings` need a different `tag` each",
@@ -265,13 +286,46 @@ def test_a_split_by_time_needs_times(load):
 def test_a_content_baseline_needs_its_features(load):
     ids = EVENTS | {"models": [BLOCK]}
     both = {"baselines": ["content_knn", "same_artist"]}
-    assert load(both).baselines == ("content_knn", "same_artist")
-    assert load({"baselines": ["content_knn"]}, TWIN).baselines == ("content_knn",)
+    assert load(both).baselines == (baselines.ContentKNN(), baselines.SameArtist())
+    assert load({"baselines": ["content_knn"]}, TWIN).baselines == (baselines.ContentKNN(),)
     for changes, base in ((both, TWIN), (both | {"data.item_table.categorical": []}, EVENTS)):
         with pytest.raises(config.ConfigError, match="`same_artist` needs a `categorical` column"):
             load(changes, base)
     with pytest.raises(config.ConfigError, match="`content_knn` needs features"):
         load({"baselines": ["content_knn"], "data.item_table": None}, ids)
+
+
+def test_a_baseline_has_settings_and_variants(load):
+    long = {"stan": {"tag": "long", "neighbours": 1000, "time_decay": 100}}
+    given = ["most_popular", long, "stan"]
+    study = load({"baselines": given})
+    assert study.baselines == (
+        baselines.MostPopular(),
+        baselines.STAN(tag="long", neighbours=1000, time_decay=100),
+        baselines.STAN(),
+    )
+    assert [baseline.name for baseline in study.baselines] == ["most_popular", "stan-long", "stan"]
+    assert study.model_dump(mode="json")["baselines"] == given
+    assert [baseline.name for baseline in load().baselines] == ["most_popular", "sequential_rules"]
+
+
+def found(**settings):
+    how = {"monitor": "val_recall_at_20", "value": 0.1, "epoch": None, "trials": 1, "pruned": 0, "space": "default"}
+    return how | {"settings": settings, "seed": 1, "commit": "c"}
+
+
+def test_a_baseline_takes_the_settings_that_a_search_chose(load, tmp_path):
+    searched = {"study": "made", "cells": {}, "baselines": {"stan": found(neighbours=7), "stan-long": found(sample=9)}}
+    (tmp_path / "best.yaml").write_text(yaml.safe_dump(searched))
+    given = {"baselines": [{"stan": {"neighbours": 5, "sample": 6}}, {"stan": {"tag": "long"}}, "sknn"]}
+    assert load(given | {"searched": "best.yaml"}).baselines == (
+        baselines.STAN(neighbours=7, sample=6),
+        baselines.STAN(tag="long", sample=9),
+        baselines.SKNN(),  # not searched
+    )
+    (tmp_path / "best.yaml").write_text(yaml.safe_dump(searched | {"baselines": {"stan": found(neighbours=0)}}))
+    with pytest.raises(config.ConfigError, match=r"made\.yaml: baselines\.0: searched: stan: neighbours: Input should"):
+        load(given | {"searched": "best.yaml"})
 
 
 CURVE = {"content_signal": [0, 0.25, 0.5]}

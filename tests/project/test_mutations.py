@@ -16,7 +16,7 @@ from evaluation import test_comparison, test_statistics
 from preparation import test_prepare
 from ranking import test_exact, test_metrics
 
-from gru4rec_lib.ranking.exact import popularity_ranks
+from gru4rec_lib.ranking.popularity import popularity_ranks
 
 
 def popularity_by_hand():
@@ -101,24 +101,29 @@ MUTATIONS = {
     "features of all tracks are fitted": ("preparation.prepare:candidates", "len(plays))", "len(items))", features),
     "`known` keeps unseen tracks": ("ranking.exact:rank_table", "known(n_items)", "known(n_candidates)", rank_table),
     "a tie counts for the target": (
-        "ranking.exact:popularity_ranks",
+        "ranking.popularity:popularity_ranks",
         'else "left"',
         'else "right"',
         popularity_by_hand,
     ),
-    "a far rule weighs as a near one": ("baselines.item_rules:SequentialRules.fit", "1 / distance", "1.0", rules),
+    "a far rule weighs as a near one": (
+        "baselines.weighting:by_distance",
+        "1 / distance\n",
+        "1.0 * (distance > 0)\n",
+        rules,
+    ),
     "rules point backwards": (
-        "baselines.item_rules:SequentialRules.fit",
+        "baselines.item_rules:SequentialRules._fit",
         "(before, after))",
         "(after, before))",
         rules,
     ),
-    "item-kNN does not shrink": ("baselines.item_rules:ItemKNN.fit", "plays + self.shrink", "plays + 0", item_knn),
-    "SKNN compares the oldest": ("baselines.session_knn:SKNN.fit", '"stable")[::-1]', '"stable")', sknn),
+    "item-kNN does not shrink": ("baselines.item_rules:ItemKNN._fit", "_plays + self.shrink", "_plays + 0", item_knn),
+    "SKNN compares the oldest": ("baselines.session_knn:SessionKNN._fit", '"stable")[::-1]', '"stable")', sknn),
     "SKNN forgets lengths": (
-        "baselines.session_knn:SKNN.session_weight",
-        "1 / np.sqrt(tracks)",
-        "np.ones(len(tracks))",
+        "baselines.session_knn:SKNN._session_weight",
+        "1 / np.sqrt(self._tracks)",
+        "np.ones(len(self._tracks))",
         sknn,
     ),
 }

@@ -47,7 +47,7 @@ def place(tmp_path):
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "made.yaml").write_text(STUDY)
     place = Workspace("made", root=tmp_path)
-    folders = {name: place.baseline_folder(name) for name in place.study.baselines}
+    folders = {one.name: place.baseline_folder(one.name) for one in place.study.baselines}
     folders |= {run.name: place.run_folder(run) for run in place.study.runs}
     assert set(folders) == set(RANKS)
     events = {"session": [0, 0, 1, 1, 1], "position": [2, 3, 2, 3, 4], "target": [0, 1, 0, 2, 5]}

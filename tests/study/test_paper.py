@@ -13,7 +13,8 @@ import pytest
 import typst
 from matplotlib.figure import Figure
 
-from gru4rec_lib.config.study import BASELINES, INPUT_FORMS, LOSSES, load_study
+from gru4rec_lib.baselines import BASELINES
+from gru4rec_lib.config.study import INPUT_FORMS, LOSSES, load_study
 from gru4rec_lib.data.columns import Columns
 from gru4rec_lib.study import paper, publish
 from gru4rec_lib.study import tables as report
@@ -308,7 +309,9 @@ def test_a_missing_table_or_figure_raises(run):
     assert not list(run.glob("paper.*"))
 
 
-@pytest.mark.parametrize(("words", "names"), [("inputs", INPUT_FORMS), ("formulas", LOSSES), ("walks", BASELINES)])
+@pytest.mark.parametrize(
+    ("words", "names"), [("inputs", INPUT_FORMS), ("formulas", LOSSES), ("walks", tuple(BASELINES))]
+)
 def test_every_part_of_a_grid_is_described(words, names):
     text = (ROOT / "reports" / "paper.typ").read_text(encoding="utf-8")
     block = re.search(rf"#let {words} = \((.*?)\n\)", text, re.DOTALL)[1]

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gru4rec_lib.baselines.item_rules import SequentialRules
-from gru4rec_lib.baselines.popularity import MostPopular
+from gru4rec_lib.baselines import MostPopular, SequentialRules
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.preparation.source_files import DataError
@@ -109,7 +108,26 @@ def test_a_limit_above_the_number_of_targets_changes_nothing(place):
     assert results.rank(Worst(), prepared(), place(10).study).equals(results.rank(Worst(), prepared(), place().study))
 
 
-def test_a_baseline_is_fitted_on_all_training_sessions_and_its_ranks_are_saved(place):
+@pytest.mark.parametrize("refit", [[True, True], [True, False], [False, False]])
+@pytest.mark.parametrize("ends", [None, np.array([5.0, 6.0, 7.0])])
+def test_a_baseline_is_fitted_on_what_the_tested_networks_are_fitted_on(place, refit, ends, monkeypatch):
+    here, seen = place(), []
+    losses = {loss: {"refit": again} for loss, again in zip(("bpr", "top1"), refit, strict=True)}
+    models = (here.study.models[0].model_copy(update={"loss": ("bpr", "top1")}),)
+    here.study = here.study.model_copy(update={"losses": losses, "models": models})
+
+    def fit(self, train, n_items, features=None, ends=None):
+        seen.append((len(train), n_items, features, None if ends is None else ends.tolist()))
+        return original(self, train, n_items, features, ends)
+
+    original = MostPopular.fit
+    monkeypatch.setattr(MostPopular, "fit", fit)
+    baseline_runs.rank_baseline(MostPopular(), replace(prepared(), ends=ends), here)
+    n = 3 if all(refit) else 2
+    assert seen == [(n, 3, None, None if ends is None else [5, 6, 7][:n])]
+
+
+def test_a_baseline_is_fitted_and_its_ranks_are_saved(place):
     here = place()
     table = baseline_runs.rank_baselines(prepared(), here)
     assert table.index.tolist() == ["most_popular"] * 2 + ["sequential_rules"] * 2

@@ -1,4 +1,4 @@
-"""A search tries as many settings for each cell, goes on where it was killed, and never sees the test."""
+"""A search tries as many settings for each cell and baseline, resumes where it was killed, and never reads the test."""
 
 import json
 import queue
@@ -14,6 +14,7 @@ import pytest
 import yaml
 from optuna.trial import TrialState
 
+from gru4rec_lib.baselines import SequentialRules
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.preparation import prepare
 from gru4rec_lib.preparation.prepare import Prepared
@@ -246,8 +247,102 @@ def test_diverged_trials_count_and_are_never_chosen(make, monkeypatch):
         search.search(place, trials=1, cells=("one_hot-cross_entropy",), jobs=1)
 
 
+BASELINES = """
+baselines:
+  stan: {neighbours: [1, 2, 5], time_decay: {low: 1, high: 10}}
+  markov: {weighting: [same, div]}
+"""
+
+
+@pytest.fixture
+def with_baselines(make, monkeypatch):
+    """A project whose study has baselines; in place of fitting one, its neighbours are the score."""
+    place, models = make(), []
+    with (place.root / "config" / "spaces" / "default.yaml").open("a") as file:
+        file.write(BASELINES)
+    toy = yaml.safe_load((place.root / "config" / "toy.yaml").read_text())
+    toy["baselines"] = ["most_popular", {"stan": {"tag": "long", "neighbours": 9}}, "stan", "sknn"]
+    (place.root / "config" / "toy.yaml").write_text(yaml.safe_dump(toy))
+
+    def validate(model, prepared, monitor):
+        models.append((model, monitor))
+        return 1 / (1 + abs(model.neighbours - 5) + abs(model.time_decay - 5) / 100)
+
+    monkeypatch.setattr(search, "validate", validate)
+    monkeypatch.setattr(search.Prepared, "load", lambda folder, test: None)
+    return Workspace("toy", root=place.root, searched=False), models
+
+
+def test_baselines_get_as_many_trials_from_the_studys_own_settings_on(with_baselines, trainings, capsys):
+    (place, models), made = with_baselines, trainings()
+    path = search.search(place, trials=6, jobs=1)
+    assert len(made.runs) == 12
+    assert [model.name for model, _ in models] == ["stan-long"] * 6 + ["stan"] * 6
+    assert [models[n][0] for n in (0, 6)] == [b for b in place.study.baselines if b.kind == "stan"]
+    assert {monitor for _, monitor in models} == {"val_recall_at_20"}
+    assert {model.neighbours for model, _ in models[1:6]} <= {1, 2, 5}
+    found = yaml.safe_load(path.read_text())
+    assert list(found) == ["study", "cells", "baselines"]
+    assert list(found["baselines"]) == ["stan-long", "stan"]
+    best = min((model for model, _ in models[6:]), key=lambda m: (abs(m.neighbours - 5), abs(m.time_decay - 5)))
+    settings = {"neighbours": best.neighbours, "time_decay": best.time_decay}
+    facts = {"settings": settings, "epoch": None, "trials": 6, "pruned": 0, "monitor": "val_recall_at_20"}
+    assert facts.items() <= found["baselines"]["stan"].items()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "the best settings of 2 cells and 2 baselines are in config/settings/toy.yaml"
+    assert lines[12].startswith("stan-long 1/6  0.2000 complete, best 0.2000  0 s  neighbours=9 time_decay=5.0")
+
+
+def test_the_study_takes_what_was_found_for_its_baselines(with_baselines, trainings):
+    (place, models), made = with_baselines, trainings()
+    path = search.search(place, trials=3, jobs=1, cells=("stan",))
+    assert made.runs == []
+    assert yaml.safe_load(path.read_text())["cells"] == {}
+    with (place.root / "config" / "toy.yaml").open("a") as file:
+        file.write("searched: settings/toy.yaml\n")
+    best = yaml.safe_load(path.read_text())["baselines"]["stan"]["settings"]
+    _, long, stan, _ = Workspace("toy", root=place.root).study.baselines
+    assert stan.model_dump().items() >= best.items()
+    assert Workspace("toy", root=place.root).study.runs == place.study.runs
+    assert long.neighbours == 9
+    search.search(Workspace("toy", root=place.root, searched=False), trials=3, jobs=1, cells=("stan",))
+    assert len(models) == 3  # what was found does not make it another search
+
+
+def test_a_baseline_without_a_space_is_not_searched(with_baselines):
+    place, _ = with_baselines
+    with pytest.raises(ConfigError, match=r"sknn to search; name .*one_hot-cross_entropy, stan-long, stan$"):
+        search.search(place, cells=("sknn",))
+
+
+@pytest.mark.parametrize(("monitor", "score"), [("val_recall_at_20", 1.0), ("val_mrr_at_20", (1 + 1 / 2) / 2)])
+def test_a_trial_of_a_baseline_fits_on_training_and_scores_validation(monitor, score):
+    train, validation = Sessions.from_lists([[0, 1], [0, 1], [0, 2]]), Sessions.from_lists([[0, 1], [0, 3, 2]])
+    items = pd.DataFrame({"item": list("abcd"), "plays": [3, 2, 1, 0]})
+    ends = np.arange(5.0)  # of training, then of validation
+    prepared = Prepared(items, 4, train, validation, None, None, None, items, ends)
+    seen = []
+
+    class Rules(SequentialRules):
+        def _fit(self, train, features, ends):
+            seen.append((train, ends.tolist()))
+            super()._fit(train, features, ends)
+
+    # The track 3, unseen in training, is left out of the validation sessions.
+    assert search.validate(Rules(), prepared, monitor) == score
+    assert seen == [(train, [0, 1, 2])]
+
+
+def test_validation_without_a_target_is_one_sentence():
+    train, validation = Sessions.from_lists([[0, 1]]), Sessions.from_lists([[0, 2]])
+    items = pd.DataFrame({"item": list("abc"), "plays": [1, 1, 0]})
+    prepared = Prepared(items, 3, train, validation, None, None, None, items)
+    with pytest.raises(ValueError, match="no validation session holds two tracks known from training: raise"):
+        search.validate(SequentialRules(), prepared, "val_recall_at_20")
+
+
 def test_an_unknown_cell_or_space_is_one_sentence(make):
-    with pytest.raises(ConfigError, match=r"^toy: the grid has no cell shared-bpr; it has one_hot-bpr, one_hot-cross"):
+    with pytest.raises(ConfigError, match=r"^toy: nothing is called shared-bpr to search; name one_hot-bpr"):
         search.search(make(), cells=("shared-bpr",))
     with pytest.raises(ConfigError, match=r"wide\.yaml: there is no such space; known are default$"):
         search.search(make("other"), "wide")
@@ -282,7 +377,7 @@ def test_ctrl_c_is_for_the_process_that_waits_and_not_for_those_that_it_starts(m
     for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", tied.PARENT):
         monkeypatch.setenv(name, "1")
     own = signal.getsignal(signal.SIGINT)
-    search._side_by_side(["one", "other"], None, 2)
+    search._side_by_side(["one", "other"], 2)
     assert Waiting.handlers == (signal.SIG_IGN, signal.SIG_IGN, own, own)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gru4rec_lib import baselines
 from gru4rec_lib.study.tuning import spaces
 from gru4rec_lib.training.settings import Training
 from gru4rec_lib.utils.checked import ConfigError
@@ -69,9 +70,29 @@ def test_a_range_rounds_what_it_suggests_and_knows_what_it_holds():
     ]
 
 
+def test_a_baseline_has_a_space_of_its_own(tmp_path):
+    space = load(tmp_path, baselines={"stan": {"neighbours": [1, 2], "time_decay": {"low": 1, "high": 9}}})
+    assert space.of("stan").keys() == {"neighbours", "time_decay"}
+    assert space.of("sknn") == {}
+    assert space.suggest(Trial(), "stan") == {"neighbours": 2, "time_decay": 5}
+    assert space.held(baselines.STAN(neighbours=2, time_decay=99), "stan") == {"neighbours": 2}
+
+
+def test_the_default_space_tunes_every_baseline_that_has_settings_beside_a_seed():
+    space = spaces.load_space("default", FOLDER)
+    for kind, baseline in baselines.BASELINES.items():
+        if kind != "markov":  # the weight of its single step changes no rank
+            assert set(baseline.model_fields) - {"tag", "seed"} == set(space.of(kind)), kind
+        baseline(**space.suggest(Trial(), kind))
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
+        ({"baselines": {"stan": {"neighbours": [0]}}}, r"stan: neighbours: .*greater than or equal to 1"),
+        ({"baselines": {"stan": {"neighbour": [1]}}}, r"stan: neighbour: no such field"),
+        ({"baselines": {"stann": {}}}, r"baselines.stann: "),
+        ({"baselines": {"stan": {"neighbours": []}}}, r"stan.neighbours: needs values"),
         ({"settings": {"learning_rat": [0.1]}}, "settings: learning_rat: no such field"),
         ({"settings": {"samples": [-1, 2]}}, "settings: samples: .*greater than or equal to 0"),
         ({"losses": {"bpr": {"dropout_hidden": RANGE}}}, "bpr: dropout_hidden: .*less than 1"),

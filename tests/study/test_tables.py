@@ -44,8 +44,8 @@ def write_ranks(folder, known=KNOWN, opened=OPEN):
 
 def made(place):
     """Write ranks and histories: those of each run begin with its number, 1 for the first."""
-    for name in place.study.baselines:
-        write_ranks(place.baseline_folder(name), [21] * 4, [21] * 3)
+    for baseline in place.study.baselines:
+        write_ranks(place.baseline_folder(baseline.name), [21] * 4, [21] * 3)
     for number, run in enumerate(place.study.runs, 1):
         write_ranks(place.run_folder(run), [number, *KNOWN[1:]])
         history = pd.DataFrame(

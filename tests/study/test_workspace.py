@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from gru4rec_lib import __main__, cli
+from gru4rec_lib.baselines import SequentialRules
 from gru4rec_lib.config.study import ConfigError
 from gru4rec_lib.preparation import prepare, readers
 from gru4rec_lib.study import baseline_runs, ensure, results, runs
@@ -299,7 +300,7 @@ def test_existing_inputs_are_not_created_again(place, asked, capsys):
     for name in results.FILES:
         (folder / name).touch()
     ensure.need_runs(here)
-    assert [(name, given[0]) for name, given in asked if name != "load"] == [("rank_baseline", "sequential_rules")]
+    assert [(name, given[0]) for name, given in asked if name != "load"] == [("rank_baseline", SequentialRules())]
     assert capsys.readouterr().out == ""
     # Arrays of another split are prepared again.
     asked.clear()

@@ -1,9 +1,9 @@
-"""Settings by search: `make search` tries some for each cell of a study's grid and keeps the best on validation.
+"""Settings by search: `make search` tries some for each cell and baseline of a study, and keeps the best on validation.
 
-Optuna chooses what is tried (TPE); after one, two, four, .. epochs it goes on with the better half of the trials that
-came so far (asynchronous successive halving, Li et al., arXiv 1810.05934). Each finished trial is in
-runs/<study>/search.db; what a trial tries is a function of the seed, the cell and the finished ones, so that an
-interrupted search goes on as if it had not been. The test part is not read.
+Optuna chooses the settings of a trial (TPE). After one, two, four, .. epochs of a network only the better half of the
+trials so far continues (asynchronous successive halving, Li et al., arXiv 1810.05934). Each finished trial is in
+runs/<study>/search.db. The settings of a trial are a function of the seed, the cell or baseline and the finished
+trials, so that an interrupted search continues to the same end. The test part is not read.
 """
 
 from __future__ import annotations
@@ -16,22 +16,26 @@ import os
 import signal
 import time
 import traceback
+from abc import ABC, abstractmethod
 from contextlib import redirect_stdout
 from functools import cache, cached_property, partial
 from pathlib import Path
+from typing import ClassVar
 
 import optuna
 from optuna.trial import TrialState
 
+from gru4rec_lib.baselines import Baseline
 from gru4rec_lib.config.study import Run
 from gru4rec_lib.config.tuned import Found, configuration_name, load_searched, save_searched
 from gru4rec_lib.preparation.prepare import Prepared
+from gru4rec_lib.ranking import metrics
 from gru4rec_lib.study import ensure
 from gru4rec_lib.study.notebook import commit
 from gru4rec_lib.study.tuning.spaces import Space, load_space
 from gru4rec_lib.study.workflow import tied
 from gru4rec_lib.study.workspace import Workspace
-from gru4rec_lib.utils.checked import ConfigError
+from gru4rec_lib.utils.checked import ConfigError, Strict
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 STARTING = 5  # trials at random before the sampler learns from them
@@ -39,103 +43,128 @@ HALVING = optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_facto
 
 
 def search(
-    place: Workspace,
+    workspace: Workspace,
     space: str = "default",
     trials: int = 20,
     seed: int = 1,
     cells: tuple[str, ...] = (),
     jobs: int = 2,
 ) -> Path:
-    """Search settings for the cells of a study, the same number of trials for each.
+    """Search settings for the cells and baselines of a study, the same number of trials for each.
 
     Args:
-        place: the study's; without the settings that an earlier search found.
+        workspace: the study's; without the settings that an earlier search found.
         space: a file of config/spaces/ without its ending.
-        trials: for each cell, those of an earlier call among them.
+        trials: for each cell and baseline, those of an earlier call among them.
         seed: of the choices and of the trainings.
-        cells: names such as `one_hot-bpr`; all of the grid when empty.
-        jobs: processes, which share the cells.
+        cells: names of cells or baselines, such as `one_hot-bpr` or `stan`; when empty all of the grid, and the
+            baselines whose settings are in the space.
+        jobs: processes, which share the work.
 
     Returns:
-        settings/<study>.yaml beside the study's file, where the best settings of these cells are.
+        settings/<study>.yaml beside the study's file, where the best settings are.
 
     Raises:
-        ConfigError: a number is below 1, the space is unknown or wrong, the grid has no such cell, or the settings that
-            an earlier search wrote cannot be read.
+        ConfigError: a number is below 1, the space is unknown or wrong, the study has no such cell or baseline, or the
+            settings that an earlier search wrote cannot be read.
         ValueError: no trial of a cell ended well.
         ChildProcessError: a process failed.
     """
     few = next((f"--{name} {n}" for name, n in {"trials": trials, "jobs": jobs}.items() if n < 1), None)
     if few:
         raise ConfigError(f"search: {few}: give 1 or more")
-    tried = load_space(space, place.root / "config" / "spaces")
-    grid = cells_of(place)
-    unknown = [name for name in cells if name not in grid]
+    tried = load_space(space, workspace.root / "config" / "spaces")
+    kinds = dict.fromkeys(cells_of(workspace), CellSearch)
+    kinds |= {b.name: BaselineSearch for b in workspace.study.baselines if tried.of(b.kind)}
+    unknown = [name for name in cells if name not in kinds]
     if unknown:
-        raise ConfigError(f"{place.study.name}: the grid has no cell {unknown[0]}; it has {', '.join(grid)}")
-    path = place.file.parent / "settings" / f"{place.study.name}.yaml"
+        raise ConfigError(f"{workspace.study.name}: nothing is called {unknown[0]} to search; name {', '.join(kinds)}")
+    path = workspace.file.parent / "settings" / f"{workspace.study.name}.yaml"
     if path.exists():
         load_searched(path)  # an error now, not when all is trained
-    ensure.need_prepared(place)
-    make = partial(CellSearch, place, tried, trials, seed)
-    searches = {name: make(name) for name in cells or grid}
+    ensure.need_prepared(workspace)
+    make = {name: partial(kinds[name], workspace, tried, trials, seed, name) for name in cells or kinds}
+    searches = {name: one() for name, one in make.items()}
     waiting = [name for name, one in searches.items() if not one.is_finished]
     if min(jobs, len(waiting)) > 1:
-        _side_by_side(waiting, make, min(jobs, len(waiting)))
+        _side_by_side([make[name] for name in waiting], min(jobs, len(waiting)))
     else:
         for name in waiting:
             searches[name].run()
-    save_searched(path, place.given, {name: one.found(space) for name, one in searches.items()})
-    shown = path.relative_to(place.root) if path.is_relative_to(place.root) else path
-    print(f"the best settings of {len(searches)} cells are in {shown}", flush=True)
+    found = {kind: {} for kind in (CellSearch, BaselineSearch)}
+    for name, one in searches.items():
+        found[type(one)][name] = one.found(space)
+    cells, baselines = found.values()
+    save_searched(path, workspace.given, cells, baselines)
+    shown = path.relative_to(workspace.root) if path.is_relative_to(workspace.root) else path
+    several = " and ".join(f"{len(part)} {word}" for word, part in (("cells", cells), ("baselines", baselines)) if part)
+    print(f"the best settings of {several} are in {shown}", flush=True)
     return path
 
 
-def cells_of(place: Workspace) -> dict[str, tuple[str, str, str]]:
-    """Input form, output form and loss of each cell of the grid, by name; seeds and tags do not count.
+def cells_of(workspace: Workspace) -> dict[str, tuple[str, str, str]]:
+    """Return input form, output form and loss of each cell of the grid, by name; seeds and tags do not count.
 
     Args:
-        place: the study's.
+        workspace: the study's.
     """
-    cells = dict.fromkeys((run.input_form, run.output_form, run.loss) for run in place.study.runs)
+    cells = dict.fromkeys((run.input_form, run.output_form, run.loss) for run in workspace.study.runs)
     return {configuration_name(*cell): cell for cell in cells}
 
 
-class CellSearch:
-    """The trials of one cell.
+class Search(ABC):
+    """The trials of one cell or baseline.
 
     Args:
-        place: the study's.
-        space: what may be tried.
-        trials: how many there will be.
+        workspace: the study's.
+        space: the values to try.
+        trials: number of trials.
         seed: of the choices and of the trainings.
-        name: the cell's.
+        name: of the cell or baseline.
     """
 
-    def __init__(self, place: Workspace, space: Space, trials: int, seed: int, name: str):
-        self.place, self.space, self.trials, self.seed, self.name = place, space, trials, seed, name
-        self.input_form, self.output_form, self.loss = cells_of(place)[name]
-        record = json.loads((place.prepared / "prepared.json").read_text(encoding="utf-8"))
-        own = self._run({}).model_dump(mode="json")
+    has_epochs: ClassVar[bool]
+    part: str  # its part of the space: a loss, or a baseline's kind
+    default: Strict  # the study's own settings
+    monitor: str  # the validation score to compare
+    identity: list  # what makes it this search and no other, beside the data and the seed
+
+    def __init__(self, workspace: Workspace, space: Space, trials: int, seed: int, name: str):
+        self.workspace, self.space, self.trials, self.seed, self.name = workspace, space, trials, seed, name
+        self.prepare()
+        record = json.loads((workspace.prepared / "prepared.json").read_text(encoding="utf-8"))
+        default = self.default.model_dump(mode="json")
         # The study's own settings of what is searched; the first trial has them, whatever the space holds.
-        self.own = {setting: own["training"][setting] for setting in space.of(self.loss)}
-        asked = [own, space.model_dump(mode="json"), record["sha256"], seed, "first: own settings"]
+        self.own = {setting: default[setting] for setting in space.of(self.part)}
+        asked = [*self.identity, record["sha256"], seed, "first: own settings"]
         # Another space, seed, study or data is another search, beside this one in the same file.
         self.asked = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
-    def _run(self, settings: dict) -> Run:
-        fixed = {"output_form": self.output_form, "refit": False, "max_epochs": self.space.max_epochs}
-        return self.place.study.run(self.input_form, self.loss, self.seed, **fixed | settings)
+    @abstractmethod
+    def prepare(self) -> None:
+        """Set `part`, `default`, `monitor` and `identity`."""
+
+    @abstractmethod
+    def score(self, settings: dict, trial: optuna.Trial) -> tuple[list[float], str]:
+        """Train or fit with some settings, and validate.
+
+        Args:
+            settings: to try.
+            trial: Optuna's.
+
+        Returns:
+            The validation score after each epoch, and how the trial ended: `complete`, `pruned` or `diverged`.
+        """
 
     @property
     def _held(self) -> dict:
-        return self.space.held(self._run({}).training, self.loss)
+        return self.space.held(self.default, self.part)
 
     @cached_property
     def study(self) -> optuna.Study:
         """Optuna's study, in runs/<study>/search.db."""
         return optuna.create_study(
-            storage=_storage(self.place.runs / "search.db"),
+            storage=_storage(self.workspace.runs / "search.db"),
             study_name=f"{self.name} {self.asked[:12]}",
             direction="maximize",
             pruner=HALVING,
@@ -169,15 +198,15 @@ class CellSearch:
         if number == 1:
             # The study's own settings come first: what is found is no worse on validation. Those that the space holds
             # are parameters of the trial, which the sampler learns from.
-            self.space.suggest(trial, self.loss, self._held)
+            self.space.suggest(trial, self.part, self._held)
             settings = self.own
         else:
-            settings = self.space.suggest(trial, self.loss)
+            settings = self.space.suggest(trial, self.part)
         trial.set_user_attr("settings", settings)
-        log = self.place.runs / "logs" / f"search-{self.name}.log"
+        log = self.workspace.runs / "logs" / f"search-{self.name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a", encoding="utf-8") as file, redirect_stdout(file):
-            scores, end = train(self._run(settings), self.place, trial)
+            scores, end = self.score(settings, trial)
         trial.set_user_attr("epoch", scores.index(max(scores)) + 1 if scores else 0)
         if end == "complete":
             study.tell(trial, max(scores))
@@ -187,7 +216,8 @@ class CellSearch:
         value = f"{max(scores, default=0.0):.4f} {end}, best {best:.4f}"
         tried = " ".join(f"{name}={settings[name]}" for name in (settings if number == 1 else trial.params))
         seconds = time.monotonic() - began
-        print(f"{self.name} {number}/{self.trials}  {value}  {len(scores)} epochs {seconds:.0f} s  {tried}", flush=True)
+        took = f"{len(scores)} epochs " * self.has_epochs + f"{seconds:.0f} s"
+        print(f"{self.name} {number}/{self.trials}  {value}  {took}  {tried}", flush=True)
 
     def found(self, space: str) -> Found:
         """The best settings of as many trials as were asked for; those that another call made beyond them do not count.
@@ -207,8 +237,9 @@ class CellSearch:
             raise ValueError(f"{self.name}: no trial ended well; lower the learning rates of the space `{space}`")
         best = max(complete, key=lambda trial: trial.value)
         return Found(
-            **{name: best.user_attrs[name] for name in ("settings", "epoch", "commit")},
-            monitor=self._run({}).training.monitor,
+            **{name: best.user_attrs[name] for name in ("settings", "commit")},
+            epoch=best.user_attrs["epoch"] if self.has_epochs else None,
+            monitor=self.monitor,
             value=round(best.value, 4),
             trials=len(made),
             pruned=sum(trial.state == TrialState.PRUNED for trial in made),
@@ -217,12 +248,74 @@ class CellSearch:
         )
 
 
-def train(run: Run, place: Workspace, trial) -> tuple[list[float], str]:
+class CellSearch(Search):
+    """The trials of one cell; see `Search`."""
+
+    has_epochs = True
+
+    def prepare(self):
+        """As `Search.prepare`."""
+        self.input_form, self.output_form, self.part = cells_of(self.workspace)[self.name]
+        run = self._run({})
+        self.default, self.monitor = run.training, run.training.monitor
+        self.identity = [run.model_dump(mode="json"), self.space.model_dump(mode="json", exclude={"baselines"})]
+
+    def score(self, settings, trial):
+        """As `Search.score`."""
+        return train(self._run(settings), self.workspace, trial)
+
+    def _run(self, settings: dict) -> Run:
+        fixed = {"output_form": self.output_form, "refit": False, "max_epochs": self.space.max_epochs}
+        return self.workspace.study.run(self.input_form, self.part, self.seed, **fixed | settings)
+
+
+class BaselineSearch(Search):
+    """The trials of one baseline; see `Search`."""
+
+    has_epochs = False
+
+    def prepare(self):
+        """As `Search.prepare`."""
+        self.default = next(b for b in self.workspace.study.baselines if b.name == self.name)
+        self.part, self.monitor = self.default.kind, self.workspace.study.training.monitor
+        space = self.space.model_dump(mode="json")["baselines"][self.part]
+        self.identity = [self.part, self.default.model_dump(mode="json"), space]
+
+    def score(self, settings, trial):
+        """As `Search.score`: fit on the training part, score the validation part as networks do."""
+        model = type(self.default)(**self.default.model_dump() | settings)
+        return [validate(model, Prepared.load(self.workspace.prepared, test=False), self.monitor)], "complete"
+
+
+def validate(model: Baseline, prepared: Prepared, monitor: str) -> float:
+    """Fit a baseline on the training part and score it on the validation part, as a network is after an epoch.
+
+    Args:
+        model: not fitted.
+        prepared: arrays.
+        monitor: `val_recall_at_20` or `val_mrr_at_20`.
+
+    Returns:
+        The score, 0 to 1.
+
+    Raises:
+        ValueError: the validation part has nothing to predict.
+    """
+    validation = prepared.learnable_validation
+    if not validation.is_target.any():
+        raise ValueError("no validation session holds two tracks known from training: raise `validation_fraction`")
+    ends = None if prepared.ends is None else prepared.ends[: len(prepared.train)]
+    model.fit(prepared.train, prepared.n_items, prepared.features, ends)
+    ranks = model.rank(validation, prepared.n_items)
+    return {"val_recall_at_20": metrics.recall, "val_mrr_at_20": metrics.mrr}[monitor](ranks, 20)
+
+
+def train(run: Run, workspace: Workspace, trial) -> tuple[list[float], str]:
     """Train once on the training part and validate after every epoch.
 
     Args:
         run: with the settings to try.
-        place: the study's.
+        workspace: the study's.
         trial: Optuna's, which is told each score and may end the training.
 
     Returns:
@@ -233,7 +326,7 @@ def train(run: Run, place: Workspace, trial) -> tuple[list[float], str]:
 
     pruning = Pruning(trial, run.training.monitor)
     try:
-        runs.train(run, Prepared.load(place.prepared, test=False), [pruning])
+        runs.train(run, Prepared.load(workspace.prepared, test=False), [pruning])
     except FloatingPointError:
         return pruning.scores, "diverged"
     finally:
@@ -249,16 +342,16 @@ def _storage(path):
     return optuna.storages.RDBStorage(f"sqlite:///{path}", engine_kwargs=patient)
 
 
-def _side_by_side(names, make, jobs):
-    """Processes that take a cell each, then the next one; they end when this one does."""
+def _side_by_side(makers, jobs):
+    """Start processes that take a search each, then the next one; they end when this one does."""
     for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     context = multiprocessing.get_context("spawn")
     waiting = context.SimpleQueue()
-    for name in [*names, *[None] * jobs]:
-        waiting.put(name)
+    for make in [*makers, *[None] * jobs]:
+        waiting.put(make)
     os.environ[tied.PARENT] = str(os.getpid())
-    processes = [context.Process(target=_work, args=(waiting, make), daemon=True) for _ in range(jobs)]
+    processes = [context.Process(target=_work, args=(waiting,), daemon=True) for _ in range(jobs)]
     # Ctrl-C comes to this process too, which ends them; so they ignore it, from their first moment on.
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     for process in processes:
@@ -270,11 +363,11 @@ def _side_by_side(names, make, jobs):
         raise ChildProcessError("The search stopped; the reason stands above. The same command goes on from here.")
 
 
-def _work(waiting, make):
+def _work(waiting):
     tied.tie()
     try:
-        while (name := waiting.get()) is not None:
-            make(name).run()
+        while (make := waiting.get()) is not None:
+            make().run()
     except Exception:
         traceback.print_exc()
         raise SystemExit(1) from None

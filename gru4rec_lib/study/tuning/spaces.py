@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, model_validator
 
+from gru4rec_lib.baselines import BASELINES, Baseline
 from gru4rec_lib.config.study import Loss
 from gru4rec_lib.training.settings import Training
 from gru4rec_lib.utils.checked import Count, Strict, check, read_mapping
@@ -60,59 +62,68 @@ class Space(Strict):
         max_epochs: the most epochs of a trial.
         settings: for a setting of `Training` its range, or a list of values; a list of one fixes it.
         losses: further ones for one loss, which go before those of `settings`.
+        baselines: for a baseline its settings and what to try; a baseline without any is not searched.
     """
 
     max_epochs: Count
     settings: dict[str, Range | tuple]
     losses: dict[Loss, dict[str, Range | tuple]] = Field(default_factory=dict)
+    baselines: dict[Literal[tuple(BASELINES)], dict[str, Range | tuple]] = Field(default_factory=dict)
 
-    def of(self, loss: str) -> dict[str, Range | tuple]:
-        """What is tried with a loss.
+    def of(self, part: str) -> dict[str, Range | tuple]:
+        """Return what to try with a loss or a baseline.
 
         Args:
-            loss: of `settings.LOSSES`.
+            part: of `settings.LOSSES` or `baselines.BASELINES`.
 
         Returns:
-            For each setting its range or list, further ones of the loss before the others.
+            For each setting its range or list; further ones of the loss before the others.
         """
-        return self.settings | self.losses.get(loss, {})
+        if part in BASELINES:
+            return self.baselines.get(part, {})
+        return self.settings | self.losses.get(part, {})
 
-    def suggest(self, trial, loss: str, names: Iterable[str] | None = None) -> dict:
-        """Settings for an Optuna trial.
+    def suggest(self, trial, part: str, names: Iterable[str] | None = None) -> dict:
+        """Choose settings for an Optuna trial.
 
         Args:
             trial: asked for each value.
-            loss: of `settings.LOSSES`.
+            part: as in `of`.
             names: of the settings; every one of the space, fixed ones too, when None.
 
         Returns:
             The settings by name.
         """
-        space = self.of(loss)
+        space = self.of(part)
         return {name: _suggest(trial, name, space[name]) for name in (space if names is None else names)}
 
-    def held(self, training: Training, loss: str) -> dict:
-        """The settings among those given that the space holds and does not fix.
+    def held(self, given: Training | Baseline, part: str) -> dict:
+        """Return the given settings that the space holds and does not fix.
 
         Args:
-            training: settings of a cell.
-            loss: the cell's.
+            given: settings of a cell or a baseline.
+            part: as in `of`.
 
         Returns:
             Those settings by name; what the space does not hold or fixes is left out.
         """
-        given = {name: getattr(training, name) for name in self.of(loss)}
-        return {name: value for name, value in given.items() if _holds(self.of(loss)[name], value)}
+        space = self.of(part)
+        return {name: value for name in space if _holds(space[name], value := getattr(given, name))}
 
     @model_validator(mode="after")
     def _each_value_is_one_of_the_setting(self):
-        for place, settings in {"settings": self.settings, **self.losses}.items():
+        for workspace, settings in {"settings": self.settings, **self.losses, **self.baselines}.items():
             for name, values in settings.items():
                 ends = (values.low, values.high) if isinstance(values, Range) else values
                 if not ends or (len(ends) > 1 and any(isinstance(value, (list, tuple, dict)) for value in ends)):
-                    raise ValueError(f"{place}.{name}: needs values; one that is a list itself stands alone: [[all]]")
+                    raise ValueError(
+                        f"{workspace}.{name}: needs values; one that is a list itself stands alone: [[all]]"
+                    )
                 for value in ends:
-                    check(Training, {name: value}, place)
+                    if workspace in BASELINES:
+                        BASELINES[workspace](**{name: value})
+                    else:
+                        check(Training, {name: value}, workspace)
         return self
 
 
