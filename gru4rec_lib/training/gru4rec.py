@@ -60,6 +60,8 @@ class GRU4Rec(Network):
         """
         if not callable(loss):
             check_known("loss", loss, losses.LOSSES)
+        if "samples" in settings:
+            settings["samples"] = whole(settings["samples"], "samples", 0)  # a study file may hold it as text
         named = {"optimizer": optimizer} if isinstance(optimizer, str) else {}
         chosen = check(CompileSettings, settings | named, "compile")
         if named:

@@ -279,7 +279,7 @@ def test_a_changed_stopping_rule_gives_the_same_as_from_the_start(tmp_path, firs
     fit_by(first, tmp_path)
     capsys.readouterr()
     assert fit_by(then, tmp_path) == expected
-    anew = "" if said.startswith("going on") else ": training starts anew"
+    anew = "" if said.startswith("continuing") else ": training starts anew"
     assert capsys.readouterr().out == said.format(tmp_path / "c.npz") + anew + "\n"
 
 
