@@ -17,7 +17,8 @@ def fit_features(tables, items: pd.Series, n_items: int) -> Features:
 
     Args:
         tables: has `items`, one row an item (`item` and the feature columns), and the names of its features: `numeric`,
-            `categorical`, and `multivalued`, which maps each feature to its columns.
+            `categorical`, and `multivalued`, which maps each feature to its columns. Where `missing_indicator` is true,
+            each number that some of the training tracks lack has a second one, `<name> missing`, 1 or 0.
         items: str [candidates], item ids in index order.
         n_items: training tracks, the first ones.
 
@@ -30,15 +31,21 @@ def fit_features(tables, items: pd.Series, n_items: int) -> Features:
     """
     table = tables.items.set_index(tables.items["item"].astype(str)).reindex(items)
     raw = table[list(tables.numeric)].to_numpy(np.float64, copy=True)
+    names = list(tables.numeric)
+    if getattr(tables, "missing_indicator", False):
+        is_missing = np.isnan(raw)
+        some = np.isin(is_missing[:n_items].mean(axis=0), (0, 1), invert=True)
+        names += [f"{name} missing" for name, marked in zip(tables.numeric, some, strict=True) if marked]
+        raw = np.hstack([raw, is_missing[:, some]])
     raw[:, np.isnan(raw[:n_items]).all(axis=0)] = 0  # no track of training has this number, so it tells nothing
-    scaler = StandardScaler().fit(raw[:n_items]) if tables.numeric else None
+    scaler = StandardScaler().fit(raw[:n_items]) if names else None
     numeric = np.nan_to_num(scaler.transform(raw), nan=0.0) if scaler else raw
     if numeric.size and max(numeric.max(), -numeric.min()) > FAR:
         row, column = np.argwhere(np.abs(numeric) > FAR)[0]
         told = f"item `{items.iloc[row]}` has {raw[row, column]:g}, {numeric[row, column]:.0e} standard deviations from"
         remedy = "the mean of the items of training; correct it or leave it missing"
-        raise DataError(f"feature `{tables.numeric[column]}`: {told} {remedy}")
-    fitted = {"numeric": list(tables.numeric)}
+        raise DataError(f"feature `{names[column]}`: {told} {remedy}")
+    fitted = {"numeric": names}
     if scaler:
         fitted |= {"mean": scaler.mean_.tolist(), "scale": scaler.scale_.tolist()}
 

@@ -60,7 +60,7 @@ def check_path(path: Path, data: str = "", quote: str | None = None, **columns: 
     with duckdb.connect() as con:
         source = open_source(con, path, name, set(named.values()), quote)
     layouts = {
-        "log": [name for name, _ in readers.LOG.values()],
+        "log": [column for cells, _ in readers.LOG.values() for column in cells.columns],
         "tracks": [readers.TRACKS.item, *readers.TRACK_FEATURES],
     }
     most = [kind for kind, known in layouts.items() if len({*known} & {*source.header}) > len(known) / 2]

@@ -22,7 +22,7 @@ def need_raw(place: Workspace) -> None:
     from gru4rec_lib.study import fingerprints
     from gru4rec_lib.twin import simulate
 
-    if not place.simulates and not place.raw.is_dir():
+    if not place.simulates and not place.is_there:
         raise readers.DataError(
             f"{place.raw}: there is no such folder; put the raw files there (data/README.md), or set `data`"
         )

@@ -125,7 +125,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 def _place(words: argparse.Namespace, root: Path) -> Workspace:
     given = named_folder(words.data, root) if words.data else ""
     place = Workspace(words.study, given, root)
-    if not place.raw.is_dir() and (given or not place.study.simulated):
+    if not place.is_there and (given or not place.study.simulated):
         raise ConfigError(
             f"{place.raw}: there is no such folder. Say where the raw files of {place.study.name} are, by DATA=folder "
             "with make or --data folder; data/README.md tells what belongs there."
