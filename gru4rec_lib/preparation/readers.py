@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from gru4rec_lib.preparation.archives import Plain, is_archive
 from gru4rec_lib.preparation.filters import filter_sessions, leave_out_plays
 from gru4rec_lib.preparation.source_files import DataError, Source, found, is_table, literal, name_below
 from gru4rec_lib.preparation.split import BOTH_SIDES, apart
-from gru4rec_lib.preparation.typed_columns import Cells, quoted
+from gru4rec_lib.preparation.typed_columns import Cells, Kind, quoted
 from gru4rec_lib.utils.arguments import user_path
 from gru4rec_lib.utils.text import shown
 
@@ -213,6 +214,8 @@ def _tables(
         problems = typed_columns.check(con, "log", sources, data.on_bad_rows, checks)
         events, counts, noted = _events(con, sources, columns, None if is_mssd else data, split)
         warnings += noted
+        if not is_mssd and data.idle_minutes:
+            warnings += _missing_parts(sources)
         texts = {
             name: typed_columns.Column("log", sources, name, columns[name][0].label, events[name].cat.categories)
             for name in ("session", "user", "item")
@@ -277,7 +280,7 @@ def _generic(data: EventData, folder: Path, plain: Plain):
     files = [file for pattern in data.events for file in found(folder, pattern)]
     table = data.item_table
     table_files = found(folder, table.file) if table and table.file else []
-    return _plain(dict.fromkeys(files), folder, plain), _columns(data), table, _plain(table_files, folder, plain)
+    return _plain(dict.fromkeys(files), folder, plain), columns_of(data), table, _plain(table_files, folder, plain)
 
 
 def _plain(files: Iterable[Path], folder: Path, plain: Plain) -> list[tuple[Path, str]]:
@@ -294,8 +297,12 @@ def _plain(files: Iterable[Path], folder: Path, plain: Plain) -> list[tuple[Path
     return pairs
 
 
-def _columns(data: EventData) -> dict:
-    """The columns of the table `log` of events."""
+def columns_of(data: EventData) -> dict[str, tuple[Cells | typed_columns.Folder | typed_columns.Choice, Kind]]:
+    """The columns of the table `log` of events: the cells of the files and how they are read.
+
+    Args:
+        data: names the columns.
+    """
     columns = {"session": (Cells.of(data.session), typed_columns.ID)} if data.session else {}
     columns |= {"item": (Cells.of(data.item), typed_columns.ID)}
     if data.time:
@@ -363,10 +370,10 @@ def _events(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict
     """The rows of `log` that are kept, in order, the counts of each step, and warnings."""
     counts = [(step, events, n, items) for step, events, n, items in _plays(con, data, columns)]
     if not counts[-1][1]:
-        steps = "; ".join(step for step, *_ in counts[1:])
         told = f"no good row is left of {counts[0][1]:,}; `on_bad_rows: error` names the bad ones"
         if data and (data.leave_out or data.filters.of_plays):
-            told = f"no play is left of {counts[0][1]:,} rows ({steps}); give other files or change the study's filters"
+            told = f"no play is left of {counts[0][1]:,} rows ({_losses(counts)})"
+            told += "; give other files or change the study's filters"
         raise DataError(f"{sources[0].name}: {told}")
     values = []
     if data and data.idle_minutes:
@@ -406,8 +413,7 @@ def _events(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict
             counts.append(_count(step, left))
             events = left
         if events.empty:
-            told = "; ".join(step for step, *_ in counts[1:])
-            raise DataError(f"{sources[0].name}: no play is left ({told}); relax the study's `filters`")
+            raise DataError(f"{sources[0].name}: no play is left ({_losses(counts)}); relax the study's `filters`")
         if len(events) < n_before:
             for name in ("session", "user", "item"):
                 if name in events:
@@ -468,6 +474,8 @@ def _of_order(once: pd.DataFrame, key: str, is_cut: bool) -> list[tuple[str, str
         kept, remedy = "they are kept in the order of the file", "number a session's events in a column `position`"
         later = (np.diff(once["session"].cat.codes) == 0) & (np.diff(once[key]) > 0)
         if key == "time":
+            if is_cut and not (once["time"] % 60).any():
+                kept += " (all times are whole minutes)"
             remedy = "give finer times" if is_cut else f"give finer times, or {remedy}"
             if (np.diff(once["row"])[later] < 0).sum() > later.sum() / 2:
                 kept += (
@@ -614,6 +622,30 @@ def _parted(items: pd.DataFrame, name: str, separator: str) -> tuple[pd.DataFram
         for n, part in enumerate(names)
     }
     return items.assign(**parts), names
+
+
+def _losses(counts: list[tuple]) -> str:
+    """The steps of the counts that dropped something."""
+    return "; ".join(step for step, *_ in counts if re.search(r"\([1-9][0-9,]*\)$", step) and " kept (" not in step)
+
+
+def _missing_parts(sources: list[Source]) -> list[str]:
+    """Warnings of exports of which parts are missing: `endsong_3.json` without the parts 0 to 2."""
+    parts: dict[str, set[int]] = {}
+    for source in sources:
+        number = re.search(r"(\d+)\.json$", source.name)
+        if number and source.is_json:
+            parts.setdefault(source.name.rpartition("/")[0], set()).add(int(number[1]))
+    gaps = {
+        folder: sorted({*range(max(numbers))} - numbers) for folder, numbers in parts.items() if max(numbers) < 1000
+    }
+    told = "of the numbered parts some are not there"
+    remedy = "plays of one session may lie in several parts, so bring all of them"
+    return [
+        f"{f'{folder}: ' if folder else ''}{told} ({shown(', '.join(map(str, gap)), 60)}); {remedy}"
+        for folder, gap in gaps.items()
+        if gap
+    ]
 
 
 def _of_choices(con: duckdb.DuckDBPyConnection, data: EventData, columns: dict) -> list[tuple[str, str]]:

@@ -35,6 +35,7 @@ _SURE_VALUE = re.compile(rf"\s*(?:[+-]?\d*\.\d+|\d{{9,}}|{_DATE})\s*")
 # Names that columns go by, in small letters without underscores.
 COMMON = {
     "session": ("sessionid", "session"),
+    "user": ("userid", "user", "uid"),
     "item": ("itemid", "item", "trackid", "track"),
     "time": ("time", "timestamp"),
     "position": ("position", "pos"),
@@ -475,8 +476,7 @@ def json_objects(path: Path) -> str:
 
 def _json(con: duckdb.DuckDBPyConnection, path: Path, name: str, wanted: set[str]) -> tuple[str, ...]:
     """Names of the fields: all of the first thousand records, those within objects as `a.b`, and those wanted."""
-    if is_packed(path):
-        _count_lines(path, name)
+    _check_ends(path, name)
     header: dict[str, None] = {}
     first = con.execute(f"SELECT json FROM {json_objects(path)} LIMIT 1000").fetchall()
     if not first:
@@ -492,6 +492,22 @@ def _json(con: duckdb.DuckDBPyConnection, path: Path, name: str, wanted: set[str
         (found,) = con.execute(f"SELECT {tests} FROM {json_objects(path)}").fetchall()
         header |= dict.fromkeys(column for column, is_there in zip(rare, found, strict=True) if is_there)
     return tuple(header)
+
+
+def _check_ends(path: Path, name: str) -> None:
+    """Raise where a file of JSON does not end as it begins: DuckDB reads half an array without a word."""
+    first, last = b"", b""
+    if is_packed(path):
+        _count_lines(path, name)  # which finds damage
+    with _unpacked(path)(path, "rb") as file:
+        while block := file.read(1 << 20):
+            text = block.removeprefix(b"\xef\xbb\xbf").strip() if not first else block.strip()
+            first, last = first or text[:1], text[-1:] or last
+    ends = {b"[": b"]", b"{": b"}"}
+    if first not in ends:
+        raise DataError(f"{name}: holds no records of JSON; give a list of objects or one object a line")
+    if last != ends[first]:
+        raise DataError(f"{name}: is only a part of a file of JSON, for it does not end as it begins; copy it again")
 
 
 def _fields(record: dict, before: str = "") -> Iterator[str]:

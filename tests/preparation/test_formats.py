@@ -104,6 +104,7 @@ def test_fields_within_objects_have_names_with_points(tmp_path):
         ("[]", "e.json: holds no record; replace it by the whole file or take it away"),
         ('[{"s": 1, "i": 2}]', "e.json, line 1, column `t`: is missing (there: s, i); add it or name it so"),
         ("[1, 2]", "e.json: holds JSON that is no list of records; give one object a play"),
+        ('"x"', "e.json: holds no records of JSON; give a list of objects or one object a line"),
     ],
 )
 def test_json_without_records_or_fields(tmp_path, text, message):
@@ -112,10 +113,14 @@ def test_json_without_records_or_fields(tmp_path, text, message):
 
 
 def test_half_a_file_of_json_is_named(tmp_path):
-    (tmp_path / "e.json").write_text('[{"s": 1, "i": 2, "t": 3}, {"s": 1, "i"')
-    found = failure(tmp_path, events=["e.json"])
-    assert found.startswith("e.json: cannot be read: ")
-    assert "again" in found
+    told = "e.json: is only a part of a file of JSON, for it does not end as it begins; copy it again"
+    for half in (
+        '[{"s": 1, "i": 2, "t": 3}, {"s": 1, "i"',
+        '[{"s": 1, "i": 2, "t": 3}',
+        '{"s": 1, "i": 2, "t": 3}\n{"s": 1',
+    ):
+        (tmp_path / "e.json").write_text(half)
+        assert failure(tmp_path, events=["e.json"]) == told
 
 
 # Items of several columns, and labels
