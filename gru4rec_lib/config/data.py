@@ -395,6 +395,8 @@ class Split(Strict):
         test: see `how`. A pattern with `/` is that of a path below the data folder, such as `test/*` or `**/day_7/*`
             (`**`: any folders); one without is that of a file's name in any folder.
         test_fraction: share of the sessions, 0 to 1.
+        by: whether `by_time` takes the last sessions by their `start` or by their `end`.
+        gap_days: days between training and test of `by_time`: training sessions that end in them are dropped, too.
         validation: how the validation part is cut from training: at random, or the last by start time (by order of
             reading where there are no times), with the rules of `by_time`; sessions that end in the time of validation
             are left out of training until the final one, on all.
@@ -405,6 +407,8 @@ class Split(Strict):
     how: Literal["by_file", "by_session", "by_time", "listed"]
     test: str | None = None
     test_fraction: Fraction | None = None
+    by: Literal["start", "end"] = "start"
+    gap_days: Annotated[float, Field(ge=0)] = 0
     validation: Literal["random", "last"] = "random"
     validation_fraction: Fraction = 0.1
     seed: Seed = 1
@@ -414,6 +418,9 @@ class Split(Strict):
         wants_test = self.how in ("by_file", "listed")
         if wants_test != (self.test is not None) or wants_test == (self.test_fraction is not None):
             raise ValueError(f"split `{self.how}` needs `{'test' if wants_test else 'test_fraction'}` and nothing else")
+        if self.how != "by_time" and (self.by != "start" or self.gap_days):
+            name = "by" if self.by != "start" else "gap_days"
+            raise ValueError(f"`{name}` is for the split `by_time` alone; leave it out")
         return self
 
 

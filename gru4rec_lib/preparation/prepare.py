@@ -154,11 +154,13 @@ def prepare(tables: Tables, split: Split, folder: Path) -> Prepared:
     is_test = test_sessions(events, starts, split, folder)
     times = events["time"].to_numpy(np.float64) if "time" in events else None
     if split.how == "by_time":
-        crosses = crossing(times[starts], times[np.append(starts[1:], len(events)) - 1], is_test, "the test")
+        last_event = np.append(starts[1:], len(events)) - 1
+        crosses = crossing(times[starts], times[last_event], is_test, "the test", split.gap_days)
         kept = ~crosses[code]
         events, is_test, times = events[kept].reset_index(drop=True), is_test[~crosses], times[kept]
         code, starts = sessions_of(events)
-        log.add(f"sessions that begin before the test and end in it dropped ({crosses.sum():,})", events)
+        where = f"it or in the {split.gap_days:g} days before it" if split.gap_days else "it"
+        log.add(f"sessions that begin before the test and end in {where} dropped ({crosses.sum():,})", events)
     log.add("training sessions", events[~is_test[code]])
     log.add("test sessions", events[is_test[code]])
 

@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gru4rec_lib.__main__ import main
+from gru4rec_lib.config.data import RawData
 from gru4rec_lib.config.study import load_study
-from gru4rec_lib.preparation import readers
-from gru4rec_lib.preparation.prepare import prepare
+from gru4rec_lib.preparation import readers, sharded
+from gru4rec_lib.preparation.prepare import prepare, settings
 
 CONFIG = Path(__file__).parents[2] / "config"
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
@@ -178,6 +180,24 @@ def test_listeners_in_folders_with_audio_features(tmp_path):
     assert tables.items["item"].tolist() == [f"Artist {n % 3} | Title, {n}" for n in range(6)]
     assert np.isnan(tables.items["tempo"]).tolist() == [True, False] * 3
     assert tables.categorical == ("key", "mode", "artist_name")
+
+
+def test_personal_fields_are_in_nothing_that_is_written(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    parts = [extended(*play) for play in listening()] + dirty(NOON + 30 * DAY)
+    write_zip(tmp_path / "my_data.zip", {"MyData/endsong_0.json": json.dumps(parts)})
+    assert main(["check", "my_data.zip", "--write", "mine.yaml"]) == 0
+    study = load_study("spotify_history", CONFIG)
+    place = RawData(study.data, study.split, tmp_path / "my_data.zip", tmp_path / "prepared")
+    sharded.of_study(place).save(place.prepared, settings(study))
+    texts = [*capsys.readouterr(), (tmp_path / "mine.yaml").read_text()]
+    files = sorted(place.prepared.iterdir())
+    assert {"items.parquet", "labels.parquet", "test_events.parquet"} <= {path.name for path in files}
+    for path in files:
+        texts.append(path.read_bytes().decode("latin-1"))
+        texts += [pd.read_parquet(path).to_csv()] if path.suffix == ".parquet" else []
+    assert any("Title 1" in text for text in texts)  # what may be written is there
+    assert not [value for value in PERSONAL.values() for text in texts if value in text]
 
 
 # Last.fm and ListenBrainz
