@@ -9,6 +9,8 @@ from bad_input import ITEMS, MANY, TABLE, data, extended, log, study, track, tra
 from mssd_rows import log_rows
 
 from gru4rec_lib.__main__ import main
+from gru4rec_lib.config.study import load_study
+from gru4rec_lib.study.check import _event_data
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = ["1,a,10", "1,b,20", "2,a,5", "2,b,6"]
@@ -161,3 +163,9 @@ def test_a_table_is_known_by_its_header_and_its_study_is_written(check, name, he
 def test_a_column_of_users_cuts_sessions(check):
     lines = check("\n".join(["who,item,time", *ROWS]), "--user", "who")
     assert lines[-1].endswith("user: who, item: item, time: time, idle_minutes: 30}")
+
+
+def test_the_layouts_that_are_known_are_those_of_the_studies():
+    for name, known in _event_data().items():
+        assert load_study(name, ROOT / "config").data == known
+    assert {"spotify_history", "thirty_music", "yoochoose_100k"} <= {*_event_data()}
