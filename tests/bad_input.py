@@ -556,12 +556,12 @@ CASES = [
     table(
         "another kind of file",
         ("e.xlsx", b"PK"),
-        "e.xlsx: is no kind of file that is read here; give .csv[.gz], .tsv[.gz] or .parquet",
+        "e.xlsx: is no kind of file that is read here; give .csv, .tsv, .txt, .json, .jsonl (packed or not) or .parquet",
     ),
     table(
         "a workbook named .csv",
         ("e.csv", b"PK\x03\x04" + bytes(100)),
-        "e.csv: is a .zip file or a workbook by its first bytes; save the table as CSV",
+        "e.csv: is a .zip file or a workbook by its first bytes; name it .zip, or save the table as CSV",
     ),
     table(
         "a packed file named .csv",
@@ -576,7 +576,7 @@ CASES = [
     table(
         "a workbook named .csv.gz",
         ("e.csv.gz", b"PK\x03\x04" + bytes(100)),
-        "e.csv.gz: is a .zip file or a workbook by its first bytes; save the table as CSV",
+        "e.csv.gz: is a .zip file or a workbook by its first bytes; name it .zip, or save the table as CSV",
     ),
     table(
         "a Parquet file named .csv.gz",
