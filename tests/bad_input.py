@@ -556,7 +556,8 @@ CASES = [
     table(
         "another kind of file",
         ("e.xlsx", b"PK"),
-        "e.xlsx: is no kind of file that is read here; give .csv, .tsv, .txt, .json, .jsonl (packed or not) or .parquet",
+        "e.xlsx: is no kind of file that is read here; give .csv, .tsv, .txt, .json, .jsonl (packed or not) or "
+        ".parquet",
     ),
     table(
         "a workbook named .csv",
