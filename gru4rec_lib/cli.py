@@ -59,14 +59,16 @@ def run(argv: list[str]) -> int:
     command.add_argument("--cells", nargs="+", default=(), help="such as one_hot-bpr or stan (all of the study)")
     command.add_argument("--jobs", type=int, default=2, help="processes, of one thread each (%(default)s)")
     command = commands.add_parser("check", help="tell what is wrong with a file or a study, before anything runs")
-    command.add_argument("path", type=Path, help="a table of events, a log, track features, or a study's .yaml")
+    command.add_argument("path", type=Path, help="a table of events, a log, an export (.zip), or a study's .yaml")
     command.add_argument("--session", metavar="COLUMN", help="of an event table, where its name is not a common one")
+    command.add_argument("--user", metavar="COLUMN", help="as --session: sessions are cut from a user's plays by time")
     command.add_argument("--item", metavar="COLUMN", help="as --session")
     order = command.add_mutually_exclusive_group()
     order.add_argument("--time", metavar="COLUMN", help="as --session: unix seconds or ISO dates")
     order.add_argument("--position", metavar="COLUMN", help="in place of --time: places in the session")
     command.add_argument("--quote", metavar="MARK", help="the quotation mark of an event table's cells, or none")
     command.add_argument("--data", default="", help="the folder of a study's raw files; data/raw/<data set>")
+    command.add_argument("--write", metavar="FILE", help="write a study of the data, with comments, to this .yaml")
     command = commands.add_parser("bench", help="measure speed and memory; writes reports/bench/ and figures/bench/")
     command.add_argument("--size", choices=["toy", "tenth", "full"], default="tenth", help="of the data (%(default)s)")
     words = parser.parse_args(argv)
@@ -110,7 +112,7 @@ def run(argv: list[str]) -> int:
         from gru4rec_lib.study.check import check_path
 
         columns = {name: getattr(words, name) for name in COMMON}
-        for line in check_path(words.path, words.data, words.quote, **columns):
+        for line in check_path(words.path, words.data, words.quote, words.write, **columns):
             print(line, flush=True)
     elif words.command == "bench":
         from gru4rec_lib.bench import run as bench

@@ -4,9 +4,13 @@
 """
 
 import gzip
+import io
 import itertools
+import json
 import os
+import zipfile
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -141,6 +145,29 @@ def with_items(name, items, told, code=2, events=MANY, text=WITH_ITEMS):
     files = {"s.yaml": text, "e.csv": events, "items.csv": items}
     return Case(name, files, "check s.yaml --data .", code, told)
 
+
+def extended(time, **changes):
+    """A record of Spotify's extended streaming history."""
+    ends = datetime.fromtimestamp(1_700_000_000 + time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    track = {"spotify_track_uri": f"spotify:track:{time % 7}", "master_metadata_track_name": "x"}
+    return {"ts": ends, "ms_played": 60_000, **track, "master_metadata_album_artist_name": "y", **changes}
+
+
+def zipped(members):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+def listening(**changes):
+    """Data of events whose sessions are cut by time."""
+    return {name: value for name, value in data(idle_minutes=30, **changes).items() if name != "session"}
+
+
+EXPORT = json.dumps([extended(100 * n) for n in range(70)])
+PAUSED = [f"9,i{n % 5},{90_000 + 9000 * (n // 4) + 60 * (n % 4)}" for n in range(80)]
 
 CASES = [
     # The table's columns
@@ -529,12 +556,13 @@ CASES = [
     table(
         "another kind of file",
         ("e.xlsx", b"PK"),
-        "e.xlsx: is no kind of file that is read here; give .csv[.gz], .tsv[.gz] or .parquet",
+        "e.xlsx: is no kind of file that is read here; give .csv, .tsv, .txt, .json, .jsonl (packed or not) or "
+        ".parquet",
     ),
     table(
         "a workbook named .csv",
         ("e.csv", b"PK\x03\x04" + bytes(100)),
-        "e.csv: is a .zip file or a workbook by its first bytes; save the table as CSV",
+        "e.csv: is a .zip file or a workbook by its first bytes; name it .zip, or save the table as CSV",
     ),
     table(
         "a packed file named .csv",
@@ -549,7 +577,7 @@ CASES = [
     table(
         "a workbook named .csv.gz",
         ("e.csv.gz", b"PK\x03\x04" + bytes(100)),
-        "e.csv.gz: is a .zip file or a workbook by its first bytes; save the table as CSV",
+        "e.csv.gz: is a .zip file or a workbook by its first bytes; name it .zip, or save the table as CSV",
     ),
     table(
         "a Parquet file named .csv.gz",
@@ -1150,6 +1178,95 @@ CASES = [
         "reproduce --study s.yaml -- --config data=2024",
         2,
         "--config: a run has its settings from --study and --data; omit the argument",
+    ),
+    # Listening logs
+    table(
+        "an export of podcasts alone",
+        ("endsong_0.json", json.dumps([extended(5 * n, spotify_episode_uri="x") for n in range(3)])),
+        "endsong_0.json: no play is left of 3 rows (left out: podcasts (3)); give other files or change the study's "
+        "filters",
+    ),
+    table(
+        "half of a .zip archive",
+        ("my_data.zip", zipped({"endsong_0.json": EXPORT})[:-200]),
+        "my_data.zip: is damaged or only a part of a .zip archive; download or copy it again",
+    ),
+    table(
+        "an archive with a name that leads outside",
+        ("my_data.zip", zipped({"../../endsong_0.json": EXPORT})),
+        "my_data.zip: the name of its member `../../endsong_0.json` leads outside the archive; unpack what you trust "
+        "and name the folder instead",
+    ),
+    table(
+        "an archive of something else",
+        ("my_data.zip", zipped({"cat.png": "x"})),
+        "my_data.zip: holds no layout that a study of the project reads (docs/data.md); name a table in it, or write a "
+        "study",
+    ),
+    table(
+        "one part of several",
+        ("endsong_2.json", EXPORT),
+        "warning: of the numbered parts some are not there (0, 1); plays of one session may lie in several parts, so "
+        "bring all of them",
+        0,
+    ),
+    table(
+        "half of a part",
+        ("endsong_0.json", EXPORT[: len(EXPORT) // 2]),
+        "endsong_0.json: is only a part of a file of JSON, for it does not end as it begins; copy it again",
+    ),
+    table(
+        "plays that are all too short",
+        ("endsong_0.json", json.dumps([extended(5 * n, ms_played=29_000) for n in range(3)])),
+        "endsong_0.json: no play is left of 3 rows (plays of less than 30 seconds left out (3)); give other files or "
+        "change the study's filters",
+    ),
+    config(
+        "times in whole minutes",
+        "warning: events at the same time as another event of their session: 80 in 1 sessions; they are kept in the "
+        "order of the file (all times are whole minutes); give finer times",
+        0,
+        data=listening(events=["m.csv"]),
+        files={"m.csv": events(*(f"{n // 20},i{n % 5},{60 * (n // 2)}" for n in range(80)), *PAUSED)},
+    ),
+    config(
+        "no column of users",
+        "e.csv, line 1, column `listener`: is missing (there: session_id, item_id, time); add it or name it so",
+        data=listening(user="listener"),
+    ),
+    config(
+        "a user with one play",
+        "warning: sessions of one event: 1; there is nothing to predict in them, and they are left out",
+        0,
+        data=listening(user="session_id"),
+        rows=MANY + "u,i1,5\n",
+    ),
+    config(
+        "a time with the name of a zone",
+        one(
+            "z.csv, line 2, column `time`: cannot read `2023-01-31 10:00 CET`; write unix seconds or an ISO date and "
+            "time"
+        ),
+        data=listening(events=["z.csv"]),
+        files={"z.csv": events("1,a,2023-01-31 10:00 CET", "1,b,2023-01-31 10:00+01:00")},
+    ),
+    with_items(
+        "features of other items alone",
+        lines("item_id,artist,length", "x,a,1", "y,b,2"),
+        "the item table holds none of the 5 items of training, such as `…`; its ids are such as `x`; write ids alike "
+        "in both",
+    ),
+    config(
+        "sessions and an idle time",
+        "s.yaml: data: give exactly one of `session`, a column, and `idle_minutes`, to cut sessions by time",
+        data=data(idle_minutes=30),
+    ),
+    Case(
+        "a study to write over another file",
+        {"e.csv": GOOD, "mine.yaml": "mine"},
+        "check e.csv --write mine.yaml",
+        2,
+        "--write: mine.yaml is there already; name another file",
     ),
     # Steps of a log
     Case(

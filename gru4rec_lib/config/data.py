@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import string
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gru4rec_lib.data.features import NOT_CATEGORIES
-from gru4rec_lib.utils.checked import Fraction, Name, Seed, Some, Strict, Whole
+from gru4rec_lib.utils.checked import Count, Fraction, Name, Seed, Some, Strict, Whole
 
 Signal = Annotated[float, Field(ge=0, le=1)]
 SIMULATED = "simulated.json"  # lies beside simulated raw files, and tells what they were made with
 
 
-def _is_a_day(date: str) -> str:
+def _is_a_day(day: str) -> str:
     try:
-        datetime.strptime(date, "%Y%m%d")
+        datetime.strptime(day, "%Y%m%d")
     except ValueError:
         raise ValueError("is no day of the calendar; write YYYYMMDD") from None
-    return date
+    return day
 
 
 def _is_a_mark(quote: str) -> str:
@@ -32,6 +32,14 @@ def _is_a_mark(quote: str) -> str:
     return quote
 
 
+def _as_a_day(day: object) -> object:
+    try:
+        return day if type(day) is date else date.fromisoformat(day)
+    except (TypeError, ValueError):
+        raise ValueError("should be a day such as 2000-01-31") from None
+
+
+Day = Annotated[date, BeforeValidator(_as_a_day)]
 Quote = Annotated[str, BeforeValidator(lambda quote: "none" if quote is None else quote), AfterValidator(_is_a_mark)]
 
 
@@ -68,37 +76,63 @@ class Twin(Strict):
     content_signal: Signal = 0.5
 
 
+def _one_is_a_list(columns: object) -> object:
+    return (columns,) if isinstance(columns, str) else columns
+
+
+# A column; or several, of which the first that is not empty counts.
+Columns = Annotated[tuple[str, ...], BeforeValidator(_one_is_a_list), Some]
+# The same; several columns in a list of their own are joined to one text: `[track_mbid, [artist, title]]`.
+Joined = Annotated[tuple[str | Annotated[tuple[str, ...], Some], ...], BeforeValidator(_one_is_a_list), Some]
+
+
 class Quoted(Strict):
-    """What text files with quoted cells need.
+    """How text files are written.
 
     Args:
         quote: the quotation mark around cells that hold delimiters or line ends; null: cells are never quoted;
-            `auto`: `"` in .csv, and no quotation in .tsv.
+            `auto`: `"` in .csv, and no quotation in files with tabs.
+        header: names of the columns of files that have no header line; empty where they have one.
     """
 
     quote: Quote = "auto"
+    header: tuple[str, ...] = ()
 
 
 class ItemTable(Quoted):
     """The table of item features and what its columns are.
 
     Args:
-        file: its name inside the data folder (.csv, .tsv, each also with .gz, or .parquet).
-        item: the column of item ids.
-        quote: as in `Quoted`.
+        file: its name or a pattern inside the data folder, of the kinds of files of events; null: the features are in
+            the rows of the events themselves.
+        item: the column of item ids, or several, see `Joined`.
+        key: columns of the events that hold the ids of this table, such as titles; null: the items themselves do.
+        repeats: of several rows of an item, `first` takes the first value of each column that is not missing and
+            counts the items whose rows differ; `error` refuses them. It is always `first` in the rows of events.
+        quote, header: as in `Quoted`.
         numeric: columns that are standardised.
         categorical: columns with one value an item.
         multivalued: for each feature, the columns that hold its values.
+        separators: for columns of `multivalued` and `embedding` whose cells hold several values, such as `rock|indie`,
+            what is between them.
+        embedding: columns with a list of numbers in each cell, all of one length; each number is standardised.
+        missing_indicator: whether a numeric column with missing values gets a second one, 1 where the value is missing
+            and 0 where not; the value itself becomes the mean either way.
         missing: what means "no value" beside the empty cell: texts for all categorical and multi-valued columns; or, by
             column, a list of numbers and texts, such as {tempo: [0], time_signature: [0]}. A number means all ways to
             write it (0, 0.0), and so does a text that is a number in a numeric column.
     """
 
-    file: str
-    item: str
+    file: str | None
+    item: Joined
+    key: Joined | None = None
+    repeats: Literal["error", "first"] = "error"
     numeric: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
     multivalued: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    separators: dict[str, Annotated[str, Field(min_length=1)]] = Field(default_factory=dict)
+    embedding: tuple[str, ...] = ()
+    missing_indicator: bool = False
     missing: Annotated[tuple[str, ...] | dict[str, tuple[str | float, ...]], BeforeValidator(_is_missing)] = ("",)
 
     def missing_in(self, column: str) -> tuple[str | float, ...]:
@@ -109,13 +143,18 @@ class ItemTable(Quoted):
         """
         if isinstance(self.missing, dict):
             return self.missing.get(column, ())
-        return () if column in self.numeric else self.missing
+        return () if column in (*self.numeric, *self.embedding) else self.missing
 
     @model_validator(mode="after")
     def _each_column_once(self):
-        columns = [*self.numeric, *self.categorical, *(name for names in self.multivalued.values() for name in names)]
+        listed = [name for names in self.multivalued.values() for name in names]
+        columns = [*self.numeric, *self.embedding, *self.categorical, *listed]
         if not columns:
             raise ValueError("name a column in `numeric`, `categorical` or `multivalued`, or leave out `item_table`")
+        single = next((name for name in self.separators if name not in (*listed, *self.embedding)), None)
+        if single is not None:
+            told = f"`separators` names the column `{single}`"
+            raise ValueError(f"{told}; list it in `multivalued` or `embedding`, or correct the name")
         names = [*columns, *(set(self.multivalued) & set(self.categorical))]
         lower = [name.lower() for name in names]  # to SQL, `Tempo` and `tempo` are one
         twice = next((name for name in names if lower.count(name.lower()) > 1), None)
@@ -162,39 +201,182 @@ class MssdData(Strict):
         return self
 
 
+class LeftOut(Strict):
+    """Rows that are no plays of the study; one of the four conditions. A column that a file lacks is empty there.
+
+    Args:
+        present: columns of which at least one is not empty.
+        missing: columns that are all empty.
+        equal: for each column, the texts and numbers that it may hold; a number means all ways to write it.
+        below: for each column, the number that it is below; an empty cell is not below it.
+    """
+
+    present: Columns | None = None
+    missing: Columns | None = None
+    equal: dict[str, tuple[str | bool | float, ...]] | None = None
+    below: dict[str, float] | None = None
+
+    @model_validator(mode="after")
+    def _has_one_condition(self):
+        if sum(bool(condition) for condition in (self.present, self.missing, self.equal, self.below)) != 1:
+            raise ValueError("give exactly one condition: `present`, `missing`, `equal` or `below`")
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the condition reads."""
+        return tuple(self.present or self.missing or self.equal or self.below)
+
+
+class Filters(Strict):
+    """Which plays and sessions of an event table are kept; each filter is counted. They run in the order given here.
+
+    The first four leave out plays before sessions are cut. The others are applied once, or with `repeat` again and
+    again until nothing changes: an item loses plays with the sessions that are dropped.
+
+    Args:
+        since: leave out plays before this day (UTC), such as 2000-01-01.
+        until: leave out plays on this day or later; `today`: those after the moment of reading.
+        recent_days: keep the last so many days before the last play alone.
+        min_seconds: leave out plays of which fewer seconds were heard; needs `duration`. A play of unknown duration is
+            kept.
+        merge_repeats: make one play of an item that follows itself within a session: the first.
+        repeats_in_session: `drop` keeps the first play of each item in a session.
+        min_item_plays: drop items with fewer plays.
+        max_session_events: the most events in a session.
+        long_sessions: of a longer one, `cut` keeps its first events, `drop` keeps none.
+        min_session_events: drop sessions with fewer events.
+        min_user_sessions: drop users with fewer sessions; needs `user`.
+        repeat: whether the filters from `merge_repeats` on run until nothing changes.
+    """
+
+    since: Day | None = None
+    until: Literal["today"] | Day | None = None
+    recent_days: Annotated[float, Field(gt=0)] | None = None
+    min_seconds: Annotated[float, Field(gt=0)] | None = None
+    merge_repeats: bool = False
+    repeats_in_session: Literal["keep", "drop"] = "keep"
+    min_item_plays: Count | None = None
+    max_session_events: Annotated[Whole, Field(ge=2)] | None = None
+    long_sessions: Literal["cut", "drop"] = "cut"
+    min_session_events: Count | None = None
+    min_user_sessions: Count | None = None
+    repeat: bool = False
+
+    @property
+    def of_plays(self) -> bool:
+        """Whether a filter of single plays is set."""
+        return any(value is not None for value in (self.since, self.until, self.recent_days, self.min_seconds))
+
+    @model_validator(mode="after")
+    def _leaves_something(self):
+        if self.since and isinstance(self.until, date) and self.since >= self.until:
+            raise ValueError("`since` should be before `until`")
+        if self.min_session_events and self.max_session_events and self.min_session_events > self.max_session_events:
+            raise ValueError("`min_session_events` should be at most `max_session_events`")
+        return self
+
+
 class EventData(Quoted):
-    """A table of events (.csv, .tsv, .parquet), one row an event, with columns named here.
+    """A table of events, one row an event, with columns named here.
+
+    Files are .csv; .tsv, .txt, .inter and .item with tabs; .parquet; .json (an array of records) and .jsonl; each text
+    also as .gz, .bz2 or .zst, and all in .zip archives, which may be the data folder itself. In JSON `a.b` names the
+    field `b` of the object `a`; in .inter and .item a column is named without its type.
 
     Args:
         layout: `events`.
         name: the data set's name; its files lie in data/raw/<name> unless the user says where.
-        events: file names or patterns inside the data folder.
-        session, item: columns of ids.
+        events: file names or patterns inside the data folder. A list within the list gives alternatives, of which the
+            first that is there is read.
+        session: column of session ids, or several, see `Joined`; null where `idle_minutes` is given.
+        item: column of item ids, or several, see `Joined`.
         time: column of times, unix seconds or ISO dates; null where `position` is given.
         position: column of places in the session; null where `time` is given.
+        user: column of listeners; null: all plays are one listener's, or each session is its own.
+        user_by_folder: take the first folder of a file's path as the listener.
+        idle_minutes: a session ends where more than so many minutes pass from the end of one play to the start of the
+            next play of the same user. Plays are in the order of `time`, those of equal times in that of the files.
+        time_is: whether `time` is the `start` or the `end` of a play.
+        duration: column of how long a play lasted; null: plays have no length.
+        duration_unit: `s` or `ms`.
+        start: column of the start of a play where `time` is its end, in unix seconds or milliseconds. A start before
+            2000 or after the end does not count: the start is then the end less the duration.
+        label: for each name that is displayed, such as `title`, its column or columns.
+        leave_out: for each reason, the rows that are left out.
+        filters: which plays and sessions are kept.
         exact_repeats: what to do with further rows of the same (session, item, time or position); counted either way.
         on_bad_rows: `error` stops at the first kind of problem, `drop` leaves such rows out and counts them.
-        quote: as in `Quoted`.
+        quote, header: as in `Quoted`.
         item_table: features of the items, where there are any.
     """
 
     layout: Literal["events"]
     name: Name
-    events: Annotated[tuple[str, ...], Some]
-    session: str
-    item: str
-    time: str | None = None
+    events: Annotated[tuple[str | Annotated[tuple[str, ...], Some], ...], Some]
+    session: Joined | None = None
+    item: Joined
+    time: Columns | None = None
     position: str | None = None
+    user: Columns | None = None
+    user_by_folder: bool = False
+    idle_minutes: Annotated[float, Field(gt=0)] | None = None
+    time_is: Literal["start", "end"] = "start"
+    duration: Columns | None = None
+    duration_unit: Literal["s", "ms"] = "s"
+    start: Columns | None = None
+    label: dict[str, Columns] = Field(default_factory=dict)
+    leave_out: dict[str, LeftOut] = Field(default_factory=dict)
+    filters: Filters = Filters()
     exact_repeats: Literal["keep", "drop"] = "keep"
     on_bad_rows: Literal["error", "drop"] = "error"
     item_table: ItemTable | None = None
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """All patterns of event files, alternatives too."""
+        return tuple(pattern for one in self.events for pattern in ((one,) if isinstance(one, str) else one))
+
+    @property
+    def has_users(self) -> bool:
+        """Whether plays are known by their listener."""
+        return self.user is not None or self.user_by_folder
 
     @model_validator(mode="after")
     def _has_an_order(self):
         if (self.time is None) == (self.position is None):
             raise ValueError("name exactly one of `time` and `position`: it orders a session's events")
-        if len({self.session, self.item, self.time or self.position}) < 3:
-            raise ValueError("`session`, `item` and `time` or `position` should be three different columns")
+        if (self.session is None) == (self.idle_minutes is None):
+            raise ValueError("give exactly one of `session`, a column, and `idle_minutes`, to cut sessions by time")
+        if self.idle_minutes and not self.time:
+            raise ValueError("`idle_minutes` needs `time`: sessions are cut where listening pauses")
+        if self.user and self.user_by_folder:
+            raise ValueError("name a column `user` or set `user_by_folder`, not both")
+        order = self.time or (self.position,)
+        roles = [self.session or (), self.user or (), self.item, order]
+        columns = [choice for role in roles for choice in role]
+        if len({*columns}) < len(columns):
+            names = "`session`" if self.session and not self.user else "`user`"
+            raise ValueError(f"{names}, `item` and `time` or `position` should be three different columns")
+        return self
+
+    @model_validator(mode="after")
+    def _filters_have_columns(self):
+        filters = self.filters
+        for name, needed, is_given in (
+            ("min_seconds", "duration", self.duration),
+            ("since", "time", self.time),
+            ("until", "time", self.time),
+            ("recent_days", "time", self.time),
+            ("min_user_sessions", "user", self.has_users),
+        ):
+            if getattr(filters, name) is not None and not is_given:
+                raise ValueError(f"`filters.{name}` needs a column `{needed}`; name it or leave the filter out")
+        if self.start and self.time_is == "start":
+            raise ValueError("`start` goes with `time_is: end`; name the column of starts as `time`, or set `time_is`")
+        taken = [name for name in self.label if name in ("item", "plays")]
+        if taken:
+            raise ValueError(f"a label cannot be called `{taken[0]}`; rename it")
         return self
 
 
@@ -213,6 +395,8 @@ class Split(Strict):
         test: see `how`. A pattern with `/` is that of a path below the data folder, such as `test/*` or `**/day_7/*`
             (`**`: any folders); one without is that of a file's name in any folder.
         test_fraction: share of the sessions, 0 to 1.
+        by: whether `by_time` takes the last sessions by their `start` or by their `end`.
+        gap_days: days between training and test of `by_time`: training sessions that end in them are dropped, too.
         validation: how the validation part is cut from training: at random, or the last by start time (by order of
             reading where there are no times), with the rules of `by_time`; sessions that end in the time of validation
             are left out of training until the final one, on all.
@@ -223,6 +407,8 @@ class Split(Strict):
     how: Literal["by_file", "by_session", "by_time", "listed"]
     test: str | None = None
     test_fraction: Fraction | None = None
+    by: Literal["start", "end"] = "start"
+    gap_days: Annotated[float, Field(ge=0)] = 0
     validation: Literal["random", "last"] = "random"
     validation_fraction: Fraction = 0.1
     seed: Seed = 1
@@ -232,6 +418,9 @@ class Split(Strict):
         wants_test = self.how in ("by_file", "listed")
         if wants_test != (self.test is not None) or wants_test == (self.test_fraction is not None):
             raise ValueError(f"split `{self.how}` needs `{'test' if wants_test else 'test_fraction'}` and nothing else")
+        if self.how != "by_time" and (self.by != "start" or self.gap_days):
+            name = "by" if self.by != "start" else "gap_days"
+            raise ValueError(f"`{name}` is for the split `by_time` alone; leave it out")
         return self
 
 

@@ -22,12 +22,15 @@ class RawFeatures:
         items: one row an item: `item` and the feature columns.
         numeric, categorical: columns that are features of one value.
         multivalued: for each feature of many values, the columns that hold them.
+        missing_indicator: whether each number that some of the training items lack has a second one, `<name> missing`,
+            1 or 0.
     """
 
     items: pd.DataFrame | None
     numeric: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
     multivalued: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    missing_indicator: bool = False
 
 
 def fit_features(raw: RawFeatures, items: pd.Series, n_items: int) -> Features:
@@ -47,17 +50,23 @@ def fit_features(raw: RawFeatures, items: pd.Series, n_items: int) -> Features:
     """
     table = raw.items.set_index(raw.items["item"].astype(str)).reindex(items)
     numbers = table[list(raw.numeric)].to_numpy(np.float64, copy=True)
+    names = list(raw.numeric)
+    if raw.missing_indicator:
+        is_missing = np.isnan(numbers)
+        some = np.isin(is_missing[:n_items].mean(axis=0), (0, 1), invert=True)
+        names += [f"{name} missing" for name, marked in zip(raw.numeric, some, strict=True) if marked]
+        numbers = np.hstack([numbers, is_missing[:, some]])
     numbers[:, np.isnan(numbers[:n_items]).all(axis=0)] = 0  # no training track has this number
-    scaler = StandardScaler().fit(numbers[:n_items]) if raw.numeric else None
+    scaler = StandardScaler().fit(numbers[:n_items]) if names else None
     numeric = np.nan_to_num(scaler.transform(numbers), nan=0.0) if scaler else numbers
     if numeric.size and max(numeric.max(), -numeric.min()) > FAR:
         row, column = np.argwhere(np.abs(numeric) > FAR)[0]
         raise DataError(
-            f"feature `{raw.numeric[column]}`: item `{items.iloc[row]}` has {numbers[row, column]:g}, "
+            f"feature `{names[column]}`: item `{items.iloc[row]}` has {numbers[row, column]:g}, "
             f"{numeric[row, column]:.0e} standard deviations from the mean of the items of training; correct it or "
             "leave it missing"
         )
-    fitted = {"numeric": list(raw.numeric)}
+    fitted = {"numeric": names}
     if scaler:
         fitted |= {"mean": scaler.mean_.tolist(), "scale": scaler.scale_.tolist()}
 

@@ -45,6 +45,8 @@ class Prepared:
             the log tells no times.
         crossing: training sessions that begin before a validation part that is the last in time and end in it: left out
             while validation counts, part of the final training.
+        labels: the texts to display, one row a candidate in index order: item and a column a label (NA where missing).
+            None where the study names no labels.
     """
 
     items: pd.DataFrame
@@ -57,6 +59,7 @@ class Prepared:
     counts: pd.DataFrame
     ends: np.ndarray | None = None
     crossing: Sessions = field(default_factory=lambda: Sessions.from_lists([]))
+    labels: pd.DataFrame | None = None
 
     @property
     def n_candidates(self) -> int:
@@ -92,6 +95,8 @@ class Prepared:
             getattr(self, name).save(folder, name)
         for name in ("items", "test_events", "counts"):
             getattr(self, name).to_parquet(folder / f"{name}.parquet")
+        if self.labels is not None:
+            self.labels.to_parquet(folder / "labels.parquet")
         if self.features is not None:
             self.features.save(folder)
         if self.ends is not None:
@@ -121,6 +126,7 @@ class Prepared:
         frames["test_events"] = pd.read_parquet(folder / "test_events.parquet") if test else None
         features = Features.load(folder) if record["has_features"] else None
         ends = np.load(folder / "ends.npy", mmap_mode="r") if "ends.npy" in record["sha256"] else None
+        frames["labels"] = pd.read_parquet(folder / "labels.parquet") if "labels.parquet" in record["sha256"] else None
         return cls(n_items=record["n_items"], features=features, ends=ends, **parts, **frames)
 
 
@@ -148,11 +154,13 @@ def prepare(tables: Tables, split: Split, folder: Path) -> Prepared:
     is_test = test_sessions(events, starts, split, folder)
     times = events["time"].to_numpy(np.float64) if "time" in events else None
     if split.how == "by_time":
-        crosses = crossing(times[starts], times[np.append(starts[1:], len(events)) - 1], is_test, "the test")
+        last_event = np.append(starts[1:], len(events)) - 1
+        crosses = crossing(times[starts], times[last_event], is_test, "the test", split.gap_days)
         kept = ~crosses[code]
         events, is_test, times = events[kept].reset_index(drop=True), is_test[~crosses], times[kept]
         code, starts = sessions_of(events)
-        log.add(f"sessions that begin before the test and end in it dropped ({crosses.sum():,})", events)
+        where = f"it or in the {split.gap_days:g} days before it" if split.gap_days else "it"
+        log.add(f"sessions that begin before the test and end in {where} dropped ({crosses.sum():,})", events)
     log.add("training sessions", events[~is_test[code]])
     log.add("test sessions", events[is_test[code]])
 
@@ -191,7 +199,9 @@ def prepare(tables: Tables, split: Split, folder: Path) -> Prepared:
     seen = test.known(len(plays))
     log.add("test, protocol known: tracks unseen in training removed", test_events[seen])
     parts = {"train": train, "crossing": across, "validation": validation, "test": test, "test_events": test_events}
-    return checked(Prepared(items, len(plays), **parts, features=features, counts=log.table, ends=ends), split)
+    labels = None if tables.labels is None else tables.labels.set_index("item").reindex(items["item"]).reset_index()
+    prepared = Prepared(items, len(plays), **parts, features=features, counts=log.table, ends=ends, labels=labels)
+    return checked(prepared, split)
 
 
 def candidates(plays: pd.DataFrame, tables: Tables) -> tuple[pd.DataFrame, Features | None]:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import pandas as pd
 
+from gru4rec_lib.config.data import Quoted
 from gru4rec_lib.config.study import EventData, ItemTable, MssdData, Split
 from gru4rec_lib.data import times
 from gru4rec_lib.data.feature_encoding import RawFeatures
-from gru4rec_lib.preparation import typed_columns
-from gru4rec_lib.preparation.source_files import DataError, Source, found, literal
+from gru4rec_lib.preparation import sessions, typed_columns
+from gru4rec_lib.preparation.archives import Plain, is_archive
+from gru4rec_lib.preparation.filters import filter_sessions, leave_out_plays
+from gru4rec_lib.preparation.source_files import DataError, Source, found, is_table, literal, name_below
 from gru4rec_lib.preparation.split import BOTH_SIDES, apart
+from gru4rec_lib.preparation.typed_columns import Cells, Kind, quoted
 from gru4rec_lib.utils.arguments import user_path
+from gru4rec_lib.utils.text import shown
 
 # The log's 17 columns beside session, position, length and track, in the official order.
 LOG_COLUMNS = (
@@ -36,11 +43,11 @@ TRACK_FEATURES = (
 # `mode` is kept among the items, and is a feature of none.
 TRACKS = ItemTable(file="tf_*", item="track_id", numeric=TRACK_FEATURES, categorical=("mode",))
 LOG = {
-    "session": ("session_id", typed_columns.ID),
-    "item": ("track_id_clean", typed_columns.ID),
-    "position": ("session_position", typed_columns.WHOLE),
-    "session_length": ("session_length", typed_columns.WHOLE),
-} | {name: (name, kind) for name, kind in LOG_COLUMNS.items()}
+    "session": (Cells.of("session_id"), typed_columns.ID),
+    "item": (Cells.of("track_id_clean"), typed_columns.ID),
+    "position": (Cells.of("session_position"), typed_columns.WHOLE),
+    "session_length": (Cells.of("session_length"), typed_columns.WHOLE),
+} | {name: (Cells.of(name), kind) for name, kind in LOG_COLUMNS.items()}
 
 # Two players write one play up to four minutes apart (at its start, or when it counts as played), and clocks differ.
 AGAIN = 10  # minutes
@@ -105,6 +112,9 @@ class ItemRows(RawFeatures):
     warnings: tuple[str, ...] = ()
 
 
+NO_ITEMS = ItemRows(items=None, problems=pd.DataFrame(columns=["file", "line", "column", "problem", "remedy"]))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tables(ItemRows):
     """Events and items as they were read; `problems` and `warnings` are of both.
@@ -117,10 +127,13 @@ class Tables(ItemRows):
             (path below the data folder): categorical; `position`: int32, 1..n; `time`: float64, unix seconds, where the
             table has times; for MSSD also LOG_COLUMNS (bool, int32, hour int8, date datetime64[s], texts categorical).
         counts: `step`, `events`, `sessions`, `items`: what is left after each step.
+        labels: one row an item of the events: `item` and the texts to display (str, NA where missing). None where the
+            study names no labels.
     """
 
     events: pd.DataFrame
     counts: pd.DataFrame
+    labels: pd.DataFrame | None = None
 
 
 def read(data: MssdData | EventData, folder: Path, split: Split | None = None) -> Tables:
@@ -128,7 +141,7 @@ def read(data: MssdData | EventData, folder: Path, split: Split | None = None) -
 
     Args:
         data: the layout, the names and what to do with bad rows; in an MSSD log a bad row takes its session with it.
-        folder: where the files are.
+        folder: where the files are; of an event table also a .zip archive of them.
         split: how sessions are split; where it is by file, see `split.apart`. None takes an id as one session.
 
     Returns:
@@ -139,9 +152,12 @@ def read(data: MssdData | EventData, folder: Path, split: Split | None = None) -
             the times of a file are dates written as digits.
     """
     folder = user_path(folder)
-    if not folder.is_dir():
+    is_mssd = isinstance(data, MssdData)
+    if not folder.is_dir() and (is_mssd or not (is_archive(folder) and folder.is_file())):
         raise DataError(f"{folder}: there is no such folder; name the one that holds the files of `{data.name}`")
-    return _tables(data, folder, *(_mssd if isinstance(data, MssdData) else _generic)(data, folder), split)
+    with Plain() as plain:
+        folder = plain.folder(folder)
+        return _tables(data, *(_mssd(data, folder) if is_mssd else _generic(data, folder, plain)), split)
 
 
 def read_log(path: Path, on_bad_rows: str = "error", folder: Path | None = None) -> Tables:
@@ -154,7 +170,7 @@ def read_log(path: Path, on_bad_rows: str = "error", folder: Path | None = None)
     """
     path = user_path(path)
     data = MssdData(layout="mssd", name="log", on_bad_rows=on_bad_rows)
-    return _tables(data, folder or path.parent, [path], LOG, None, [])
+    return _tables(data, _named(folder or path.parent, [path]), LOG, None, [])
 
 
 def read_track_features(path: Path) -> ItemRows:
@@ -181,53 +197,62 @@ def read_tracks(data: MssdData, folder: Path) -> ItemRows:
 
 
 def _tracks(folder: Path, files: list[Path], on_bad_rows: str) -> ItemRows:
-    items, problems, warnings = None, pd.DataFrame(columns=["file", "line", "column", "problem", "remedy"]), []
     if files:
         with duckdb.connect() as con:
-            items, problems, warnings = _items(con, TRACKS, folder, files, on_bad_rows)
-    numeric = TRACKS.numeric if files else ()
-    return ItemRows(items=items, numeric=numeric, problems=problems, warnings=tuple(warnings))
+            return replace(_items(con, TRACKS, _named(folder, files), on_bad_rows), categorical=())
+    return NO_ITEMS
 
 
 def _tables(
-    data: MssdData | EventData, folder: Path, files: list[Path], columns: dict, table, table_files, split=None
+    data: MssdData | EventData, files: list[tuple[Path, str]], columns: dict, table, table_files, split=None
 ) -> Tables:
     is_mssd = isinstance(data, MssdData)
+    text, left_out = (Quoted(), {}) if is_mssd else (data, data.leave_out)
     with duckdb.connect() as con:
         con.execute("SET TimeZone = 'UTC'")
-        sources, warnings = typed_columns.load(con, "log", folder, files, columns, "auto" if is_mssd else data.quote)
+        sources, warnings = typed_columns.load(con, "log", files, columns, text, tuple(left_out.values()))
         con.execute(f"SET VARIABLE log_files = [{', '.join(literal(source.name) for source in sources)}]")
         checks = (_BROKEN_SESSIONS, _SESSION_MATES) if is_mssd else ()
         problems = typed_columns.check(con, "log", sources, data.on_bad_rows, checks)
-        repeats = "keep" if is_mssd else data.exact_repeats
-        events, counts, noted = _events(con, sources, columns, repeats, split)
+        events, counts, noted = _events(con, sources, columns, None if is_mssd else data, split)
         warnings += noted
+        if not is_mssd and data.idle_minutes:
+            warnings += _missing_parts(sources)
         texts = {
-            name: typed_columns.Column("log", sources, name, columns[name][0], events[name].cat.categories)
-            for name in ("session", "item")
+            name: typed_columns.Column("log", sources, name, columns[name][0].label, events[name].cat.categories)
+            for name in ("session", "user", "item")
+            if name in columns and name in events
         }
         for column in texts.values():
             typed_columns.check_forms(con, [column])
-        items = None
+        features = NO_ITEMS
         if table:
-            rest = data.on_bad_rows, texts["item"]
-            items, item_problems, item_warnings = _items(con, table, folder, table_files, *rest)
-            warnings += item_warnings
-            problems = pd.concat([problems, item_problems], ignore_index=True)
-            if len(item_problems):
-                counts.append(_count(f"item rows dropped ({len(item_problems):,})", events))
-            known = events["item"].cat.categories.isin(items["item"])[events["item"].cat.codes]
+            in_rows = None if is_mssd or table.file else data
+            features = _items(con, table, files if in_rows else table_files, data.on_bad_rows, texts["item"], in_rows)
+            warnings += features.warnings
+            problems = pd.concat([problems, features.problems], ignore_index=True)
+            if len(features.problems):
+                counts.append(_count(f"item rows dropped ({len(features.problems):,})", events))
+            known = events["item"].cat.categories.isin(features.items["item"])[events["item"].cat.codes]
             counts.append(_count("of items with features", events[known]))
+        labels = None if is_mssd else _labels(con, data, sources, events)
     return Tables(
         events=events,
-        items=items,
-        numeric=table.numeric if table else (),
-        categorical=table.categorical if table and not is_mssd else (),
-        multivalued=dict(table.multivalued) if table else {},
+        items=features.items,
+        numeric=features.numeric,
+        categorical=() if is_mssd else features.categorical,
+        multivalued=features.multivalued,
+        missing_indicator=features.missing_indicator,
         counts=pd.DataFrame(counts, columns=["step", "events", "sessions", "items"]),
         problems=problems,
         warnings=tuple(warnings),
+        labels=labels,
     )
+
+
+def _named(folder: Path, files: list[Path]) -> list[tuple[Path, str]]:
+    """Each file with what messages call it."""
+    return [(path, name_below(folder, path)) for path in files]
 
 
 def mssd_files(data: MssdData, folder: Path) -> tuple[list[Path], list[Path]]:
@@ -250,42 +275,127 @@ def mssd_files(data: MssdData, folder: Path) -> tuple[list[Path], list[Path]]:
 
 def _mssd(data: MssdData, folder: Path):
     logs, tracks = mssd_files(data, folder)
-    return logs, LOG, TRACKS if tracks else None, tracks
+    return _named(folder, logs), LOG, TRACKS if tracks else None, _named(folder, tracks)
 
 
-def _generic(data: EventData, folder: Path):
-    columns = {"session": (data.session, typed_columns.ID), "item": (data.item, typed_columns.ID)}
-    columns |= (
-        {"time": (data.time, typed_columns.TIME)} if data.time else {"position": (data.position, typed_columns.WHOLE)}
-    )
+def _generic(data: EventData, folder: Path, plain: Plain):
     files = [file for pattern in data.events for file in found(folder, pattern)]
     table = data.item_table
-    return list(dict.fromkeys(files)), columns, table, found(folder, table.file) if table else []
+    table_files = found(folder, table.file) if table and table.file else []
+    return _plain(dict.fromkeys(files), folder, plain), columns_of(data), table, _plain(table_files, folder, plain)
 
 
-def _events(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict, exact_repeats: str, split):
-    """The rows of `log` that are not bad, in order, the counts of each step, and warnings."""
-    read_rows = "SELECT count(*) + (SELECT count(*) FROM log_bad WHERE row IS NULL) AS events"
-    counts = [("read", *con.execute(f"{read_rows}, count(DISTINCT session), count(DISTINCT item) FROM log").fetchone())]
-    con.execute("CREATE VIEW kept AS SELECT log.rowid AS row, * FROM log ANTI JOIN log_bad ON log.rowid = log_bad.row")
+def _plain(files: Iterable[Path], folder: Path, plain: Plain) -> list[tuple[Path, str]]:
+    """Each file, unpacked where it is packed, with what messages call it; of an archive its members."""
+    pairs = []
+    for path, name in _named(folder, [*files]):
+        if is_archive(path) and path.is_file():
+            members = [pair for pair in plain.members(path, name) if is_table(pair[0])]
+            if not members:
+                raise DataError(f"{name}: the archive holds no table; see docs/data.md for the kinds of files")
+        else:
+            members = [(path, name)]
+        pairs += [(plain.path(member, called), called) for member, called in members]
+    return pairs
+
+
+def columns_of(data: EventData) -> dict[str, tuple[Cells | typed_columns.Folder | typed_columns.Choice, Kind]]:
+    """The columns of the table `log` of events: the cells of the files and how they are read.
+
+    Args:
+        data: names the columns.
+    """
+    columns = {"session": (Cells.of(data.session), typed_columns.ID)} if data.session else {}
+    columns |= {"item": (Cells.of(data.item), typed_columns.ID)}
+    if data.time:
+        columns["time"] = (Cells.of(data.time), typed_columns.TIME)
+    else:
+        columns["position"] = (Cells.of(data.position), typed_columns.WHOLE)
+    if data.has_users:
+        columns["user"] = (Cells.of(data.user) if data.user else typed_columns.Folder(), typed_columns.ID)
+    if data.duration:
+        columns["duration"] = (Cells.of(data.duration), typed_columns.DURATION)
+    if data.start:
+        columns["start"] = (Cells.of(data.start, is_required=False), typed_columns.ANY_TIME)
+    if len(data.item) > 1:
+        columns["choice"] = (typed_columns.Choice(columns["item"][0]), typed_columns.CHOICE)
+    if data.item_table and data.item_table.key:
+        columns["key"] = (Cells.of(data.item_table.key), typed_columns.text())
+    for n, label in enumerate(data.label.values()):
+        columns[f"label_{n}"] = (Cells.of(label, is_required=False), typed_columns.text())
+    return columns
+
+
+# Columns of the table `log` that are no columns of the events.
+_ASIDE = ("duration", "start", "choice", "key")
+
+
+def _counted(con: duckdb.DuckDBPyConnection, table: str, columns: dict, rows: str = "true") -> tuple[int, int, int]:
+    """Events, sessions and items of some rows of a table; no sessions before these are cut."""
+    sessions = "count(DISTINCT session)" if "session" in columns else "0"
+    return con.execute(f"SELECT count(*), {sessions}, count(DISTINCT item) FROM {table} WHERE {rows}").fetchall()[0]
+
+
+def _plays(con: duckdb.DuckDBPyConnection, data: EventData | None, columns: dict) -> Iterator[tuple]:
+    """Make the table `plays` of `log`: leave out rows, filter plays, cut sessions; yield the counts of each step."""
+    ((torn,),) = con.execute("SELECT count(*) FROM log_bad WHERE row IS NULL").fetchall()
+    before, *ids = _counted(con, "log", columns)
+    before += torn
+    yield "read", before, *ids
+    for number, reason in enumerate(data.leave_out if data else ()):
+        rows = f"_left_out IS NULL OR _left_out > {number}"
+        events, *ids = _counted(con, "log", columns, rows)
+        yield f"left out: {reason} ({before - torn - events:,})", events + torn, *ids
+        before = events + torn
+    seconds = " REPLACE (duration / 1000 AS duration)" if data and data.duration and data.duration_unit == "ms" else ""
+    rows = " WHERE _left_out IS NULL" if data and data.leave_out else ""
+    con.execute(
+        f"CREATE VIEW kept AS SELECT log.rowid AS row, *{seconds} FROM log "
+        f"ANTI JOIN log_bad ON log.rowid = log_bad.row{rows}"
+    )
+    ((n_bad,),) = con.execute("SELECT count(*) FROM log_bad").fetchall()
+    kept = _counted(con, "kept", columns) if n_bad else (before, *ids)
+    yield f"bad rows dropped ({before - kept[0]:,})", *kept
+    if not data or not (data.idle_minutes or data.filters.of_plays):
+        con.execute("CREATE VIEW plays AS FROM kept")
+        return
+    for step, rows in leave_out_plays(con, data.filters):
+        yield step, *_counted(con, "ruled", columns, rows)
+    if data.idle_minutes:
+        sessions.cut(con, data)
+        sessions.name(con, data.has_users)
+        step = f"sessions cut where more than {data.idle_minutes:g} minutes pass without a play"
+        yield step, *_counted(con, "plays", {"session": None})
+
+
+def _events(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict, data: EventData | None, split):
+    """The rows of `log` that are kept, in order, the counts of each step, and warnings."""
+    counts = [(step, events, n, items) for step, events, n, items in _plays(con, data, columns)]
+    if not counts[-1][1]:
+        told = f"no good row is left of {counts[0][1]:,}; `on_bad_rows: error` names the bad ones"
+        if data and (data.leave_out or data.filters.of_plays):
+            told = f"no play is left of {counts[0][1]:,} rows ({_losses(counts)})"
+            told += "; give other files or change the study's filters"
+        raise DataError(f"{sources[0].name}: {told}")
     values = []
+    if data and data.idle_minutes:
+        values.append("session")  # a value of its own type already
+    in_order = " ORDER BY row" if data and data.idle_minutes else ""
     for name, (_, kind) in columns.items():
+        if name in _ASIDE or name.startswith("label_"):
+            continue
         if kind.is_text:
-            order = f"SELECT {name} FROM kept WHERE {name} IS NOT NULL GROUP BY 1 ORDER BY min(row)"
+            order = f"SELECT {quoted(name)} FROM plays WHERE {quoted(name)} IS NOT NULL GROUP BY 1 ORDER BY min(row)"
             con.execute(f"CREATE TYPE {name}_value AS ENUM ({order})")
-        values.append(f"CAST({name} AS {name}_value) AS {name}" if kind.is_text else name)
-    events = con.sql(f"SELECT row, _file, {', '.join(values)} FROM kept").df()
-    if events.empty:
-        name, n = sources[0].name, counts[0][1]
-        raise DataError(f"{name}: no good row is left of {n:,}; `on_bad_rows: error` names the bad ones")
-    counts.append(_count(f"bad rows dropped ({counts[0][1] - len(events):,})", events))
-    doubts = _doubts(events, sources, columns["time"][0]) if "time" in columns else []
+        values.append(f"CAST({quoted(name)} AS {name}_value) AS {quoted(name)}" if kind.is_text else quoted(name))
+    events = con.sql(f"SELECT row, _file, {', '.join(values)} FROM plays{in_order}").df()
+    doubts = _doubts(events, sources, columns["time"][0].label) if "time" in columns else []
     names = pd.Categorical([source.name for source in sources])
     events["file"] = pd.Categorical.from_codes(names.codes[events.pop("_file")], names.categories)
     noted = []
     if "session_length" not in columns:
         events, n_apart = apart(events, split)
-        noted += _of_files(events, n_apart)
+        noted += [] if data.idle_minutes else _of_files(events, n_apart)
 
     # Session codes count in reading order; rows of equal time stay in the order of the files.
     key = "time" if "time" in columns else "position"
@@ -293,12 +403,23 @@ def _events(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict
     if (np.diff(order) != 1).any():
         events = events.iloc[order]
     if "session_length" not in columns:
-        repeated, drop = events.duplicated(["session", "item", key]), exact_repeats == "drop"
+        repeated, drop = events.duplicated(["session", "item", key]), data.exact_repeats == "drop"
         once = events[~repeated]
         events = once if drop else events
         counts.append(_count(f"exact repeats {'dropped' if drop else 'kept'} ({repeated.sum():,})", events))
-        noted += _of_order(once, key)
+        noted += _of_order(once, key, bool(data.idle_minutes))
         counts += [_count(step, events) for step, _ in noted]
+        noted += _of_choices(con, data, columns)
+        n_before = len(events)
+        for step, left in filter_sessions(events, data.filters):
+            counts.append(_count(step, left))
+            events = left
+        if events.empty:
+            raise DataError(f"{sources[0].name}: no play is left ({_losses(counts)}); relax the study's `filters`")
+        if len(events) < n_before:
+            for name in ("session", "user", "item"):
+                if name in events:
+                    events[name] = events[name].cat.remove_unused_categories()
 
     events = events.reset_index(drop=True)
     session = events["session"].cat.codes.to_numpy()
@@ -310,7 +431,7 @@ def _events(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict
         "position": place.astype(np.int32),
         "file": events["file"],
     }
-    others = [name for name in columns if name not in ("session", "item", "position", "session_length")]
+    others = [name for name in columns if name not in (*front, "session_length", *_ASIDE) and name[:6] != "label_"]
     events = pd.DataFrame(front | {name: events[name] for name in others}, copy=False)
     for name in events.select_dtypes("category"):
         events[name] = events[name].cat.as_unordered()
@@ -341,12 +462,13 @@ def _of_files(events: pd.DataFrame, n_apart: int) -> list[tuple[str, str]]:
     return noted
 
 
-def _of_order(once: pd.DataFrame, key: str) -> list[tuple[str, str]]:
+def _of_order(once: pd.DataFrame, key: str, is_cut: bool) -> list[tuple[str, str]]:
     """Events whose order is in doubt, and items that come again soon: a step of the counts and a warning each.
 
     Args:
         once: without exact repeats, sorted by session, `key` and `row`.
         key: `time` or `position`.
+        is_cut: whether sessions were cut by time, so that no position can be given.
     """
     noted = []
     tied = once.duplicated(["session", key], keep=False)
@@ -354,7 +476,9 @@ def _of_order(once: pd.DataFrame, key: str) -> list[tuple[str, str]]:
         kept, remedy = "they are kept in the order of the file", "number a session's events in a column `position`"
         later = (np.diff(once["session"].cat.codes) == 0) & (np.diff(once[key]) > 0)
         if key == "time":
-            remedy = f"give finer times, or {remedy}"
+            if is_cut and not (once["time"] % 60).any():
+                kept += " (all times are whole minutes)"
+            remedy = "give finer times" if is_cut else f"give finer times, or {remedy}"
             if (np.diff(once["row"])[later] < 0).sum() > later.sum() / 2:
                 kept += (
                     ", which is newest first: most likely the reverse of how they were played, and neither order is "
@@ -376,35 +500,190 @@ def _of_order(once: pd.DataFrame, key: str) -> list[tuple[str, str]]:
 def _items(
     con: duckdb.DuckDBPyConnection,
     table: ItemTable,
-    folder: Path,
-    files: list[Path],
+    files: list[tuple[Path, str]],
     on_bad_rows: str,
     played: typed_columns.Column | None = None,
-):
-    """The item table, one row an item, its bad rows, and warnings; `played` are the items of the log."""
+    data: EventData | None = None,
+) -> ItemRows:
+    """Return the item table, one row an item, its bad rows, and warnings.
+
+    Args:
+        con: the database; with `key` it has the table `plays` of the events.
+        table: which columns are read.
+        files: of the table.
+        on_bad_rows: `error` or `drop`.
+        played: the items of the log, whose ids are written as those of the table.
+        data: the events, where the features are in their rows.
+    """
     texts = dict.fromkeys((*table.categorical, *(name for names in table.multivalued.values() for name in names)))
     features = {name: typed_columns.NUMBER._replace(missing=table.missing_in(name)) for name in table.numeric}
+    features |= {
+        name: typed_columns.numbers(table.separators.get(name, ""), *table.missing_in(name)) for name in table.embedding
+    }
     features |= {name: typed_columns.text(*table.missing_in(name)) for name in texts}
     # Numbered in the database: a feature may be called as the reader's own columns are, `rowid` too.
-    columns = {"item": (table.item, typed_columns.ID)} | {
-        f"feature_{n}": pair for n, pair in enumerate(features.items())
+    columns = {"item": (Cells.of(table.item), typed_columns.ID)} | {
+        f"feature_{n}": (Cells.of(name), kind) for n, (name, kind) in enumerate(features.items())
     }
-    sources, warnings = typed_columns.load(con, "items", folder, files, columns, table.quote)
-    repeated = _REPEATED_ITEMS.format(column=literal(table.item))
-    problems = typed_columns.check(con, "items", sources, on_bad_rows, (repeated,))
+    reasons = tuple(data.leave_out.values()) if data else ()
+    sources, warnings = typed_columns.load(con, "items", files, columns, data or table, reasons)
+    is_merged = table.repeats == "first" or data is not None
+    repeated = _REPEATED_ITEMS.format(column=literal(columns["item"][0].label))
+    problems = typed_columns.check(con, "items", sources, on_bad_rows, () if is_merged else (repeated,))
     names = ", ".join(columns)
-    items = con.sql(f"SELECT {names} FROM items ANTI JOIN items_bad ON items.rowid = items_bad.row ORDER BY rowid").df()
+    rows = f"items ANTI JOIN items_bad ON items.rowid = items_bad.row{' WHERE _left_out IS NULL' if reasons else ''}"
+    if is_merged:
+        items, noted = _merged(con, [*columns][1:], rows)
+        warnings += noted
+    else:
+        items = con.sql(f"SELECT {names} FROM {rows} ORDER BY rowid").df()
     items.columns = ["item", *features]
     texts_of = {
-        wanted: typed_columns.Column("items", sources, name, wanted, items[feature])
-        for feature, (name, (wanted, kind)) in zip(items, columns.items(), strict=True)
+        feature: typed_columns.Column("items", sources, name, cells.label, items[feature])
+        for feature, (name, (cells, kind)) in zip(items, columns.items(), strict=True)
         if kind.is_text
     }
-    typed_columns.check_forms(con, [column for column in (played, texts_of[table.item]) if column])
+    written = [texts_of["item"]] if table.key else [played, texts_of["item"]]
+    typed_columns.check_forms(con, [column for column in written if column])
     for group in (*((name,) for name in table.categorical), *table.multivalued.values()):
         missing = tuple(str(value) for name in group for value in table.missing_in(name))
         typed_columns.check_forms(con, [texts_of[name] for name in group], missing)
-    return items.astype(dict.fromkeys(("item", *texts), "str")), problems, warnings
+    items = items.astype(dict.fromkeys(("item", *texts), "str"))
+    if table.key:
+        items = _by_key(con, items)
+    numeric, multivalued = [*table.numeric], dict(table.multivalued)
+    for name in table.embedding:
+        items, added = _side_by_side(items, name, sources[0].name)
+        numeric += added
+    for name, separator in table.separators.items():
+        if name in table.embedding:
+            continue
+        items, added = _parted(items, name, separator)
+        multivalued |= {
+            feature: tuple(part for one in group for part in (added if one == name else (one,)))
+            for feature, group in multivalued.items()
+        }
+    return ItemRows(
+        items=items,
+        numeric=tuple(numeric),
+        categorical=tuple(table.categorical),
+        multivalued=multivalued,
+        missing_indicator=table.missing_indicator,
+        problems=problems,
+        warnings=tuple(warnings),
+    )
+
+
+def _merged(con: duckdb.DuckDBPyConnection, columns: list[str], rows: str) -> tuple[pd.DataFrame, list[str]]:
+    """One row an item, of each column the first value that is not missing; and how many items' rows differ."""
+    first = ", ".join(f"arg_min({column}, rowid) FILTER ({column} IS NOT NULL) AS {column}" for column in columns)
+    differ = " OR ".join(f"count(DISTINCT {column}) > 1" for column in columns)
+    query = f"SELECT item, {first}, {differ} AS differs FROM {rows} GROUP BY item ORDER BY min(rowid)"
+    items = con.sql(query).df()
+    n = int(items.pop("differs").sum())
+    told = f"items whose rows of features differ: {n:,} of {len(items):,}; the first value of each column counts"
+    return items, [told] if n else []
+
+
+def _by_key(con: duckdb.DuckDBPyConnection, items: pd.DataFrame) -> pd.DataFrame:
+    """The item table with a row for each item of the log whose key it has."""
+    query = (
+        "SELECT CAST(item AS VARCHAR) AS item, arg_min(key, row) FILTER (key IS NOT NULL) AS key FROM plays GROUP BY 1"
+    )
+    keys = con.sql(query + " ORDER BY min(row)").df().astype("str").dropna()
+    keys = keys[keys["key"].isin(items["item"])]
+    rows = items.set_index("item").loc[keys["key"]].reset_index(drop=True)
+    rows.insert(0, "item", keys["item"].array)
+    return rows
+
+
+def _side_by_side(items: pd.DataFrame, name: str, file: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The table with the numbers of an embedding in columns of their own, and the names of these."""
+    vectors = items.pop(name)
+    is_there = vectors.notna().to_numpy()
+    lengths = vectors[is_there].map(len)
+    others = lengths[lengths != lengths.iloc[0]] if len(lengths) else lengths
+    if len(others):
+        other = others.index[0]
+        told = f"item `{items['item'][other]}` has {lengths[other]} numbers, and others have {lengths.iloc[0]}"
+        raise DataError(f"{file}, column `{name}`: {told}; give vectors of one length")
+    numbers = np.full((len(items), int(lengths.max()) if len(lengths) else 0), np.nan)
+    if numbers.size:
+        numbers[is_there] = np.stack(vectors[is_there].to_list())
+    names = tuple(f"{name}_{n}" for n in range(numbers.shape[1]))
+    if taken := {*names} & {*items}:
+        raise DataError(f"{file}, column `{min(taken)}`: has the name of a number of `{name}`; rename the column")
+    return pd.concat([items, pd.DataFrame(numbers, items.index, names)], axis=1), names
+
+
+def _parted(items: pd.DataFrame, name: str, separator: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The table with the values of cells such as `rock|indie` in columns of their own, and the names of these."""
+    cells = items.pop(name)
+    values = [
+        [] if pd.isna(cell) else [part for part in map(str.strip, cell.split(separator)) if part] for cell in cells
+    ]
+    names = tuple(f"{name}\0{n}" for n in range(max(1, *map(len, values)) if values else 1))  # no name of a column
+    parts = {
+        part: pd.array([found[n] if n < len(found) else None for found in values], dtype="str")
+        for n, part in enumerate(names)
+    }
+    return items.assign(**parts), names
+
+
+def _losses(counts: list[tuple]) -> str:
+    """The steps of the counts that dropped something."""
+    return "; ".join(step for step, *_ in counts if re.search(r"\([1-9][0-9,]*\)$", step) and " kept (" not in step)
+
+
+def _missing_parts(sources: list[Source]) -> list[str]:
+    """Warnings of exports of which parts are missing: `endsong_3.json` without the parts 0 to 2."""
+    parts: dict[str, set[int]] = {}
+    for source in sources:
+        number = re.search(r"(\d+)\.json$", source.name)
+        if number and source.is_json:
+            parts.setdefault(source.name.rpartition("/")[0], set()).add(int(number[1]))
+    gaps = {
+        folder: sorted({*range(max(numbers))} - numbers) for folder, numbers in parts.items() if max(numbers) < 1000
+    }
+    told = "of the numbered parts some are not there"
+    remedy = "plays of one session may lie in several parts, so bring all of them"
+    return [
+        f"{f'{folder}: ' if folder else ''}{told} ({shown(', '.join(map(str, gap)), 60)}); {remedy}"
+        for folder, gap in gaps.items()
+        if gap
+    ]
+
+
+def _of_choices(con: duckdb.DuckDBPyConnection, data: EventData, columns: dict) -> list[tuple[str, str]]:
+    """Warnings of items and starts of plays that are known by another column than the first."""
+    noted = []
+    if "choice" in columns:
+        labels = ["` + `".join(choice) for choice in columns["item"][0].choices]
+        rows = con.execute("SELECT choice, count(*) FROM plays GROUP BY 1 ORDER BY 1").fetchall()
+        if any(choice for choice, _ in rows):
+            told = ", ".join(f"{n:,} by `{labels[choice]}`" for choice, n in rows)
+            noted.append(("", f"plays whose item is known by several columns: {told}"))
+    if "start" in columns and data.idle_minutes:
+        recorded, others = sessions.starts_by_source(con)
+        told = f"{recorded:,} recorded, {others:,} the end less the duration"
+        noted.append(("", f"starts of plays, by which sessions are cut: {told}"))
+    return noted
+
+
+def _labels(con: duckdb.DuckDBPyConnection, data: EventData, sources: list[Source], events: pd.DataFrame):
+    """The texts to display, one row an item of the events: of each the first that an item has; None without labels."""
+    if not data.label:
+        return None
+    for name, columns in data.label.items():
+        if not any({*columns} & {*source.header} for source in sources):
+            there = shown(", ".join(sources[0].header))
+            told = f"label `{name}`: no file has a column `{'` or `'.join(columns)}` (there: {there})"
+            raise DataError(f"{sources[0].name}: {told}; correct the study's config")
+    texts = [f"arg_min(label_{n}, row) FILTER (label_{n} IS NOT NULL)" for n in range(len(data.label))]
+    table = con.sql(f"SELECT CAST(item AS VARCHAR), {', '.join(texts)} FROM plays GROUP BY item").df()
+    table.columns = ["item", *data.label]
+    kept = events["item"].cat.categories.astype("str")
+    return table.astype("str").set_index("item").reindex(kept).rename_axis("item").reset_index()
 
 
 def _count(step: str, events: pd.DataFrame) -> tuple[str, int, int, int]:

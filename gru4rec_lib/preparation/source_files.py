@@ -7,6 +7,7 @@ import glob
 import gzip
 import io
 import itertools
+import json
 import re
 import zlib
 from collections.abc import Iterator
@@ -19,10 +20,14 @@ import numpy as np
 from gru4rec_lib.utils.checked import DataError
 from gru4rec_lib.utils.text import shown
 
+JSON = (".json", ".jsonl", ".ndjson")
+TYPED = (".inter", ".item", ".user")  # RecBole's atomic files: a header of names with types, `session_id:token`
 csv.field_size_limit(1 << 22)  # Python's own limit is lower than DuckDB's of 2 MB a line
 
 # Delimiter and quotation mark of each kind: what writes tabs seldom quotes, and a stray mark would swallow lines.
-_DIALECTS = {".csv": (",", '"'), ".tsv": ("\t", ""), ".parquet": ("", "")}
+_TABS = dict.fromkeys((".tsv", ".txt", ".inter", ".item", ".user"), ("\t", ""))
+_DIALECTS = {".csv": (",", '"'), **_TABS, ".parquet": ("", "")} | dict.fromkeys(JSON, ("", ""))
+KINDS = tuple(_DIALECTS)
 # A number or a date: what a column's name hardly is. Those of the second are no years or places either.
 _DATE = r"\d{4}-\d\d-\d\d(?:[T ].*)?"
 _VALUE = re.compile(rf"\s*(?:[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|{_DATE})\s*")
@@ -30,6 +35,7 @@ _SURE_VALUE = re.compile(rf"\s*(?:[+-]?\d*\.\d+|\d{{9,}}|{_DATE})\s*")
 # Names that columns go by, in small letters without underscores.
 COMMON = {
     "session": ("sessionid", "session"),
+    "user": ("userid", "user", "uid"),
     "item": ("itemid", "item", "trackid", "track"),
     "time": ("time", "timestamp"),
     "position": ("position", "pos"),
@@ -40,7 +46,7 @@ _ENDLESS = "has a cell of more than 4 MB; look for a quotation mark that does no
 # What a file says by its first bytes that it is, whatever its name says.
 _MAGIC = {
     b"\x1f\x8b": "is a .gz file by its first bytes; let its name end in .gz",
-    b"PK\x03\x04": "is a .zip file or a workbook by its first bytes; save the table as CSV",
+    b"PK\x03\x04": "is a .zip file or a workbook by its first bytes; name it .zip, or save the table as CSV",
     b"PAR1": "is a Parquet file by its first bytes; let its name end in .parquet",
 }
 
@@ -51,11 +57,12 @@ class Source(NamedTuple):
     Args:
         path: where it is.
         name: what messages call it.
-        delimiter: between cells; empty for Parquet.
+        delimiter: between cells; empty for Parquet and JSON.
         header: names of its columns, in order.
         quote: the mark around cells that hold delimiters or line ends; empty where cells are never quoted.
-        lines: of its text, blank ones too; 0 for Parquet.
-        types: of Parquet, the SQL type of each column.
+        lines: of its text, blank ones too; 0 for Parquet and JSON.
+        types: of Parquet, the SQL type of each column; of RecBole's files the declared types.
+        first: how many header lines there are, 0 or 1.
     """
 
     path: Path
@@ -65,6 +72,17 @@ class Source(NamedTuple):
     quote: str = ""
     lines: int = 0
     types: tuple[str, ...] = ()
+    first: int = 1
+
+    @property
+    def is_json(self) -> bool:
+        """Whether it holds JSON."""
+        return plain_name(self.path).suffix.lower() in JSON
+
+    @property
+    def line(self) -> str:
+        """What messages call the place of a row."""
+        return "record" if self.is_json else "line"
 
 
 def literal(text: object) -> str:
@@ -94,12 +112,13 @@ def reason(error: Exception) -> str:
     return (getattr(error, "strerror", None) or str(error)).splitlines()[0]
 
 
-def found(folder: Path, pattern: str) -> list[Path]:
+def found(folder: Path, pattern: str | tuple[str, ...]) -> list[Path]:
     """The files of a name or pattern.
 
     Args:
         folder: where they are.
-        pattern: a file's name, or a pattern such as `log_*.csv`, `**` among it.
+        pattern: a file's name, or a pattern such as `log_*.csv`, `**` among it; several are alternatives, of which the
+            first that is there counts.
 
     Returns:
         Their paths, sorted; one at least.
@@ -107,18 +126,24 @@ def found(folder: Path, pattern: str) -> list[Path]:
     Raises:
         DataError: there is none, or the pattern is no pattern.
     """
+    patterns = (pattern,) if isinstance(pattern, str) else pattern
+    for one in patterns:
+        if files := _matching(folder, one):
+            return files
+    pattern = "` or `".join(patterns)
+    there = shown(", ".join(sorted(path.name for path in folder.iterdir()))) or "nothing"
+    told = f"no file `{shown(pattern)}` (there: {there}); put it there or correct the study's config"
+    raise DataError(f"{folder}: {told}")
+
+
+def _matching(folder: Path, pattern: str) -> list[Path]:
     if (folder / pattern).exists() or (folder / pattern).is_symlink():  # a link to nothing is told as such
         return [folder / pattern]
     try:
-        files = [] if Path(pattern).is_absolute() else sorted(folder.glob(pattern))
+        return [] if Path(pattern).is_absolute() else sorted(folder.glob(pattern))
     except ValueError:  # until Python 3.12
         told = f"`{shown(pattern)}` is no pattern of files: `**` should be alone between two `/`"
         raise DataError(f"{folder}: {told}; correct the study's config") from None
-    if not files:
-        there = shown(", ".join(sorted(path.name for path in folder.iterdir()))) or "nothing"
-        told = f"no file `{shown(pattern)}` (there: {there}); put it there or correct the study's config"
-        raise DataError(f"{folder}: {told}")
-    return files
 
 
 def name_below(folder: Path, path: Path) -> str:
@@ -140,6 +165,25 @@ def is_packed(path: Path) -> bool:
     return path.suffix.lower() == ".gz"
 
 
+def plain_name(path: Path) -> Path:
+    """The path without .gz at its end.
+
+    Args:
+        path: of a file.
+    """
+    return path.with_suffix("") if is_packed(path) else path
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file is of a kind that is read here, by its name; packed or not.
+
+    Args:
+        path: of a file.
+    """
+    is_packed_so = path.suffix.lower() in (".gz", ".bz2", ".zst")
+    return (path.with_suffix("") if is_packed_so else path).suffix.lower() in KINDS
+
+
 def known_as(header: tuple[str, ...], role: str) -> list[str]:
     """The columns with a common name of a role.
 
@@ -151,17 +195,26 @@ def known_as(header: tuple[str, ...], role: str) -> list[str]:
 
 
 def open_source(
-    con: duckdb.DuckDBPyConnection, path: Path, name: str, wanted: set[str], quote: str = "auto", other: str = ""
+    con: duckdb.DuckDBPyConnection,
+    path: Path,
+    name: str,
+    wanted: set[str],
+    quote: str = "auto",
+    other: str = "",
+    header: tuple[str, ...] = (),
+    others: set[str] = frozenset(),
 ) -> Source:
     """Look at a file, read it once whole, and read its header.
 
     Args:
-        con: a database, which reads the header of Parquet.
-        path: .csv, .tsv (each also with .gz) or .parquet, in capitals or small letters.
+        con: a database, which reads the header of Parquet and JSON.
+        path: of one of KINDS, each also with .gz but for Parquet, in capitals or small letters.
         name: what messages call it.
         wanted: columns that it must have, each once.
         quote: the quotation mark of its cells; `auto`: `"` in .csv and none in .tsv; `none`: no mark.
         other: the kind, such as .csv, as which a file with another ending is read; empty refuses it.
+        header: the names of the columns, where the file has no header line.
+        others: columns that it may have.
 
     Returns:
         The file with its header, which has the columns.
@@ -169,14 +222,16 @@ def open_source(
     Raises:
         DataError: it is missing, a folder, empty, broken or not UTF-8, lacks a header or a column.
     """
-    plain = path.with_suffix("") if is_packed(path) else path
-    lines, types = 0, ()
+    kind = plain_name(path).suffix.lower()
+    kind = other if other and kind not in (".csv", ".tsv", ".parquet") else kind
+    lines, types, first = 0, (), 0 if header else 1
     try:
         if path.is_dir():
             raise DataError(f"{name}: is a folder, not a file; put the file itself in its place")
-        delimiter, mark = _DIALECTS.get(plain.suffix.lower()) or _DIALECTS.get(other, (None, ""))
+        delimiter, mark = _DIALECTS.get(kind, (None, ""))
         if delimiter is None:
-            raise DataError(f"{name}: is no kind of file that is read here; give .csv[.gz], .tsv[.gz] or .parquet")
+            told = "is no kind of file that is read here"
+            raise DataError(f"{name}: {told}; give .csv, .tsv, .txt, .json, .jsonl (packed or not) or .parquet")
         if not path.exists():
             raise DataError(f"{name}: there is no such file; put it there or correct the name")
         if not path.is_file():
@@ -187,14 +242,25 @@ def open_source(
         if delimiter:
             _check_kinds(path, name)
             lines = _count_lines(path, name)
-            header = _header(path, name, delimiter, mark)
+            found = _header(path, name, delimiter, mark)
+            if header and len(found) != len(header):
+                told = f"has {len(found)} cells, and `header` names {len(header)} columns"
+                raise DataError(f"{name}, line 1: {told}; correct `header` in the study's config")
+            header = header or found
+            if kind in TYPED:
+                pairs = [column.partition(":")[::2] for column in header]
+                header, types = (tuple(part) for part in zip(*pairs, strict=True))
+        elif kind in JSON:
+            header = _json(con, path, name, wanted | others)
         else:
-            header, types = _parquet(con, path, name, wanted)
+            header, types = _parquet(con, path)
     except (OSError, duckdb.Error) as error:
         raise DataError(f"{name}: cannot be read: {reason(error)}; mend that, or copy it again") from None
-    source = Source(path, name, delimiter, header, mark if delimiter else "", lines, types)
-    if wanted:
-        check_for_header(source, wanted)
+    source = Source(path, name, delimiter, header, mark if delimiter else "", lines, types, first)
+    source = source._replace(header=_with_row_names(source))
+    header = source.header
+    if first and wanted | others:
+        check_for_header(source, wanted | others)
     missing = sorted(wanted - set(header))
     doubled = sorted(column for column in wanted if header.count(column) > 1)
     there = shown(", ".join(header))
@@ -213,6 +279,20 @@ def open_source(
     if told:
         raise DataError("\n".join(told))
     return source
+
+
+def _with_row_names(source: Source) -> tuple[str, ...]:
+    """The header; after an empty name where every row has one cell more, which numbers the rows, as R writes it."""
+    if not source.delimiter or not source.first:
+        return source.header
+    n = len(source.header) + 1
+    try:
+        rows = [cells for _, _, cells in itertools.islice(records(source), 1, 1001)]
+    except DataError:  # a cell without end, which reading the rows reports
+        return source.header
+    counts = [cells[0] for cells in rows if len(cells) == n and cells[-1] and cells[0].isascii() and cells[0].isdigit()]
+    is_numbered = len(counts) == len(rows) > 1 and (np.diff(np.array(counts, object).astype(np.int64)) == 1).all()
+    return ("", *source.header) if is_numbered else source.header
 
 
 def is_marked(cell: str) -> bool:
@@ -321,7 +401,7 @@ def record_lines(source: Source) -> np.ndarray:
     Returns:
         int64 [rows], 1 for the first line of the file; the header is no row.
     """
-    below = itertools.islice(records(source), 1, None)
+    below = itertools.islice(records(source), source.first, None)
     return np.fromiter((line for line, _, cells in below if is_row(source, cells)), np.int64)
 
 
@@ -370,12 +450,77 @@ def _check_kind(file: BinaryIO, name: str, known: bytes = b"") -> None:
         raise DataError(f"{name}: {told}")
 
 
-def _parquet(con: duckdb.DuckDBPyConnection, path: Path, name: str, wanted: set[str]):
+def json_columns(columns: set[str], header: tuple[str, ...]) -> dict[str, str]:
+    """The SQL of JSON fields as text, over the whole object as `json`; one that the file lacks is not among them.
+
+    Args:
+        columns: names of fields; `a.b` is the field `b` of the object `a`.
+        header: the fields of the file.
+    """
+    return {c: f"json->>{literal(_json_path(c, header))}" for c in columns if c in header}
+
+
+def _json_path(column: str, header: tuple[str, ...]) -> str:
+    parts = [column] if column in header and "." not in column else column.split(".")
+    return "$" + "".join("." + '"' + part.replace('"', '\\"') + '"' for part in parts)
+
+
+def json_objects(path: Path) -> str:
+    """The table function that reads a file of JSON as one column `json`, a record a row.
+
+    Args:
+        path: of the file.
+    """
+    return f"read_json_objects({exactly(path)}, format = 'auto', maximum_object_size = {1 << 26})"
+
+
+def _json(con: duckdb.DuckDBPyConnection, path: Path, name: str, wanted: set[str]) -> tuple[str, ...]:
+    """Names of the fields: all of the first thousand records, those within objects as `a.b`, and those wanted."""
+    _check_ends(path, name)
+    header: dict[str, None] = {}
+    first = con.execute(f"SELECT json FROM {json_objects(path)} LIMIT 1000").fetchall()
+    if not first:
+        raise DataError(f"{name}: holds no record; replace it by the whole file or take it away")
+    for (text,) in first:
+        record = json.loads(text)
+        if not isinstance(record, dict):
+            raise DataError(f"{name}: holds JSON that is no list of records; give one object a play")
+        header |= dict.fromkeys(_fields(record))
+    rare = sorted(wanted - {*header})
+    if rare and first:
+        tests = ", ".join(f"bool_or(json_exists(json, {literal(_json_path(column, ()))}))" for column in rare)
+        (found,) = con.execute(f"SELECT {tests} FROM {json_objects(path)}").fetchall()
+        header |= dict.fromkeys(column for column, is_there in zip(rare, found, strict=True) if is_there)
+    return tuple(header)
+
+
+def _check_ends(path: Path, name: str) -> None:
+    """Raise where a file of JSON does not end as it begins: DuckDB reads half an array without a word."""
+    first, last = b"", b""
+    if is_packed(path):
+        _count_lines(path, name)  # which finds damage
+    with _unpacked(path)(path, "rb") as file:
+        while block := file.read(1 << 20):
+            text = block.removeprefix(b"\xef\xbb\xbf").strip() if not first else block.strip()
+            first, last = first or text[:1], text[-1:] or last
+    ends = {b"[": b"]", b"{": b"}"}
+    if first not in ends:
+        raise DataError(f"{name}: holds no records of JSON; give a list of objects or one object a line")
+    if last != ends[first]:
+        raise DataError(f"{name}: is only a part of a file of JSON, for it does not end as it begins; copy it again")
+
+
+def _fields(record: dict, before: str = "") -> Iterator[str]:
+    for key, value in record.items():
+        if isinstance(value, dict):
+            yield from _fields(value, f"{before}{key}.")
+        else:
+            yield before + key
+
+
+def _parquet(con: duckdb.DuckDBPyConnection, path: Path):
     """Names and types of the columns."""
     table = con.sql(f"FROM read_parquet({exactly(path)})")
-    for column, kind in zip(table.columns, table.types, strict=True):
-        if column in wanted and kind.id in ("list", "array", "struct", "map", "union"):
-            raise DataError(f"{name}, column `{column}`: holds a {kind.id} in each cell; write one value a cell")
     return tuple(table.columns), tuple(map(str, table.types))
 
 

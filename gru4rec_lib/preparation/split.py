@@ -61,7 +61,8 @@ def test_sessions(events: pd.DataFrame, starts: np.ndarray, split: Split, folder
         if "time" not in events:
             raise DataError("the split `by_time` needs events with times; name the `time` column, or split by session")
         if n_test:
-            chosen = last(events["time"].to_numpy()[starts], split.test_fraction)
+            ends = np.append(starts[1:], len(events)) - 1
+            chosen = last(events["time"].to_numpy()[starts if split.by == "start" else ends], split.test_fraction)
     else:
         chosen[np.random.default_rng(split.seed).permutation(n)[:n_test]] = True
     return chosen
@@ -173,7 +174,7 @@ def last(begins: np.ndarray, fraction: float) -> np.ndarray:
     return begins >= times[1:][nearest]
 
 
-def crossing(begins: np.ndarray, ends: np.ndarray, later: np.ndarray, part: str) -> np.ndarray:
+def crossing(begins: np.ndarray, ends: np.ndarray, later: np.ndarray, part: str, gap_days: float = 0) -> np.ndarray:
     """Find the sessions that begin before a later part and end in it: to learn from them is to know its time.
 
     Args:
@@ -181,14 +182,15 @@ def crossing(begins: np.ndarray, ends: np.ndarray, later: np.ndarray, part: str)
         ends: float64 [n], that of its last event.
         later: bool [n], the later part.
         part: its name, for the message.
+        gap_days: days before the later part that count as its time.
 
     Returns:
-        Bool [n]: not of the later part, and with an event at or after the later part's first one.
+        Bool [n]: not of the later part, and with an event at or after the later part's first one, or in the gap.
 
     Raises:
         DataError: all that begin before it end in it.
     """
-    found = ~later & (ends >= begins[later].min(initial=np.inf))
+    found = ~later & (ends >= begins[later].min(initial=np.inf) - 86400 * gap_days)
     if found.any() and (found | later).all():
         raise DataError(
             f"all {found.sum():,} sessions that begin before {part} end in it, so that none is left to learn from; "

@@ -16,6 +16,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
+from gru4rec_lib.config.data import LeftOut, Quoted
 from gru4rec_lib.data import times
 from gru4rec_lib.data.ids import REMEDY, written_twice
 from gru4rec_lib.preparation.source_files import (
@@ -27,8 +28,9 @@ from gru4rec_lib.preparation.source_files import (
     exactly,
     is_packed,
     is_row,
+    json_columns,
+    json_objects,
     literal,
-    name_below,
     open_source,
     reason,
     record_lines,
@@ -47,6 +49,7 @@ class Kind(NamedTuple):
         is_text: whether values are texts.
         missing: further texts and numbers that count as an empty cell; a number means all ways to write it, and so does
             a text that is a number where values are numbers.
+        is_list: whether values are lists of numbers.
     """
 
     sql: str
@@ -54,6 +57,89 @@ class Kind(NamedTuple):
     optional: bool = False
     is_text: bool = False
     missing: tuple[str | float, ...] = ()
+    is_list: bool = False
+
+
+class Cells(NamedTuple):
+    """The cells of a column of the table: those of one column of the files, or of several.
+
+    Args:
+        choices: alternatives, of which the first that is not empty counts; the columns of each are joined to one text.
+        is_required: whether each file needs all columns of an alternative; else a column that is not there is empty.
+    """
+
+    choices: tuple[tuple[str, ...], ...]
+    is_required: bool = True
+
+    @classmethod
+    def of(cls, columns: str | tuple[str | tuple[str, ...], ...], is_required: bool = True) -> Cells:
+        """Take a column or columns as a study names them.
+
+        Args:
+            columns: see `config.data.Joined`.
+            is_required: as above.
+        """
+        columns = (columns,) if isinstance(columns, str) else columns
+        return cls(tuple((one,) if isinstance(one, str) else tuple(one) for one in columns), is_required)
+
+    @property
+    def columns(self) -> set[str]:
+        """All columns that may be read."""
+        return {column for choice in self.choices for column in choice}
+
+    @property
+    def label(self) -> str:
+        """What messages call the column."""
+        return "` or `".join(" + ".join(choice) for choice in self.choices)
+
+    def there(self, header: tuple[str, ...]) -> list[tuple[str, ...]]:
+        """The alternatives that a file has.
+
+        Args:
+            header: of the file.
+        """
+        return [choice for choice in self.choices if {*choice} <= {*header}]
+
+    def sql(self, cells: dict[str, str]) -> str:
+        """The text in SQL; NULL where the file has no alternative.
+
+        Args:
+            cells: the SQL of each column that the file has.
+        """
+        texts = [cells[c[0]] if len(c) == 1 else joined([cells[name] for name in c]) for c in self.there((*cells,))]
+        if len(texts) < 2:
+            return texts[0] if texts else "CAST(NULL AS VARCHAR)"
+        return f"coalesce({', '.join(f'CASE WHEN {_there(text)} THEN {text} END' for text in texts)})"
+
+
+class Folder(NamedTuple):
+    """The first folder of a file's path, as the cell of each of its rows."""
+
+    label: str = "folder"
+
+
+class Choice(NamedTuple):
+    """The number of the alternative that a cell is of, 0 for the first."""
+
+    cells: Cells
+    label: str = ""
+
+
+JOINT = " | "  # between the texts of an id that is made of several columns
+
+
+def joined(cells: list[str]) -> str:
+    """One text of several, in SQL; NULL where one is empty. Different texts never give the same: `|` is doubled.
+
+    Args:
+        cells: the SQL of each.
+    """
+    texts = [f"replace({cell}, '|', '||')" for cell in cells]
+    return f"CASE WHEN {' AND '.join(map(_there, cells))} THEN {f' || {literal(JOINT)} || '.join(texts)} END"
+
+
+def _there(cell: str) -> str:
+    return f"trim(coalesce({cell}, '')) <> ''"
 
 
 class Column(NamedTuple):
@@ -108,6 +194,8 @@ _FINITE = "CASE WHEN isfinite(TRY_CAST({x} AS DOUBLE)) THEN TRY_CAST({x} AS DOUB
 ID = Kind("CASE WHEN trim({x}) <> '' AND NOT contains({x}, chr(0)) THEN {x} END", "give every row an id", is_text=True)
 # Of Parquet. Text keeps its form, and so does a whole number; a date or a number with decimals has several.
 _ID_TYPES = r"VARCHAR|ENUM\(.*|UUID|U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL\(.*|\"NULL\""
+_NESTED = {r".*\[\]$": "list", r".*\[\d+\]$": "array", r"STRUCT\(": "struct", r"MAP\(": "map", r"UNION\(": "union"}
+_FLOATING = "FLOAT|DOUBLE|DECIMAL"
 _EXACT = {"FLOAT": 1 << 24, "DOUBLE": 1 << 53}  # from here on, a floating column has lost digits
 _FLOATING_ID = ID._replace(
     sql="CASE WHEN regexp_full_match({x}, '-?[0-9]+') THEN {x} END",
@@ -123,11 +211,31 @@ _DATE_TIME = (
     f"CASE WHEN regexp_full_match(trim({{x}}), {_ISO}) THEN epoch_us(TRY_CAST(trim({{x}}) AS TIMESTAMPTZ)) / 1e6 END"
 )
 # DuckDB reads 1_000 as a thousand, and of further `_` a part.
-_SECONDS = f"coalesce(CASE WHEN NOT contains({{x}}, '_') THEN {_FINITE} END, {_DATE_TIME})"
-TIME = Kind(f"CASE WHEN abs({_SECONDS}) < {times.END} THEN {_SECONDS} END", times.REMEDY)
+SECONDS = f"coalesce(CASE WHEN NOT contains({{x}}, '_') THEN {_FINITE} END, {_DATE_TIME})"
+TIME = Kind(f"CASE WHEN abs({SECONDS}) < {times.END} THEN {SECONDS} END", times.REMEDY)
+# A time that may be missing or wrong, which is then NULL.
+ANY_TIME = Kind(SECONDS, "", optional=True)
+CHOICE = Kind("CAST({x} AS TINYINT)", "", optional=True)
+DURATION = Kind(f"CASE WHEN {_FINITE} >= 0 THEN {_FINITE} END", "write a number that is not negative", optional=True)
 # Features are float32 where they are used.
 _FEATURE = "CASE WHEN isfinite(TRY_CAST({x} AS FLOAT)) THEN TRY_CAST({x} AS DOUBLE) END"
 NUMBER = Kind(_FEATURE, "write a finite number below 3e38, or leave the cell empty", optional=True)
+
+
+def numbers(separator: str = "", *missing: str | float) -> Kind:
+    """Return the kind of a column of lists of numbers, which may be missing.
+
+    Args:
+        separator: between the numbers of a cell; empty for lists such as `[0.1, 0.2]`.
+        missing: as for `text`.
+    """
+    parts = f"string_split(trim({{x}}), {literal(separator).replace('{', '{{').replace('}', '}}')})"
+    found = f"TRY_CAST({parts if separator else '{x}'} AS DOUBLE[])"
+    wrong = "lambda number: number IS NULL OR NOT isfinite(TRY_CAST(number AS FLOAT))"
+    sql = f"CASE WHEN trim({{x}}) <> '' AND len(list_filter({found}, {wrong})) = 0 THEN {found} END"
+    remedy = f"write finite numbers such as {f'0.1{separator}0.2' if separator else '[0.1, 0.2]'}"
+    return Kind(sql, f"{remedy}, or leave the cell empty", optional=True, missing=missing, is_list=True)
+
 
 _MARKED = literal('"%"')
 # Rows of a wrong length are bad rows; after any other fault of the text nothing behind it can be trusted.
@@ -142,20 +250,21 @@ _FAULTS = {
 def load(
     con: duckdb.DuckDBPyConnection,
     table: str,
-    folder: Path,
-    files: list[Path],
-    columns: dict[str, tuple[str, Kind]],
-    quote: str = "auto",
+    files: list[tuple[Path, str]],
+    columns: dict[str, tuple[Cells | Folder | Choice, Kind]],
+    text: Quoted,
+    left_out: tuple[LeftOut, ...] = (),
 ) -> tuple[list[Source], list[str]]:
     """Read files into a new table, in the order given.
 
     Args:
         con: the database.
         table: the new table's name.
-        folder: messages name files relative to it.
-        files: .csv, .tsv (each also with .gz) or .parquet.
-        columns: for each column of the table, the name in the files and the kind.
-        quote: the quotation mark, see `open_source`.
+        files: of `source_files.KINDS`, and what messages call each.
+        columns: for each column of the table, the cells of the files and the kind.
+        text: how text files are written.
+        left_out: conditions on the rows that are left out. `_left_out` is the number of a row's first, NULL for rows
+            that are kept; bad cells of the others do not count.
 
     Returns:
         The files; and warnings, of cells that hold line ends and of marks that stay part of ids.
@@ -165,16 +274,21 @@ def load(
             lost within quotation marks.
     """
     sources, wrong = [], []
-    for path in files:
+    needed = [cells for cells, _ in columns.values() if isinstance(cells, Cells) and cells.is_required]
+    wanted = {name for cells in needed if len(cells.choices) == 1 for name in cells.choices[0]}
+    others = {name for cells, _ in columns.values() if isinstance(cells, Cells) for name in cells.columns}
+    others |= {name for condition in left_out for name in condition.columns}
+    for path, name in files:
         try:
-            wanted = {name for name, _ in columns.values()}
-            sources.append(open_source(con, path, name_below(folder, path), wanted, quote))
+            sources.append(open_source(con, path, name, wanted, text.quote, header=text.header, others=others))
+            _check_choices(sources[-1], needed)
             _check_types(sources[-1], columns)
         except DataError as error:
             wrong.append(str(error))
     if wrong:
         raise DataError("\n".join(wrong))
-    query = " UNION ALL ".join(_select(number, source, columns) for number, source in enumerate(sources))
+    quote = text.quote
+    query = " UNION ALL ".join(_select(number, source, columns, left_out) for number, source in enumerate(sources))
     try:
         con.execute(f"CREATE TABLE {table} AS {query}")
     except duckdb.Error as error:
@@ -194,7 +308,7 @@ def load(
         raise DataError("\n".join(wrong))
     warnings = []
     for i, source in enumerate(sources):
-        if source.lines > 1 + rows.get(i, 0) + rejected[i]:
+        if source.lines > source.first + rows.get(i, 0) + rejected[i]:
             lost, warning = _between_lines(source, rows.get(i, 0), quote != "auto")
             wrong, warnings = wrong + lost, warnings + warning
     if wrong:
@@ -240,7 +354,7 @@ def check(
 
 def _between_lines(source: Source, rows: int, is_declared: bool) -> tuple[list[str], list[str]]:
     """Errors and warnings of a file with more lines than rows: some are blank, or a cell goes on over several."""
-    found, several, swallowed, first = -1, 0, 0, ""
+    found, several, swallowed, first = -source.first, 0, 0, ""
     for line, lines, cells in records(source):
         found += is_row(source, cells)
         if len(lines) > 1:
@@ -250,7 +364,8 @@ def _between_lines(source: Source, rows: int, is_declared: bool) -> tuple[list[s
             if not swallowed and (is_lost or not several):
                 first = f"line {line}: a quotation mark opens and closes in line {line + len(lines) - 1}"
             several, swallowed = several + 1, swallowed + is_lost
-    of_all = f"{source.lines - 1:,} lines below the header give {rows:,} rows"
+    below = " below the header" if source.first else ""
+    of_all = f"{source.lines - source.first:,} lines{below} give {rows:,} rows"
     if found != rows:
         place = f", {first}" if first else ""
         told = f"{of_all}, or {found:,} by another reading; put texts that hold marks in marks, and double those inside"
@@ -267,7 +382,7 @@ def _between_lines(source: Source, rows: int, is_declared: bool) -> tuple[list[s
 def _marked(con: duckdb.DuckDBPyConnection, table: str, sources: list[Source], columns: dict) -> list[str]:
     """Warnings of texts in quotation marks that stay part of them."""
     warnings = []
-    texts = [(name, wanted) for name, (wanted, kind) in columns.items() if kind.is_text]
+    texts = [(name, cells.label) for name, (cells, kind) in columns.items() if kind.is_text]
     for mark, (name, wanted) in itertools.product("\"'", texts):
         query = f"SELECT _file, count(*) FROM {table} WHERE {quoted(name)} LIKE {literal(f'{mark}%{mark}')} GROUP BY 1"
         for i, n in con.execute(query + " ORDER BY 1").fetchall():
@@ -304,7 +419,7 @@ def _place(con: duckdb.DuckDBPyConnection, columns: list[Column], text: str) -> 
         for number, row in con.execute(query, [text]).fetchall():
             (first,) = con.execute(f"SELECT min(rowid) FROM {table} WHERE _file = {number}").fetchone()
             line = record_lines(sources[number])[row - first] if sources[number].delimiter else row - first + 1
-            return f"{sources[number].name}, line {line}, column `{wanted}`"
+            return f"{sources[number].name}, {sources[number].line} {line}, column `{wanted}`"
     return ""
 
 
@@ -312,7 +427,7 @@ def _broken(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict
     """The first file that cannot be read alone, and why."""
     for source in sources:
         try:
-            con.execute(f"CREATE OR REPLACE TEMP TABLE alone AS {_select(0, source, columns)}")
+            con.execute(f"CREATE OR REPLACE TEMP TABLE alone AS {_select(0, source, columns, ())}")
         except duckdb.Error as own:
             if "state machine" in str(own):
                 told = "its lines end in more than one way (LF, CRLF or CR); give all of them the same end"
@@ -325,28 +440,21 @@ def _broken(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict
     return f"{', '.join(source.name for source in sources)}: cannot be read: {reason(error)}; copy them again"
 
 
-def _select(number: int, source: Source, columns: dict[str, tuple[str, Kind]]) -> str:
-    if source.delimiter:
-        # Columns are known by number: two names that differ in case only are the same to SQL.
-        types = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(source.header)))
-        table = (
-            f"read_csv({exactly(source.path)}, columns = {{{types}}}, auto_detect = false, header = true, "
-            f"delim = {literal(source.delimiter)}, quote = {literal(source.quote)}, escape = {literal(source.quote)}, "
-            f"compression = {literal('gzip' if is_packed(source.path) else 'none')}, store_rejects = true)"
-        )
-        cells = {wanted: f"c{source.header.index(wanted)}" for wanted, _ in columns.values()}
-    else:
-        table = f"read_parquet({exactly(source.path)})"
-        columns, cells = dict(columns), {}
-        for name, (wanted, kind) in columns.items():
-            cells[wanted] = f"CAST({quoted(wanted)} AS VARCHAR)"
-            kind_of_cells = source.types[source.header.index(wanted)]
-            if kind.is_text and re.match("FLOAT|DOUBLE|DECIMAL", kind_of_cells):
-                cells[wanted] = _whole_as_such(quoted(wanted), kind_of_cells)
-                columns[name] = (wanted, _FLOATING_ID if kind is ID else kind)
+def _select(
+    number: int, source: Source, columns: dict[str, tuple[Cells | Folder | Choice, Kind]], left_out: tuple[LeftOut, ...]
+) -> str:
+    table, found = _table(source)
     inner, bad = [], []
     for i, (name, (wanted, kind)) in enumerate(columns.items()):
-        cell = cells[wanted]
+        is_floating = isinstance(wanted, Cells) and len(wanted.columns) == 1 and _is_floating(source, wanted)
+        if isinstance(wanted, Choice):
+            texts = [(n, Cells((choice,)).sql(found)) for n, choice in enumerate(wanted.cells.choices)]
+            cell = f"CASE {' '.join(f'WHEN {_there(text)} THEN {n}' for n, text in texts)} END"
+        elif isinstance(wanted, Folder):
+            cell = literal(source.name.rpartition("/")[0].partition("/")[0])
+        else:
+            cell = wanted.sql(found | _whole_cells(source) if kind.is_text else found)
+        kind = _FLOATING_ID._replace(missing=kind.missing) if kind.sql == ID.sql and is_floating else kind
         if kind.missing:
             cell = f"CASE WHEN {_is_missing(cell, kind)} THEN '' ELSE {cell} END"
         inner += [f"{cell} AS _x{i}", f"{kind.sql.format(x=cell)} AS {quoted(name)}"]
@@ -357,23 +465,98 @@ def _select(number: int, source: Source, columns: dict[str, tuple[str, Kind]]) -
                 remedy = f"CASE WHEN _x{i} LIKE {_MARKED} THEN {literal(declare_quote(chr(34)))} ELSE {remedy} END"
             bad.append(
                 f"CASE WHEN {quoted(name)} IS NULL {f'AND NOT {empty}' if kind.optional else ''} THEN "
-                f"{{'column': {literal(wanted)}, 'problem': CASE WHEN {empty} THEN 'is empty' "
+                f"{{'column': {literal(wanted.label)}, 'problem': CASE WHEN {empty} THEN 'is empty' "
                 f"ELSE 'cannot read `' || _x{i} || '`' END, 'remedy': {remedy}}} END"
             )
+    reasons = " ".join(f"WHEN {_holds(condition, found)} THEN {n}" for n, condition in enumerate(left_out))
+    bad_cells = f"list_filter([{', '.join(bad)}], lambda cell: cell IS NOT NULL)"
+    if reasons:
+        inner.append(f"CASE {reasons} END AS _left_out")
+        bad_cells = f"_left_out, CASE WHEN _left_out IS NULL THEN {bad_cells} ELSE [] END"
     return (
-        f"SELECT {number} AS _file, {', '.join(map(quoted, columns))}, "
-        f"list_filter([{', '.join(bad)}], lambda cell: cell IS NOT NULL) AS _bad "
+        f"SELECT {number} AS _file, {', '.join(map(quoted, columns))}, {bad_cells} AS _bad "
         f"FROM (SELECT {', '.join(inner)} FROM {table})"
     )
 
 
-def _check_types(source: Source, columns: dict[str, tuple[str, Kind]]) -> None:
-    """Raise where a Parquet file's column of ids holds what has several forms as text."""
-    types = dict(zip(source.header, source.types, strict=False))
-    for wanted, kind in columns.values():
-        if kind is ID and source.types and not re.fullmatch(_ID_TYPES, types[wanted]):
-            told = f"holds a {types[wanted]} in each cell; save the ids as text or whole numbers"
-            raise DataError(f"{source.name}, column `{wanted}`: {told}")
+def _table(source: Source) -> tuple[str, dict[str, str]]:
+    """A file as a table of SQL, and the SQL of each column's cells as text."""
+    if source.is_json:
+        return json_objects(source.path), json_columns({*source.header}, source.header)
+    if not source.delimiter:
+        return f"read_parquet({exactly(source.path)})", {c: f"CAST({quoted(c)} AS VARCHAR)" for c in source.header}
+    # Columns are known by number: two names that differ in case only are the same to SQL.
+    types = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(source.header)))
+    table = (
+        f"read_csv({exactly(source.path)}, columns = {{{types}}}, auto_detect = false, "
+        f"header = {str(bool(source.first)).lower()}, "
+        f"delim = {literal(source.delimiter)}, quote = {literal(source.quote)}, escape = {literal(source.quote)}, "
+        f"compression = {literal('gzip' if is_packed(source.path) else 'none')}, store_rejects = true)"
+    )
+    cells: dict[str, str] = {}
+    for i, column in enumerate(source.header):
+        cells.setdefault(column, f"c{i}")  # of a column that is there twice, the first
+    return table, cells
+
+
+def _whole_cells(source: Source) -> dict[str, str]:
+    """Of Parquet, the texts of floating columns, in which whole numbers have no decimals."""
+    if source.delimiter or source.is_json:
+        return {}
+    types = zip(source.header, source.types, strict=True)
+    return {c: _whole_as_such(quoted(c), kind) for c, kind in types if re.match(_FLOATING, kind)}
+
+
+def _is_floating(source: Source, cells: Cells) -> bool:
+    if source.delimiter or source.is_json:
+        return False
+    return any(re.match(_FLOATING, source.types[source.header.index(c)]) for c in cells.columns & {*source.header})
+
+
+def _holds(condition: LeftOut, cells: dict[str, str]) -> str:
+    """Whether a row is left out, in SQL."""
+
+    def cell(column: str) -> str:
+        return cells.get(column, "CAST(NULL AS VARCHAR)")
+
+    if condition.present:
+        return " OR ".join(_there(cell(column)) for column in condition.present)
+    if condition.missing:
+        return " AND ".join(f"NOT {_there(cell(column))}" for column in condition.missing)
+    if condition.below:
+        numbers = [(f"TRY_CAST({cell(column)} AS DOUBLE)", least) for column, least in condition.below.items()]
+        return " OR ".join(f"coalesce({number} < {least!r}, false)" for number, least in numbers)
+    tests = []
+    for column, values in condition.equal.items():
+        values = tuple(str(value).lower() if isinstance(value, bool) else value for value in values)
+        kind = Kind("", "", is_text=True, missing=values)
+        tests.append(f"coalesce({_is_missing(cell(column), kind)}, false)")
+    return " OR ".join(tests)
+
+
+def _check_choices(source: Source, needed: list[Cells]) -> None:
+    """Raise where a file has no alternative of a column that it needs."""
+    for cells in needed:
+        if len(cells.choices) > 1 and not cells.there(source.header):
+            there = shown(", ".join(source.header))
+            told = f"is missing (there: {there}); add one of them or name it so"
+            raise DataError(f"{source.name}, line 1, column `{cells.label}`: {told}")
+
+
+def _check_types(source: Source, columns: dict[str, tuple[Cells | Folder | Choice, Kind]]) -> None:
+    """Raise where a Parquet file's column holds lists and should not, or ids that have several forms as text."""
+    if source.delimiter or source.is_json:
+        return
+    types = dict(zip(source.header, source.types, strict=True))
+    for cells, kind in columns.values():
+        for column in sorted(cells.columns & {*types}) if isinstance(cells, Cells) else ():
+            nested = next((name for form, name in _NESTED.items() if re.match(form, types[column])), None)
+            if nested and not (kind.is_list and nested in ("list", "array")):
+                told = f"holds a {nested} in each cell; write one value a cell"
+                raise DataError(f"{source.name}, column `{column}`: {told}")
+            if kind is ID and not re.fullmatch(_ID_TYPES, types[column]):
+                told = f"holds a {types[column]} in each cell; save the ids as text or whole numbers"
+                raise DataError(f"{source.name}, column `{column}`: {told}")
 
 
 def _whole_as_such(column: str, kind: str) -> str:
@@ -410,12 +593,13 @@ def _located(con: duckdb.DuckDBPyConnection, table: str, sources: list[Source], 
     found["line"] = found["line"].astype(np.int64)
     found["problem"] = found["problem"].map(shown)  # a cell may hold lines of its own, or megabytes
     found = found.sort_values(["file", "line"], kind="stable", ignore_index=True)
-    found["file"] = np.array([source.name for source in sources], dtype=object)[found["file"].to_numpy(np.int64)]
+    of_file = found["file"].to_numpy(np.int64)
+    found["file"] = np.array([source.name for source in sources], dtype=object)[of_file]
     if on_bad_rows == "error" and len(found):
-        told = [
-            f"{p.file}, line {p.line}{f', column `{p.column}`' if p.column else ''}: {p.problem}; {p.remedy}"
-            for p in found.head(10).itertuples()
-        ]
+        told = []
+        for n, p in zip(of_file, found.head(10).itertuples(), strict=False):
+            column = f", column `{p.column}`" if p.column else ""
+            told.append(f"{p.file}, {sources[n].line} {p.line}{column}: {p.problem}; {p.remedy}")
         in_all = "1 problem" if len(found) == 1 else f"{len(found):,} problems"
         raise DataError("\n".join([*told, f"{in_all} in all; `on_bad_rows: drop` leaves such rows out"]))
     return found[["file", "line", "column", "problem", "remedy"]]

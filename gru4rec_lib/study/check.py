@@ -1,8 +1,11 @@
-"""Validate a user's files before a study runs: a log, track features, an event table, or a study with its data."""
+"""Validate user files before a study runs: a log, track features, an event table, an export, a study."""
 
 from __future__ import annotations
 
+import fnmatch
+import functools
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +15,18 @@ import pandas as pd
 import yaml
 
 from gru4rec_lib.config.data import Quoted
-from gru4rec_lib.config.study import FORMS_WITH_CONTENT, ConfigError, EventData, Study, check, is_study_file
+from gru4rec_lib.config.study import (
+    FORMS_WITH_CONTENT,
+    ConfigError,
+    EventData,
+    Study,
+    check,
+    is_study_file,
+    load_study,
+    study_file,
+)
 from gru4rec_lib.preparation import readers
+from gru4rec_lib.preparation.archives import Plain, is_archive
 from gru4rec_lib.preparation.prepare import check_targets, prepare
 from gru4rec_lib.preparation.readers import Tables
 from gru4rec_lib.preparation.source_files import (
@@ -21,26 +34,32 @@ from gru4rec_lib.preparation.source_files import (
     Source,
     check_for_header,
     declare_quote,
+    found,
     is_marked,
     known_as,
     open_source,
 )
-from gru4rec_lib.study.workspace import Workspace
+from gru4rec_lib.preparation.typed_columns import Cells
+from gru4rec_lib.study.workspace import ROOT, Workspace
 from gru4rec_lib.utils.arguments import user_path
 from gru4rec_lib.utils.text import shown
 
 
-def check_path(path: Path, data: str = "", quote: str | None = None, **columns: str | None) -> Iterator[str]:
-    """Read and validate a file, or a study with its data.
+def check_path(
+    path: Path, data: str = "", quote: str | None = None, write: str | None = None, **columns: str | None
+) -> Iterator[str]:
+    """Read and validate a file, a folder, or a study with its data.
 
     Args:
-        path: a study (.yaml), or a table (.csv, .tsv, each also with .gz, or .parquet). A table with most columns of an
-            MSSD log, or of MSSD track features, is read as such unless columns are named; any other one is a table of
+        path: a study (.yaml); a table of one of `source_files.KINDS`; a folder or .zip archive of a layout that one of
+            the project's studies reads. A table is a log or track features in MSSD layout where it has most of their
+            columns and none is named, else of the layout of a study where it has its name and columns, else a table of
             events.
         data: the folder of a study's raw files; data/raw/<data set> where not given.
         quote: the quotation mark of an event table, or `none`; see `EventData`.
-        columns: `session`, `item`, and `time` or `position` of an event table; the others are found by common names,
-            see `source_files.COMMON`.
+        write: the study file to write, which reads the data; empty for none.
+        columns: `session` or `user`, `item`, and `time` or `position` of an event table; those not named are found by
+            COMMON. Without a column of sessions, they are cut by time.
 
     Yields:
         Lines that describe the file, and a line with `warning: ` for each unusual property.
@@ -51,23 +70,52 @@ def check_path(path: Path, data: str = "", quote: str | None = None, **columns: 
     path = user_path(path)
     named = {name: column for name, column in columns.items() if column}
     if is_study_file(path):
-        if named or quote:
-            raise ConfigError(f"--{next(iter(named), 'quote')}: a study's file sets this; omit the argument")
+        if given := ["quote"] * bool(quote) + ["write"] * bool(write) + [*named][:1]:
+            raise ConfigError(f"--{given[-1]}: a study's file sets this; omit the argument")
         yield from _study(Workspace(str(path), data))
         return
     if data:
         raise ConfigError("--data: only a study has a data folder; omit the argument")
+    target = user_path(write) if write else None
+    if target and (not is_study_file(target) or target.exists()):
+        problem = "is there already; name another file" if target.exists() else "should end in .yaml"
+        raise ConfigError(f"--write: {target} {problem}")
+    text = None
+    if not named and not quote and (study := _known(path)):
+        text = study_file(study, ROOT / "config")[0].read_text(encoding="utf-8")
+        yield from _of_study(path, load_study(study, ROOT / "config"))
+    elif path.is_dir() or is_archive(path):
+        problem = "holds no layout that a study of the project reads (docs/data.md)"
+        raise DataError(f"{path}: {problem}; name a table in it, or write a study")
+    else:
+        with Plain() as plain:
+            plain_path = plain.path(path, path.name)
+            for line in _table(path, plain_path, named, quote):
+                if isinstance(line, dict):
+                    text = _study_text(line)
+                else:
+                    yield line
+    if target and text is None:
+        raise ConfigError(f"--write: {path.name} is a part of MSSD's layout; use the study mssd_mini")
+    if target:
+        target.write_text(text, encoding="utf-8")
+        folder = path if path.is_dir() or is_archive(path) else path.parent
+        yield f"written: {target}; run it by: make reproduce STUDY={target} DATA={folder}"
+
+
+def _table(path: Path, plain_path: Path, named: dict[str, str], quote: str | None) -> Iterator[str | dict]:
+    """What `check_path` yields of a table; of a table of events also the fields of a study's `data`."""
     name = path.name or str(path)
     quote = check(Quoted, {"quote": quote} if quote else {}, name).quote
     with duckdb.connect() as con:
-        source = open_source(con, path, name, set(named.values()), quote)
+        source = open_source(con, plain_path, name, set(named.values()), quote)
     layouts = {
-        "log": [name for name, _ in readers.LOG.values()],
-        "tracks": [readers.TRACKS.item, *readers.TRACK_FEATURES],
+        "log": [column for cells, _ in readers.LOG.values() for column in cells.columns],
+        "tracks": [*Cells.of(readers.TRACKS.item).columns, *readers.TRACK_FEATURES],
     }
     most = [kind for kind, known in layouts.items() if len({*known} & {*source.header}) > len(known) / 2]
     if named or quote != "auto" or not most:
-        yield from _event_table(source, named, quote)
+        yield from _event_table(source, path, named, quote)
     elif most == ["log"]:
         yield f"{path.name}: a log in MSSD layout"
         yield from _events(readers.read_log(path))
@@ -78,30 +126,129 @@ def check_path(path: Path, data: str = "", quote: str | None = None, **columns: 
         yield from _features(tracks.items, tracks.numeric)
 
 
+def _known(path: Path) -> str:
+    """The project's study that reads a folder, archive or file: its files have their names and columns; else empty."""
+    if not path.exists():
+        return ""
+    best, most = "", 0
+    with Plain() as plain, duckdb.connect() as con:
+        is_file = path.is_file() and not is_archive(path)
+        folder = path.parent if is_file else plain.folder(path)
+        for name, data in _event_data().items():
+            try:
+                n = _fit(con, plain, data, folder, path if is_file else None)
+            except DataError:
+                continue
+            if n > most:
+                best, most = name, n
+    return best
+
+
+@functools.cache
+def _event_data() -> dict[str, EventData]:
+    """The event tables of the project's studies by the study's name."""
+    found = {}
+    for file in sorted((ROOT / "config").glob("*.yaml")):
+        # The part alone: a whole study takes long to check.
+        part = re.search(r"^data:\n(?:[ #].*\n)+", file.read_text(encoding="utf-8"), re.MULTILINE)
+        if part and "layout: events" in part[0]:
+            found[file.stem] = check(EventData, yaml.safe_load(part[0])["data"], file)
+    return found
+
+
+def _fit(con: duckdb.DuckDBPyConnection, plain: Plain, data: EventData, folder: Path, only: Path | None) -> int:
+    """How many columns of the files a study needs, where they are there; a DataError or 0 where they are not."""
+    if only:
+        names = {pattern.rpartition("/")[2] for pattern in data.patterns}
+        files = [only] if any(fnmatch.fnmatchcase(only.name, name) for name in names) else []
+    else:
+        files = [found(folder, pattern)[0] for pattern in data.events]
+    if only and data.item_table and data.item_table.file:
+        return 0
+    needed = [cells for cells, _ in readers.columns_of(data).values() if isinstance(cells, Cells) and cells.is_required]
+    columns = {column for cells in needed for column in cells.columns}
+    for file in files:
+        source = open_source(con, plain.path(file), file.name, set(), data.quote, header=data.header, others=columns)
+        if not all(cells.there(source.header) for cells in needed):
+            return 0
+    if not only and data.item_table and data.item_table.file:
+        files += found(folder, data.item_table.file)[:1]
+    return len(files) and len(needed) + 10 * (len(files) - 1) + len({*data.label})
+
+
+def _of_study(path: Path, study: Study) -> Iterator[str]:
+    """What a folder, archive or file of a known layout holds."""
+    is_file = path.is_file() and not is_archive(path)
+    data = study.data.model_copy(update={"events": (path.name,)}) if is_file else study.data
+    yield f"{path.name}: the layout of the study {study.name} ({study.title})"
+    yield from _events(readers.read(data, path.parent if is_file else path, None if is_file else study.split))
+    yield f"in a study: make reproduce STUDY={study.name} DATA={path.parent if is_file else path}"
+
+
+def _study_text(fields: dict) -> str:
+    """A study file with comments for a table of events."""
+    has_time = "time" in fields
+    told = {
+        "user": "sessions are cut from a user's plays",
+        "idle_minutes": "a session ends where more minutes pass",
+        "time": "unix seconds or ISO dates (UTC where they name no zone)",
+        "session": "ids of sessions",
+        "item": "ids of items",
+        "position": "places in the session",
+    }
+    lines = []
+    for name, value in fields.items():
+        dumped = yaml.safe_dump({name: value}, default_flow_style=True, allow_unicode=True, width=math.inf).strip()
+        lines.append(f"  {dumped[1:-1]}{f'  # {told[name]}' if name in told else ''}")
+    split = (
+        "{how: by_time, test_fraction: 0.2}  # the last sessions"
+        if has_time
+        else "{how: by_session, test_fraction: 0.2}"
+    )
+    return "\n".join(
+        [
+            "# Written by `gru4rec check`. Every field is described in gru4rec_lib/config/data.py; see docs/data.md.",
+            "title: mine",
+            "data:",
+            *lines,
+            "  # exact_repeats: drop  # leave out rows that are there twice",
+            "  # filters: {min_item_plays: 2, min_session_events: 2}  # leave out rare items and short sessions",
+            f"split: {split}",
+            "models:",
+            "  - {input_form: [shared], loss: [cross_entropy]}",
+            "",
+        ]
+    )
+
+
 def _warnings(warnings: tuple[str, ...]) -> Iterator[str]:
     return (f"warning: {warning}" for warning in warnings)
 
 
-def _event_table(source: Source, named: dict[str, str], quote: str) -> Iterator[str]:
-    header, file = source.header, source.path.name
+def _event_table(source: Source, path: Path, named: dict[str, str], quote: str) -> Iterator[str | dict]:
+    header, file = source.header, path.name
     orders = [name for name in ("time", "position") if name in named]
     orders = orders or [name for name in ("time", "position") if known_as(header, name)] or ["time"]
-    roles = ("session", "item", orders[0])
+    has_sessions = "session" in named or known_as(header, "session") or orders == ["position"]
+    is_cut = not has_sessions and ("user" in named or bool(known_as(header, "user")))
+    roles = ("user" if is_cut else "session", "item", orders[0])
     roles = {role: named.get(role) or _column(source, role) for role in roles}
     fields = {"layout": "events", "name": "mine", "events": [file], **roles}
+    fields |= {"idle_minutes": 30} if is_cut else {}
     fields |= {} if quote == "auto" else {"quote": quote}
     yield f"{file}: a table of events"
-    yield from _events(readers.read(check(EventData, fields, file), source.path.parent))
+    yield from _events(readers.read(check(EventData, fields, file), path.parent))
     text = yaml.safe_dump(fields, default_flow_style=True, sort_keys=False, allow_unicode=True, width=math.inf)
     yield f"in a study: data: {text.strip()}"
+    yield fields
 
 
 def _column(source: Source, role: str) -> str:
-    found = known_as(source.header, role)
-    if len({*found}) > 1:
-        several = " and ".join(f"`{column}`" for column in found)
+    known = known_as(source.header, role)
+    if len({*known}) > 1:
+        several = " and ".join(f"`{column}`" for column in known)
         raise DataError(f"{source.name}, line 1: {several} may each be the {role}; name the right one by --{role}")
-    if not found:
+    if not known:
         check_for_header(source)
         if marked := next(filter(is_marked, source.header), ""):
             problem = f"names of columns are in quotation marks, such as `{shown(marked)}`"
@@ -109,7 +256,7 @@ def _column(source: Source, role: str) -> str:
         flags = "--time or --position" if role == "time" else f"--{role}"
         there = shown(", ".join(source.header))
         raise DataError(f"{source.name}, line 1: no column is known as the {role} (there: {there}); name it by {flags}")
-    return found[0]
+    return known[0]
 
 
 def _study(workspace: Workspace) -> Iterator[str]:

@@ -19,7 +19,7 @@ def need_raw(workspace: Workspace) -> None:
     from gru4rec_lib.study import fingerprints
     from gru4rec_lib.twin import simulate
 
-    if not workspace.simulates and not workspace.raw.is_dir():
+    if not workspace.simulates and not workspace.is_there:
         raise readers.DataError(
             f"{workspace.raw}: there is no such folder; put the raw files there (data/README.md), or set `data`"
         )

@@ -128,6 +128,12 @@ class Workspace:
         return self.raw != self.root / "data" / "raw" / self.study.data.name
 
     @property
+    def is_there(self) -> bool:
+        """Whether the raw files may be read: their folder is there, or of an event table a .zip archive of them."""
+        is_archive = isinstance(self.study.data, EventData) and self.raw.suffix.lower() == ".zip"
+        return self.raw.is_dir() or (is_archive and self.raw.is_file())
+
+    @property
     def simulates(self) -> bool:
         """Whether the study simulates its raw files: only in their default folder."""
         return self.study.simulated and not self.brought
@@ -152,7 +158,9 @@ class Workspace:
         """
         data, split = self.study.data, self.study.split
         if isinstance(data, EventData):
-            patterns = [*data.events, *([data.item_table.file] if data.item_table else [])]
+            if self.raw.is_file():  # an archive
+                return [self.raw]
+            patterns = [*data.patterns, *([data.item_table.file] if data.item_table and data.item_table.file else [])]
         elif self.simulates:
             dates = enumerate(data.simulate.log_dates)
             logs = [self.raw / "training_set" / f"log_{n}_{date}_000000000000.csv.gz" for n, date in dates]

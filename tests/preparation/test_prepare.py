@@ -213,6 +213,41 @@ def test_an_id_on_both_sides_is_two_sessions_of_tables_read_without_the_split_to
     assert merged.warnings[0].startswith("session ids in more than one file: 1;")
 
 
+def test_by_time_by_the_last_event_and_with_a_gap():
+    day = 86400
+    sessions = dict.fromkeys(["a", "b", "long", "c", "d", "e"], "xy")
+    times = {"a": 0, "b": 0.2 * day, "long": 0.5 * day, "c": 2 * day, "d": 5 * day, "e": 6 * day}
+    made = tables(sessions, times)
+    is_last = made.events["session"].eq("long") & made.events["position"].eq(2)
+    made.events.loc[is_last, "time"] = 7 * day
+    fields = {"how": "by_time", "test_fraction": 1 / 3, "validation_fraction": 0.5}
+    by_end = prepare.prepare(made, Split(**fields, by="end"), "")
+    assert set(by_end.test_events["session"]) == {"long", "e"}
+    # `long` begins before `c` and `d`, which are dropped.
+    step = "sessions that begin before the test and end in it dropped (2)"
+    assert step in by_end.counts["step"].tolist()
+    assert len(by_end.train_and_validation) == 2
+
+
+def test_by_time_drops_training_sessions_that_end_in_the_gap():
+    sessions = dict.fromkeys("abcdef", "xy")
+    times = {name: 86400 * n for n, name in enumerate(sessions)}
+    fields = {"how": "by_time", "test_fraction": 1 / 3, "validation_fraction": 0.5}
+    prepared = prepare.prepare(tables(sessions, times), Split(**fields, gap_days=1.5), "")
+    assert set(prepared.test_events["session"]) == {"e", "f"}
+    step = "sessions that begin before the test and end in it or in the 1.5 days before it dropped (1)"
+    assert step in prepared.counts["step"].tolist()
+    assert len(prepared.train_and_validation) == 3
+    with pytest.raises(DataError, match="all 4 sessions that begin before the test end in it"):
+        prepare.prepare(tables(sessions, times), Split(**fields, gap_days=30), "")
+
+
+@pytest.mark.parametrize(("fields", "name"), [({"by": "end"}, "by"), ({"gap_days": 1}, "gap_days")])
+def test_by_and_gap_are_for_the_split_by_time(fields, name):
+    with pytest.raises(ValueError, match=f"`{name}` is for the split `by_time` alone; leave it out"):
+        Split(how="by_session", test_fraction=0.2, **fields)
+
+
 def test_by_time_no_training_session_ends_in_the_test(tmp_path):
     rows = [("early", "a", 0), ("early", "b", 5), ("long", "a", 1), ("long", "b", 50), ("meets", "a", 2)]
     rows += [("meets", "b", 40), ("before", "b", 3), ("before", "a", 39.9), ("other", "a", 4), ("other", "b", 6)]

@@ -208,7 +208,9 @@ PACKED = gzip.compress("\n".join([*LINES, *(f"9,c,{t}" for t in range(50_000))])
         ("e.csv.gz", b"s,i,t\n1,a,1\n", "e.csv.gz, line 1: the .gz file is damaged or no .gz file;"),
         ("e.csv.gz", PACKED[:5000] + b"\0\1\2\3" + PACKED[5004:], "e.csv.gz, line "),
         ("e.parquet", b"no parquet", "e.parquet: cannot be read:"),
-        ("e.json", b"{}", "e.json: is no kind of file that is read here;"),
+        ("e.xlsx", b"{}", "e.xlsx: is no kind of file that is read here;"),
+        ("e.json", b"[", "e.json: is only a part of a file of JSON"),
+        ("e.json", b'[{"s": 1, "i": }]', "e.json: cannot be read:"),
     ],
 )
 def test_a_broken_file_is_an_error_whatever_is_asked(tmp_path, name, content, message):

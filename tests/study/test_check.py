@@ -1,13 +1,16 @@
 """`check` knows a file by its header; what it says of bad ones stands in bad_input.py, and is tried there."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
-from bad_input import ITEMS, MANY, TABLE, data, log, study, track, tracks
+from bad_input import ITEMS, MANY, TABLE, data, extended, log, study, track, tracks, zipped
 from mssd_rows import log_rows
 
 from gru4rec_lib.__main__ import main
+from gru4rec_lib.config.study import load_study
+from gru4rec_lib.study.check import _event_data
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = ["1,a,10", "1,b,20", "2,a,5", "2,b,6"]
@@ -108,3 +111,61 @@ def test_the_study_in_the_documentation_is_valid(check, tmp_path):
     assert len(text.splitlines()) == 10
     (tmp_path / "plays.csv").write_text(MANY.replace("session_id,item_id", "session,item"))
     assert check(text, "--data", ".", name="my_study.yaml")[0].startswith("my sessions: ")
+
+
+# Layouts of the project's studies, and --write
+
+
+def export(n_days=6):
+    """Records of an extended streaming history: sessions of 12 plays a day."""
+    plays = [(86400 * day + 300 * n, n + day) for day in range(n_days) for n in range(12)]
+    return json.dumps([extended(time, spotify_track_uri=f"spotify:track:{track % 8}") for time, track in plays])
+
+
+def test_an_export_is_known_and_its_study_is_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("my_data.zip").write_bytes(zipped({"MyData/endsong_0.json": export(3), "MyData/endsong_1.json": export()}))
+    assert main(["check", "my_data.zip", "--write", "mine.yaml"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "my_data.zip: the layout of the study spotify_history (my Spotify history)"
+    assert lines[1].startswith("72 events, 6 sessions, 8 items")
+    assert lines[-2:] == [
+        "in a study: make reproduce STUDY=spotify_history DATA=my_data.zip",
+        "written: mine.yaml; run it by: make reproduce STUDY=mine.yaml DATA=my_data.zip",
+    ]
+    assert Path("mine.yaml").read_text() == (ROOT / "config" / "spotify_history.yaml").read_text()
+    assert main(["check", "mine.yaml", "--data", "my_data.zip"]) == 0
+
+
+def test_a_file_of_an_export_is_known_by_its_name_and_fields(check):
+    lines = check(export(), name="Streaming_History_Audio_2023_0.json")
+    assert (
+        lines[0] == "Streaming_History_Audio_2023_0.json: the layout of the study spotify_history (my Spotify history)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "roles"),
+    [
+        ("x.inter", "session_id:token\titem_id:token\ttimestamp:float", ["session: session_id", "item: item_id"]),
+        ("x.inter", "user_id:token\titem_id:token\ttimestamp:float", ["user: user_id", "idle_minutes: 30"]),
+        ("x.txt", "SessionId\tItemId\tTime", ["session: SessionId", "time: Time"]),
+    ],
+)
+def test_a_table_is_known_by_its_header_and_its_study_is_written(check, name, header, roles):
+    rows = [f"{n // 5}\ti{n % 4}\t{100.5 * n + 9000 * (n // 5)}" for n in range(60)]
+    assert check("\n".join([header, *rows]), "--write", "mine.yaml", name=name)[0] == f"{name}: a table of events"
+    written = Path("mine.yaml").read_text()
+    assert all(f"  {role}" in written for role in roles)
+    assert main(["check", "mine.yaml", "--data", "."]) == 0
+
+
+def test_a_column_of_users_cuts_sessions(check):
+    lines = check("\n".join(["who,item,time", *ROWS]), "--user", "who")
+    assert lines[-1].endswith("user: who, item: item, time: time, idle_minutes: 30}")
+
+
+def test_the_layouts_that_are_known_are_those_of_the_studies():
+    for name, known in _event_data().items():
+        assert load_study(name, ROOT / "config").data == known
+    assert {"spotify_history", "thirty_music", "yoochoose_100k"} <= {*_event_data()}

@@ -112,18 +112,18 @@ class Space(Strict):
 
     @model_validator(mode="after")
     def _each_value_is_one_of_the_setting(self):
-        for workspace, settings in {"settings": self.settings, **self.losses, **self.baselines}.items():
+        for where, settings in {"settings": self.settings, **self.losses, **self.baselines}.items():
             for name, values in settings.items():
                 ends = (values.low, values.high) if isinstance(values, Range) else values
                 if not ends or (len(ends) > 1 and any(isinstance(value, (list, tuple, dict)) for value in ends)):
                     raise ValueError(
-                        f"{workspace}.{name}: needs values; one that is a list itself stands alone: [[all]]"
+                        f"{where}.{name}: needs values; one that is a list itself stands alone: [[all]]"
                     )
                 for value in ends:
-                    if workspace in BASELINES:
-                        BASELINES[workspace](**{name: value})
+                    if where in BASELINES:
+                        BASELINES[where](**{name: value})
                     else:
-                        check(Training, {name: value}, workspace)
+                        check(Training, {name: value}, where)
         return self
 
 

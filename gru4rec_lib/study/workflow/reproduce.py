@@ -130,7 +130,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 def _workspace(words: argparse.Namespace, root: Path) -> Workspace:
     given = named_folder(words.data, root) if words.data else ""
     workspace = Workspace(words.study, given, root)
-    if not workspace.raw.is_dir() and (given or not workspace.study.simulated):
+    if not workspace.is_there and (given or not workspace.study.simulated):
         raise ConfigError(
             f"{workspace.raw}: there is no such folder. Say where the raw files of {workspace.study.name} are, "
             "by DATA=folder with make or --data folder; data/README.md describes its files."
