@@ -6,10 +6,13 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
 PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+# A broken link is an error (--strict). The variable silences an advertisement of the theme.
+SITE := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --site-dir runs/site
+UV := uv==0.13.9
 # To recipes through the environment: a folder's name may hold spaces and quotes.
 export STUDY DATA SPACE TRIALS
 
-.PHONY: help reproduce figures search bench test test-fast test-long lab lint docs format .venv clean-venv
+.PHONY: help reproduce figures search bench test test-fast test-long lab lint docs format lock .venv clean-venv
 
 help: ## What can be made here
 	@sed -n '/^[a-z.-]*:.*## /{s/:.*## /              /; s/^\(.\{12\}\) */make \1/; p;}' Makefile
@@ -43,22 +46,32 @@ lab: .venv/.installed ## Open copies of the notebooks in JupyterLab; they and th
 	@exec $(BIN)/python -m jupyterlab --ServerApp.ip=localhost --notebook-dir="$(CURDIR)/runs/lab" \
 	    $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS)
 
-lint: .venv/.installed ## Check style, the layers of imports, and that notebooks carry no outputs
+lint: .venv/.installed ## Check style, the layers of imports, links of README and docs/, and that notebooks have no outputs
 	@$(BIN)/python -m ruff check .
 	@$(BIN)/python -m ruff format --check .
 	@$(BIN)/python -m snakefmt --check Snakefile
 	@$(BIN)/lint-imports
 	@$(if $(NOTEBOOKS),$(BIN)/python -m nbstripout --verify $(NOTEBOOKS))
+	@$(SITE)
 
-docs: .venv/.installed ## Write the tables of docs/ again, and build the documentation as a site in runs/site
+docs: .venv/.installed ## Generate the tables of README and docs/, and build the site: runs/site/index.html
 	@$(BIN)/python -m gru4rec_lib doc-tables
-	@$(BIN)/python -m mkdocs build --quiet --site-dir runs/site
+	@$(SITE)
 
 format: .venv/.installed ## Put style right, and strip the notebooks
 	@$(if $(NOTEBOOKS),$(BIN)/python -m nbstripout $(NOTEBOOKS))
 	@$(BIN)/python -m ruff check --fix-only .
 	@$(BIN)/python -m ruff format .
 	@$(BIN)/python -m snakefmt Snakefile
+
+# uv solves for the Pythons and systems that pyproject.toml names; that none of them is 3.14 need not stand on every line.
+lock: ## Resolve requirements.lock from pyproject.toml; pins stay where they fit [ARGS=--upgrade]
+	@set -e; uv=$$(mktemp -d); trap 'rm -rf "$$uv"' EXIT; \
+	$(firstword $(PYTHON)) -m venv "$$uv"; \
+	"$$uv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input $(UV); \
+	"$$uv/bin/uv" pip compile pyproject.toml --quiet --python-version 3.11 --universal --generate-hashes \
+	    --extra study --extra cluster --extra dev --extra docs --no-header --no-annotate -o requirements.lock $(ARGS); \
+	sed -i "s/python_full_version < '3.14' and //" requirements.lock
 
 .venv: .venv/.installed ## Install the locked packages and the project
 

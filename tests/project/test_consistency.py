@@ -134,7 +134,9 @@ def _no_outer_make(monkeypatch):
 
 
 @pytest.mark.usefixtures("_no_outer_make")
-@pytest.mark.parametrize("target", ["reproduce", "test", "test-fast", "lab", "lint", "format", ".venv", "clean-venv"])
+@pytest.mark.parametrize(
+    "target", ["reproduce", "test", "test-fast", "lab", "lint", "docs", "lock", "format", ".venv", "clean-venv"]
+)
 def test_make_knows_its_targets_and_tells_them(target):
     said = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert re.search(rf"^make {re.escape(target)} +\S", said, re.MULTILINE)
