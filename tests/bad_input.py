@@ -1172,7 +1172,7 @@ CASES = [
         {"out": locked_folder},
         "simulate --sessions 10 --out out",
         2,
-        "out/training_set: Permission denied; mend that and give the command again",
+        "out/training_set: Permission denied; fix it and run the command again",
         rights=False,
     ),
     Case(
@@ -1180,15 +1180,15 @@ CASES = [
         {"out/training_set/log_0_20180715_000000000000.csv.gz": full_disk},
         "simulate --sessions 10 --out out",
         2,
-        "out/training_set/log_0_20180715_000000000000.csv.gz: No space left on device; mend that and "
-        "give the command again",
+        "out/training_set/log_0_20180715_000000000000.csv.gz: No space left on device; fix it and "
+        "run the command again",
     ),
     Case(
         "a file in place of the folder to write to",
         {"out": "x"},
         "simulate --sessions 10 --out out",
         2,
-        "out/training_set: Not a directory; mend that and give the command again",
+        "out/training_set: Not a directory; fix it and run the command again",
     ),
     Case(
         "a day that is none of the calendar",

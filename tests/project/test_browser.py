@@ -130,7 +130,7 @@ def test_the_notebooks_run_in_a_browser_and_a_control_moves_the_lists(lab, page)
 
     tracks = controls.get_by_role("textbox", name="tracks")
     session = tracks.input_value().splitlines()
-    controls.get_by_placeholder("type or pick a track").fill(session[0])
+    controls.get_by_placeholder("type or choose a track").fill(session[0])
     controls.get_by_role("button", name="add").click()
     expect(lists.locator("caption")).to_contain_text(f"heard: {len(session) + 1}. The session ends here.")
     assert tracks.input_value().splitlines() == [*session, session[0]]

@@ -94,7 +94,7 @@ def test_a_file_that_cannot_be_written_is_one_sentence(monkeypatch, capsys, tmp_
 
     monkeypatch.setattr(simulate, "simulate", full)
     assert __main__.main(["simulate", "--sessions", "20", "--out", str(tmp_path)]) == 2
-    assert capsys.readouterr().err == "log.csv: No space left on device; mend that and give the command again\n"
+    assert capsys.readouterr().err == "log.csv: No space left on device; fix it and run the command again\n"
 
 
 @pytest.mark.parametrize("words", [[], ["paint"], ["simulate", "--sessions", "many", "--out", "x"], ["publish"]])

@@ -194,7 +194,7 @@ def test_the_paper_says_what_the_tables_hold(run):
         "hours (real 0.500, twin 0.750)",
         "12.5 %",
         "as published0.0250.240 to 0.260",
-        "D1 mended0.2500.240 to 0.260",
+        "D1 fixed0.2500.240 to 0.260",
         "C1 (one-hot is the best input) holds in 1 of 2",
         "+0.125 undecided0.125 to 0.125",
         "one-hotbpr0.12780.0170",
@@ -266,7 +266,7 @@ def test_targets_of_one_session_have_no_interval(run):
     for words in (
         "has the highest Recall@20, 0.500 (one session)",
         "content less one-hot\N{MINUS SIGN}0.063one session+0.125",
-        "D1 mended0.250one session",
+        "D1 fixed0.250one session",
         "+0.125 undecidedone session",
     ):
         assert words in text, words
