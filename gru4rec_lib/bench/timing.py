@@ -51,7 +51,7 @@ def peak_bytes() -> int:
 
 
 def seconds(function: Callable[[], object]) -> float:
-    """Measure the wall time of a call, in seconds.
+    """Return the wall time of a call, in seconds.
 
     Args:
         function: a function without arguments.

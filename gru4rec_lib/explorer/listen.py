@@ -66,6 +66,9 @@ class Listener:
         Args:
             number: from 1; 0 is the session with the most tracks seen in training.
 
+        Returns:
+            The ids in the order of play.
+
         Raises:
             ValueError: there is no such session.
         """
@@ -133,7 +136,7 @@ class Listener:
         return table.assign(place=table["place"] + 1, played=table["item"] == played)
 
     def label(self, track: str, score: str = "") -> str:
-        """Write a track as HTML: its id and score, and its description in a second line.
+        """Return a track as HTML: its id and score, and its description in a second line.
 
         Args:
             track: its id.

@@ -61,7 +61,7 @@ def audit(frame: pd.DataFrame) -> Figure:
 
 
 def said(switch: str) -> str:
-    """Write a variant in words, such as `D4 in testing fixed`.
+    """Return a variant in words, such as `D4 in testing fixed`.
 
     Args:
         switch: a variant of audit.csv: a defect such as `D4` or `D4_testing`, or a key of NAMES.

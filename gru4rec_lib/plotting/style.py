@@ -154,7 +154,7 @@ def named(table: pd.DataFrame) -> pd.Series:
 
 
 def say(name: str) -> str:
-    """Write a name with hyphens: `one_hot` is one-hot.
+    """Return a name with hyphens: `one_hot` is one-hot.
 
     Args:
         name: of an input form, output form, loss or baseline.
@@ -163,7 +163,7 @@ def say(name: str) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """Write a number with its noun: 1 track, 1,234 tracks.
+    """Return a number with its noun: 1 track, 1,234 tracks.
 
     Args:
         number: 0 or more.
@@ -173,7 +173,7 @@ def count(number: int, noun: str) -> str:
 
 
 def percent(share: float) -> str:
-    """Write a share in percent: 12.3 %.
+    """Return a share in percent: 12.3 %.
 
     Args:
         share: 0 to 1.
