@@ -1157,14 +1157,14 @@ CASES = [
         {"s.yaml": MSSD, "log_1.csv": log(*SESSIONS)},
         "shard --study s.yaml --data . --step encode --log log_1",
         2,
-        "s: is prepared as a whole; a step of one log needs `data.shards: true`",
+        "s: is not prepared log by log; set `data.shards: true` in the study to use `shard`",
     ),
     Case(
         "a step of a log that is not there",
         {"s.yaml": SHARDS, "log_1.csv": log(*SESSIONS), "log_2.csv.gz": gzip.compress(b"")},
         "shard --study s.yaml --data . --step encode --log unknown",
         2,
-        "--log: no log is called `unknown`; known are log_1, log_2",
+        "--log: there is no log `unknown`; use one of log_1, log_2",
     ),
     # Commands that write
     Case(

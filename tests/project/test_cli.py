@@ -17,8 +17,8 @@ from gru4rec_lib.twin import simulate
 ROOT = Path(__file__).resolve().parents[2]
 STOPPED = {
     "check": "Stopped.",
-    "reproduce": "Stopped. The same command goes on from here; finished steps are kept.",
-    "search": "Stopped. The same command goes on from the finished trials.",
+    "reproduce": "Stopped. The same command continues from here; finished steps are kept.",
+    "search": "Stopped. The same command continues after the finished trials.",
 }
 
 

@@ -199,7 +199,7 @@ def test_ctrl_c_ends_at_once_and_says_how_to_go_on(root, start):
     os.killpg(process.pid, signal.SIGINT)
     output, _ = process.communicate(timeout=5)
     assert process.returncode != 0
-    assert "The same command goes on from here" in output
+    assert "The same command continues from here" in output
     wait_for_end(job, snakemake, seconds=1)
 
 
