@@ -28,16 +28,16 @@ def bench(frame: pd.DataFrame) -> Figure:
     bars(speed, _cells(speeds), list(speeds.values()), [f"{value:,.0f}" for value in speeds.values()])
     speed.set_title("events per second, by loss and batch size")
     bars(share, [name.replace("_", " ") for (name,) in shares], list(shares.values()), map(percent, shares.values()))
-    share.set_title("share of a step's time (cross-entropy, batch 512)")
+    share.set_title("time of a step (cross-entropy 512)")
     bars(ratio, _cells(ratios), list(ratios.values()), [f"{value:.2f}" for value in ratios.values()])
     ratio.axvline(1, color="0.4", linewidth=0.7, linestyle="--", marker="")
-    ratio.set_title("time of the matrix products alone / time measured")
+    ratio.set_title("speed relative to matrix products")
     tracks = [1000 * int(size) for (size,) in costs]
     growth.plot(tracks, list(costs.values()))
     growth.set(xscale="log", ylim=(0, 1.3 * max(costs.values())), xlabel="tracks", ylabel="µs per event")
     growth.set_xticks(tracks, [f"{n:,}" for n in tracks], minor=False)
     growth.minorticks_off()
-    growth.set_title("training time per event (cross-entropy, batch 512)")
+    growth.set_title("time per event (cross-entropy 512)")
     return figure
 
 
