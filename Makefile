@@ -1,17 +1,20 @@
-# Needs make and Python 3.11 to 3.13, nothing else: every target first installs what requirements.lock names into .venv.
-# ARGS goes on to the command underneath, such as `make test ARGS="-k losses"`.
+# Needs make and Python 3.11 to 3.13, nothing else: targets first install requirements.lock into .venv.
+# ARGS is passed to the command, such as `make test ARGS="-k losses"`.
 PYTHON ?= python3 python3.13 python3.12 python3.11
 STUDY ?= twin_mini
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
 PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
-# To recipes through the environment: a folder's name may hold spaces and quotes.
+# A broken link is an error (--strict). The variable silences an advertisement of the theme.
+SITE := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --site-dir runs/site
+UV := uv==0.13.9
+# Passed to recipes through the environment: a folder's name may contain spaces and quotes.
 export STUDY DATA SPACE TRIALS
 
-.PHONY: help reproduce figures search bench test test-fast test-long lab lint docs format .venv clean-venv
+.PHONY: help reproduce figures search bench test test-fast test-long lab lint docs format lock .venv clean-venv
 
-help: ## What can be made here
+help: ## List the targets
 	@sed -n '/^[a-z.-]*:.*## /{s/:.*## /              /; s/^\(.\{12\}\) */make \1/; p;}' Makefile
 
 reproduce: .venv/.installed $(if $(GPU),.venv/.gpu) ## Run a study, from raw files to figures [STUDY=twin_mini DATA=folder GPU=1]
@@ -19,14 +22,14 @@ reproduce: .venv/.installed $(if $(GPU),.venv/.gpu) ## Run a study, from raw fil
 	exec $(BIN)/python -m gru4rec_lib reproduce --study="$$STUDY" $${DATA:+"--data=$$DATA"} -- $(ARGS)
 
 figures: STUDY := $(if $(filter file,$(origin STUDY)),paper,$(STUDY))
-figures: .venv/.installed ## Draw a study's figures again from their CSV: SVG, PDF, PNG [STUDY=paper]
+figures: .venv/.installed ## Draw a study's figures from their CSV files: SVG, PDF, PNG [STUDY=paper]
 	@$(BIN)/python -m gru4rec_lib figures --study="$$STUDY"
 
 search: .venv/.installed ## Search settings for a study's cells and baselines on validation [STUDY=twin_mini SPACE=default TRIALS=20]
 	@exec $(BIN)/python -m gru4rec_lib search --study="$$STUDY" $${DATA:+"--data=$$DATA"} \
 	    $${SPACE:+"--space=$$SPACE"} $${TRIALS:+"--trials=$$TRIALS"} $(ARGS)
 
-bench: .venv/.installed ## Measure speed and memory, in 10 minutes of two cores [FULL=1: all of it]
+bench: .venv/.installed ## Measure speed and memory, 10 minutes on two cores [FULL=1 for the full size]
 	@exec $(BIN)/python -m gru4rec_lib bench $(if $(FULL),--size full) $(ARGS)
 
 test: .venv/.installed ## Run all tests
@@ -35,45 +38,55 @@ test: .venv/.installed ## Run all tests
 test-fast: .venv/.installed ## Run the tests that train nothing and run no notebooks
 	@$(BIN)/python -m pytest $(PARALLEL) -m "not slow" $(ARGS)
 
-test-long: .venv/.installed ## Run what takes long: kills, two runs at once, a study twice, an executor's jobs
+test-long: .venv/.installed ## Run the long tests: killed runs, two runs at once, a study twice, cluster jobs
 	@$(BIN)/python -m pytest -m long $(ARGS)
 
-lab: .venv/.installed ## Open copies of the notebooks in JupyterLab; they and their outputs stay in runs/lab
+lab: .venv/.installed ## Open copies of the notebooks in JupyterLab; the copies are in runs/lab
 	@$(BIN)/python -m gru4rec_lib lab
 	@exec env GRU4REC_STUDY=1 $(BIN)/python -m jupyterlab --ServerApp.ip=localhost --notebook-dir="$(CURDIR)/runs/lab" \
 	    $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS)
 
-lint: .venv/.installed ## Check style, the layers of imports, and that notebooks carry no outputs
+lint: .venv/.installed ## Check style, the layers of imports, links of README and docs/, and that notebooks have no outputs
 	@$(BIN)/python -m ruff check .
 	@$(BIN)/python -m ruff format --check .
 	@$(BIN)/python -m snakefmt --check Snakefile
 	@$(BIN)/lint-imports
 	@$(if $(NOTEBOOKS),$(BIN)/python -m nbstripout --verify $(NOTEBOOKS))
+	@$(SITE)
 
-docs: .venv/.installed ## Write the tables of docs/ again, and build the documentation as a site in runs/site
+docs: .venv/.installed ## Generate the tables of README and docs/, and build the site: runs/site/index.html
 	@$(BIN)/python -m gru4rec_lib doc-tables
-	@$(BIN)/python -m mkdocs build --quiet --site-dir runs/site
+	@$(SITE)
 
-format: .venv/.installed ## Put style right, and strip the notebooks
+format: .venv/.installed ## Format the code, and strip outputs from the notebooks
 	@$(if $(NOTEBOOKS),$(BIN)/python -m nbstripout $(NOTEBOOKS))
 	@$(BIN)/python -m ruff check --fix-only .
 	@$(BIN)/python -m ruff format .
 	@$(BIN)/python -m snakefmt Snakefile
+
+# uv resolves for the systems and Pythons in pyproject.toml. The marker that excludes 3.14 is redundant on every line.
+lock: ## Resolve requirements.lock from pyproject.toml; pins stay where they fit [ARGS=--upgrade]
+	@set -e; uv=$$(mktemp -d); trap 'rm -rf "$$uv"' EXIT; \
+	$(firstword $(PYTHON)) -m venv "$$uv"; \
+	"$$uv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input $(UV); \
+	"$$uv/bin/uv" pip compile pyproject.toml --quiet --python-version 3.11 --universal --generate-hashes \
+	    --extra study --extra cluster --extra dev --extra docs --no-header --no-annotate -o requirements.lock $(ARGS); \
+	sed -i "s/python_full_version < '3.14' and //" requirements.lock
 
 .venv: .venv/.installed ## Install the locked packages and the project
 
 clean-venv: ## Delete the installed packages
 	@rm -rf .venv
 
-# What TensorFlow needs on an NVIDIA GPU. Nobody has measured this project on one yet.
+# Packages that TensorFlow needs on an NVIDIA GPU. The project was never measured on one.
 .venv/.gpu: requirements-gpu.lock .venv/.installed
 	@echo "Installing requirements-gpu.lock into .venv; it is several GB."
 	@$(PIP) --require-hashes -r $<
 	@touch $@
 
-# The stamp is written last, so that an interrupted install counts for nothing. A new lock means a new environment; a
-# new pyproject.toml only the project again. One install at a time: Python locks the file that this shell holds open, and
-# whoever waited may find the work done.
+# The stamp is written last, so that an interrupted install is repeated. A new lock creates a new environment; a new
+# pyproject.toml only reinstalls the project. One install at a time: Python locks the file that this shell holds open;
+# after waiting for another install, the work may be done.
 .venv/.installed: requirements.lock pyproject.toml
 	@set -e; python=; \
 	for candidate in $(PYTHON); do \

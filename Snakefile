@@ -1,7 +1,7 @@
 """A study as a graph: raw files -> prepared arrays -> ranks of every run -> tables and figures -> published copies.
 
-`make reproduce` runs it. Every notebook is executed by papermill into runs/<study>/. What a notebook imports of the
-library is among its inputs, and settings are among its parameters: a change re-runs what depends on it.
+`make reproduce` runs it. Every notebook is executed by papermill into runs/<study>/. Its inputs
+include the library files that it imports, its parameters the settings: a change reruns what depends on it.
 """
 
 import os
@@ -35,7 +35,7 @@ runs = {run.name: run for run in study.runs}
 
 
 def here(path):
-    """Inside the project, paths are told from its root."""
+    """Return paths inside the project relative to its root."""
     return (
         os.path.relpath(path, place.root)
         if Path(path).is_relative_to(place.root)
@@ -48,27 +48,26 @@ OTHERS = {
     f"{config['study']}@{s:g}": at for s, at in place.curve.items() if at is not place
 }
 RUNS, PREPARED = here(place.runs), here(place.prepared)
-# Raw files that the user brought are known to a step by their contents (`study/fingerprints.py`), which go to its params: a time of
-# modification does not show that another file took a file's place, and their names may hold what Snakemake reads as
-# wildcards.
+# A step identifies a user's raw files by hashes of their contents in its params (`study/fingerprints.py`): modification
+# times do not show that a file was replaced, and names may contain what Snakemake reads as wildcards.
 SIMULATES = place.simulates
 RAW = [here(path) for path in place.raw_files()] if SIMULATES else []
 SHA256 = {} if SIMULATES else fingerprints.hashes(place)
 
 
 def verbatim(text):
-    """A text as a word of a shell command, which Snakemake formats."""
+    """Quote a text for a shell command that Snakemake formats."""
     return shlex.quote(text).replace("{", "{{").replace("}", "}}")
 
 
-# Texts by -r: with -p papermill reads a study called 2024 as a number. Formatted by Snakemake when a step runs, the
-# folder of the data is no part of a rule's code: the same files in another place are no reason to run again.
+# Texts need -r: with -p, papermill reads a study named 2024 as a number. Snakemake formats the data folder when a step
+# runs, so it is not part of a rule's code: the same files in another folder do not trigger a rerun.
 GIVEN = f" -r study {verbatim(config['study'])}"
 PUBLISHED = f" --study={verbatim(config['study'])}"
 if config.get("data"):
     GIVEN += " -r data {config[data]:q}"
     PUBLISHED += " --data={config[data]:q}"
-# A job ends when Snakemake does, however that comes about (study/workflow/tied.py); one thread, so that two runs share two cores.
+# A job ends with Snakemake, even if that is killed (study/workflow/tied.py). One thread: two runs share two cores.
 PYTHON = "{sys.executable:q}"
 LIBRARY = f"exec {PYTHON} -m gru4rec_lib.study.workflow.tied {PYTHON} -m gru4rec_lib"
 NOTEBOOK = (
@@ -79,26 +78,26 @@ TO_LOG = "> {log} 2>&1"
 
 
 def fixed(value):
-    """A parameter as it is: Snakemake fills in braces of any that no function returns."""
+    """Return a parameter that Snakemake does not format: it fills in braces unless a function returns the value."""
     return lambda wildcards: value
 
 
 def papermill_words(parameters):
-    """The parameters of a run, as papermill's arguments."""
+    """Write the parameters of a run as arguments of papermill."""
     return " ".join(
         f"{'-r' if isinstance(value, str) else '-p'} {name} {shlex.quote(str(value))}"
         for name, value in parameters.items()
     )
 
 
-# What a step asks of a cluster, in MB and minutes: room enough for Dataset03 (README, Clusters), and for all of MSSD in
-# a study that is prepared log by log. Of that a training takes 14 GB for the tracks (reports/bench), 40 bytes for each
-# event of a pass (training/memory.py), and 13 hours a pass. One machine pays no heed to it.
+# Resources that a step requests from a cluster, in MB and minutes: enough for Dataset03 (docs/cluster.md), and for all
+# of MSSD in a study that is prepared log by log. There a training needs 14 GB for the tracks (reports/bench), 40 bytes for
+# each event of an epoch (training/memory.py), and 13 hours per epoch. A run on one machine ignores them.
 MANY = 4 if place.raw_data.shards else 1
 
 
 def room(mb):
-    """More for a step that is tried again."""
+    """Request more memory when a step is tried again."""
     return lambda wildcards, attempt: mb * attempt
 
 
@@ -109,13 +108,13 @@ if workflow.remote_exec:
 
 
 def notebook(name):
-    """A copy of a notebook that outputs and metadata do not change, and the library files that it reads."""
+    """Return a copy of a notebook without outputs and metadata, and the library files that it imports."""
     copy = cells_alone(Path(f"notebooks/{name}.ipynb"), Path(RUNS, "notebooks"))
     return [str(copy), *map(here, library_files(copy))]
 
 
 def content(files):
-    """What source files hold, for a step's params: an older file in the place of a newer one counts too."""
+    """Hash source files for a step's params: unlike times, hashes detect an older file in place of a newer one."""
     return fingerprint(map(Path, files))
 
 
@@ -164,7 +163,7 @@ rule all:
     input:
         f"{RUNS}/published.json",
     message:
-        "everything is there"
+        "the study is complete"
 
 
 if SIMULATES:
@@ -213,7 +212,7 @@ if SIMULATES:
             code=content(notebook("00_the_twin")),
             data=fixed(study.data.model_dump_json()),
         message:
-            f"00_the_twin{AT}: simulated data beside the real"
+            f"00_the_twin{AT}: simulated data compared with real data"
         shell:
             NOTEBOOK + " {input[0]} {output[0]}" + GIVEN + f" {TO_LOG}"
 
@@ -237,13 +236,13 @@ rule explore:
         data=fixed(study.data.model_dump_json()),
         raw=fingerprints.digest(SHA256),
     message:
-        f"01_explore_sessions{AT}: Table 1 and what the sessions look like"
+        f"01_explore_sessions{AT}: Table 1 and descriptive figures"
     shell:
         NOTEBOOK + " {input[0]} {output[0]}" + GIVEN + f" {TO_LOG}"
 
 
 if place.raw_data.shards:
-    # Here, with the readers behind it: no other study waits for them.
+    # Imported here: it needs the readers, which no other study needs.
     from gru4rec_lib.preparation import sharded
 
     LOGS = {
@@ -453,7 +452,7 @@ if study.audit:
             drawn("audit"),
         log:
             f"{RUNS}/logs/06_audit_of_the_paper.log",
-        # The longest single job: begun last, it would run alone at the end.
+        # The longest job: started last, it would run alone at the end.
         priority: 1
         resources:
             mem_mb=room(16000),
@@ -463,7 +462,7 @@ if study.audit:
             audit=fixed([block.model_dump_json() for block in study.audit]),
             raw=fingerprints.digest(SHA256),
         message:
-            f"06_audit_of_the_paper{AT}: each defect of the paper's code mended"
+            f"06_audit_of_the_paper{AT}: the paper's code with each defect fixed"
         shell:
             NOTEBOOK + " {input[0]} {output[0]}" + GIVEN + f" {TO_LOG}"
 
@@ -517,7 +516,7 @@ rule publish:
         f"{LIBRARY} publish{PUBLISHED} {TO_LOG}"
 
 
-# The same rules for the study at its other settings of content_signal; what `results` reads of them is made.
+# The same rules for the study at its other settings of content_signal; `results` reads their runs.
 for other in OTHERS:
 
     module:

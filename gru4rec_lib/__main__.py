@@ -1,6 +1,6 @@
-"""The command line: `python -m gru4rec_lib COMMAND`, one command a job; `--help` tells each one's arguments.
+"""The command line: `python -m gru4rec_lib COMMAND`; `--help` lists the commands.
 
-A command that cannot go on ends with a sentence and an exit code, and never with a traceback.
+An expected error prints one sentence and sets the exit code; no traceback is shown.
 """
 
 import os
@@ -9,8 +9,8 @@ import sys
 from gru4rec_lib.utils.backend import set_up_study_process
 
 _STOPPED = {
-    "reproduce": "Stopped. The same command goes on from here; finished steps are kept.",
-    "search": "Stopped. The same command goes on from the finished trials.",
+    "reproduce": "Stopped. The same command continues from here; finished steps are kept.",
+    "search": "Stopped. The same command continues after the finished trials.",
 }
 
 
@@ -18,35 +18,35 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        argv: the words behind the program's name; those of the process when None.
+        argv: the arguments after the program's name; None uses those of the process.
 
     Returns:
-        The exit code: the command's; 2 for wrong arguments, files and folders; 130 after Ctrl-C; 141 where nobody
-        reads on, as behind `| head`.
+        The exit code of the command; 2 for wrong arguments, files or folders; 130 after Ctrl-C; 141 when the reader of
+        the output has closed it, as `| head` does.
     """
     argv = sys.argv[1:] if argv is None else argv
     set_up_study_process()
     try:
-        from gru4rec_lib import cli  # takes half a second, in which Ctrl-C may come
+        from gru4rec_lib import cli  # within `try`: it takes half a second, in which a user may press Ctrl-C
 
         return cli.run(argv)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes once more when it ends
-        return 141  # as a shell says it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it at exit
+        return 141  # 128 + SIGPIPE, as in a shell
     except (OSError, ValueError, MemoryError) as error:  # ConfigError and DataError are ValueErrors
-        print(_told(error), file=sys.stderr)
+        print(_sentence(error), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"\n{_STOPPED.get(''.join(argv[:1]), 'Stopped.')}", file=sys.stderr)
-        return 130  # as a shell says it
+        return 130  # 128 + SIGINT, as in a shell
 
 
-def _told(error: Exception) -> str:
-    """The error as a sentence; the system's own begin with a number and may not name the file."""
+def _sentence(error: Exception) -> str:
+    """Write an error as a sentence; texts of OSError begin with a number and may not name the file."""
     if isinstance(error, MemoryError):
         return f"the memory of this machine is too small ({error})"
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or 'writing'}: {error.strerror}; mend that and give the command again"
+        return f"{error.filename or 'writing'}: {error.strerror}; fix it and run the command again"
     return str(error)
 
 

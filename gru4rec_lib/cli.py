@@ -1,4 +1,4 @@
-"""The commands of the command line, one a job; `COMMAND --help` tells each one's arguments."""
+"""The commands of the command line; `COMMAND --help` lists the arguments of each."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ def run(argv: list[str]) -> int:
     """Run one command.
 
     Args:
-        argv: the words behind the program's name.
+        argv: the arguments after the program's name.
 
     Returns:
         The exit code.
 
     Raises:
-        SystemExit: wrong words; the usage was printed.
-        ConfigError, DataError, OSError, MemoryError: as the command.
+        SystemExit: wrong arguments; the usage was printed.
+        ConfigError, DataError, OSError, MemoryError: from the command.
     """
     if argv[:1] == ["reproduce"]:
         from gru4rec_lib.study.workflow import reproduce
@@ -37,37 +37,43 @@ def run(argv: list[str]) -> int:
     command.add_argument("--dates", nargs="+", default=["20180715"], help="one log file each, YYYYMMDD (%(default)s)")
     command.add_argument("--content-signal", type=float, default=0.5, help="0 to 1; see simulate.py (%(default)s)")
     command.add_argument("--out", type=Path, required=True, help="the folder to write to")
-    command = commands.add_parser("shard", help="prepare one log of a study with `data.shards`, a step at a time")
+    command = commands.add_parser("shard", help="run one step of preparing one log, for a study with `data.shards`")
     _name_the_study(command)
     command.add_argument("--step", choices=["read", "index", "encode"], required=True)
-    command.add_argument("--log", default="", help="the log file's name without its endings; not for `index`")
+    command.add_argument("--log", default="", help="the log file's name without extensions; not for `index`")
     command = commands.add_parser("paper", help="fill reports/paper.typ from a study's tables and figures")
     _name_the_study(command)
     command = commands.add_parser("publish", help="copy a study's tables and figures to reports/ and figures/")
     _name_the_study(command)
     command = commands.add_parser("page", help="write an executed notebook as an HTML page beside it")
-    command.add_argument("notebook", type=Path, help="a .ipynb with outputs, such as papermill writes")
-    commands.add_parser("lab", help="copy the notebooks to runs/lab, to work in; edited copies are kept")
-    commands.add_parser("doc-tables", help="write the tables of README.md and docs/ again from reports/")
+    command.add_argument("notebook", type=Path, help="an executed .ipynb, such as papermill writes")
+    commands.add_parser("lab", help="copy the notebooks to runs/lab for editing; edited copies are kept")
+    commands.add_parser("doc-tables", help="generate the tables of README.md and docs/ from reports/")
     command = commands.add_parser("figures", help="draw figures/<study>/ again from its CSV: SVG, PDF and PNG")
     command.add_argument("--study", default="twin_mini")
     command = commands.add_parser("search", help="search settings for each cell and baseline of a study")
     _name_the_study(command)
-    command.add_argument("--space", default="default", help="a file of config/spaces/ without its ending (%(default)s)")
-    command.add_argument("--trials", type=int, default=20, help="for each cell and baseline (%(default)s)")
-    command.add_argument("--seed", type=int, default=1, help="of the choices and of the trainings (%(default)s)")
-    command.add_argument("--cells", nargs="+", default=(), help="such as one_hot-bpr or stan (all of the study)")
-    command.add_argument("--jobs", type=int, default=2, help="processes, of one thread each (%(default)s)")
-    command = commands.add_parser("check", help="tell what is wrong with a file or a study, before anything runs")
-    command.add_argument("path", type=Path, help="a table of events, a log, an export (.zip), or a study's .yaml")
-    command.add_argument("--session", metavar="COLUMN", help="of an event table, where its name is not a common one")
-    command.add_argument("--user", metavar="COLUMN", help="as --session: sessions are cut from a user's plays by time")
-    command.add_argument("--item", metavar="COLUMN", help="as --session")
+    command.add_argument("--space", default="default", help="a file of config/spaces/ without .yaml (%(default)s)")
+    command.add_argument("--trials", type=int, default=20, help="trials for each cell and baseline (%(default)s)")
+    command.add_argument("--seed", type=int, default=1, help="of the search and of the trainings (%(default)s)")
+    command.add_argument(
+        "--cells", nargs="+", default=(), help="such as one_hot-bpr or stan (default: all of the study)"
+    )
+    command.add_argument("--jobs", type=int, default=2, help="parallel processes, one thread each (%(default)s)")
+    command = commands.add_parser("check", help="validate a file or a study without running anything")
+    command.add_argument(
+        "path", type=Path, help="a table of events, a log, track features, an export (.zip), or a study's .yaml"
+    )
+    command.add_argument("--session", metavar="COLUMN", help="session column of an event table (default: common names)")
+    command.add_argument("--user", metavar="COLUMN", help="user column: sessions are cut from a user's plays by time")
+    command.add_argument("--item", metavar="COLUMN", help="item column (default: common names)")
     order = command.add_mutually_exclusive_group()
-    order.add_argument("--time", metavar="COLUMN", help="as --session: unix seconds or ISO dates")
-    order.add_argument("--position", metavar="COLUMN", help="in place of --time: places in the session")
+    order.add_argument(
+        "--time", metavar="COLUMN", help="time column: unix seconds or ISO dates (default: common names)"
+    )
+    order.add_argument("--position", metavar="COLUMN", help="column with positions in the session, in place of --time")
     command.add_argument("--quote", metavar="MARK", help="the quotation mark of an event table's cells, or none")
-    command.add_argument("--data", default="", help="the folder of a study's raw files; data/raw/<data set>")
+    command.add_argument("--data", default="", help="folder of a study's raw files (default: data/raw/<data set>)")
     command.add_argument("--write", metavar="FILE", help="write a study of the data, with comments, to this .yaml")
     command = commands.add_parser("bench", help="measure speed and memory; writes reports/bench/ and figures/bench/")
     command.add_argument("--size", choices=["toy", "tenth", "full"], default="tenth", help="of the data (%(default)s)")
@@ -126,20 +132,22 @@ def run(argv: list[str]) -> int:
 
 
 def _place(words: argparse.Namespace, searched: bool = True) -> Workspace:
-    """The study that a command names, which may write to its folders."""
+    """Return the workspace of the study that a command names; refuse folders that belong to another study."""
     place = Workspace(words.study, getattr(words, "data", ""), searched=searched)
     place.refuse_if_taken()
     return place
 
 
 def _shard(place: Workspace, step: str, name: str) -> None:
-    """One step of a study that is prepared log by log; notebook 02 joins what they made."""
+    """Run one step of a study that is prepared log by log; notebook 02 joins the results."""
     from gru4rec_lib.preparation import sharded
 
     if not place.raw_data.shards:
-        raise ConfigError(f"{place.study.name}: is prepared as a whole; a step of one log needs `data.shards: true`")
+        raise ConfigError(
+            f"{place.study.name}: is not prepared log by log; set `data.shards: true` in the study to use `shard`"
+        )
     if step != "index" and name not in (known := sharded.logs(place.raw_data)):
-        raise ConfigError(f"--log: no log is called `{shown(name)}`; known are {shown(', '.join(known))}")
+        raise ConfigError(f"--log: there is no log `{shown(name)}`; use one of {shown(', '.join(known))}")
     place.claim()
     if step == "index":
         sharded.index(place.raw_data)
@@ -149,4 +157,4 @@ def _shard(place: Workspace, step: str, name: str) -> None:
 
 def _name_the_study(command: argparse.ArgumentParser) -> None:
     command.add_argument("--study", required=True)
-    command.add_argument("--data", default="", help="the folder of its raw files; data/raw/<data set> where not given")
+    command.add_argument("--data", default="", help="folder of its raw files (default: data/raw/<data set>)")

@@ -1274,14 +1274,14 @@ CASES = [
         {"s.yaml": MSSD, "log_1.csv": log(*SESSIONS)},
         "shard --study s.yaml --data . --step encode --log log_1",
         2,
-        "s: is prepared as a whole; a step of one log needs `data.shards: true`",
+        "s: is not prepared log by log; set `data.shards: true` in the study to use `shard`",
     ),
     Case(
         "a step of a log that is not there",
         {"s.yaml": SHARDS, "log_1.csv": log(*SESSIONS), "log_2.csv.gz": gzip.compress(b"")},
         "shard --study s.yaml --data . --step encode --log unknown",
         2,
-        "--log: no log is called `unknown`; known are log_1, log_2",
+        "--log: there is no log `unknown`; use one of log_1, log_2",
     ),
     # Commands that write
     Case(
@@ -1289,7 +1289,7 @@ CASES = [
         {"out": locked_folder},
         "simulate --sessions 10 --out out",
         2,
-        "out/training_set: Permission denied; mend that and give the command again",
+        "out/training_set: Permission denied; fix it and run the command again",
         rights=False,
     ),
     Case(
@@ -1297,15 +1297,15 @@ CASES = [
         {"out/training_set/log_0_20180715_000000000000.csv.gz": full_disk},
         "simulate --sessions 10 --out out",
         2,
-        "out/training_set/log_0_20180715_000000000000.csv.gz: No space left on device; mend that and "
-        "give the command again",
+        "out/training_set/log_0_20180715_000000000000.csv.gz: No space left on device; fix it and "
+        "run the command again",
     ),
     Case(
         "a file in place of the folder to write to",
         {"out": "x"},
         "simulate --sessions 10 --out out",
         2,
-        "out/training_set: Not a directory; mend that and give the command again",
+        "out/training_set: Not a directory; fix it and run the command again",
     ),
     Case(
         "a day that is none of the calendar",

@@ -1,4 +1,4 @@
-"""Property tests draw the same examples every time, and no clock decides whether they pass."""
+"""Make property tests deterministic and without time limits."""
 
 import pytest
 from hypothesis import settings
@@ -9,8 +9,8 @@ settings.load_profile("same_every_time")
 
 @pytest.fixture
 def eager():
-    """No graphs: they pay where a model is used for long, and in these tests it takes a few steps."""
-    from gru4rec_lib.utils.backend import tf  # slow to load, and most files do without
+    """Run TensorFlow eagerly: compiling graphs does not pay for a few steps."""
+    from gru4rec_lib.utils.backend import tf  # slow to load, and most test files do not need it
 
     tf.config.run_functions_eagerly(True)
     yield

@@ -1,4 +1,4 @@
-"""What several test files look at a model with, and the published loader as a plain loop."""
+"""Helpers of several test files: states and ranks of a model, and the published loader as a plain loop."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from gru4rec_lib.ranking.exact import NO_RANK
 
 
 def states(model, items):
-    """The state to score with after each item of one session, [len(items), H], one step at a time."""
+    """Compute the hidden state after each item of one session, [len(items), H], one step at a time."""
     state, out = None, []
     for item in items:
         hidden, state = model(np.int32([item]), state)
@@ -16,7 +16,7 @@ def states(model, items):
 
 
 def course_paper_loader(sessions, lanes):
-    """The course paper's loader with D3 and D4, yielding (inputs, targets, lanes reset) a step."""
+    """Run the public code's loader with its defects D3 and D4; yield (inputs, targets, lanes reset) for each step."""
     items, offsets = sessions.items, sessions.offsets
     place, end, taken = offsets[:lanes].copy(), offsets[1 : lanes + 1].copy(), lanes
     finished = []
@@ -34,10 +34,10 @@ def course_paper_loader(sessions, lanes):
 
 
 def ranks_of_all(model, heard, n_candidates):
-    """After each of the lists `heard`, every candidate takes its turn as target of `rank`.
+    """Rank every candidate after each of the lists `heard`, with `rank`.
 
     Returns:
-        float [lists, candidates]; equal ones share a rank, and what has no score has an infinite one.
+        float [lists, candidates]; equal scores share a rank; a candidate without a score has an infinite rank.
     """
     turns = Sessions.from_lists([[*tracks, target] for tracks in heard for target in range(n_candidates)])
     last = np.isin(np.arange(len(turns.items)), turns.offsets[1:] - 1)
@@ -45,7 +45,7 @@ def ranks_of_all(model, heard, n_candidates):
 
 
 def top_by_rank(model, heard, n_candidates, k):
-    """What `top` has to give after each of the lists `heard`."""
+    """Compute the expected result of `top` after each of the lists `heard`, from ranks."""
     expected = []
     for own in ranks_of_all(model, heard, n_candidates).tolist():
         scored = [track for track in range(n_candidates) if own[track] < NO_RANK]

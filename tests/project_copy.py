@@ -1,4 +1,4 @@
-"""A copy of the project in which the graph can run, and how to run it there."""
+"""Copy the project, and run commands and the graph in the copy."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ TIMED = {"manifest", "published", "config", "inputs", "paper", "audit_measured",
 
 
 def copy_of_the_project(folder):
-    """What the graph needs, without anything that was computed; of the toy study's grid two cells."""
+    """Copy the files that the graph needs, without computed ones; reduce the toy study's grid to two cells."""
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
@@ -34,7 +34,7 @@ def copy_of_the_project(folder):
 
 
 def run(root, *command):
-    """Run a command of this environment in the copy, whose library comes first; give back what it printed."""
+    """Run a command of this environment in the copy, with the copy's library; return its standard output."""
     environment = os.environ | {"PYTHONPATH": str(root), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

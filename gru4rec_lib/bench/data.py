@@ -1,6 +1,6 @@
-"""What the bench reads: simulated files and sessions, and what preparing them costs.
+"""Data of the benchmarks: simulated files and sessions, and the cost of preparing them.
 
-No Keras here: its memory would count.
+Keras is not imported here: its memory would be counted.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ STUDY = "twin_dataset03"
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured.
+    """The size of a benchmark.
 
     Args:
         sessions: of each of the two log files that are prepared.
-        tracks: in the catalogue that is trained, ranked and recommended from.
-        seconds: of training before ranking.
-        ranked: targets.
-        recommended: sessions.
-        grown: numbers of tracks over which growth is measured, rising.
-        turns: how often what is compared takes turns.
+        tracks: tracks of the catalogue for training, ranking and recommending.
+        seconds: seconds of training before ranking.
+        ranked: targets to rank.
+        recommended: sessions to recommend for.
+        grown: numbers of tracks for which growth is measured, ascending.
+        turns: repetitions of each comparison.
     """
 
     sessions: int
@@ -52,7 +52,7 @@ def simulated(size: Size, folder: Path) -> dict:
         folder: gets raw/, and the sessions `train` and `test`.
 
     Returns:
-        `simulate_s`: seconds that the raw files take.
+        `simulate_s`: seconds to write the raw files.
     """
     study = load_study(STUDY, ROOT / "config")
     twin = study.data.simulate.model_copy(update={"sessions": size.sessions})
@@ -63,16 +63,16 @@ def simulated(size: Size, folder: Path) -> dict:
 
 
 def listened(size: Size) -> tuple[Sessions, Sessions]:
-    """Simulated sessions in which every track of the catalogue is heard, and others after them.
+    """Simulate training sessions in which every track of the catalogue is played, and test sessions.
 
-    Fewer sessions would leave most rows of a table as they were drawn at the start, and ranking among such rows tells
-    nothing of ranking among trained ones.
+    With fewer sessions, most rows of a table would keep their initial values, and the speed of ranking among such rows
+    differs from that among trained ones.
 
     Args:
-        size: `sessions` of each part that is simulated, and how many `tracks` are to be heard.
+        size: `sessions` of each simulated part, and the number of `tracks` that must be played.
 
     Returns:
-        Sessions to train on, items 0..tracks-1 by falling plays; sessions to test on, of the same items.
+        Training sessions with items 0..tracks-1 by descending plays; test sessions with the same items.
     """
     random = np.random.default_rng(1)
     tracks = catalogue.build(size.tracks, random)
@@ -99,10 +99,10 @@ def prepared(folder: Path) -> dict:
     """Prepare the raw files, checks included.
 
     Args:
-        folder: that `simulated` has written to; gets prepared/.
+        folder: the folder of `simulated`; gets prepared/.
 
     Returns:
-        `prepare_events` (of all parts), `prepare_s` (seconds) and `prepare_peak_gb` (most memory of this process, GB).
+        `prepare_events` (of all parts), `prepare_s` (seconds) and `prepare_peak_gb` (peak memory of this process, GB).
     """
     study = load_study(STUDY, ROOT / "config")
     began = time.perf_counter()

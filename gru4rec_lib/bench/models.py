@@ -1,7 +1,4 @@
-"""What the bench measures of models; each function runs in a process of its own.
-
-They return {measure: (value, unit)}.
-"""
+"""Benchmarks of models; each public function runs in a separate process and returns {measure: (value, unit)}."""
 
 from __future__ import annotations
 
@@ -33,17 +30,17 @@ K = 20  # tracks recommended
 
 
 def trained(size: Size, folder: Path, loss: str, lanes: int) -> dict:
-    """Events a second in `fit`, beside the matrix products of a step by NumPy's library.
+    """Measure events per second in `fit`, and compare with a step's matrix products in NumPy.
 
     Args:
-        size: `tracks` of the model, and how many stretches of TRAIN_STEPS steps take `turns` with the products.
-        folder: has the sessions `train`, see `data.simulated`.
-        loss: of LOSSES.
-        lanes: mini-batch size, 1 and more.
+        size: `tracks` of the model; `turns`, how often TRAIN_STEPS steps alternate with as many times the products.
+        folder: contains the sessions `train`, see `data.simulated`.
+        loss: a key of LOSSES.
+        lanes: mini-batch size, 1 or more.
 
     Returns:
-        `train_events_per_s_b<lanes>_<loss>`; `train_roofline_b<lanes>_<loss>`, the time of the products by that of the
-        steps; and `train_products_gflops_b<lanes>_<loss>`: medians.
+        Medians: `train_events_per_s_b<lanes>_<loss>`; `train_roofline_b<lanes>_<loss>`, the time of the products
+        divided by that of the steps; `train_products_gflops_b<lanes>_<loss>`.
     """
     model, sessions = _built(size.tracks, loss, lanes), Sessions.load(folder, "train")
     turns = _Turns(timing.products(_products(lanes)))
@@ -58,14 +55,14 @@ def trained(size: Size, folder: Path, loss: str, lanes: int) -> dict:
 
 
 def profiled(size: Size, folder: Path) -> dict:
-    """What a step of cross-entropy at batch 512 spends its time on; with several threads a profile misses some.
+    """Profile the parts of a training step (cross-entropy, batch 512) on one thread; with more, some are missed.
 
     Args:
         size: `tracks` of the model.
-        folder: has the sessions `train`, see `data.simulated`.
+        folder: contains the sessions `train`, see `data.simulated`.
 
     Returns:
-        `step_share_<name>` for the names in `timing.COSTS`, 0 to 1, the greatest first.
+        `step_share_<name>` for the names in `timing.COSTS`, 0 to 1, in descending order.
     """
     model, sessions = _built(size.tracks, "cross_entropy", 512), Sessions.load(folder, "train")
     model.fit(sessions, 1, 512, steps_per_epoch=TRAIN_STEPS, verbose=0)
@@ -74,13 +71,13 @@ def profiled(size: Size, folder: Path) -> dict:
         model.fit(sessions, 1, 512, steps_per_epoch=TRAIN_STEPS, verbose=0)
         tf.profiler.experimental.stop()
         spent = timing.costs(Path(profile))
-    # A thread waits within an operation for its like; shares of the whole are what a profile tells.
+    # Operations include waiting for other threads, so only shares of the total are meaningful.
     whole = sum(spent.values())
     return {f"step_share_{name.replace(' ', '_')}": (ms / whole, "share") for name, ms in spent.most_common()}
 
 
 def _products(lanes: int) -> list[tuple[int, int, int]]:
-    """Input kernel, recurrent kernel, scores: (m, k, n) of the products in a step."""
+    """Return (m, k, n) of the products in a step: input kernel, recurrent kernel, scores."""
     return [(lanes, EMBEDDING, 3 * HIDDEN), (lanes, HIDDEN, 3 * HIDDEN), (lanes, HIDDEN, SAMPLES)]
 
 
@@ -89,7 +86,7 @@ def _flop(lanes: int) -> int:
 
 
 class _Turns(keras.callbacks.Callback):
-    """After each stretch of steps the same number of times something else; seconds of both, [stretches, 2]."""
+    """Call a function TRAIN_STEPS times after every TRAIN_STEPS steps; `seconds` of both are float [repetitions, 2]."""
 
     def __init__(self, other):
         super().__init__()
@@ -109,7 +106,7 @@ class _Turns(keras.callbacks.Callback):
 
 
 class _Until(keras.callbacks.Callback):
-    """Ends a training after so many seconds, the compilation left out."""
+    """Stop training after the given seconds, counted from the end of the first batch, after compilation."""
 
     def __init__(self, seconds):
         super().__init__()
@@ -121,15 +118,16 @@ class _Until(keras.callbacks.Callback):
 
 
 def used(size: Size, folder: Path) -> dict:
-    """Ranking and recommending with a model that was trained for a while.
+    """Measure ranking and recommending with a trained model.
 
     Args:
         size: `tracks` of the model, `seconds` of training, targets `ranked`, sessions `recommended` for, `turns`.
-        folder: has the sessions `train` and `test`, see `data.simulated`.
+        folder: contains the sessions `train` and `test`, see `data.simulated`.
 
     Returns:
-        `trained_events`, `recall_at_20` (0 to 1), `rank_events_per_s`, `rank_roofline` (the time of plain products by
-        that of ranking), `rank_products_gflops`, `recommend_ms`, `recommend_ratio` (its time by that of scoring all).
+        `trained_events`, `recall_at_20` (0 to 1), `rank_events_per_s`, `rank_roofline` (the time of the matrix products
+        divided by that of ranking), `rank_products_gflops`, `recommend_ms`, `recommend_ratio` (the time divided by that
+        of scoring all tracks).
     """
     model = _built(size.tracks, "cross_entropy", 512)
     train, test = (Sessions.load(folder, name) for name in ("train", "test"))
@@ -163,27 +161,27 @@ def used(size: Size, folder: Path) -> dict:
 
 
 def _all_scored(rows, bias, state):
-    """The best K by a product with every row, a state at hand."""
+    """Return the best K tracks for a given state by scoring every row."""
     score = rows @ state + bias
     best = np.argpartition(score, -K)[-K:]
     return best[np.argsort(-score[best])]
 
 
 def grown(size: Size, n_items: int) -> dict:
-    """Time of an event and memory with a catalogue of n_items tracks, beside the smallest catalogue.
+    """Measure memory and time per event with a catalogue of n_items tracks, and compare with the smallest catalogue.
 
     Args:
-        size: the smallest catalogue is the first of `grown`; `turns`.
-        n_items: training tracks, 1 and more.
+        size: `grown`, whose first number is the smallest catalogue; `turns`.
+        n_items: training tracks, 1 or more.
 
     Returns:
-        With n_items in thousands: `memory_peak_gb_<n>k`, `memory_estimate_ratio_<n>k` (estimate by peak),
-        `train_us_per_event_<n>k`, and beyond the smallest catalogue `growth_<least>k_to_<n>k`, the ratio of the times.
+        With n_items in thousands: `memory_peak_gb_<n>k`, `memory_estimate_ratio_<n>k` (estimate divided by peak),
+        `train_us_per_event_<n>k`, and for larger catalogues `growth_<least>k_to_<n>k`, the ratio of the times.
     """
     run, lanes, random = _run("cross_entropy", 512), 512, np.random.default_rng(0)
 
     def sessions(tracks):
-        # Plays fall as rank ** -2/3, as flat as those of a day.
+        # Plays decrease as rank ** -2/3, similar to those of one day.
         return Sessions((tracks * random.random(200_000) ** 3).astype(np.int32), np.arange(0, 200_001, 10))
 
     many = sessions(n_items)
@@ -210,7 +208,7 @@ def grown(size: Size, n_items: int) -> dict:
 
 
 def _stretch(model, sessions, fit) -> float:
-    """Seconds of the second stretch of steps of a fit; the first one waits for its data."""
+    """Return the seconds of the second TRAIN_STEPS steps of a fit; the first steps wait for their data."""
     turns = _Turns(lambda: None)
     model.fit(sessions, callbacks=[turns], **fit)
     return turns.seconds[1, 0]

@@ -1,6 +1,6 @@
-"""How fast and how large: `python -m gru4rec_lib bench`, which `make bench` calls.
+"""Measure speed and memory: `python -m gru4rec_lib bench`, which `make bench` calls.
 
-Data is simulated, nothing is read that another command made. What is compared is compared in one run, in turns.
+All data is simulated here. Compared measurements alternate within the same run.
 """
 
 from __future__ import annotations
@@ -35,12 +35,11 @@ def bench(size: str = "tenth", root: Path = ROOT) -> pd.DataFrame:
     """Measure everything; write reports/bench/ and figures/bench/.
 
     Args:
-        size: a key of SIZES: `tenth` of a log takes at most ten minutes of two cores, `full` what it needs, `toy` shows
-            that it works.
-        root: the folder that gets them.
+        size: a key of SIZES: `tenth` of a log takes at most ten minutes on two cores, `full` longer; `toy` is a test.
+        root: the folder of reports/ and figures/.
 
     Returns:
-        measure, value, unit.
+        Columns measure, value, unit.
     """
     found, began = {}, time.perf_counter()
     with tempfile.TemporaryDirectory() as passing:

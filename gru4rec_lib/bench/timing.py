@@ -1,4 +1,4 @@
-"""How the bench measures: in turns, each part in a process of its own, and where a profile says that time goes."""
+"""Measuring: alternating calls, separate processes, memory, and profiles of TensorFlow."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from unittest import mock
 
 import numpy as np
 
-# What a step spends time on, by the names of TensorFlow's and XLA's operations; the first that matches counts, and none
-# does where TensorFlow itself is at work ("ExecutorState::Process").
+# Parts of a step by the names of TensorFlow's and XLA's operations; the first match counts. Work of TensorFlow itself
+# ("ExecutorState::Process") matches none.
 COSTS = {
     "matrix products": r"\bdot|MatMul",
     "row updates": r"/adagrad/",
@@ -26,15 +26,15 @@ COSTS = {
 
 
 def apart(function: Callable, *given, threads: int | None = None):
-    """Call a function in a fresh process, so that its peak of memory is its own.
+    """Call a function in a new process, so that its peak memory can be measured.
 
     Args:
-        function: of a module.
-        given: its arguments, and what it returns, are pickled.
-        threads: that TensorFlow may use there; as many as there are cores when None.
+        function: a function of a module.
+        given: its arguments; they and the result are pickled.
+        threads: threads for TensorFlow; None is one for each core.
 
     Returns:
-        What the function returns.
+        The function's result.
     """
     if threads:
         limits = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), str(threads))
@@ -45,16 +45,16 @@ def apart(function: Callable, *given, threads: int | None = None):
 
 
 def peak_bytes() -> int:
-    """The most memory that this process has held so far."""
-    # Not getrusage: that one a new process has from its parent.
+    """Return the peak memory of this process so far, in bytes."""
+    # Not getrusage: a new process inherits the peak of its parent there.
     return 1024 * int(re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())[1])
 
 
 def seconds(function: Callable[[], object]) -> float:
-    """Wall time of a call, in seconds.
+    """Return the wall time of a call, in seconds.
 
     Args:
-        function: what to call, without arguments.
+        function: a function without arguments.
     """
     began = time.perf_counter()
     function()
@@ -62,11 +62,11 @@ def seconds(function: Callable[[], object]) -> float:
 
 
 def in_turns(turns: int, *functions: Callable[[], object]) -> np.ndarray:
-    """Call functions one after the other, again and again: what slows the machine for a while slows each of them.
+    """Call functions alternately, so that a temporary slowdown of the machine affects all of them.
 
     Args:
-        turns: how often, after one turn that does not count.
-        functions: what to call.
+        turns: calls of each function, after one warm-up call.
+        functions: functions without arguments.
 
     Returns:
         float64 [turns, functions], seconds.
@@ -75,26 +75,26 @@ def in_turns(turns: int, *functions: Callable[[], object]) -> np.ndarray:
 
 
 def products(shapes: list[tuple[int, int, int]]) -> Callable[[], None]:
-    """Matrix products by NumPy's library and nothing else.
+    """Prepare matrix products in NumPy.
 
     Args:
-        shapes: (m, k, n) of products [m, k] @ [k, n]; the two products of each one's gradient belong to it.
+        shapes: (m, k, n) of products [m, k] @ [k, n]; the two products of each gradient are included.
 
     Returns:
-        A function that computes them all once.
+        A function that computes all of them once.
     """
     random = np.random.default_rng(0)
     parts = [[random.normal(size=shape).astype(np.float32) for shape in ((m, k), (n, k), (m, n))] for m, k, n in shapes]
 
     def compute():
-        for left, right, gradient in parts:  # the right one lies as a table of rows does
+        for left, right, gradient in parts:  # `right` is [n, k] in memory, like a table of rows
             left @ right.T, gradient @ right, gradient.T @ left
 
     return compute
 
 
 def scoring(states: np.ndarray, rows: np.ndarray, lanes: int = 512, block: int = 2048) -> Callable[[], None]:
-    """The plain products states @ rows.T, in blocks that stay in cache.
+    """Prepare the products states @ rows.T, in blocks that fit in the cache.
 
     Args:
         states: float32 [n, H].
@@ -103,7 +103,7 @@ def scoring(states: np.ndarray, rows: np.ndarray, lanes: int = 512, block: int =
         block: items of a block.
 
     Returns:
-        A function that computes them all once, and keeps none.
+        A function that computes all of them once and discards the results.
     """
     out = np.empty((lanes, block), np.float32)
 
@@ -117,13 +117,13 @@ def scoring(states: np.ndarray, rows: np.ndarray, lanes: int = 512, block: int =
 
 
 def costs(folder: Path) -> Counter:
-    """Milliseconds of each of COSTS in a profile of TensorFlow's.
+    """Sum the milliseconds of each of COSTS in a profile of TensorFlow.
 
     Args:
-        folder: that `tf.profiler.experimental.start` was given; one profile is in it.
+        folder: the folder of `tf.profiler.experimental.start`, with one profile.
 
     Returns:
-        Milliseconds of all threads together, by name; what took none is missing.
+        Milliseconds over all threads by name, without names that took no time.
     """
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
@@ -136,10 +136,10 @@ def costs(folder: Path) -> Counter:
             if not line.name.startswith("tf_Compute"):
                 continue
             events = ((event.offset_ps, -event.duration_ps, names[event.metadata_id]) for event in line.events)
-            # A mark `end: dot.1` begins before what it ends has ended, as if that held it.
+            # A marker `end: dot.1` begins before its operation ends, and would look nested in it.
             events = sorted(event for event in events if not event[-1].startswith("end: "))
             for (began, less, name), (follows, *_) in zip(events, [*events[1:], (np.inf,)], strict=True):
-                if follows >= began - less:  # else it holds the next one, whose time it would count again
+                if follows >= began - less:  # otherwise it contains the next event, whose time would count twice
                     cost = next((cost for cost, pattern in COSTS.items() if re.search(pattern, name)), None)
                     found.update({cost: -less / 1e9} if cost else {})
     return found

@@ -1,4 +1,4 @@
-"""Tracks in words, from their features: what tells one from the average track, and what changed from one to another."""
+"""Describe tracks by their features: differences from the average track, and from another track."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import numpy as np
 
 from gru4rec_lib.data.features import Features
 
-WORDLESS = "acoustic_vector_"  # MSSD's numbers that mean nothing to people
-TELLING = 0.5  # standard deviations on the training tracks; less is not worth a word
+WORDLESS = "acoustic_vector_"  # features of MSSD without a meaning for readers
+TELLING = 0.5  # smallest difference to mention, in standard deviations over training tracks
 
 
 def traits(features: Features, track: int, most: int = 3) -> str:
-    """What tells a track: its categories, then the numbers that lie farthest from the mean.
+    """Describe a track by its categories and by the numbers that differ most from the mean.
 
     Args:
-        features: of the candidates.
+        features: features of the candidates.
         track: index of a candidate.
-        most: so many numbers, and so many values of a category.
+        most: at most this many numbers, and values of a category.
 
     Returns:
-        Such as `artist 144 · tags 7, 293 · tempo 172`; empty where nothing tells it.
+        Such as `artist 144 · tags 7, 293 · tempo 172`; empty for an average track without categories.
     """
     words = [
         f"{name} {', '.join(values[:most])}"
@@ -31,16 +31,16 @@ def traits(features: Features, track: int, most: int = 3) -> str:
 
 
 def changes(features: Features, before: int, after: int, most: int = 3) -> str:
-    """What changed from one track to another: values of categories, then the numbers that moved farthest.
+    """Describe the differences between two tracks: values of categories, then the numbers that differ most.
 
     Args:
-        features: of the candidates.
+        features: features of the candidates.
         before: index of a candidate.
-        after: of another.
-        most: so many numbers, and so many values of a category.
+        after: index of another candidate.
+        most: at most this many numbers, and values of a category.
 
     Returns:
-        Such as `artist 144 → 928 · tags +19 +20 −7 · tempo 98 → 172`; empty where nothing changed.
+        Such as `artist 144 → 928 · tags +19 +20 −7 · tempo 98 → 172`; empty where nothing differs.
     """
     words = []
     for name in features.categories:
@@ -57,19 +57,19 @@ def changes(features: Features, before: int, after: int, most: int = 3) -> str:
 
 
 def _values(features: Features, name: str, track: int) -> list[str]:
-    """The values of a category that training knows."""
+    """Return a track's values of a category, without those unseen in training."""
     return [features.fitted[name][code - 1] for code in features.categories[name][track] if code > 0]
 
 
 def _number(features: Features, i: int, track: int) -> str:
-    """As it stood in the raw files; a missing one is the mean."""
+    """Write a feature in the unit of the raw files; a missing value is the mean."""
     value = features.numeric[track, i] * features.fitted["scale"][i] + features.fitted["mean"][i]
     text = f"{value:.0f}" if abs(value) >= 99.5 or abs(value) < 0.005 else f"{value:.2g}"
     return text.replace("-", "\N{MINUS SIGN}")
 
 
 def _largest(features: Features, z: np.ndarray, most: int) -> list[tuple[int, str]]:
-    """Number and name of the features where z is farthest from 0."""
-    told = [(i, name) for i, name in enumerate(features.fitted["numeric"]) if not name.startswith(WORDLESS)]
-    told = [(i, name) for i, name in told if abs(z[i]) >= TELLING]
-    return sorted(told, key=lambda feature: -abs(z[feature[0]]))[:most]
+    """Return index and name of the features where z differs most from 0."""
+    named = [(i, name) for i, name in enumerate(features.fitted["numeric"]) if not name.startswith(WORDLESS)]
+    large = [(i, name) for i, name in named if abs(z[i]) >= TELLING]
+    return sorted(large, key=lambda feature: -abs(z[feature[0]]))[:most]

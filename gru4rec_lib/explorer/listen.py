@@ -1,4 +1,4 @@
-"""Listen to a session track by track: what each trained model would play next, and where it had what was played."""
+"""Follow a session track by track: what each trained model recommends next, and the rank of what was played."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ CELLS = [
 
 
 class Listener:
-    """Trained models, and a study's tracks and test sessions to listen to with them.
+    """Trained models of a study, with its tracks and test sessions.
 
     Args:
-        folders: for each model's name the folder that `Recommender.load` reads, when it is first asked.
-        leading: names of the models to begin with.
+        folders: the folder of each model by name; `Recommender.load` reads it when the model is first used.
+        leading: names of the models to show first.
         prepared: the study's arrays.
     """
 
@@ -51,54 +51,59 @@ class Listener:
 
     @classmethod
     def of(cls, place: Workspace) -> Listener:
-        """All finished runs of a study.
+        """Create a listener with all finished runs of a study.
 
         Args:
-            place: the study's.
+            place: the study's workspace.
         """
         runs = finished_runs(place)
         folders = {run.name: run.folder / "model" for run in runs.itertuples(index=False)}
         return cls(folders, runs.loc[runs["leads"], "name"], Prepared.load(place.prepared))
 
     def session(self, number: int = 0) -> list[str]:
-        """Track ids of a test session.
+        """Return the track ids of a test session.
 
         Args:
-            number: 1 is the first; 0 is the one with the most tracks that training has heard.
+            number: from 1; 0 is the session with the most tracks seen in training.
+
+        Returns:
+            The ids in the order of play.
 
         Raises:
             ValueError: there is no such session.
         """
         test = self.prepared.test
         if not 0 <= number <= len(test):
-            raise ValueError(f"there is no test session {number}; say 1 to {len(test):,}, or 0 for a well-known one")
+            raise ValueError(
+                f"there is no test session {number}; use 1 to {len(test):,}, or 0 for one with many known tracks"
+            )
         if number == 0:
             number = 1 + np.argmax(test.keep(test.known(self.prepared.n_items)).lengths)
         rows = slice(*test.offsets[number - 1 : number + 1])
         return self.prepared.test_events["item"].iloc[rows].astype(str).tolist()
 
     def places(self, tracks: Sequence[str]) -> np.ndarray:
-        """The candidate that each track is.
+        """Look up the candidate index of each track.
 
         Args:
-            tracks: ids.
+            tracks: track ids.
 
         Returns:
-            int64 [tracks], 0 and more; -1 is none, which every model skips.
+            int64 [tracks], 0 or more; -1 for an id that is no candidate, which every model skips.
         """
         return self._index.get_indexer(pd.Index(tracks, dtype=self._index.dtype))
 
     def ranks(self, names: Sequence[str], session: Sequence[str]) -> pd.DataFrame:
-        """Where each model had every track of a session among all candidates, before it was played.
+        """Rank every track of a session from the second on, given the tracks before it, by each model.
 
         Args:
-            names: of models.
-            session: track ids, the first one played first.
+            names: names of models.
+            session: track ids in the order of play.
 
         Returns:
-            One row a model and track from the second on: model, position (2..), rank (missing where the model cannot
-            score the track), by_plays (the rank by plays in training, missing where the track is no candidate). Ranks
-            are those of the protocol `open`.
+            One row for each model and track: model, position (from 2), rank (missing where the model cannot score the
+            track), by_plays (rank by plays in training, missing where the track is no candidate). Ranks follow the
+            protocol `open`.
         """
         places = self.places(session)
         by_plays = np.where(places >= 0, self._by_plays[places], np.nan)[1:]
@@ -112,17 +117,17 @@ class Listener:
         return pd.concat(parts, ignore_index=True)
 
     def next_tracks(self, names: Sequence[str], session: Sequence[str], heard: int, k: int = 10) -> pd.DataFrame:
-        """What each model would play next, and whether that was played.
+        """Recommend the next tracks by each model.
 
         Args:
-            names: of models.
+            names: names of models.
             session: track ids.
-            heard: how many of them the models have heard, 1 to all.
-            k: tracks to name.
+            heard: the number of its first tracks that the models get, 1 to all.
+            k: tracks to recommend.
 
         Returns:
-            One row a model and place: model, place (1..k), item, score, source (as `Recommender.recommend` says),
-            played.
+            One row for each model and place: model, place (1..k), item, score, source (see `Recommender.recommend`),
+            played (bool, whether the session continues with it).
         """
         heard, k = whole(heard, "heard"), whole(k, "k")
         played = session[heard] if heard < len(session) else None
@@ -131,27 +136,28 @@ class Listener:
         return table.assign(place=table["place"] + 1, played=table["item"] == played)
 
     def label(self, track: str, score: str = "") -> str:
-        """A track as HTML: its id, what stands beside it, and below the features that tell it.
+        """Return a track as HTML: its id and score, and its description in a second line.
 
         Args:
             track: its id.
-            score: what stands beside it.
+            score: a text after the id.
         """
         place = self.places([track])[0]
         known = traits(self.prepared.features, place) if self.prepared.features else ""
         return _two_lines(f"{track} {score}", known if place >= 0 else "no candidate")
 
     def lists(self, names: Sequence[str], session: Sequence[str], heard: int, k: int = 10) -> Styler:
-        """The next tracks of each model side by side, the one that was played in colour, its rank below.
+        """Write the next tracks of each model as a table, with the track that was played in colour.
 
         Args:
-            names: of models.
+            names: names of models.
             session: track ids.
-            heard: how many of them the models have heard, 1 to all.
-            k: tracks to name.
+            heard: the number of its first tracks that the models get, 1 to all.
+            k: tracks to recommend.
 
         Returns:
-            A column a model, a row a place. A cell holds the score, which compares within its column alone.
+            One column for each model, one row for each place, and a last row with the rank of the track that was
+            played. Scores are comparable within a column only.
         """
         table = self.next_tracks(names, session, heard, k)
         pairs = zip(table["item"], table["score"], strict=True)
@@ -169,14 +175,14 @@ class Listener:
         return _styled(wide.rename(columns=said), styles.rename(columns=said)).set_caption(caption)
 
     def along(self, names: Sequence[str], session: Sequence[str]) -> Styler:
-        """The session as a table: each track, what changed from the one before, and its rank by each model.
+        """Write the session as a table: each track, its differences from the one before, and its rank by each model.
 
         Args:
-            names: of models.
+            names: names of models.
             session: track ids.
 
         Returns:
-            Ranks of 20 or better are coloured; `–` is a track that the model cannot score.
+            One row for each track. Ranks of 20 or better are coloured; `–` is a track that the model cannot score.
         """
         places, features = self.places(session), self.prepared.features
         table = pd.DataFrame({"track": map(self.label, session)}, index=range(1, len(session) + 1))
@@ -200,7 +206,7 @@ def _two_lines(first: str, second: str) -> str:
 
 
 def _styled(table: pd.DataFrame, styles: pd.DataFrame) -> Styler:
-    """HTML texts, each in the style given for its row and column."""
+    """Apply the CSS styles to the HTML texts of a table, cell by cell."""
     styles = styles.astype(object).reindex(index=table.index, columns=table.columns, fill_value="")
     table = table.rename_axis(index=None, columns=None)
     return table.style.set_table_styles(CELLS).apply(lambda _: styles, axis=None)

@@ -1,4 +1,4 @@
-"""Controls for listening along in a notebook: pick, type or extend a session, and see the lists move."""
+"""Controls for notebook 07: choose, type or extend a session, and see the models' recommendations change."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from gru4rec_lib.explorer.listen import Listener
 from gru4rec_lib.plotting import figures
 
 WIDE = widgets.Layout(width="100%")
-OFFERED = 500  # most played tracks that the box for a new one offers
+OFFERED = 500  # most played tracks that the box for a new track offers
 
 
 class Player(widgets.VBox):
-    """A session with controls, the next tracks of each model, the ranks along it as a picture and as a table.
+    """A session with controls, the next tracks of each model, and the ranks as a picture and as a table.
 
-    What is shown depends on `tracks`, `heard` and `models` alone: the other controls set those.
+    The output depends on `tracks`, `heard` and `models` only: the other controls set those.
 
     Args:
         listener: models and sessions.
         session: track ids to begin with.
-        heard: how many of them the models have heard.
-        note: set small in a corner of the picture, such as "simulated data".
-        number: of the test session that `session` is, from 1; 0 where it is `listener.session(0)` or none.
+        heard: the number of its first tracks that the models get.
+        note: a text for a corner of the picture, such as "simulated data".
+        number: the number of `session` among the test sessions, from 1; 0 for `listener.session(0)` or another session.
     """
 
     def __init__(self, listener: Listener, session: Sequence[str], heard: int, note: str = "", number: int = 0):
         self.listener, self.note, self._setting = listener, note, False
         most = len(listener.prepared.test)
         self.number = widgets.BoundedIntText(value=number, min=0, max=most, description="session")
-        self.another = widgets.Button(description="another", tooltip="a test session drawn at random")
+        self.another = widgets.Button(description="another", tooltip="choose a random test session")
         self.tracks = widgets.Textarea(description="tracks", rows=5, layout=WIDE, continuous_update=False)
         offered = listener.prepared.items["item"].iloc[:OFFERED].tolist()
-        self.track = widgets.Combobox(description="one more", options=offered, placeholder="type or pick a track")
-        self.add = widgets.Button(description="add", tooltip="to the end of the session")
+        self.track = widgets.Combobox(description="one more", options=offered, placeholder="type or choose a track")
+        self.add = widgets.Button(description="add", tooltip="add the track at the end of the session")
         self.remove = widgets.Button(description="remove the last")
         self.heard = widgets.IntSlider(description="heard", min=1, layout=WIDE, continuous_update=False)
         self.play = widgets.Play(min=1, interval=2000)
@@ -62,14 +62,14 @@ class Player(widgets.VBox):
 
     @property
     def session(self) -> list[str]:
-        """Track ids, a line each in the box."""
+        """The track ids, one for each line of the box `tracks`."""
         return [line.strip() for line in self.tracks.value.splitlines() if line.strip()]
 
     def _another(self, _) -> None:
         self.number.value = int(np.random.default_rng().integers(self.number.max)) + 1
 
     def _set(self, session: Sequence[str], heard: int) -> None:
-        if self._setting:  # by the lines below, which the controls report as well
+        if self._setting:  # the assignments below call this method again
             return
         self._setting = True
         self.tracks.value = "\n".join(filter(None, session))
@@ -83,9 +83,9 @@ class Player(widgets.VBox):
             return
         session, heard, names = self.session, self.heard.value, list(self.models.value)
         unknown = [track for track, place in zip(session, self.listener.places(session), strict=True) if place < 0]
-        problem = f"No candidates, and skipped by every model: {', '.join(unknown)}" if unknown else ""
+        problem = f"Unknown tracks, which every model skips: {', '.join(unknown)}" if unknown else ""
         if not session or not names:
-            problem = "Type or pick a track, and choose a model."
+            problem = "Type or choose a track, and choose a model."
         self.problem.value = escape(problem)
         for part in (self.lists, self.picture, self.along):
             part.layout.display = None if session and names else "none"
@@ -95,7 +95,7 @@ class Player(widgets.VBox):
             self.along.value = self.listener.along(names, session).to_html()
 
     def _picture(self, names: Sequence[str], session: Sequence[str], heard: int) -> bytes:
-        """PNG."""
+        """Draw the figure `listen_along` as PNG."""
         frame = self.listener.ranks(names, session).assign(heard=heard, note=self.note)
         with BytesIO() as file:
             figures.picture("listen_along", frame).savefig(file, format="png", dpi=200)

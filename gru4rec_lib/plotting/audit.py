@@ -8,17 +8,18 @@ from matplotlib.figure import Figure
 
 from gru4rec_lib.plotting.style import SCORES, few_numbers, legend, looks, new_figure, say
 
-NAMES = {"as_published": "as published", "all_mended": "all mended", "with_D12": "D12 added"}
+NAMES = {"as_published": "as published", "all_mended": "all fixed", "with_D12": "D12 added"}
 
 
 def audit(frame: pd.DataFrame) -> Figure:
-    """Show how far a score moves when one defect is mended alone, and when all are.
+    """Show how a score changes when each defect is fixed alone, and when all are fixed.
 
-    A bar goes from the score as published (dotted line) to the score of the variant, whose 95 % interval is the thin
-    line through its mark.
+    A bar goes from the score as published (dotted line) to the score of the variant; the thin line through its mark is
+    the 95 % interval.
 
     Args:
-        frame: audit.csv: input_form, loss, seed, switch, metric, value, low, high (0 to 1). Of several seeds the first.
+        frame: audit.csv: input_form, loss, seed, switch, metric, value, low, high (0 to 1). Only the first seed is
+            drawn.
     """
     frame = frame[frame["seed"] == frame["seed"].iloc[0]]
     losses, forms = frame["loss"].unique(), looks(frame["input_form"])
@@ -60,12 +61,12 @@ def audit(frame: pd.DataFrame) -> Figure:
 
 
 def said(switch: str) -> str:
-    """A variant in words, such as `D4 in testing mended`.
+    """Return a variant in words, such as `D4 in testing fixed`.
 
     Args:
         switch: a variant of audit.csv: a defect such as `D4` or `D4_testing`, or a key of NAMES.
     """
-    return NAMES.get(switch) or f"{switch.replace('_testing', ' in testing')} mended"
+    return NAMES.get(switch) or f"{switch.replace('_testing', ' in testing')} fixed"
 
 
 AUDIT_FIGURES = {"audit": audit}

@@ -1,4 +1,4 @@
-"""The figure of the bench; see `plotting/figures.py`."""
+"""The figure of the benchmarks; see `plotting/figures.py`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gru4rec_lib.plotting.style import bars, new_figure, percent, say
 
 
 def bench(frame: pd.DataFrame) -> Figure:
-    """Show how fast training is, where a step's time goes, how near that is to plain products, and how it grows.
+    """Show training speed, the parts of a step's time, the speed relative to matrix products, and growth with tracks.
 
     Args:
         frame: `measure`, `value`, `unit` of `run.bench`.
@@ -26,27 +26,27 @@ def bench(frame: pd.DataFrame) -> Figure:
         0.45 * sum(heights), rows=4, gridspec_kw={"height_ratios": heights}
     )
     bars(speed, _cells(speeds), list(speeds.values()), [f"{value:,.0f}" for value in speeds.values()])
-    speed.set_title("events a second, by loss and batch size")
+    speed.set_title("events per second, by loss and batch size")
     bars(share, [name.replace("_", " ") for (name,) in shares], list(shares.values()), map(percent, shares.values()))
-    share.set_title("time of a step of cross-entropy 512")
+    share.set_title("time of a step (cross-entropy 512)")
     bars(ratio, _cells(ratios), list(ratios.values()), [f"{value:.2f}" for value in ratios.values()])
     ratio.axvline(1, color="0.4", linewidth=0.7, linestyle="--", marker="")
-    ratio.set_title("speed as part of plain matrix products'")
+    ratio.set_title("speed relative to matrix products")
     tracks = [1000 * int(size) for (size,) in costs]
     growth.plot(tracks, list(costs.values()))
-    growth.set(xscale="log", ylim=(0, 1.3 * max(costs.values())), xlabel="tracks", ylabel="µs an event")
+    growth.set(xscale="log", ylim=(0, 1.3 * max(costs.values())), xlabel="tracks", ylabel="µs per event")
     growth.set_xticks(tracks, [f"{n:,}" for n in tracks], minor=False)
     growth.minorticks_off()
-    growth.set_title("cost of an event of cross-entropy 512")
+    growth.set_title("time per event (cross-entropy 512)")
     return figure
 
 
 def _cells(found: dict[tuple[str, ...], float]) -> list[str]:
-    """Names of bars: loss and batch size, or what stands there alone."""
+    """Name the bars by loss and batch size, or by the only part of a key."""
     return [" ".join(say(part) for part in reversed(key)) for key in found]
 
 
 def _part(values: pd.Series, pattern: str) -> dict[tuple[str, ...], float]:
-    """The measures of one kind: what tells them apart, and their values."""
+    """Return the measures that match a pattern: its groups and the value of each."""
     found = {re.fullmatch(pattern, name): value for name, value in values.items()}
     return {match.groups(): value for match, value in found.items() if match}

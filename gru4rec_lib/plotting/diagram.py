@@ -13,19 +13,19 @@ from matplotlib.patches import FancyBboxPatch
 
 from gru4rec_lib.plotting.style import QUIET, SMALL, WIDTH, new_figure, say
 
-# All in cm: the drawing's units are its printed size.
-MARGIN = 1.6  # left and right of a box that stands alone
+# Lengths in cm of the printed drawing.
+MARGIN = 1.6  # left and right of a single box
 GAP = 0.45  # between rows, for the arrow
 LINE = 0.28
-AROUND = 0.5  # what the frame around alternatives adds to their height
+AROUND = 0.5  # height that the frame around alternatives adds
 
 
 def model_diagram(frame: pd.DataFrame) -> Figure:
     """Show the model as boxes and arrows.
 
     Args:
-        frame: order (boxes of one order are alternatives), label, detail. A label that begins with GRU gets the arrow
-            of the state that goes on to the next track.
+        frame: order (boxes of the same order are alternatives), label, detail. A box whose label begins with GRU gets
+            the arrow of the state that is passed on to the next track.
     """
     rows = [_texts(boxes) for _, boxes in frame.groupby("order")]
     heights = [_height(row) if len(row) == 1 else AROUND + len(_lines(row)) * (_height(row) + 0.1) for row in rows]
@@ -50,7 +50,7 @@ def model_diagram(frame: pd.DataFrame) -> Figure:
 
 
 def _texts(boxes: pd.DataFrame) -> list[list[str]]:
-    # 7.9 letters of the small font fill a centimetre.
+    # One centimetre holds 7.9 letters of the small font.
     width = WIDTH - 2 * MARGIN if len(boxes) == 1 else _width(boxes)
     texts = zip(boxes["label"], boxes["detail"], strict=True)
     return [[say(label), *wrap(detail, int(7.9 * width), break_on_hyphens=False)] for label, detail in texts]
@@ -61,7 +61,7 @@ def _height(row: list[list[str]]) -> float:
 
 
 def _lines(row: Sized) -> list[slice]:
-    # Alternatives stand side by side, at most four: a fifth would be too narrow for its name.
+    # At most four alternatives side by side: five would be too narrow for their names.
     each = ceil(len(row) / ceil(len(row) / 4))
     return [slice(start, start + each) for start in range(0, len(row), each)]
 

@@ -1,4 +1,4 @@
-"""Figures of differences, of parts of the targets and of validation beside test; see `plotting/figures.py`."""
+"""Figures of differences, groups of targets, validation against test, and coverage; see `plotting/figures.py`."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ OUTSIDE = {"fontsize": SMALL, "va": "center", "xytext": (2, 0), "textcoords": "o
 
 
 def differences(frame: pd.DataFrame) -> Figure:
-    """Show how far every model lies from the baseline that is best in the score, with intervals (a forest plot).
+    """Show the difference of every model from the baseline with the best score, with intervals (a forest plot).
 
-    A hollow mark does not differ by the corrected test, whatever side its interval leans to. The dashed line is the
-    baseline itself.
+    A hollow mark is no significant difference by the corrected test, even where its interval excludes 0. The dashed
+    line is the baseline.
 
     Args:
-        frame: of `evidence.from_best_baseline`: model, input_form, output_form, loss, tag, reference, score,
+        frame: `evidence.from_best_baseline`: model, input_form, output_form, loss, tag, reference, score,
             difference, low, high (of the score, -1 to 1), p_holm.
     """
     frame = frame.assign(name=named(frame), loss=frame["loss"].fillna(""))
     frame["name"] = frame["name"].where(frame["loss"] == "", frame["name"] + ", " + frame["loss"])
     recall = frame[frame["score"] == "recall"].groupby("name", sort=False)["difference"].first()
-    # The best baseline in recall has no row there, but one in MRR where another is best.
+    # The best baseline in recall has no recall row, but has an MRR row where another baseline is best in MRR.
     order = recall.reindex(frame["name"].unique(), fill_value=0.0).sort_values(ascending=False, kind="stable")
     order = order.index.tolist()
     losses = {loss: look | {"linestyle": ""} for loss, look in looks(frame["loss"]).items() if loss}
     figure, *axes = new_figure(max(2.4 + 0.33 * len(order), 4.4), columns=2, sharey=True)
     for ax, (score, title) in zip(axes, SCORES.items(), strict=True):
         rows = frame[frame["score"] == score]
-        # One model that failed must not press all others together: beyond the edge there is a number.
+        # A failed model would compress the scale of all others: beyond the edge, its number is written instead.
         edge = -3 * rows["difference"].abs().median()
         ax.axvline(0, color=QUIET, linewidth=0.7, linestyle="--", marker="", zorder=0)
         for row in rows.itertuples():
@@ -74,20 +74,20 @@ def differences(frame: pd.DataFrame) -> Figure:
 
 
 def quality_by_position(frame: pd.DataFrame) -> Figure:
-    """Show Recall@20 and MRR@20 against how much of the session was heard, with 95 % bands.
+    """Show Recall@20 and MRR@20 by the number of tracks before the target in its session, with 95 % bands.
 
     Args:
-        frame: of `evidence.leading`, by `heard`: model, input_form, output_form, tag, stratum, and for recall and mrr
+        frame: `evidence.leading` by `heard`: model, input_form, output_form, tag, stratum, and for recall and mrr
             <score>_at_20, <score>_low, <score>_high (0 to 1).
     """
-    return _by_stratum(frame, "tracks heard before in the session")
+    return _by_stratum(frame, "earlier tracks of the session")
 
 
 def quality_by_popularity(frame: pd.DataFrame) -> Figure:
-    """Show Recall@20 and MRR@20 against the plays of the target in training, with 95 % bands.
+    """Show Recall@20 and MRR@20 by the plays of the target in training, with 95 % bands.
 
     Args:
-        frame: as above, by `popularity`.
+        frame: `evidence.leading` by `popularity`, with the columns of `quality_by_position`.
     """
     return _by_stratum(frame, "plays of the target in training")
 
@@ -114,10 +114,10 @@ def _by_stratum(frame: pd.DataFrame, what: str) -> Figure:
 
 
 def validation_and_test(frame: pd.DataFrame) -> Figure:
-    """Show what every cell reached on test, with 95 % intervals, against validation, where it was chosen.
+    """Show the test score of every cell, with 95 % intervals, against its validation score.
 
     Args:
-        frame: of `evidence.validation_and_test`: input_form, output_form, tag, and for recall and mrr
+        frame: `evidence.validation_and_test`: input_form, output_form, tag, and for recall and mrr
             validation_<score>_at_20, <score>_at_20, <score>_low, <score>_high (0 to 1).
     """
     frame = frame.assign(name=named(frame))
@@ -143,15 +143,15 @@ def input_by_loss(frame: pd.DataFrame) -> Figure:
     """Show Recall@20 and MRR@20 of every input form with every loss (a heat map), protocol `known`.
 
     Args:
-        frame: rows of table_2.csv: input_form, output_form, tag, loss, protocol, recall_at_20, mrr_at_20 (0 to 1); a
-            cell is the mean over its seeds, and empty where nothing was trained. Baselines are left out.
+        frame: rows of table_2.csv: input_form, output_form, tag, loss, protocol, recall_at_20, mrr_at_20 (0 to 1). A
+            cell is the mean over seeds, empty where nothing was trained. Baselines are left out.
     """
     frame = frame[(frame["protocol"] == "known") & frame["input_form"].notna()]
     frame = frame.assign(name=named(frame))
     names, losses = list(looks(frame["name"])), list(looks(frame["loss"]))
     words = [say(loss).replace("-", "-\n") for loss in losses]
     height = 2.6 + 0.55 * len(names)
-    beside = len(losses) <= 3  # else the numbers have no room
+    beside = len(losses) <= 3  # more would not leave space for the numbers
     figure, *axes = new_figure(height, columns=2, sharey=True) if beside else new_figure(2 * height, rows=2)
     for ax, (score, title) in zip(axes, SCORES.items(), strict=True):
         cells = frame.pivot_table(f"{score}_at_20", "name", "loss").reindex(index=names, columns=losses)
@@ -165,11 +165,11 @@ def input_by_loss(frame: pd.DataFrame) -> Figure:
 
 
 def time_to_quality(frame: pd.DataFrame) -> Figure:
-    """Show validation Recall@20 against the seconds of training that it took: a panel a loss, a line a run.
+    """Show validation Recall@20 against seconds of training: one panel for each loss, one line for each run.
 
     Args:
-        frame: of `tables.histories`: input_form, loss, seed, epoch (from 1), seconds (of the epoch),
-            validation_recall_at_20 (0 to 1); `output_form` and `tag` where runs differ in them.
+        frame: `tables.histories`: input_form, loss, seed, epoch (from 1), seconds (of the epoch),
+            validation_recall_at_20 (0 to 1); optional: output_form and tag.
     """
     frame = frame.assign(name=named(frame))
     losses, names = looks(frame["loss"]), looks(frame["name"])
@@ -189,10 +189,10 @@ def time_to_quality(frame: pd.DataFrame) -> Figure:
 
 
 def coverage(frame: pd.DataFrame) -> Figure:
-    """Show how much of the catalogue a model recommends at all, against its Recall@20.
+    """Show the share of the catalogue that each model recommends, against its Recall@20.
 
     Args:
-        frame: of `evidence.coverage`: model, input_form, output_form, tag, recall_at_20, catalogue_coverage (0 to 1),
+        frame: `evidence.coverage`: model, input_form, output_form, tag, recall_at_20, catalogue_coverage (0 to 1),
             n_lists, n_items.
     """
     frame = frame.assign(name=named(frame))
@@ -202,7 +202,7 @@ def coverage(frame: pd.DataFrame) -> Figure:
         rows = frame[frame["name"] == name]
         ax.plot(rows["recall_at_20"], rows["catalogue_coverage"], **look, clip_on=False)
     n_lists, n_items = frame.loc[0, ["n_lists", "n_items"]]
-    ylabel = f"share of the {count(n_items, 'track')}\nshown by {count(n_lists, 'list')} of 20"
+    ylabel = f"share of the {count(n_items, 'track')}\nin {count(n_lists, 'list')} of 20"
     ax.set(xlim=(0, None), ylim=(0, None), xlabel="Recall@20", ylabel=ylabel)
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 4, 5, 10]))

@@ -1,8 +1,8 @@
-"""Every figure of the study, drawn from its own CSV.
+"""Every figure of a study, drawn from its CSV file.
 
-A figure is a pure function of one tidy frame. `draw` writes the frame beside the pictures and draws what it wrote, so
-that `redraw` gives the same bytes again from the CSV files alone, without data or training. Figures have the width of
-one column (8.5 cm) and are drawn at their printed size; what else they look like stands in style.mplstyle.
+A figure is a pure function of one tidy data frame. `draw` writes the frame as CSV and draws from the written text, so
+`redraw` gives the same bytes from the CSV files alone, without data or training. Figures are one column (8.5 cm) wide
+and drawn at their printed size; style.mplstyle holds the rest of their style.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ from gru4rec_lib.plotting.twin import TWIN_FIGURES
 from gru4rec_lib.utils.arguments import user_path
 
 STYLE = ("default", Path(__file__).with_name("style.mplstyle"))
-# Without the date, so that the same table gives the same bytes.
+# No dates: the same table gives the same bytes.
 KINDS = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": None}
-LENGTHS = np.array([1, 2, 3, 4, 5, 6, 8, 11, 16, 21, 31, 51, 101, 201, 501, 1001])  # where ranges of lengths start
+LENGTHS = np.array([1, 2, 3, 4, 5, 6, 8, 11, 16, 21, 31, 51, 101, 201, 501, 1001])  # starts of the ranges of lengths
 
 
 def draw(name: str, frame: pd.DataFrame, folder: Path, note: str = "") -> Figure:
-    """Draw one figure; write <name>.svg, <name>.pdf and <name>.png, and the frame behind them as <name>.csv.
+    """Draw one figure; write it as <name>.svg, <name>.pdf and <name>.png, and its data as <name>.csv.
 
     Args:
         name: a key of `FIGURES`.
-        frame: what to draw; the figure's function names its columns.
-        folder: where to; made if it is not there.
-        note: a few words set small in a corner, such as "simulated data". Kept as a column of the CSV, so that no
-            redrawing loses it.
+        frame: its data; the columns are those that the figure's function documents.
+        folder: the output folder; created if missing.
+        note: a short text for a corner, such as "simulated data". It is a column of the CSV, so that `redraw` keeps
+            it.
 
     Returns:
         The figure, for a notebook to show.
@@ -71,10 +71,10 @@ def draw(name: str, frame: pd.DataFrame, folder: Path, note: str = "") -> Figure
 
 
 def redraw(folder: Path) -> None:
-    """Draw every <name>.csv of a folder again.
+    """Draw a figure again from every <name>.csv of a folder.
 
     Args:
-        folder: where `draw` wrote.
+        folder: an output folder of `draw`.
 
     Raises:
         ValueError: there is no .csv file, or one that belongs to no figure.
@@ -89,8 +89,8 @@ def redraw(folder: Path) -> None:
 
 
 def _draw(name: str, text: str, folder: Path) -> Figure:
-    # Drawn from the CSV's text and not from a frame in memory, so that drawing again cannot give another figure.
-    texts = {"study": str, "tag": str}  # which may look like numbers
+    # From the CSV text, not the frame in memory: `redraw` then gives the same figure.
+    texts = {"study": str, "tag": str}  # their values may look like numbers
     frame = pd.read_csv(StringIO(text), dtype=texts, keep_default_na=False, na_values=[""])
     folder = user_path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -107,14 +107,14 @@ def _draw(name: str, text: str, folder: Path) -> Figure:
 
 
 def picture(name: str, frame: pd.DataFrame) -> Figure:
-    """Draw one figure and write nothing, as for a look that is no product of the study.
+    """Draw one figure without writing files.
 
     Args:
         name: a key of `FIGURES`.
-        frame: what to draw; its column `note` is set small in a corner.
+        frame: its data; the text of its column `note` goes to a corner.
 
     Returns:
-        The figure, in the look of the study.
+        The figure, in the style of the study.
     """
     with plt.style.context(STYLE):
         figure = FIGURES[name](frame)
@@ -124,10 +124,10 @@ def picture(name: str, frame: pd.DataFrame) -> Figure:
 
 
 def plays_per_track(frame: pd.DataFrame) -> Figure:
-    """Show how many tracks are rare beside how many are not (the progress report's figure 2).
+    """Show how many tracks have few plays and how many have more (figure 2 of the progress report).
 
     Args:
-        frame: plays (the bar's name), tracks, share (0 to 1).
+        frame: plays (a range, the name of a bar), tracks, share (0 to 1).
     """
     figure, ax = new_figure(2.4)
     shares = zip(frame["tracks"], frame["share"], strict=True)
@@ -138,10 +138,10 @@ def plays_per_track(frame: pd.DataFrame) -> Figure:
 
 
 def long_tail(frame: pd.DataFrame) -> Figure:
-    """Show the plays of a track against its place by plays, both on logarithmic axes.
+    """Show the plays of each track against its rank by plays, on logarithmic axes.
 
     Args:
-        frame: plays (falling), tracks (played exactly so often), rank (tracks played so often or more).
+        frame: plays (descending), tracks (with exactly as many plays), rank (tracks with as many plays or more).
     """
     figure, ax = new_figure(5.4)
     plays, last = frame["plays"].to_numpy(), frame["rank"].to_numpy()
@@ -149,7 +149,7 @@ def long_tail(frame: pd.DataFrame) -> Figure:
     ax.plot(np.ravel([first, last], "F"), np.repeat(plays, 2), marker=".", markersize=1.2)
     tail_axes(ax, last[-1], plays[0])
     heard = np.cumsum(plays * frame["tracks"].to_numpy())
-    row = np.searchsorted(2 * heard, heard[-1])  # the tracks at whose plays half of all plays is reached
+    row = np.searchsorted(2 * heard, heard[-1])  # the row in which the running sum reaches half of all plays
     half = last[row] - (heard[row] - heard[-1] / 2) // plays[row]
     text = f"half of all plays go to\n{count(int(half), 'track')} ({percent(half / last[-1])})"
     line = {"arrowstyle": "-", "color": QUIET, "linewidth": 0.6, "shrinkA": 2, "shrinkB": 2}
@@ -160,7 +160,7 @@ def long_tail(frame: pd.DataFrame) -> Figure:
 
 
 def session_lengths(frame: pd.DataFrame) -> Figure:
-    """Show the share of the sessions by length; many different lengths are put together in ranges.
+    """Show the share of the sessions by length; more than 20 different lengths are grouped into ranges.
 
     Args:
         frame: length (events), sessions, share (0 to 1).
@@ -182,7 +182,7 @@ def session_lengths(frame: pd.DataFrame) -> Figure:
 
 
 def skips_by_position(frame: pd.DataFrame) -> Figure:
-    """Show the share of the plays that are skipped, by place in the session.
+    """Show the share of the plays that are skipped, by position in the session.
 
     Args:
         frame: position (from 1), skip_1, skip_2, skip_3 (shares of the plays, 0 to 1).
@@ -190,7 +190,7 @@ def skips_by_position(frame: pd.DataFrame) -> Figure:
     meanings = {"skip_1": "played very briefly", "skip_2": "played briefly", "skip_3": "not to the end"}
     figure, ax = new_figure(5.6)
     apart = 0.18 * np.arange(len(meanings))
-    heights = np.maximum.accumulate(frame[list(meanings)].iloc[-1] - apart) + apart  # labels keep off each other
+    heights = np.maximum.accumulate(frame[list(meanings)].iloc[-1] - apart) + apart  # labels do not overlap
     for skip, look in zip(meanings, plt.rcParams["axes.prop_cycle"], strict=False):
         ax.plot(frame["position"], frame[skip], **look)
         label = {"textcoords": "offset points", "va": "center", "color": look["color"], "fontsize": 7}
@@ -202,7 +202,7 @@ def skips_by_position(frame: pd.DataFrame) -> Figure:
 
 
 def split_sizes(frame: pd.DataFrame) -> Figure:
-    """Show how large training, validation and test are.
+    """Show the sizes of training, validation and test.
 
     Args:
         frame: part, sessions, events, items.
@@ -215,11 +215,11 @@ def split_sizes(frame: pd.DataFrame) -> Figure:
 
 
 def learning_curves(frame: pd.DataFrame) -> Figure:
-    """Show validation Recall@20 and training loss by epoch: two panels for each loss, a line for each run.
+    """Show validation Recall@20 and training loss by epoch: two panels for each loss, one line for each run.
 
     Args:
-        frame: input_form, loss, seed, epoch (from 1), train_loss, validation_recall_at_20 (0 to 1); `output_form`
-            and `tag` where runs differ in them.
+        frame: input_form, loss, seed, epoch (from 1), train_loss, validation_recall_at_20 (0 to 1); optional:
+            output_form and tag.
     """
     frame = frame.assign(input_form=named(frame))
     columns = {"validation_recall_at_20": "validation\nRecall@20", "train_loss": "training\nloss"}
@@ -237,7 +237,7 @@ def learning_curves(frame: pd.DataFrame) -> Figure:
             ax.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
             ax.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
         best = frame["validation_recall_at_20"].max()
-        pair[0].set_ylim(0, 1.1 * best if best > 0 else 1)  # one scale for all losses: Recall can be compared
+        pair[0].set_ylim(0, 1.1 * best if best > 0 else 1)  # one scale for all losses, so that recall compares
     for ax in axes[-2:]:
         ax.set_xlabel("epoch")
     legend(figure, forms, columns=2)
@@ -248,9 +248,8 @@ def table_2(frame: pd.DataFrame) -> Figure:
     """Show Recall@20 and MRR@20 of every model under the protocol `known`; baselines as reference lines.
 
     Args:
-        frame: rows of table_2.csv: model, input_form, loss, seed, protocol, recall_at_20, mrr_at_20 (0 to 1). With
-            several seeds a mark is their mean, and a line goes from the lowest to the highest. `output_form` and `tag`
-            as above.
+        frame: rows of table_2.csv: model, input_form, loss, seed, protocol, recall_at_20, mrr_at_20 (0 to 1); optional:
+            output_form and tag. Of several seeds, a mark is the mean and a line the range.
 
     Raises:
         ValueError: no row has the protocol `known`.
@@ -263,7 +262,7 @@ def table_2(frame: pd.DataFrame) -> Figure:
     forms = list(looks(trained["input_form"]))
     losses = {loss: look | {"linestyle": ""} for loss, look in looks(trained["loss"]).items()}
     shifts = dict(zip(losses, (np.arange(len(losses)) + 0.5) / max(len(losses), 1) - 0.5, strict=True))
-    size = 0.25 + 0.17 * len(losses)  # of a form's row, cm
+    size = 0.25 + 0.17 * len(losses)  # height of an input form's row, cm
     below = len(forms) + 0.4 / size * np.arange(len(others))
     figure, *axes = new_figure(2.4 + size * len(forms) + 0.4 * len(others), columns=2, sharey=True)
     for ax, (score, name) in zip(axes, SCORES.items(), strict=True):

@@ -1,4 +1,4 @@
-"""The figure of a session listened to; see `plotting/figures.py`."""
+"""The figure of one session in notebook 07; see `plotting/figures.py`."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 
 from gru4rec_lib.plotting.style import QUIET, SMALL, new_figure, say
 
-HIT = 20  # Recall@20 counts the ranks up to here
+HIT = 20  # the last rank that Recall@20 counts
 TICKS = (1, HIT, 1_000, 100_000)
-ALONE = "The session has one track so far,\nand a rank belongs to a track with one before it."
+ALONE = "The session has one track so far;\nranks begin with the second track."
 
 
 def listen_along(frame: pd.DataFrame) -> Figure:
-    """Show for each model where it had every track of one session before it was played.
+    """Show the rank that each model gave to every track of one session before it was played.
 
     Args:
-        frame: of `Listener.ranks`: model, position (from 2), rank and by_plays (1 is best; missing for a miss). With
-            `heard`, the number of tracks heard so far, the next one is marked. Without rows, as of a session of one
-            track, the figure is a sentence that says so.
+        frame: `Listener.ranks`: model, position (from 2), rank and by_plays (1 is best; missing where a track cannot be
+            scored). With `heard`, the number of tracks played so far, the next track is marked. Without rows, as for a
+            session of one track, the figure is a sentence.
     """
     if frame.empty:
         figure, ax = new_figure(1.2)
@@ -36,7 +36,9 @@ def listen_along(frame: pd.DataFrame) -> Figure:
         part = frame[frame["model"] == model]
         hit = part["rank"] <= HIT
         ax.axhspan(0.7, HIT + 0.5, color="#cfeee4", lw=0, zorder=0)
-        ax.plot(part["position"], part["by_plays"], color="0.6", lw=0.7, ls=":", marker="", label="rank by plays alone")
+        ax.plot(
+            part["position"], part["by_plays"], color="0.6", lw=0.7, ls=":", marker="", label="rank by number of plays"
+        )
         look = {"linestyle": "", "marker": "o", "clip_on": False, "in_layout": False}
         line = {"color": "black", "lw": 0.7, "mfc": "white", "mew": 0.7}
         ax.plot(part["position"], part["rank"], label="rank by the model", **look | line | {"linestyle": "-"})

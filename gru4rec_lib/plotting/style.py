@@ -1,4 +1,4 @@
-"""What the figures share: one width, one look for each name, bars that carry their numbers, words."""
+"""Shared by the figures: their width, the style of each name, labelled bars, formatted texts."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from gru4rec_lib.utils.rounding import fixed
 
 WIDTH = 8.5  # cm
 SMALL = 6  # pt
-QUIET = "0.4"  # the grey of what explains
+QUIET = "0.4"  # grey of annotations
 SCORES = {"recall": "Recall@20", "mrr": "MRR@20"}
-# Baselines are black: no input form is.
+# Baselines are black; input forms have colours.
 BASELINES = [
     {"color": "black", "marker": marker, "linestyle": line, "linewidth": 0.8}
     for marker, line in zip("d*vPX<>^sop", cycle(("--", ":", "-.")), strict=False)
@@ -33,13 +33,13 @@ def new_figure(height: float, rows: int = 1, columns: int = 1, **options) -> tup
 
     Args:
         height: of the figure, in cm.
-        rows: of its panels.
-        columns: of its panels.
+        rows: of panels.
+        columns: of panels.
         options: of `plt.subplots`.
 
     Returns:
-        The figure and its panels, row by row. Made through pyplot, so that a notebook learns how to show figures;
-        closed there, so that it shows each one once.
+        The figure and its panels, row by row. It is created through pyplot, which a notebook needs to show figures,
+        and closed there, so that the notebook shows it once.
     """
     size = (WIDTH / 2.54, height / 2.54)
     figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False, **options)
@@ -48,10 +48,10 @@ def new_figure(height: float, rows: int = 1, columns: int = 1, **options) -> tup
 
 
 def looks(names: Iterable[str]) -> dict[str, dict]:
-    """Give each input form or loss its look, the same in every figure whichever others stand beside it.
+    """Give each input form or loss its style, the same in every figure.
 
     Args:
-        names: what is drawn; repeats are allowed.
+        names: input forms and losses to draw; repeats are allowed.
 
     Returns:
         For each name, in the study's order: color, marker and linestyle of the style file; hollow markers where there
@@ -59,16 +59,16 @@ def looks(names: Iterable[str]) -> dict[str, dict]:
     """
     present = set(names)
     styles = list(plt.rcParams["axes.prop_cycle"])
-    coloured = [style for style in styles if to_hex(style["color"]) != to_hex("black")]  # that is the baselines'
+    coloured = [style for style in styles if to_hex(style["color"]) != to_hex("black")]  # black is for baselines
     hollow = [style | {"markerfacecolor": "white"} for style in coloured]
     forms = (*INPUT_FORMS, *sorted(present.difference(INPUT_FORMS, LOSSES)))
-    # Losses take theirs from the other end, so that nobody reads a form for a loss.
+    # Losses take styles from the other end, so that a loss does not look like an input form.
     known = [*zip(forms, cycle(coloured + hollow), strict=False), *zip(LOSSES, cycle(styles[::-1]), strict=False)]
     return {name: look for name, look in known if name in present}
 
 
 def looks_of_models(frame: pd.DataFrame) -> dict[str, dict]:
-    """Give each model of a table its look: a form as `looks` does, a baseline in black.
+    """Give each model of a table its style: a network that of its input form, a baseline a black one.
 
     Args:
         frame: `name`, and `input_form`, which is missing for a baseline.
@@ -81,7 +81,7 @@ def looks_of_models(frame: pd.DataFrame) -> dict[str, dict]:
 
 
 def legend(figure: Figure, looks: dict[str, dict], columns: int) -> None:
-    """Say above the panels which look belongs to which name.
+    """Add a legend above the panels.
 
     Args:
         figure: to draw in.
@@ -93,22 +93,22 @@ def legend(figure: Figure, looks: dict[str, dict], columns: int) -> None:
 
 
 def tail_axes(ax: Axes, tracks: int, plays: int) -> None:
-    """Give a panel logarithmic axes for the plays of each track, most played first, with numbers written out.
+    """Give a panel logarithmic axes for the plays of each track, most played first, without powers of ten.
 
     Args:
         ax: the panel.
-        tracks: the last place.
-        plays: of the first place.
+        tracks: the number of tracks.
+        plays: of the most played track.
     """
     ax.set(xscale="log", yscale="log", xlim=(0.8, 1.25 * tracks), ylim=(0.8, 1.5 * plays))
-    ax.set(xlabel="place of the track, most played first", ylabel="plays of the track")
+    ax.set(xlabel="tracks, most played first", ylabel="plays of the track")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axis.set_minor_formatter(NullFormatter())
 
 
 def few_numbers(axis: Axis) -> None:
-    """Write few and short numbers along an axis: .1 for 0.1, and a true minus.
+    """Write few and short numbers along an axis: .1 for 0.1, and a minus sign.
 
     Args:
         axis: of a panel.
@@ -119,13 +119,13 @@ def few_numbers(axis: Axis) -> None:
 
 
 def bars(ax: Axes, names: Sequence[str], values: Sequence[float], texts: Sequence[str]) -> None:
-    """Draw lying bars from top to bottom with a text at the end of each, so that the axis needs no numbers.
+    """Draw horizontal bars from top to bottom, each with a text at its end in place of numbers on the axis.
 
     Args:
         ax: to draw in.
-        names: one a bar.
-        values: one a bar, 0 or above.
-        texts: one a bar.
+        names: one for each bar.
+        values: one for each bar, 0 or above.
+        texts: one for each bar.
     """
     ax.bar_label(ax.barh(range(len(names)), values, height=0.7), texts, padding=3, fontsize=7)
     ax.set_yticks(range(len(names)), names)
@@ -136,11 +136,11 @@ def bars(ax: Axes, names: Sequence[str], values: Sequence[float], texts: Sequenc
 
 
 def named(table: pd.DataFrame) -> pd.Series:
-    """Name the model of each row: its input form, the output form where it is not `ids`, its tag; else the baseline.
+    """Name the model of each row: input form, output form where it is not `ids`, and tag; or the baseline.
 
     Args:
-        table: rows of table_2.csv or of the learning curves: input_form, and output_form, tag and model where it has
-            them; what does not apply is empty or missing.
+        table: rows of table_2.csv or of the learning curves: input_form, and optional columns output_form, tag and
+            model; what does not apply is empty or missing.
 
     Returns:
         Such as `one_hot`, `content → hybrid`, `one_hot wide`, `most_popular`.
@@ -154,7 +154,7 @@ def named(table: pd.DataFrame) -> pd.Series:
 
 
 def say(name: str) -> str:
-    """A name of the vocabulary as a word: `one_hot` is one-hot.
+    """Return a name with hyphens: `one_hot` is one-hot.
 
     Args:
         name: of an input form, output form, loss or baseline.
@@ -163,17 +163,17 @@ def say(name: str) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """Say how many there are: 1 track, 1,234 tracks.
+    """Return a number with its noun: 1 track, 1,234 tracks.
 
     Args:
-        number: 0 and more.
-        noun: in the singular, one that takes an s.
+        number: 0 or more.
+        noun: in the singular, with a plural in s.
     """
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def percent(share: float) -> str:
-    """Say a share (0 to 1) in percent: 12.3 %.
+    """Return a share in percent: 12.3 %.
 
     Args:
         share: 0 to 1.

@@ -1,4 +1,4 @@
-"""Figures that show the twin beside the real data; see `plotting/figures.py`."""
+"""Figures that compare simulated (twin) and real data; see `plotting/figures.py`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ PERCENT = PercentFormatter(1, decimals=0, symbol=" %")
 
 
 def sides() -> dict[str, dict]:
-    """The looks of the two: real and twin."""
+    """Return the styles of `real` and `twin`."""
     return dict(zip(("real", "twin"), plt.rcParams["axes.prop_cycle"], strict=False))
 
 
 def twin_plays(frame: pd.DataFrame) -> Figure:
-    """Show the plays of a track against its place by plays, both on logarithmic axes.
+    """Show the plays of each track against its rank by plays, on logarithmic axes.
 
     Args:
         frame: side (real or twin), rank, plays.
@@ -47,7 +47,7 @@ def twin_lengths(frame: pd.DataFrame) -> Figure:
 
 
 def twin_skips(frame: pd.DataFrame) -> Figure:
-    """Show the share of the plays with skip_2, by place in the session.
+    """Show the share of the plays with skip_2, by position in the session.
 
     Args:
         frame: position (from 1), real and twin (shares, 0 to 1).
@@ -59,7 +59,7 @@ def twin_skips(frame: pd.DataFrame) -> Figure:
 
 
 def twin_features(frame: pd.DataFrame) -> Figure:
-    """Show how the features of what is played differ from those of all tracks.
+    """Show how the features of played tracks differ from those of all tracks.
 
     Args:
         frame: feature, real and twin (difference of means, in standard deviations of all tracks).
@@ -74,13 +74,13 @@ def twin_features(frame: pd.DataFrame) -> Figure:
     ax.invert_yaxis()
     ax.tick_params(axis="y", length=0)
     few_numbers(ax.xaxis)
-    ax.set_xlabel("played less all tracks (sd)")
+    ax.set_xlabel("played tracks minus all tracks (sd)")
     legend(figure, looks, columns=2)
     return figure
 
 
 def calibration(frame: pd.DataFrame) -> Figure:
-    """Show every distance of the twin from the real data as a share of its tolerance: right of the line it misses.
+    """Show every distance between twin and real data relative to its tolerance; 1, the line, is the greatest allowed.
 
     Args:
         frame: quantity, distance, tolerance, holds (bool).
@@ -106,7 +106,7 @@ def content_signal(frame: pd.DataFrame) -> Figure:
 
     Args:
         frame: content_signal (0 to 1), model, input_form, loss, seed, protocol, recall_at_20, mrr_at_20 (0 to 1);
-            `output_form` and `tag` where runs differ in them.
+            optional: output_form and tag.
     """
     frame = frame[frame["protocol"] == "known"]
     several = len(set(frame["loss"].dropna())) > 1

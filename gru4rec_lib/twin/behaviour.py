@@ -1,6 +1,7 @@
-"""The twin's listeners: when a track ends and why, to which place they go, and what they hear there.
+"""Simulated listeners: when and why a track ends, the next context, and the tracks played there.
 
-The story and the table of assumptions are in `twin/simulate.py`; places are runs of tracks in `twin/catalogue.py`.
+`twin/simulate.py` describes the simulation and its assumptions. A *place* is one visit of a listener to a context, such
+as a playlist or a chart; it offers a *shelf* of tracks from `twin/catalogue.py`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ EAR = 5.0
 RESTLESS = 0.55
 LEAP = 4
 HALF_SESSION = 20
-# skip_1 and all; skip_2 and skip_3; skip_3 alone; no flag at all; the rest is not_skipped.
+# Shares of: skip_1 to skip_3; skip_2 and skip_3; skip_3 alone; no flag. The rest is not_skipped.
 SKIPS = {
     "backbtn": (1.0, 0.0, 0.0, 0.0),
     "fwdbtn": (0.684, 0.161, 0.14, 0.015),
@@ -34,8 +35,8 @@ SKIPS = {
 }
 MINUTES = {"backbtn": 0.4, "fwdbtn": 0.7, "endplay": 4.0, "logout": 4.0, "remote": 2.0, "trackdone": 3.6}
 
-ROWS = 20  # the publisher cuts sessions there
-WAY = 35  # tracks on the longest way through a place; a longer one begins again
+ROWS = 20  # MSSD cuts sessions after this many events
+WAY = 35  # tracks played at most in one place; after them, the same ones again
 CONTEXTS = tuple(FACTS["rows"]["context_type"])
 ENDS = tuple(SKIPS)  # from restless to calm
 STARTS = tuple(FACTS["rows"]["reason_start"])
@@ -43,10 +44,10 @@ IN_ORDER = ("catalog", "charts", "editorial_playlist")
 
 
 def share(counts) -> np.ndarray:
-    """Counts as shares of their sum.
+    """Divide counts by their sum.
 
     Args:
-        counts: numbers, 0 and more, not all 0.
+        counts: numbers, 0 or more, not all 0.
 
     Returns:
         float64, in the shape of the counts.
@@ -55,10 +56,10 @@ def share(counts) -> np.ndarray:
 
 
 def pick(uniform: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Numbers with given shares.
+    """Turn uniform numbers into categories with the given shares.
 
     Args:
-        uniform: float64 in [0, 1), what decides.
+        uniform: float64 in [0, 1).
         shares: (n,) float64, with the sum 1.
 
     Returns:
@@ -68,10 +69,10 @@ def pick(uniform: np.ndarray, shares: np.ndarray) -> np.ndarray:
 
 
 def spread(rng: np.random.Generator, n: int) -> np.ndarray:
-    """Numbers of [0, 1), one in each of n equal parts, in random order.
+    """Draw numbers from [0, 1), one in each of n equal parts, in random order.
 
     Args:
-        rng: source of the order and of the places in the parts.
+        rng: source of randomness.
         n: how many.
 
     Returns:
@@ -81,14 +82,14 @@ def spread(rng: np.random.Generator, n: int) -> np.ndarray:
 
 
 def dealt(rng: np.random.Generator, groups: np.ndarray) -> np.ndarray:
-    """Normals of which each group has one in every equal part, in random order.
+    """Draw normal numbers stratified within each group, in random order.
 
     Args:
-        rng: source.
-        groups: (n,) int, the group of each, from 0.
+        rng: source of randomness.
+        groups: (n,) int, the group of each number, from 0.
 
     Returns:
-        (n,) float64, whose mean in a group is close to 0 however small the group.
+        (n,) float64; the mean of each group is close to 0, even in small groups.
     """
     size = np.bincount(groups)
     order = np.lexsort((rng.random(len(groups)), groups))
@@ -99,23 +100,23 @@ def dealt(rng: np.random.Generator, groups: np.ndarray) -> np.ndarray:
 
 
 def behave(rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
-    """What n listeners do, row after row, before it is known what they hear.
+    """Simulate what n listeners do in each row, without the tracks.
 
     Args:
-        rng: source of every choice.
+        rng: source of randomness.
         n: sessions.
 
     Returns:
-        Arrays (n, ROWS): `context`, `start`, `end` (numbers in CONTEXTS, STARTS, ENDS), `switch` (a new place),
-        `jump` (play stopped, and went on in the same place), `step` (where on the way through the place, from 0) and
-        `minute` (of the day of the session's first row; below 0 and from 1440 on are other days).
+        Arrays (n, ROWS): `context`, `start`, `end` (indices in CONTEXTS, STARTS, ENDS), `switch` (a new place begins),
+        `jump` (play stopped and continues in the same place), `step` (position within the place, from 0) and `minute`
+        (of the day of the session's first row; below 0 and from 1440 on are other days).
     """
     rows, skip = FACTS["rows"], FACTS["skip"]
     contexts = share([rows["context_type"][name] for name in CONTEXTS])
     ends = share([rows["reason_end"][name] for name in ENDS])
     skip_2 = np.array([sum(SKIPS[name][:2]) for name in ENDS])
     stops = [name in ("endplay", "logout", "remote") for name in ENDS]
-    # Starts that no end passes on are those after a stop; what the first rows add is what is missing from the totals.
+    # Start reasons that follow from no end reason occur after a stop. First rows get what the totals then lack.
     passed = share([rows["reason_end"][name] for name in ENDS]) * (rows["events"] - rows["sessions"])
     follows = np.array([STARTS.index(name) if name in ("backbtn", "fwdbtn", "trackdone") else -1 for name in ENDS])
     missing = np.array([rows["reason_start"][name] for name in STARTS], float)
@@ -123,7 +124,7 @@ def behave(rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
     np.subtract.at(missing, follows[follows >= 0], passed[follows >= 0])
     missing = np.where(after_stop > 0, share(after_stop) * (after_stop.sum() - passed[stops].sum()), missing)
     switching = rows["context_switch"] / passed[stops].sum()
-    # A context, a position and an hour each shift skip_2 by their published difference; skipping forward carries it.
+    # Context, position and hour shift the share of skip_2 by their published differences, through forward skips.
     mean = skip["skip_2"] / rows["events"]
     by_context = np.array([skip["skip_2_by_context_type"][name] for name in CONTEXTS]) - mean
     forward, done = ENDS.index("fwdbtn"), ENDS.index("trackdone")
@@ -158,17 +159,17 @@ def behave(rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
 def wander(
     catalogue: Catalogue, rng: np.random.Generator, session: np.ndarray, rows: dict, content_signal: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What the listeners hear.
+    """Choose the track of every row.
 
     Args:
-        catalogue: where they walk.
-        rng: source of every choice.
-        session: (m,) int64, the session of each row, rising.
-        rows: `context`, `switch`, `jump`, `step` of `behave`, (m,) each, rows after a session's end left out.
+        catalogue: the tracks.
+        rng: source of randomness.
+        session: (m,) int64, the session of each row, ascending.
+        rows: `context`, `switch`, `jump`, `step` of `behave`, (m,) each, without rows after a session's end.
         content_signal: see `simulate.simulate`.
 
     Returns:
-        (m,) int64 track numbers and (m,) bool, whether the place is shuffled.
+        (m,) int64 track numbers, and (m,) bool: whether the place is shuffled.
     """
     place = np.cumsum(rows["switch"]) - 1
     context, owner = rows["context"][rows["switch"]], session[rows["switch"]]
@@ -195,12 +196,12 @@ def wander(
 
 
 def _by_ear(catalogue: Catalogue, shelves: np.ndarray, rng: np.random.Generator, content_signal: float) -> np.ndarray:
-    """Order in which the ear takes WAY tracks of each shelf: (n, LIST_TRACKS) tracks to (n, WAY) places on it."""
+    """Choose WAY tracks of each shelf in order, by sound: (n, LIST_TRACKS) tracks to (n, WAY) indices into them."""
     n = np.arange(len(shelves))
     sound = catalogue.sound[shelves]
     any_two = np.float32(2 * len(FACTS["feature_correlation"]["columns"]))  # mean squared distance, all features
     pull = rng.gumbel(size=shelves.shape).astype(np.float32)
-    pull[repeated(shelves)] -= 1000  # a track that is twice on the shelf counts once, while others are left
+    pull[repeated(shelves)] -= 1000  # a track twice on the shelf counts once, as long as others are left
     current = np.argmax(pull, 1)
     path = [current]
     for _ in range(WAY - 1):
@@ -242,7 +243,7 @@ def _radio(catalogue: Catalogue, seed: np.ndarray, rng: np.random.Generator) -> 
 
 
 def _artists(catalogue: Catalogue, seeds: np.ndarray, of_artists: float, rng: np.random.Generator) -> np.ndarray:
-    """A shelf of tracks by the artists of the seeds (n, k), of the first one's genre, and of every genre."""
+    """Fill shelves with tracks by the seeds' artists (n, k), the first seed's genre, any genre, and hits."""
     size = (len(seeds), LIST_TRACKS * 3 // 2)
     artist = catalogue.artist_of(np.take_along_axis(seeds, rng.integers(seeds.shape[1], size=size), 1))
     genre = [bound[:, None] for bound in catalogue.genre_of(seeds[:, 0])]

@@ -1,7 +1,7 @@
-"""The twin beside the real data: every aggregate of MSSD that was published, measured again on raw files.
+"""Compare simulated data with every published aggregate of MSSD.
 
-A comparison holds where the distance of the two is within a tolerance that was set before. What misses is shown like
-the rest. Facts are in mssd_facts.json, each with its source.
+Each aggregate is measured on the raw files. A comparison holds where the distance is within its tolerance, which was
+set before measuring; all comparisons are reported. The published values and their sources are in mssd_facts.json.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from gru4rec_lib.twin import measurements as measures
 from gru4rec_lib.twin.catalogue import FACTS
 from gru4rec_lib.utils.arguments import user_path
 
-RARE = 10  # plays of a rare track, at most
+RARE = 10  # a rare track has at most this many plays
 COLUMNS = ["quantity", "statistic", "where", "real", "twin", "distance", "tolerance", "holds", "source"]
 
-# How far apart two values are, and what a comparison of many values makes of it.
+# For each statistic: the distance of two values, and how the distances of several values are aggregated.
 STATISTICS = {
     "difference": (lambda real, twin: (twin - real).abs(), "max"),
     "mean difference": (lambda real, twin: (twin - real).abs(), "mean"),
@@ -35,11 +35,11 @@ ORDER = ("orders of magnitude", 1.0, "arules_course")
 
 
 class Comparison(NamedTuple):
-    """One row of the table, before it is reckoned.
+    """One comparison of real and simulated data.
 
     Args:
         quantity: what is compared.
-        real, twin: a number of both, or several by the same names; a name that one lacks stands for 0.
+        real, twin: one number each, or several by name; a missing name counts as 0.
         statistic: a key of `STATISTICS`.
         tolerance: the greatest distance that holds.
         source: who published the real values.
@@ -53,7 +53,7 @@ class Comparison(NamedTuple):
     source: str
 
     def row(self) -> dict:
-        """The distance, and both values `where` they are furthest apart."""
+        """Return the row of the table: the distance, and both values `where` they differ most."""
         real, twin = (pd.Series(values, dtype=float) for values in (self.real, self.twin))
         real, twin = real.align(twin, fill_value=0)
         between, of_all = STATISTICS[self.statistic]
@@ -65,15 +65,16 @@ class Comparison(NamedTuple):
 
 
 def calibrate(folder: Path, published: str | None = None) -> pd.DataFrame:
-    """Measure raw files in the MSSD layout against what was published of the real ones.
+    """Measure raw files in the MSSD layout and compare them with the published aggregates.
 
     Args:
-        folder: holds log_*.csv[.gz] and tf_*.csv[.gz], at any depth; of two logs the first by name is for training.
-        published: the size whose counts the files should have, `mini` or `dataset03`; any other compares no counts.
+        folder: holds log_*.csv[.gz] and tf_*.csv[.gz], at any depth; of two logs, the first by name is for training.
+        published: the size whose counts the files should have, `mini` or `dataset03`; otherwise counts are not
+            compared.
 
     Returns:
-        One row a quantity: `quantity`; `statistic` (how the distance is told); `where` (the value at which both are
-        furthest apart, empty for single numbers); `real` and `twin` there; `distance`; `tolerance`; `holds` (bool);
+        One row for each quantity: `quantity`; `statistic` (a key of STATISTICS); `where` (the value at which both
+        differ most, empty for single numbers); `real` and `twin` there; `distance`; `tolerance`; `holds` (bool);
         `source` (of the real values, as named in mssd_facts.json).
     """
     with measures.load(user_path(folder)) as con:
@@ -172,8 +173,8 @@ def _features(con: duckdb.DuckDBPyConnection) -> Iterator[Comparison]:
             continue
         value = np.array(known.get("q", known.get("value")))
         real = np.array(known["p"]) if "p" in known else np.cumsum(known["n"]) / np.sum(known["n"])
-        told = np.diff(value, append=np.inf) > 0  # of equal quantiles the last tells the share below
-        both = np.array([real, [(table[name] <= v).mean() for v in value]])[:, told]
+        last = np.diff(value, append=np.inf) > 0  # the share below a value belongs to the last of equal quantiles
+        both = np.array([real, [(table[name] <= v).mean() for v in value]])[:, last]
         below[name] = both[:, np.abs(both[0] - both[1]).argmax()]
     below, quartiles = (pd.DataFrame(both, index=["real", "twin"]).T for both in (below, quartiles))
     name = "scalar features, share below (KS)"
@@ -217,12 +218,12 @@ def _pairs(con: duckdb.DuckDBPyConnection) -> Iterator[Comparison]:
 
 
 def _shares(con: duckdb.DuckDBPyConnection, column: str) -> pd.Series:
-    """Share of the rows that have each value of a column."""
+    """Return the share of rows with each value of a column."""
     return con.execute(f"SELECT {column} FROM log").df()[column].value_counts(normalize=True)
 
 
 def _means(con: duckdb.DuckDBPyConnection, columns: dict[str, str]) -> pd.Series:
-    """Mean over all rows of some expressions, by their names."""
+    """Return the means of SQL expressions over all rows, by name."""
     means = ", ".join(f"avg(CAST({expression} AS DOUBLE)) AS {name}" for name, expression in columns.items())
     return con.execute(f"SELECT {means} FROM log").df().iloc[0]
 

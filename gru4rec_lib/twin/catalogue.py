@@ -1,11 +1,10 @@
-"""The twin's catalogue: tracks in albums, albums of artists, artists in genres, and how each track sounds.
+"""The simulated catalogue: tracks on albums, albums of artists, artists in genres, with popularity and sound.
 
-Tracks are numbered in the order genre, artist, album, place on the album, so that an album, an artist and a genre are
-each a run of numbers `first <= track < stop`. One primitive then serves every walk: `Catalogue.draw` draws a track by
-popularity inside any run. Two things are laid over this order, both made of normals that are shared by a genre, an
-artist and an album in named shares of the variance: popularity and sound.
+Tracks are numbered by genre, artist, album and position on the album, so an album, an artist and a genre are each a
+range `first <= track < stop`. `Catalogue.draw` draws a track by popularity from any range. Popularity and sound are
+sums of normal numbers of genre, artist, album and track, each with a given share of the variance.
 
-Facts come from mssd_facts.json; the assumptions are in the table of `twin/simulate.py`, where the story is told.
+Published values come from mssd_facts.json; `twin/simulate.py` describes the simulation and lists the assumptions.
 """
 
 from __future__ import annotations
@@ -38,13 +37,13 @@ LISTS_PER_GENRE = 4
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The tracks that a listener can reach, N of them.
+    """N tracks.
 
     Args:
-        album, artist, genre: (N,) int32, where a track lives; rising.
+        album, artist, genre: (N,) int32, of each track; ascending.
         album_first, artist_first, genre_first: first track of each, and N at the end.
-        popularity: (N + 1,) float64, running sum of the tracks' shares of all plays, 0 to 1.
-        sound: (N, HEARD_SOUNDS) float32, the strongest principal components of the features: what an ear follows.
+        popularity: (N + 1,) float64, cumulative share of all plays, 0 to 1.
+        sound: (N, HEARD_SOUNDS) float32, the principal components of the features that listeners react to.
         lists: (genres + 1, LISTS_PER_GENRE, LIST_TRACKS) int32, editorial playlists of each genre, then of all genres.
         charts: (LIST_TRACKS,) int64, the most popular tracks.
     """
@@ -64,12 +63,12 @@ class Catalogue:
         return len(self.album)
 
     def draw(self, first: np.ndarray, stop: np.ndarray, uniform: np.ndarray) -> np.ndarray:
-        """Draw a track of `first <= track < stop` by popularity, for arrays of any one shape.
+        """Draw tracks of `first <= track < stop` by popularity.
 
         Args:
-            first: int, the first track of each run.
-            stop: int, the track after its last.
-            uniform: float64 in [0, 1), what decides.
+            first: int, the first track of each range, in any shape.
+            stop: int, the track after its last, in the same shape.
+            uniform: float64 in [0, 1), random numbers in the same shape.
 
         Returns:
             int64 track numbers.
@@ -79,7 +78,7 @@ class Catalogue:
         return np.clip(track, first, stop - 1)
 
     def artist_of(self, track: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The run of the tracks' artists.
+        """Return the range of tracks by each track's artist.
 
         Args:
             track: int, track numbers in any shape.
@@ -90,7 +89,7 @@ class Catalogue:
         return self.artist_first[self.artist[track]], self.artist_first[self.artist[track] + 1]
 
     def genre_of(self, track: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The run of the tracks' genres.
+        """Return the range of tracks of each track's genre.
 
         Args:
             track: int, track numbers in any shape.
@@ -102,14 +101,14 @@ class Catalogue:
 
 
 def build(sessions: int, rng: np.random.Generator) -> Catalogue:
-    """Found the catalogue of a study: big enough for its sessions, never bigger than what is in reach of a day's.
+    """Build the catalogue of a study, in proportion to its sessions.
 
     Args:
         sessions: sessions of all log files together.
-        rng: source of every choice.
+        rng: source of randomness.
 
     Returns:
-        TRACKS_PER_SESSION tracks a session, for no fewer than 100 sessions; at most DAY_TRACKS.
+        TRACKS_PER_SESSION tracks for each session, counting at least 100 sessions; at most DAY_TRACKS.
     """
     ranks = FACTS["plays_per_track"]["rank"]
     n = min(TRACKS_PER_SESSION * max(sessions, 100), DAY_TRACKS)
@@ -121,7 +120,7 @@ def build(sessions: int, rng: np.random.Generator) -> Catalogue:
     genre = np.unique(genre, return_inverse=True)[1].astype(np.int32)
     layers = (genre, artist, album, np.arange(n))
 
-    # The k-th most popular track has the real k-th most played track's share, sharpened to one day's.
+    # The k-th most popular track has the share of the real k-th most played track, to the power of one day's logs.
     order = np.argsort(-layered(rng, layers, POPULARITY_SHARES, 1)[:, 0], kind="stable")
     plays = np.interp(np.log(np.arange(1, n + 1)), np.log(ranks), np.log(FACTS["plays_per_track"]["plays"]))
     share = np.empty(n)
@@ -145,12 +144,12 @@ def build(sessions: int, rng: np.random.Generator) -> Catalogue:
 
 
 def layered(rng: np.random.Generator, layers: Sequence[np.ndarray], shares: Sequence[float], d: int) -> np.ndarray:
-    """Normals with mean 0 and variance 1 that members of a group have partly in common.
+    """Draw normal numbers with mean 0 and variance 1 that are correlated within groups.
 
     Args:
-        rng: source.
+        rng: source of randomness.
         layers: for each layer (N,) group numbers from 0.
-        shares: share of the variance each layer carries; they sum to 1.
+        shares: share of the variance of each layer; they sum to 1.
         d: independent columns.
 
     Returns:
@@ -163,7 +162,7 @@ def layered(rng: np.random.Generator, layers: Sequence[np.ndarray], shares: Sequ
 
 
 def distinct(rows: np.ndarray, k: int) -> np.ndarray:
-    """The first k different values of each row, in the row's order; repeats fill a row that has fewer.
+    """Return the first k different values of each row in their order; repeats fill up rows that have fewer.
 
     Args:
         rows: (n, m) int, m >= k.
@@ -176,7 +175,7 @@ def distinct(rows: np.ndarray, k: int) -> np.ndarray:
 
 
 def repeated(rows: np.ndarray) -> np.ndarray:
-    """Whether a value was in the same row before.
+    """Mark values that occur earlier in the same row.
 
     Args:
         rows: (n, m) int.
@@ -192,10 +191,10 @@ def repeated(rows: np.ndarray) -> np.ndarray:
 
 
 def pull_of_popularity() -> np.ndarray:
-    """Correlation of each feature's normal score with popularity's, (28,) float64.
+    """Compute the correlation of each feature's normal score with that of popularity, (28,) float64.
 
-    Played tracks differ from the catalogue: newer, louder, less acoustic. What is published for some features gives
-    the others by regression on them.
+    Played tracks differ from the catalogue: newer, louder, less acoustic. Differences were published for some features;
+    those of the others follow by regression.
     """
     columns, matrix = FACTS["feature_correlation"]["columns"], np.array(FACTS["feature_correlation"]["matrix"])
     shift = FACTS["play_shift"]["normal_score"]
@@ -206,10 +205,10 @@ def pull_of_popularity() -> np.ndarray:
 
 
 def components() -> tuple[np.ndarray, np.ndarray]:
-    """Principal components of the real feature correlations once popularity's part is taken out.
+    """Compute the principal components of the real feature correlations without the part of popularity.
 
     Returns:
-        (28, 28) directions in columns and (28,) variances, falling; slightly negative ones count as 0.
+        (28, 28) directions in columns, and (28,) variances, descending; slightly negative ones are set to 0.
     """
     pull = pull_of_popularity()
     variance, directions = np.linalg.eigh(np.array(FACTS["feature_correlation"]["matrix"]) - np.outer(pull, pull))
@@ -217,17 +216,17 @@ def components() -> tuple[np.ndarray, np.ndarray]:
 
 
 def features(catalogue: Catalogue, tracks: np.ndarray, plays: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
-    """The 29 published features of some tracks (a Gaussian copula: real marginals, real correlations).
+    """Draw the 29 published features of tracks (a Gaussian copula: real marginals, real correlations).
 
     Args:
-        catalogue: where the tracks live.
-        tracks: (n,) int64, rising track numbers.
-        plays: (n,) int64, how often each was heard.
-        rng: source of what the ear does not follow.
+        catalogue: the catalogue of the tracks.
+        tracks: (n,) int64, ascending track numbers.
+        plays: (n,) int64, how often each was played.
+        rng: source of randomness.
 
     Returns:
-        n rows, official columns but `track_id`; float32, whole numbers int, `mode` text. Units are the official ones:
-        duration s, loudness dB, tempo beats a minute.
+        n rows, the official columns without `track_id`; float32, whole numbers int, `mode` text. Official units:
+        duration in s, loudness in dB, tempo in beats per minute.
     """
     groups = (catalogue.genre[tracks], catalogue.artist[tracks], catalogue.album[tracks], tracks)
     layers = [np.unique(ids, return_inverse=True)[1] for ids in groups]
@@ -236,7 +235,7 @@ def features(catalogue: Catalogue, tracks: np.ndarray, plays: np.ndarray, rng: n
     rank = np.argsort(np.argsort(np.diff(catalogue.popularity)[tracks], kind="stable"))
     popularity = ndtri((rank + 0.5) / len(tracks))
     scores = np.hstack([catalogue.sound[tracks], unheard]) @ directions.T
-    # A few artists have most plays: what they happen to sound like is not what sets played tracks apart.
+    # A few artists have most plays: remove the chance effect of their sound on the features of played tracks.
     chance, played = plays @ scores / plays.sum(), plays @ popularity / plays.sum()
     scores += np.outer(popularity, pull_of_popularity() - chance / played)
     scores = (scores - scores.mean(0)) / scores.std(0)

@@ -1,6 +1,6 @@
-"""What is measured on raw files in the MSSD layout, and the frames that show the twin beside the real data.
+"""Measurements on raw files in the MSSD layout, and data frames that compare simulated with real data.
 
-Read with DuckDB straight from the files, the twin's or real ones, so that nothing that prepares them is trusted.
+DuckDB reads the files directly, simulated or real, so the results do not depend on the code that prepares them.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from scipy.optimize import brentq
 
 from gru4rec_lib.twin.catalogue import FACTS
 
-SAMPLE = 8_000  # sessions in which distinct tracks, pairs and sounds are counted; as many as published of the first two
+SAMPLE = 8_000  # sessions for counts of distinct tracks, pairs and sounds; the first two were published for as many
 
 
 def load(folder: Path) -> duckdb.DuckDBPyConnection:
-    """Raw files as tables of DuckDB.
+    """Load raw files into tables of DuckDB.
 
     Args:
-        folder: has log_*.csv[.gz] and tf_*.csv[.gz], in it or below.
+        folder: contains log_*.csv[.gz] and tf_*.csv[.gz], at any depth.
 
     Returns:
-        A connection with `log` (with `file`, numbered by name, from 1), `tracks`, and `sample`, the rows of SAMPLE
-        sessions of the first file.
+        A connection with the tables `log` (`file`: number of the file by name, from 1), `tracks`, and `sample`, the
+        rows of SAMPLE sessions of the first file.
 
     Raises:
         FileNotFoundError: there is no log or no feature file.
@@ -47,7 +47,7 @@ def load(folder: Path) -> duckdb.DuckDBPyConnection:
 
 
 def play_counts(con: duckdb.DuckDBPyConnection) -> np.ndarray:
-    """Plays of every played track.
+    """Count the plays of every played track.
 
     Args:
         con: of `load`.
@@ -60,14 +60,14 @@ def play_counts(con: duckdb.DuckDBPyConnection) -> np.ndarray:
 
 
 def expected_plays(events: int, tracks: int | None = None) -> np.ndarray:
-    """Plays of every track in a thinned copy of the real full log, one draw of a fixed seed.
+    """Simulate the plays of every track in a random sample of the real full log, with a fixed seed.
 
-    One day's log is more concentrated than the year's, so where `tracks` are known the shares of plays are taken to the
-    power that makes as many appear.
+    A day's log is more concentrated than a year's. Where the number of tracks is known, the shares of plays are raised
+    to the power with which that many tracks are expected.
 
     Args:
-        events: events of the copy.
-        tracks: tracks that it should have; None leaves the year's shares.
+        events: events of the sample.
+        tracks: expected number of played tracks; None keeps the shares of the full log.
 
     Returns:
         int64, most played first, without tracks that are not played.
@@ -86,7 +86,7 @@ def expected_plays(events: int, tracks: int | None = None) -> np.ndarray:
 
 
 def gini(plays: np.ndarray) -> float:
-    """Gini coefficient of plays over the played tracks: 0 all equal, towards 1 a few have all.
+    """Compute the Gini coefficient of plays over the played tracks: 0 if all are equal, near 1 if few have all plays.
 
     Args:
         plays: (n,) positive numbers in any order.
@@ -98,11 +98,11 @@ def gini(plays: np.ndarray) -> float:
 
 
 def plays(con: duckdb.DuckDBPyConnection, published: str | None = None) -> pd.DataFrame:
-    """Plays by place, real and twin: the frame of the figure `twin_plays`.
+    """Compare plays by rank, real and simulated: the data of the figure `twin_plays`.
 
     Args:
         con: of `load`.
-        published: the size, `mini` or `dataset03`, whose tracks are known; None thins the year's log as it is.
+        published: the size, `mini` or `dataset03`, whose number of tracks is known; None samples the full log.
 
     Returns:
         side (real or twin), rank (from 1; at most 200 of them, evenly on a logarithmic axis), plays (int64).
@@ -117,11 +117,11 @@ def plays(con: duckdb.DuckDBPyConnection, published: str | None = None) -> pd.Da
 
 
 def lengths(con: duckdb.DuckDBPyConnection, published: str | None = None) -> pd.DataFrame:
-    """Session lengths, real and twin: the frame of `twin_lengths`.
+    """Compare session lengths, real and simulated: the data of the figure `twin_lengths`.
 
     Args:
         con: of `load`.
-        published: `dataset03` compares with the full training set, anything else with mini.
+        published: `dataset03` compares with the full training set, any other value with mini.
 
     Returns:
         length (events), real and twin (share of the sessions, 0 to 1).
@@ -134,7 +134,7 @@ def lengths(con: duckdb.DuckDBPyConnection, published: str | None = None) -> pd.
 
 
 def skips(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-    """Share of the plays with skip_2 by position, real (mini) and twin: the frame of `twin_skips`.
+    """Compare the share of plays with skip_2 by position, real (mini) and simulated: the data of `twin_skips`.
 
     Args:
         con: of `load`.
@@ -149,43 +149,43 @@ def skips(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
 
 
 def played(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-    """How the tracks that are played differ from the catalogue, each play counted once.
+    """Compare the features of plays with those of the catalogue: the data of the figure `twin_features`.
 
     Args:
         con: of `load`.
 
     Returns:
-        For each `feature` that was published for the plays of mini: `real` and `twin`, the difference of the means in
-        standard deviations of the catalogue; the frame of `twin_features`. `mode` is 1 for major.
+        For each `feature` published for the plays of mini: `real` and `twin`, the mean over plays minus the mean over
+        tracks, in standard deviations over tracks. `mode` is 1 for major.
     """
     facts, shift = FACTS["features"], FACTS["play_shift"]
     major = facts["mode_major"]
     real = shift["mean"] | {"mode": (shift["mode_major"] - major) / (major * (1 - major)) ** 0.5}
     values = {name: "(mode = 'major')::INT" if name == "mode" else name for name in real}
     table = ", ".join(f"{value} AS {name}" for name, value in values.items())
-    con.execute(f"CREATE OR REPLACE TEMP VIEW told AS SELECT track_id AS track_id_clean, {table} FROM tracks")
+    con.execute(f"CREATE OR REPLACE TEMP VIEW features AS SELECT track_id AS track_id_clean, {table} FROM tracks")
     names = list(real)
     plays = con.execute(
-        f"SELECT {', '.join(f'avg({n})' for n in names)} FROM log JOIN told USING (track_id_clean)"
+        f"SELECT {', '.join(f'avg({n})' for n in names)} FROM log JOIN features USING (track_id_clean)"
     ).fetchone()
-    tracks = con.execute(f"SELECT {', '.join(f'avg({n}), stddev_pop({n})' for n in names)} FROM told").fetchone()
+    tracks = con.execute(f"SELECT {', '.join(f'avg({n}), stddev_pop({n})' for n in names)} FROM features").fetchone()
     twin = (np.array(plays) - tracks[::2]) / tracks[1::2]
     return pd.DataFrame({"feature": names, "real": list(real.values()), "twin": twin})
 
 
 def next_sounds_alike(con: duckdb.DuckDBPyConnection, seed: int = 0) -> float:
-    """How often the next track sounds more like this one than a later track of the session does.
+    """Measure how often the next track sounds more like the current one than a later track of the session does.
 
-    What `content_signal` moves, told from raw files alone: half the time where the order of a session has nothing to do
-    with sound. Nothing of the kind was published of real sessions.
+    The effect of `content_signal` on raw files: 0.5 where the order of a session does not depend on sound. No such
+    number was published for real sessions.
 
     Args:
         con: of `load`.
-        seed: of the choice of the later track.
+        seed: of the random choice of the later track.
 
     Returns:
-        Share of the plays, 0 to 1; a later track that is this one or the next again is not asked, equal distances
-        count half. Distance is Euclid's in the standardised numeric features.
+        Share of the plays, 0 to 1. Equal distances count half; plays whose later track equals the current or the next
+        one are left out. The distance is Euclidean in the standardised numeric features.
     """
     columns = FACTS["feature_correlation"]["columns"]
     scaled = ", ".join(
@@ -207,15 +207,15 @@ def next_sounds_alike(con: duckdb.DuckDBPyConnection, seed: int = 0) -> float:
 
 
 def most_popular_recall(con: duckdb.DuckDBPyConnection, cutoff: int = 20) -> float:
-    """Recall of the most played tracks, under the paper's protocol, straight from raw files.
+    """Compute the recall of recommending the most played tracks, under the paper's protocol, from raw files.
 
     Args:
-        con: of `load`; with two logs the first is for training and the second for testing, else every fifth session is.
+        con: of `load`; with two logs, the second is the test; with one, every fifth session is.
         cutoff: tracks recommended.
 
     Returns:
-        Share of the test rows behind a session's first that are among the `cutoff` most played tracks of training; rows
-        of tracks unseen in training are removed before. 0 to 1.
+        Share of the test rows after a session's first that are among the `cutoff` most played tracks of training, 0 to
+        1; test rows of tracks unseen in training are removed first.
     """
     part = (
         "file > 1"

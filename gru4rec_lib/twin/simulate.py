@@ -1,65 +1,66 @@
-"""The MSSD twin: simulated listening sessions in the exact layout of Spotify's data set, which nobody can download now.
+"""The MSSD twin: simulated listening sessions in the exact layout of Spotify's data set, which was withdrawn.
 
-The story. Tracks live on albums, albums belong to artists, artists to genres, and editors collect tracks in playlists
-(`twin/catalogue.py`). A listener (`twin/behaviour.py`) comes with a home genre and goes to a *place* of one of six
-kinds, the row's `context_type`:
+**Simulation.** Tracks are on albums, albums belong to artists, artists to genres, and editors collect tracks in
+playlists (`twin/catalogue.py`). A listener (`twin/behaviour.py`) has a home genre and visits a *place* of one of six
+kinds, the `context_type` of its rows:
 
-- catalog: an artist's records one after another, from the album that was looked for;
-- editorial_playlist: a playlist of the genre, or one of hits;
+- catalog: an artist's records in order, from the album of a seed track;
+- editorial_playlist: a playlist of the genre, or of hits;
 - charts: the most popular tracks, from the top;
-- user_collection: own tracks, mostly of a few favourite artists, then of the genre, of anywhere, of the charts;
-- radio: the same around the artist of a seed track;
-- personalized_playlist: tracks of the genre, the unknown as gladly as the known.
+- user_collection: tracks mostly of a few favourite artists, then of the genre, of any genre, and of the charts;
+- radio: the same, around the artist of a seed track;
+- personalized_playlist: tracks of the genre, independent of their popularity.
 
-A place puts a *shelf* of 50 tracks before the listener. The first three kinds, unless shuffled, are heard in the order
-of the shelf. Otherwise the ear picks the next track from the shelf: each track has a chance pull of its own, and pulls
-the more the more it sounds like the track before; `content_signal` is how much more. A track ends for a reason: it was
-done, skipped forward, skipped back (the track before is heard again), or play stopped. After a stop some listeners go
-on further down the same shelf, others switch to another place, mostly of the home genre.
+A place offers a *shelf* of 50 tracks. The first three kinds, unless shuffled, are played in the order of the shelf.
+Otherwise the next track is the one with the highest sum of random noise and similarity in sound to the current track;
+`content_signal` is the weight of the similarity. A track ends for a reason: it was played to the end, skipped forward,
+skipped back (the previous track is played again), or play stopped. After a stop, some listeners continue further down
+the same shelf; others switch to another place, mostly of the home genre.
 
-Facts are in mssd_facts.json, each with its source. No assumption is fitted to a model's published score. Those marked *
-were set by trial so that the mini size (for DAY_TRACKS: dataset03) meets published counts of plays, tracks and distinct
-values; while that was done the twin's own Recall@20 of most popular and sequential rules was in sight, and that rules
-first reached 0.5 was one reason, beside hits too rare, to let shelves hold tracks of everywhere.
+**Assumptions.** Published values are in mssd_facts.json, each with its source; everything else is an assumption in this
+table. None is fitted to the published score of a model. Those marked * were set by trial, so that the mini size (for
+DAY_TRACKS: dataset03) matches published counts of plays, tracks and distinct values. During these trials the Recall@20
+of most popular and sequential rules on the simulated data was visible. That rules first reached 0.5 was one reason,
+together with hits that were too rare, to add tracks of any genre to the shelves (EVERYWHERE).
 
-| name | value | what it says, and why this value |
+| name | value | meaning, and reason for the value |
 |---|---|---|
-| TRACKS_PER_SESSION | 100 | tracks in reach a session: 20 times what is played of them |
-| DAY_TRACKS | 2,600,000 * | but no more of the real 3.6 million: one day plays fewer different tracks than a year |
-| DAY_CONCENTRATION | 1.13 * | shares of plays ~ the year's shares ** this: one day is more concentrated |
-| TRACKS_PER_GENRE | 5,000 * | genres are fine: some 700 in the full catalogue |
+| TRACKS_PER_SESSION | 100 | tracks of the catalogue for each session: 20 times the tracks that are played |
+| DAY_TRACKS | 2,600,000 * | at most this many of the real 3.6 million: a day has fewer different tracks than a year |
+| DAY_CONCENTRATION | 1.13 * | exponent of the year's shares of plays: a day is more concentrated |
+| TRACKS_PER_GENRE | 5,000 * | narrow genres: some 700 in the full catalogue |
 | ALBUMS_PER_ARTIST, ALBUM_TRACKS | 3, table | geometric; singles, EPs and albums |
-| POPULARITY_SHARES | 0, .5, .2, .3 | variance of popularity between genres, artists, albums and tracks |
-| SOUND_SHARES | .25, .25, .15, .35 | the same of sound |
-| HEARD_SOUNDS | 6 | components of the 28 features that the ear follows: two thirds of their variance |
-| US_POPULARITY | 0.6 | us_popularity_estimate's correlation with popularity, as the real correlations leave room |
+| POPULARITY_SHARES | 0, .5, .2, .3 | shares of the variance of popularity: genre, artist, album, track |
+| SOUND_SHARES | .25, .25, .15, .35 | the same for sound |
+| HEARD_SOUNDS | 6 | principal components of the 28 features used for similarity: two thirds of their variance |
+| US_POPULARITY | 0.6 | correlation of us_popularity_estimate with popularity, within the limits of the real ones |
 | MEAN_PLAY_SCORE | 1.3 | mean normal score of popularity over mini's plays; turns published shifts into correlations |
-| LIST_TRACKS, LISTS_PER_GENRE | 50, 4 | tracks of a list or shelf; playlists a genre, the k-th heard ~ 1/k |
-| HIT_LISTS | 0.5 * | share of editorial playlists that take from every genre |
+| LIST_TRACKS, LISTS_PER_GENRE | 50, 4 | tracks of a list or shelf; playlists per genre, the k-th played ~ 1/k |
+| HIT_LISTS | 0.5 * | share of editorial playlists with tracks of all genres |
 | FAVOURITES, FAVOURITE_TRACKS | 3, 0.6 | favourite artists of a collection, and their share of it |
-| RADIO_ARTIST | 0.3 | the seed artist's share of the radio |
-| EVERYWHERE | 0.2 * | share of a collection or radio that is of any genre, by popularity |
-| HIT_TRACKS, HIT_SLOPE | 0.06, 2.3 * | and from the charts: rank 50 u ** slope for a uniform u |
-| HOME | 0.7 | chance that a new place is of the home genre |
-| FROM_THE_TOP, LATEST_START | 0.6, 12 | chance to begin an ordered place at its first track; else up to this far down |
-| SHUFFLED | table | chance that a place is shuffled, by kind; sums to the real share of rows |
-| EAR | 5 | what sounding like any other track costs in pull at content_signal 1; chance has deviation 1.3 |
-| RESTLESS | 0.55 * | the session's own share of the variance of end reasons; dealt evenly over hours, contexts |
-| LEAP | 4 | most tracks passed over when play goes on after a stop |
-| SKIPS | table | skip flags for an end reason: read off 201 real rows, then solved for mini's totals |
+| RADIO_ARTIST | 0.3 | the seed artist's share of a radio |
+| EVERYWHERE | 0.2 * | share of a collection or radio of any genre, by popularity |
+| HIT_TRACKS, HIT_SLOPE | 0.06, 2.3 * | share from the charts, at rank 50 u ** slope for a uniform u |
+| HOME | 0.7 | probability that a new place is of the home genre |
+| FROM_THE_TOP, LATEST_START | 0.6, 12 | probability that an ordered place starts at its top; else latest start |
+| SHUFFLED | table | probability that a place is shuffled, by kind; matches the real share of rows |
+| EAR | 5 | weight of an average distance in sound at content_signal 1; the noise has standard deviation 1.3 |
+| RESTLESS | 0.55 * | share of the variance of end reasons between sessions; stratified by hour and context |
+| LEAP | 4 | largest step forward when play continues after a stop |
+| SKIPS | table | skip flags by end reason: read from 201 real rows, then solved for mini's totals |
 | PAUSES_AFTER_STOP | .35, .15 | short pauses and others after a stop; elsewhere solved for mini's totals |
-| MINUTES | table | mean minutes (exponential) that a track is heard, by end reason |
-| HALF_SESSION | 20 | minutes from a session's start to its middle, where the published hours are laid |
-| SEEK_TAIL | 2.45, 2.2 | P(n or more seeks | any) = n ** -this, forward and back: solved for mini's means |
-| COLD | 0.05 | tracks with features that nobody played, for each one that was played |
+| MINUTES | table | mean minutes (exponential) that a track is played, by end reason |
+| HALF_SESSION | 20 | minutes from a session's start to its middle, which has the published hours |
+| SEEK_TAIL | 2.45, 2.2 | P(n or more seeks, given any) = n ** -this, forward and back: solved for mini's means |
+| COLD | 0.05 | tracks with features but no plays, for each track with plays |
 
-Known to be wrong: a log of another date plays the same catalogue by the same law, without new releases; a session's
-last row is not special; at dataset03's size what is played differs from the catalogue by up to two thirds more than
-was published of mini.
+**Known differences.** A log of another date has the same catalogue and the same process, without new releases. A
+session's last row is not special. At dataset03's size, features of played tracks differ from those of the catalogue by
+up to two thirds more than was published for mini.
 
-The full size is on paper only. 365,448 sessions take 75 seconds of one core and 1.1 GB of memory, so the real 125
-million would take 7 hours and 60 GB of disk; memory follows the catalogue, not the sessions, and DAY_TRACKS would be
-lifted to the year's 3.6 million.
+**Full size.** It was not simulated. 365,448 sessions take 75 seconds on one core and 1.1 GB of memory, so the real 125
+million would take 7 hours and 60 GB of disk. Memory depends on the catalogue, not on the sessions; DAY_TRACKS would
+have to be the year's 3.6 million.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ PAUSES_AFTER_STOP = (0.35, 0.15)
 SEEK_TAIL = {"seekfwd": (2.45, 60), "seekback": (2.2, 151)}
 COLD = 0.05
 
-BLOCK = 20_000  # sessions in memory at a time; part of what a seed means
+BLOCK = 20_000  # sessions in memory at a time; another value gives other data for the same seed
 
 
 def simulate(
@@ -101,16 +102,16 @@ def simulate(
 
     Args:
         folder: gets `training_set/log_<n>_<date>_000000000000.csv.gz`, one for each date, and
-            `track_features/tf_000000000000.csv` with every track that was played and some that were not; last comes
-            SIMULATED, with these settings and the SHA-256 of each file.
+            `track_features/tf_000000000000.csv` with every played track and some others. SIMULATED is written last,
+            with these settings and the SHA-256 of each file.
         sessions: sessions in each log file.
         seed: the same seed gives the same bytes.
         log_dates: YYYYMMDD of each log file; most of its sessions are of that day or the day before.
-        content_signal: how much the next track depends on how it sounds, beyond the place where it lives: 0 not at
-            all, 1 strongly. Unknown for real listeners: studies of content show a curve over it.
+        content_signal: 0 to 1, how much the next track depends on sound, beyond the shelf that it is chosen from: 0 not
+            at all, 1 strongly. Unknown for real listeners, so studies of content show a curve over it.
     """
     folder, sessions = user_path(folder), whole(sessions, "sessions")
-    if (folder / SIMULATED).exists():  # until all files are of these settings
+    if (folder / SIMULATED).exists():  # written again when all files have these settings
         (folder / SIMULATED).unlink()
     catalogue = build(sessions * len(log_dates), np.random.default_rng([seed, 0]))
     ids = _ids(len(catalogue), np.random.default_rng([seed, 1]), "t_")
@@ -135,7 +136,7 @@ def simulate(
 
 
 def _log(catalogue, ids, names, date, content_signal, plays, key) -> Iterator[pd.DataFrame]:
-    """The rows of one log file, a block of sessions at a time; adds to `plays` what was heard."""
+    """Yield the rows of one log file, a block of sessions at a time; count them in `plays`."""
     lengths = "mini" if len(names) <= FACTS["rows"]["sessions"] else "full"
     for first in range(0, len(names), BLOCK):
         rng = np.random.default_rng([*key, first])
@@ -155,19 +156,19 @@ def listen(
     content_signal: float = 0.5,
     lengths: str = "mini",
 ) -> pd.DataFrame:
-    """Let n listeners listen.
+    """Simulate n sessions.
 
     Args:
-        catalogue: where they walk.
+        catalogue: the tracks.
         n: sessions.
-        rng: source of every choice.
+        rng: source of randomness.
         date: day of the log, YYYYMMDD.
         content_signal: see `simulate`.
-        lengths: whose sessions are as long, `mini` or `full`.
+        lengths: the published distribution of session lengths, `mini` or `full`.
 
     Returns:
-        One row an event: `session` (0 to n - 1), `track_id_clean` (track number), and the other 19 columns under their
-        official names, types and order; hour_of_day 0 to 23, positions from 1.
+        One row for each event: `session` (0 to n - 1), `track_id_clean` (track number), and the other 19 columns with
+        their official names, types and order; hour_of_day 0 to 23, positions from 1.
     """
     facts = FACTS["rows"]
     known = FACTS["session_length"]
@@ -178,7 +179,7 @@ def listen(
     position = np.tile(np.arange(1, ROWS + 1), (n, 1))[keep]
     track, shuffled = wander(catalogue, rng, session, rows, content_signal)
     flags = np.array([np.cumsum(SKIPS[end]) for end in ENDS])[rows["end"]]
-    flag = (rng.random((len(track), 1)) >= flags).sum(1)  # 0 skip_1 and all, 1 skip_2 and 3, 2 skip_3, 3 none
+    flag = (rng.random((len(track), 1)) >= flags).sum(1)  # 0: skip_1 to 3, 1: skip_2 and 3, 2: skip_3, 3: none
     kinds = share([facts["premium_sessions"][kind] for kind in ("all_premium", "all_free", "mixed")])
     kind = rng.choice(3, n, p=kinds)
     changes = np.where(
@@ -218,8 +219,8 @@ def listen(
 
 
 def _pauses(rng: np.random.Generator, later: np.ndarray, stopped: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Short and long pauses before a row, bool. In the real rows a short pause is always a long one too, and a
-    session's first row has no flag at all, not even no_pause; both follow from the totals.
+    """Draw short and long pauses before each row, bool. The real totals imply that every short pause is also flagged as
+    long, and that a session's first row has no flag, not even no_pause.
     """
     facts = FACTS["rows"]
     total = np.array([facts["short_pause"], facts["long_pause"] - facts["short_pause"]]) / facts["events"] * len(later)
@@ -231,14 +232,14 @@ def _pauses(rng: np.random.Generator, later: np.ndarray, stopped: np.ndarray) ->
 
 
 def _seeks(rng: np.random.Generator, n: int, which: str) -> np.ndarray:
-    """How often n listeners moved inside a track, int64: mostly 0, with a long tail."""
+    """Draw the number of seeks within each of n tracks, int64: mostly 0, with a long tail."""
     exponent, most = SEEK_TAIL[which]
     count = np.minimum((1 - rng.random(n)) ** (-1 / exponent), most).astype(np.int64)
     return np.where(rng.random(n) < FACTS["rows"][f"{which}_rows"] / FACTS["rows"]["events"], count, 0)
 
 
 def _ids(n: int, rng: np.random.Generator, prefix: str) -> np.ndarray:
-    """Random names such as `t_0479f24c-27d2-46d6-a00c-7ec928f2b539`, bytes of one length."""
+    """Draw random ids such as `t_0479f24c-27d2-46d6-a00c-7ec928f2b539`, as bytes of equal length."""
     digits = np.frombuffer(rng.bytes(16 * n).hex().encode(), np.uint8).reshape(n, 32)
     parts = np.split(digits, (8, 12, 16, 20), axis=1)
     dash = np.full((n, 1), ord("-"), np.uint8)
@@ -248,11 +249,11 @@ def _ids(n: int, rng: np.random.Generator, prefix: str) -> np.ndarray:
 
 
 def _write(path: Path, blocks: Iterable[pd.DataFrame]) -> None:
-    """Write a CSV file, gzipped where its name says so, a block at a time; it appears under its name when complete."""
+    """Write a CSV file block by block, gzipped for .gz; the file gets its name when it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part, part.open("wb") as raw, contextlib.ExitStack() as stack:
         out = raw
-        if path.suffix == ".gz":  # no name and no time in the header: the same seed, the same bytes
+        if path.suffix == ".gz":  # no name and no time in the header, so that the same seed gives the same bytes
             out = stack.enter_context(gzip.GzipFile("", "wb", compresslevel=4, fileobj=raw, mtime=0))
         for n, block in enumerate(blocks):
             if n == 0:

@@ -213,8 +213,8 @@ def test_audit_csv_has_means_over_pairs_with_their_intervals():
     # The session's share is 0.5 or 0.6: 1.96 standard errors of 0.05 / sqrt(60).
     assert (row["low"], row["high"]) == pytest.approx((0.5373, 0.5627), abs=0.002)
     wide = tables.printed(table, "recall")
-    assert wide.index.tolist() == ["as published", "D1 mended", "all mended"]
-    assert wide.loc["all mended", "content, bpr_max"].startswith("0.450 (0.4")
+    assert wide.index.tolist() == ["as published", "D1 fixed", "all fixed"]
+    assert wide.loc["all fixed", "content, bpr_max"].startswith("0.450 (0.4")
 
 
 def test_a_conclusion_holds_where_the_difference_is_significant():

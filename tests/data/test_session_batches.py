@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from helpers import published_loader
+from helpers import course_paper_loader
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -157,7 +157,7 @@ TRUE_PAIRS = [(1, 2), (2, 3), (4, 5), (5, 6), (6, 7), (8, 9), (9, 10)]
 
 def test_d3_targets_across_sessions_and_repeated_pairs():
     sessions = Sessions.from_lists(HAND)
-    steps = published_loader(sessions, 2)
+    steps = course_paper_loader(sessions, 2)
     published = [pair for heard, follows, _ in steps for pair in zip(heard, follows, strict=True)]
     # Rounds: lanes (1.., 4..) run three steps instead of two, then lanes (8.., 6..) two instead of one.
     assert published == [(1, 2), (4, 5), (2, 3), (5, 6), (3, 4), (6, 7), (8, 9), (6, 7), (9, 10), (7, 8)]
@@ -171,7 +171,7 @@ def test_d3_targets_across_sessions_and_repeated_pairs():
 
 def test_d4_resets_inside_a_session():
     sessions = Sessions.from_lists(HAND)
-    published = [heard[lane] for heard, _, reset in published_loader(sessions, 2) for lane in reset]
+    published = [heard[lane] for heard, _, reset in course_paper_loader(sessions, 2) for lane in reset]
     # The state of the third session is zeroed at its start and again before its second pair.
     assert published == [8, 9]
 
@@ -185,7 +185,7 @@ def test_d3_and_d4_at_the_size_of_the_mini_data_set():
     lengths = np.random.default_rng(5).permutation(lengths)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     sessions = Sessions(np.arange(offsets[-1], dtype=np.int32), offsets)  # every item comes once
-    steps = list(published_loader(sessions, 64))
+    steps = list(course_paper_loader(sessions, 64))
     heard, follows = (np.concatenate([step[part] for step in steps]) for part in (0, 1))
     assert np.isin(follows, offsets).mean() == pytest.approx(0.031, abs=0.001)
     assert 1 - len(np.unique(heard)) / len(heard) == pytest.approx(0.46, abs=0.01)

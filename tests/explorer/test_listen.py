@@ -164,7 +164,7 @@ def test_a_session_by_its_number(listener):
     assert listener.session(3) == ["?", "b", "a"]
     assert listener.session() == ["a", "b", "c"], "three known tracks"
     for number in (-1, 4):
-        with pytest.raises(ValueError, match=f"there is no test session {number}; say 1 to 3, or 0"):
+        with pytest.raises(ValueError, match=f"there is no test session {number}; use 1 to 3, or 0"):
             listener.session(number)
 
 
@@ -273,7 +273,7 @@ def test_a_session_is_typed_or_picked(player):
     player.tracks.value = "b\n\n  ? \n"
     assert player.session == ["b", "?"]
     assert player.tracks.value == "b\n?"
-    assert player.problem.value == "No candidates, and skipped by every model: ?"
+    assert player.problem.value == "Unknown tracks, which every model skips: ?"
     player.number.value = 1
     assert player.session == ["a", NEW]
     assert player.problem.value == ""
@@ -295,7 +295,7 @@ def test_a_session_of_one_track_has_a_sentence_in_the_place_of_the_picture(liste
 
 def test_nothing_to_show_is_told(player):
     player.tracks.value = ""
-    assert player.problem.value.startswith("Type or pick a track")
+    assert player.problem.value.startswith("Type or choose a track")
     assert player.lists.layout.display == "none"
     player.tracks.value = "a\nb"
     assert player.lists.layout.display is None

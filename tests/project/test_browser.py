@@ -1,4 +1,4 @@
-"""The notebooks as a user has them: JupyterLab by `make lab`, in a real browser, all cells run, a control moved."""
+"""Run notebooks in JupyterLab (`make lab`) in a browser, and use the controls of notebook 07."""
 
 import os
 import re
@@ -16,8 +16,8 @@ from playwright.sync_api import expect, sync_playwright
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 GRID = "{input_form: [one_hot, embedding, content, content_mlp], loss: [cross_entropy, bpr, bpr_max]}"
-SEEN = ROOT / "runs" / "browser"  # screenshots, for people to look at; reports/README.md tells what they show
-PATIENCE = 120_000  # milliseconds for whatever the page has to show
+SEEN = ROOT / "runs" / "browser"  # screenshots; reports/README.md describes them
+PATIENCE = 120_000  # timeout for any element of the page, in milliseconds
 NOTEBOOK = ".jp-NotebookPanel:not(.lm-mod-hidden) "
 
 pytestmark = [
@@ -28,7 +28,7 @@ pytestmark = [
 
 @pytest.fixture
 def project(tmp_path):
-    """What the notebooks read, with two models in the toy study's grid, and nothing computed."""
+    """Copy what the notebooks read, without computed files; reduce the toy study's grid to two cells."""
     root = tmp_path / "project"
     for part in ("config", "gru4rec_lib", "notebooks"):
         shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"))
@@ -41,7 +41,7 @@ def project(tmp_path):
 
 @pytest.fixture
 def lab(project, tmp_path):
-    """The address of a running JupyterLab with its token, as it is printed."""
+    """Start JupyterLab; yield the printed address with its token."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
@@ -74,7 +74,7 @@ def address_in(log, server):
 
 @pytest.fixture
 def page(lab):
-    """A page so high that every cell is in it: JupyterLab takes out those that are not seen."""
+    """Open a page high enough for all cells: JupyterLab removes cells outside the viewport."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM)
         page = browser.new_page(viewport={"width": 1400, "height": 7000})
@@ -85,8 +85,8 @@ def page(lab):
 
 
 def run_all(page, lab, name):
-    """Open a notebook and run it by the menu; its last cell has run, and no cell shows an error."""
-    # Reset, or the tab of another notebook would come back first, whose idle kernel is taken for this one's.
+    """Open a notebook and run all cells by the menu; check that the last cell ran and no cell shows an error."""
+    # Reset: otherwise another notebook's tab is restored first, and its idle kernel is taken for this one's.
     page.goto(lab.replace("/lab?", f"/lab/tree/{name}?reset&"))
     page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
     page.get_by_role("menuitem", name="Run", exact=True).click()
@@ -98,13 +98,13 @@ def run_all(page, lab, name):
 
 
 def keep(page, name):
-    """A screenshot that ends below the last cell."""
+    """Save a screenshot that ends below the last cell."""
     last = page.locator(NOTEBOOK + ".jp-CodeCell").last.bounding_box()
     page.screenshot(path=SEEN / name, clip={"x": 0, "y": 0, "width": 1400, "height": last["y"] + last["height"] + 20})
 
 
 def pictures(page):
-    """Widths in pixels of the pictures that the browser could read."""
+    """Return the widths in pixels of the images that the browser could read."""
     images = page.locator(NOTEBOOK + ".jp-OutputArea-output img")
     return [width for width in images.evaluate_all("images => images.map(image => image.naturalWidth)") if width]
 
@@ -130,7 +130,7 @@ def test_the_notebooks_run_in_a_browser_and_a_control_moves_the_lists(lab, page)
 
     tracks = controls.get_by_role("textbox", name="tracks")
     session = tracks.input_value().splitlines()
-    controls.get_by_placeholder("type or pick a track").fill(session[0])
+    controls.get_by_placeholder("type or choose a track").fill(session[0])
     controls.get_by_role("button", name="add").click()
     expect(lists.locator("caption")).to_contain_text(f"heard: {len(session) + 1}. The session ends here.")
     assert tracks.input_value().splitlines() == [*session, session[0]]

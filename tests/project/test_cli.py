@@ -17,8 +17,8 @@ from gru4rec_lib.twin import simulate
 ROOT = Path(__file__).resolve().parents[2]
 STOPPED = {
     "check": "Stopped.",
-    "reproduce": "Stopped. The same command goes on from here; finished steps are kept.",
-    "search": "Stopped. The same command goes on from the finished trials.",
+    "reproduce": "Stopped. The same command continues from here; finished steps are kept.",
+    "search": "Stopped. The same command continues after the finished trials.",
 }
 
 
@@ -94,7 +94,7 @@ def test_a_file_that_cannot_be_written_is_one_sentence(monkeypatch, capsys, tmp_
 
     monkeypatch.setattr(simulate, "simulate", full)
     assert __main__.main(["simulate", "--sessions", "20", "--out", str(tmp_path)]) == 2
-    assert capsys.readouterr().err == "log.csv: No space left on device; mend that and give the command again\n"
+    assert capsys.readouterr().err == "log.csv: No space left on device; fix it and run the command again\n"
 
 
 @pytest.mark.parametrize("words", [[], ["paint"], ["simulate", "--sessions", "many", "--out", "x"], ["publish"]])

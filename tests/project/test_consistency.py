@@ -1,4 +1,4 @@
-"""What is said in several places agrees: versions, dependencies, the lock, targets; and no registry is named."""
+"""Versions, dependencies, lock and targets agree wherever they occur; no package registry is named."""
 
 import os
 import re
@@ -26,7 +26,7 @@ def project():
 
 
 def dependencies():
-    """Every requirement of pyproject.toml, the extras' too."""
+    """Return every requirement of pyproject.toml, including those of the extras."""
     table = project()
     return [
         Requirement(line) for part in (table["dependencies"], *table["optional-dependencies"].values()) for line in part
@@ -34,7 +34,7 @@ def dependencies():
 
 
 def locked(text):
-    """A lock's requirements, each with the number of its hashes."""
+    """Return the requirements of a lock, each with the number of its hashes."""
     lines = [line for line in text.replace("\\\n", " ").splitlines() if line.strip() and not line.startswith("#")]
     return [
         (Requirement(line.split("--hash=")[0]), len(re.findall(r"--hash=sha256:[0-9a-f]{64}\b", line)))
@@ -43,7 +43,7 @@ def locked(text):
 
 
 def pins(lock, name, python):
-    """What a lock has to say of a package for one Python on Linux."""
+    """Return the lines of a lock for a package, one Python and Linux."""
     machine = {"sys_platform": "linux", "platform_system": "Linux", "platform_machine": "x86_64", "os_name": "posix"}
     machine |= {"python_version": python, "python_full_version": f"{python}.0", "implementation_name": "cpython"}
     return [
@@ -66,7 +66,7 @@ def test_every_dependency_is_locked_once_for_each_python_with_hashes():
             assert wanted.specifier.contains(version), f"{wanted} on Python {python}: {version} is locked"
 
 
-def test_the_reading_of_the_lock_sees_what_is_wrong():
+def test_reading_the_lock_detects_errors():
     digest = "0" * 64
     lock = locked(
         f"# by a tool\na==1 ; python_version < '3.12' \\\n    --hash=sha256:{digest} \\\n    --hash=sha256:{digest}\n"
@@ -108,7 +108,7 @@ def test_versions_and_licence_agree():
 
 
 def own_files():
-    """Every file of the project that is not installed, computed or a tool's."""
+    """Yield every file of the project, without installed and computed files and those of tools."""
     for folder, folders, files in os.walk(ROOT):
         folders[:] = [name for name in folders if name not in NOT_OURS and not name.endswith("cache")]
         yield from (Path(folder, name) for name in files)
@@ -120,7 +120,7 @@ def test_no_index_and_no_registry_is_named():
     assert [f"{path}: {found.group()}" for path, text in texts.items() for found in REGISTRIES.finditer(text)] == []
 
 
-def test_a_named_registry_would_be_seen():
+def test_a_named_registry_is_detected():
     assert REGISTRIES.search("--extra-index" + "-url https://example.org")
     assert REGISTRIES.search("https://files.python" + "hosted.org/packages")
     assert not REGISTRIES.search("--index-file=x, a pip of an apple")
@@ -128,14 +128,16 @@ def test_a_named_registry_would_be_seen():
 
 @pytest.fixture
 def _no_outer_make(monkeypatch):
-    """Forget what an outer make, which may run these tests, hands to inner ones."""
+    """Remove the variables that an outer make, which may run these tests, passes to inner ones."""
     for name in ("MAKEFLAGS", "MAKELEVEL", "ARGS"):
         monkeypatch.delenv(name, raising=False)
 
 
 @pytest.mark.usefixtures("_no_outer_make")
-@pytest.mark.parametrize("target", ["reproduce", "test", "test-fast", "lab", "lint", "format", ".venv", "clean-venv"])
-def test_make_knows_its_targets_and_tells_them(target):
+@pytest.mark.parametrize(
+    "target", ["reproduce", "test", "test-fast", "lab", "lint", "docs", "lock", "format", ".venv", "clean-venv"]
+)
+def test_make_lists_its_targets(target):
     said = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert re.search(rf"^make {re.escape(target)} +\S", said, re.MULTILINE)
     dry = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -143,7 +145,7 @@ def test_make_knows_its_targets_and_tells_them(target):
 
 
 @pytest.mark.usefixtures("_no_outer_make")
-def test_make_says_which_python_it_needs(tmp_path):
+def test_make_reports_which_python_it_needs(tmp_path):
     old = tmp_path / "old"
     old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.10.4\n[ "$1" = --version ]\n')
     old.chmod(0o755)

@@ -1,4 +1,4 @@
-"""README.md and docs/: tables are generated from the reports, links lead somewhere, and numbers in texts are theirs."""
+"""README.md and docs/: tables are generated from reports, links lead to files, numbers in texts match the reports."""
 
 import re
 from pathlib import Path
@@ -20,7 +20,7 @@ def text_of(name):
 
 
 def content_adds(study):
-    """What content adds with cross-entropy: recall and MRR, each with its interval."""
+    """Return the gain by content with cross-entropy in recall and MRR, each with its interval."""
     table = pd.read_csv(REPORTS / study / "content_less_identity.csv")
     table = table[table["loss"] == "cross_entropy"].set_index("score")
     return {score: [fixed(table.loc[score, name]) for name in ("difference", "low", "high")] for score in table.index}

@@ -199,7 +199,7 @@ def test_ctrl_c_ends_at_once_and_prints_how_to_continue(root, start):
     os.killpg(process.pid, signal.SIGINT)
     output, _ = process.communicate(timeout=5)
     assert process.returncode != 0
-    assert "The same command goes on from here" in output
+    assert "The same command continues from here" in output
     wait_for_end(job, snakemake, seconds=1)
 
 
@@ -310,7 +310,7 @@ def command(root, *words, **options):
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(root):
     (root / "runs").touch()  # rights do not bind root, who may run the tests
-    told = f"{root}/runs/mini: Not a directory; mend that and give the command again\n"
+    told = f"{root}/runs/mini: Not a directory; fix it and run the command again\n"
     assert command(root, "--study", "mini", "--data", "data of mine") == (2, told)
 
 
@@ -318,7 +318,7 @@ def test_a_full_disk_is_one_sentence(root):
     def full():
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
-    told = f"{root}/runs/mini/.lock: File too large; mend that and give the command again\n"
+    told = f"{root}/runs/mini/.lock: File too large; fix it and run the command again\n"
     assert command(root, "--study", "mini", "--data", "data of mine", preexec_fn=full) == (2, told)
 
 
@@ -425,5 +425,5 @@ def test_a_home_that_cannot_be_written_does_not_stop_a_run(root, home):
 
 def test_a_project_folder_that_cannot_be_written_is_one_sentence(root):
     (root / ".snakemake").touch()
-    told = f"{root}/.snakemake: Permission denied; mend that and give the command again\n"
+    told = f"{root}/.snakemake: Permission denied; fix it and run the command again\n"
     assert command(root, "--study", "mini", "--data", "data of mine") == (2, told)

@@ -116,9 +116,7 @@ class Space(Strict):
             for name, values in settings.items():
                 ends = (values.low, values.high) if isinstance(values, Range) else values
                 if not ends or (len(ends) > 1 and any(isinstance(value, (list, tuple, dict)) for value in ends)):
-                    raise ValueError(
-                        f"{where}.{name}: needs values; one that is a list itself stands alone: [[all]]"
-                    )
+                    raise ValueError(f"{where}.{name}: needs values; one that is a list itself stands alone: [[all]]")
                 for value in ends:
                     if where in BASELINES:
                         BASELINES[where](**{name: value})
