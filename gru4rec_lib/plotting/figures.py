@@ -245,7 +245,7 @@ def learning_curves(frame: pd.DataFrame) -> Figure:
 
 
 def table_2(frame: pd.DataFrame) -> Figure:
-    """Show Recall@20 and MRR@20 of every model under the protocol `known`; baselines as reference lines.
+    """Show Recall@20 and MRR@20 of every model under the protocol `known`; a dashed line at the best baseline.
 
     Args:
         frame: rows of table_2.csv: model, input_form, loss, seed, protocol, recall_at_20, mrr_at_20 (0 to 1); optional:
@@ -267,7 +267,8 @@ def table_2(frame: pd.DataFrame) -> Figure:
     figure, *axes = new_figure(2.4 + size * len(forms) + 0.4 * len(others), columns=2, sharey=True)
     for ax, (score, name) in zip(axes, SCORES.items(), strict=True):
         column = f"{score}_at_20"
-        ax.vlines(others[column], -0.5, below, color="0.65", linewidth=0.7, linestyle="--", zorder=1)
+        if len(others):
+            ax.axvline(others[column].max(), color="0.65", linewidth=0.7, linestyle="--", marker="", zorder=1)
         ax.plot(others[column], below, color="0.35", marker="d", linestyle="")
         for (form, loss), runs in trained.groupby(["input_form", "loss"])[column]:
             place = forms.index(form) + 0.8 * shifts[loss]

@@ -59,12 +59,16 @@ def test_settings_know_the_cells_and_optimisers_that_there_are():
     ("name", "known"),
     [("input_form", settings.INPUT_FORMS), ("output_form", settings.OUTPUT_FORMS), ("loss", settings.LOSSES)],
 )
-def test_the_training_notebook_lists_the_names(name, known):
+def test_the_names_in_the_training_notebook_are_in_the_registries(name, known):
     cells = json.loads((ROOT / "notebooks" / "03_train_gru4rec.ipynb").read_text(encoding="utf-8"))["cells"]
     line = next(line for cell in cells for line in cell["source"] if line.startswith(f"{name}: str ="))
-    assert tuple(re.findall(r"\w+", line.partition("#")[2].partition(":")[0])) == known
+    named = re.findall(r"\w+", line.partition("#")[2].partition(":")[0])
+    assert len(named) >= 3
+    assert set(named) <= set(known)
 
 
-def test_the_method_page_lists_the_losses():
+def test_the_losses_on_the_method_page_are_in_the_registry():
     text = " ".join((ROOT / "docs" / "method.md").read_text(encoding="utf-8").split())
-    assert tuple(re.findall(r"`(\w+)`", re.search(r"Losses are (.*?), over", text)[1])) == settings.LOSSES
+    named = re.findall(r"`(\w+)`", re.search(r"Losses are (.*?), over", text)[1])
+    assert len(named) >= 3
+    assert set(named) <= set(settings.LOSSES)
