@@ -230,8 +230,8 @@ def open_source(
             raise DataError(f"{name}: is a folder, not a file; put the file itself in its place")
         delimiter, mark = _DIALECTS.get(kind, (None, ""))
         if delimiter is None:
-            told = "is no kind of file that is read here"
-            raise DataError(f"{name}: {told}; give .csv, .tsv, .txt, .json, .jsonl (packed or not) or .parquet")
+            problem = "is no kind of file that is read here"
+            raise DataError(f"{name}: {problem}; give .csv, .tsv, .txt, .json, .jsonl (packed or not) or .parquet")
         if not path.exists():
             raise DataError(f"{name}: there is no such file; put it there or correct the name")
         if not path.is_file():
@@ -244,8 +244,8 @@ def open_source(
             lines = _count_lines(path, name)
             found = _header(path, name, delimiter, mark)
             if header and len(found) != len(header):
-                told = f"has {len(found)} cells, and `header` names {len(header)} columns"
-                raise DataError(f"{name}, line 1: {told}; correct `header` in the study's config")
+                problem = f"has {len(found)} cells, and `header` names {len(header)} columns"
+                raise DataError(f"{name}, line 1: {problem}; correct `header` in the study's config")
             header = header or found
             if kind in TYPED:
                 pairs = [column.partition(":")[::2] for column in header]
@@ -266,7 +266,7 @@ def open_source(
     there = shown(", ".join(header))
     spaced = {column.strip(): column for column in header}
     marked = {column[1:-1]: column for column in header if is_marked(column)}
-    told = [
+    problem = [
         f"{name}, line 1, column `{m}`: is missing, there is `{spaced[m]}` with a space; delete the space"
         if m in spaced
         else f"{name}, line 1, column `{m}`: is missing, there is `{marked[m]}` in quotation marks; "
@@ -275,9 +275,9 @@ def open_source(
         else f"{name}, line 1, column `{m}`: is missing (there: {there}); add it or name it so"
         for m in missing
     ]
-    told += [f"{name}, line 1, column `{d}`: is there twice; rename one of them" for d in doubled]
-    if told:
-        raise DataError("\n".join(told))
+    problem += [f"{name}, line 1, column `{d}`: is there twice; rename one of them" for d in doubled]
+    if problem:
+        raise DataError("\n".join(problem))
     return source
 
 
@@ -445,9 +445,9 @@ def _check_kinds(path: Path, name: str) -> None:
 def _check_kind(file: BinaryIO, name: str, known: bytes = b"") -> None:
     """Raise where a file is of another kind by its first bytes, but for those that are `known`."""
     first = file.read(4)
-    told = next((told for magic, told in _MAGIC.items() if magic != known and first.startswith(magic)), None)
-    if told:
-        raise DataError(f"{name}: {told}")
+    problem = next((problem for magic, problem in _MAGIC.items() if magic != known and first.startswith(magic)), None)
+    if problem:
+        raise DataError(f"{name}: {problem}")
 
 
 def json_columns(columns: set[str], header: tuple[str, ...]) -> dict[str, str]:
