@@ -33,9 +33,9 @@ class InterruptionError(Exception):
 class InterruptAt(keras.callbacks.Callback):
     """Interrupt the fit after a number of chunks."""
 
-    def __init__(self, stretch):
+    def __init__(self, chunk):
         super().__init__()
-        self.left = stretch
+        self.left = chunk
 
     def on_train_batch_end(self, batch, logs=None):
         self.left -= 1
@@ -44,7 +44,7 @@ class InterruptAt(keras.callbacks.Callback):
 
 
 @pytest.fixture
-def _short_stretches(monkeypatch):
+def _short_chunks(monkeypatch):
     monkeypatch.setattr("gru4rec_lib.training.gru4rec.TRAIN_STEPS", 2)
     monkeypatch.setattr(epoch, "TRAIN_STEPS", 2)
 
@@ -93,17 +93,17 @@ def test_values_that_are_not_finite_are_never_written(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("_short_stretches")
-@pytest.mark.parametrize(("steps_per_epoch", "stretches"), [(None, (2, 5)), (3, (4,)), (7, (8,))])
-def test_an_interrupted_fit_gives_the_same_bytes(tmp_path, steps_per_epoch, stretches, capsys):
+@pytest.mark.usefixtures("_short_chunks")
+@pytest.mark.parametrize(("steps_per_epoch", "chunks"), [(None, (2, 5)), (3, (4,)), (7, (8,))])
+def test_an_interrupted_fit_gives_the_same_bytes(tmp_path, steps_per_epoch, chunks, capsys):
     """A pass has four or five mini-batches: epochs of 3 end within the first pass, epochs of 7 within the next."""
     options = {"steps_per_epoch": steps_per_epoch}
     whole = made()
     history = fit(whole, **options)
-    for stretch in stretches:
-        path = tmp_path / f"{stretch}.npz"
+    for chunk in chunks:
+        path = tmp_path / f"{chunk}.npz"
         with pytest.raises(InterruptionError):
-            fit(made(), path, [InterruptAt(stretch)], **options)
+            fit(made(), path, [InterruptAt(chunk)], **options)
         # The callback runs before the checkpoint is written, so the checkpoint is that of the chunk before.
         resumed = made()
         assert untimed(fit(resumed, path, **options)) == untimed(history)
@@ -242,7 +242,7 @@ def fit_by(rule, folder, callbacks=(), model=None, resumes=True):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("_scripted_scores", "_short_stretches")
+@pytest.mark.usefixtures("_scripted_scores", "_short_chunks")
 @pytest.mark.parametrize(
     ("first", "then", "message"),
     [
@@ -284,7 +284,7 @@ def test_a_changed_stopping_rule_gives_the_same_as_from_the_start(tmp_path, firs
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("_scripted_scores", "_short_stretches")
+@pytest.mark.usefixtures("_scripted_scores", "_short_chunks")
 @pytest.mark.parametrize(
     "rule", [("recall", 5, True, 7), ("recall", 1, True, 7), ("mrr", 2, True, 7), ("recall", 9, True, 3)]
 )
@@ -311,7 +311,7 @@ def test_a_changed_rule_after_a_kill_at_the_end_of_an_epoch(tmp_path, rule, kill
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("_scripted_scores", "_short_stretches")
+@pytest.mark.usefixtures("_scripted_scores", "_short_chunks")
 def test_a_training_stopped_by_another_callback_stays_stopped(tmp_path):
     class Stop(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
