@@ -114,13 +114,22 @@ class Cells(NamedTuple):
 
 
 class Folder(NamedTuple):
-    """The first folder of a file's path, used as the cell of each row of the file."""
+    """The first folder of a file's path, used as the cell of each row of the file.
+
+    Args:
+        label: name of the column in messages.
+    """
 
     label: str = "folder"
 
 
 class Choice(NamedTuple):
-    """The number of the alternative that a cell comes from, 0 for the first."""
+    """The number of the alternative that a cell comes from, 0 for the first.
+
+    Args:
+        cells: with several alternatives.
+        label: name of the column in messages.
+    """
 
     cells: Cells
     label: str = ""
