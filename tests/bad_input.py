@@ -1,6 +1,6 @@
-"""What a user may bring or say by mistake, and the sentence that answers; `test_bad_input.py` tries each.
+"""Mistakes in users' input, and the message for each; `test_bad_input.py` runs them.
 
-`python tests/bad_input.py` writes the cases to reports/bad_input.csv; a test fails while that table is stale.
+`python tests/bad_input.py` writes the cases to reports/bad_input.csv; a test fails while that table is out of date.
 """
 
 import gzip
@@ -26,11 +26,11 @@ class Case(NamedTuple):
 
     Args:
         name: what is wrong.
-        files: name and content of each file of the folder in which the command is given; a function makes its own.
-        command: the words behind `gru4rec`.
+        files: name and content of each file in the folder where the command is run; a function writes its own file.
+        command: the arguments of `gru4rec`.
         code: the exit code.
-        told: all that stands in stderr, or after exit 0 some of the lines printed; `…` stands for any text.
-        rights: false takes the right to read and write from the case.
+        told: the complete stderr, or for exit code 0 a part of stdout; `…` stands for any text.
+        rights: if false and the tests run as root, the command is run as a user without special rights.
     """
 
     name: str
@@ -74,12 +74,12 @@ def track(name, first="0.5", others="0.5"):
 
 
 def one(told):
-    """The one bad row of a table, and the way around it."""
+    """Return the message for the only bad row of a table."""
     return f"{told}\n1 problem in all; `on_bad_rows: drop` leaves such rows out"
 
 
 def one_id(told):
-    """An id that is written in two ways."""
+    """Return the message for an id that is written in two ways."""
     remedy = "write it in one way, whole numbers such as by .astype('Int64') in pandas"
     return f"{told}; {remedy} (values written in two ways: 1)"
 
@@ -99,7 +99,7 @@ def locked_folder(path):
 
 
 def full_disk(path):
-    """What is written for `path` goes to a full device."""
+    """Send writes to `path` to a full device."""
     path.parent.mkdir(parents=True)
     path.with_name(f".{os.getpid()}.{path.name}").symlink_to("/dev/full")
 
@@ -130,13 +130,13 @@ SESSIONS = [row for n in range(20) for row in log_rows(f"s{n}", ["x", "y", "z"])
 
 
 def table(name, content, told, code=2, words=""):
-    """A case of one file that is checked."""
+    """Return the case of one file that is checked."""
     file = "e.csv" if isinstance(content, str) else content[0]
     return Case(name, {file: content if isinstance(content, str) else content[1]}, f"check {file}{words}", code, told)
 
 
 def config(name, told, code=2, text=None, rows=MANY, files=None, **changes):
-    """A case of one study that is checked, with good events and perhaps other files beside it."""
+    """Return the case of one study that is checked, with good events and possibly other files."""
     content = {"s.yaml": study(**changes) if text is None else text, "e.csv": rows} | (files or {})
     return Case(name, content, "check s.yaml --data .", code, told)
 
@@ -147,7 +147,7 @@ def with_items(name, items, told, code=2, events=MANY, text=WITH_ITEMS):
 
 
 def extended(time, **changes):
-    """A record of Spotify's extended streaming history."""
+    """Return a record of Spotify's extended streaming history."""
     ends = datetime.fromtimestamp(1_700_000_000 + time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     track = {"spotify_track_uri": f"spotify:track:{time % 7}", "master_metadata_track_name": "x"}
     return {"ts": ends, "ms_played": 60_000, **track, "master_metadata_album_artist_name": "y", **changes}
@@ -162,7 +162,7 @@ def zipped(members):
 
 
 def listening(**changes):
-    """Data of events whose sessions are cut by time."""
+    """Return the settings of events whose sessions are cut by time."""
     return {name: value for name, value in data(idle_minutes=30, **changes).items() if name != "session"}
 
 
@@ -1332,7 +1332,7 @@ CASES = [
 
 
 def as_table():
-    """The cases as a table; a message of several lines is on one."""
+    """Return the cases as a table; each message is on one line."""
     rows = [(case.name, f"gru4rec {case.command}", case.code, case.told.replace("\n", " / ")) for case in CASES]
     return pd.DataFrame(rows, columns=["case", "command", "exit_code", "message"])
 

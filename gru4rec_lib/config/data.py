@@ -1,4 +1,4 @@
-"""What a study reads: the layout of its raw files, their columns, how much is simulated, and the split."""
+"""Settings of a study's data: layout and columns of the raw files, filters, simulation, and the split."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gru4rec_lib.data.features import NOT_CATEGORIES
 from gru4rec_lib.utils.checked import Count, Fraction, Name, Seed, Some, Strict, Whole
 
 Signal = Annotated[float, Field(ge=0, le=1)]
-SIMULATED = "simulated.json"  # lies beside simulated raw files, and tells what they were made with
+SIMULATED = "simulated.json"  # beside simulated raw files: the settings of the simulation
 
 
 def _is_a_day(day: str) -> str:
@@ -44,7 +44,7 @@ Quote = Annotated[str, BeforeValidator(lambda quote: "none" if quote is None els
 
 
 def _is_missing(value: object) -> object:
-    """Refuse in one sentence what is neither of the two forms of `ItemTable.missing`."""
+    """Raise one sentence if a value has neither of the two forms of `ItemTable.missing`."""
     by_column = isinstance(value, dict)
     lists = [*value.values()] if by_column else [value]
     if (
@@ -61,13 +61,13 @@ def _is_number(value: object) -> bool:
 
 
 class Twin(Strict):
-    """How much simulated data the study writes for itself (`twin/simulate.py`).
+    """Settings of the data that the study simulates (`twin/simulate.py`).
 
     Args:
-        sessions: sessions in each log file.
+        sessions: number of sessions in each log file.
         seed: the same seed gives the same bytes.
         log_dates: one log file for each date (YYYYMMDD), in the order given.
-        content_signal: how much the next track depends on how it sounds, 0 (not at all) to 1 (strongly).
+        content_signal: how much the next track depends on its audio features, 0 (not at all) to 1 (strongly).
     """
 
     sessions: Whole = Field(ge=10, le=200_000_000)
@@ -80,9 +80,9 @@ def _one_is_a_list(columns: object) -> object:
     return (columns,) if isinstance(columns, str) else columns
 
 
-# A column; or several, of which the first that is not empty counts.
+# A column; or several, of which the first that is not empty is used.
 Columns = Annotated[tuple[str, ...], BeforeValidator(_one_is_a_list), Some]
-# The same; several columns in a list of their own are joined to one text: `[track_mbid, [artist, title]]`.
+# The same, but columns in a nested list are joined to one text: `[track_mbid, [artist, title]]`.
 Joined = Annotated[tuple[str | Annotated[tuple[str, ...], Some], ...], BeforeValidator(_one_is_a_list), Some]
 
 
@@ -90,9 +90,9 @@ class Quoted(Strict):
     """How text files are written.
 
     Args:
-        quote: the quotation mark around cells that hold delimiters or line ends; null: cells are never quoted;
-            `auto`: `"` in .csv, and no quotation in files with tabs.
-        header: names of the columns of files that have no header line; empty where they have one.
+        quote: the quotation mark around cells that contain delimiters or line ends; null: cells are never quoted;
+            `auto`: `"` in .csv, no quotation in files with tabs.
+        header: names of the columns if the files have no header line; empty if they have one.
     """
 
     quote: Quote = "auto"
@@ -100,27 +100,28 @@ class Quoted(Strict):
 
 
 class ItemTable(Quoted):
-    """The table of item features and what its columns are.
+    """The table of item features and its columns.
 
     Args:
-        file: its name or a pattern inside the data folder, of the kinds of files of events; null: the features are in
-            the rows of the events themselves.
+        file: name or pattern inside the data folder, of the same kinds of files as the events; null: the features are
+            columns of the events.
         item: the column of item ids, or several, see `Joined`.
-        key: columns of the events that hold the ids of this table, such as titles; null: the items themselves do.
-        repeats: of several rows of an item, `first` takes the first value of each column that is not missing and
-            counts the items whose rows differ; `error` refuses them. It is always `first` in the rows of events.
+        key: columns of the events with the ids of this table, such as titles; null: the item ids of the events.
+        repeats: what to do with several rows of an item: `first` takes the first non-missing value of each column and
+            counts the items whose rows differ; `error` raises. Always `first` if the features are columns of the
+            events.
         quote, header: as in `Quoted`.
         numeric: columns that are standardised.
-        categorical: columns with one value an item.
-        multivalued: for each feature, the columns that hold its values.
-        separators: for columns of `multivalued` and `embedding` whose cells hold several values, such as `rock|indie`,
-            what is between them.
+        categorical: columns with one value per item.
+        multivalued: for each feature, the columns of its values.
+        separators: for columns of `multivalued` and `embedding` with several values in a cell, such as `rock|indie`,
+            the text between the values.
         embedding: columns with a list of numbers in each cell, all of one length; each number is standardised.
-        missing_indicator: whether a numeric column with missing values gets a second one, 1 where the value is missing
-            and 0 where not; the value itself becomes the mean either way.
-        missing: what means "no value" beside the empty cell: texts for all categorical and multi-valued columns; or, by
-            column, a list of numbers and texts, such as {tempo: [0], time_signature: [0]}. A number means all ways to
-            write it (0, 0.0), and so does a text that is a number in a numeric column.
+        missing_indicator: whether a numeric column with missing values gets a second column, 1 where the value is
+            missing and 0 elsewhere. Missing values become the mean in either case.
+        missing: what means "no value" besides the empty cell: texts for all categorical and multi-valued columns; or,
+            by column, a list of numbers and texts, such as {tempo: [0], time_signature: [0]}. A number stands for every
+            way to write it (0, 0.0); so does a text that is a number, in a numeric column.
     """
 
     file: str | None
@@ -136,7 +137,7 @@ class ItemTable(Quoted):
     missing: Annotated[tuple[str, ...] | dict[str, tuple[str | float, ...]], BeforeValidator(_is_missing)] = ("",)
 
     def missing_in(self, column: str) -> tuple[str | float, ...]:
-        """What means "no value" in a column beside the empty cell.
+        """Return what means "no value" in a column besides the empty cell.
 
         Args:
             column: of `numeric`, `categorical` or `multivalued`.
@@ -153,10 +154,10 @@ class ItemTable(Quoted):
             raise ValueError("name a column in `numeric`, `categorical` or `multivalued`, or leave out `item_table`")
         single = next((name for name in self.separators if name not in (*listed, *self.embedding)), None)
         if single is not None:
-            told = f"`separators` names the column `{single}`"
-            raise ValueError(f"{told}; list it in `multivalued` or `embedding`, or correct the name")
+            problem = f"`separators` names the column `{single}`"
+            raise ValueError(f"{problem}; list it in `multivalued` or `embedding`, or correct the name")
         names = [*columns, *(set(self.multivalued) & set(self.categorical))]
-        lower = [name.lower() for name in names]  # to SQL, `Tempo` and `tempo` are one
+        lower = [name.lower() for name in names]  # SQL does not distinguish `Tempo` and `tempo`
         twice = next((name for name in names if lower.count(name.lower()) > 1), None)
         if twice:
             raise ValueError(f"`{twice}` is named twice among the features; a column is of one kind")
@@ -178,12 +179,12 @@ class MssdData(Strict):
 
     Args:
         layout: `mssd`.
-        name: the data set's name; its files lie in data/raw/<name> unless the user says where.
-        logs: patterns of the log files' names; a study of a few logs leaves the others of the folder alone.
+        name: name of the data set; its files are in data/raw/<name> unless the user gives another folder.
+        logs: patterns of the log files' names; other logs in the folder are not read.
         on_bad_rows: `error` stops at the first kind of problem, `drop` leaves such rows out and counts them.
-        simulate: given where the study writes its own data.
+        simulate: settings of the simulation, if the study simulates its data.
         published: the row of the paper's Table 1 to show beside the counts (full, dataset03, mini).
-        shards: prepare each log by itself (`preparation/sharded.py`), for logs that do not fit into memory together.
+        shards: prepare each log separately (`preparation/sharded.py`), for logs that do not fit into memory together.
     """
 
     layout: Literal["mssd"]
@@ -202,13 +203,14 @@ class MssdData(Strict):
 
 
 class LeftOut(Strict):
-    """Rows that are no plays of the study; one of the four conditions. A column that a file lacks is empty there.
+    """A condition on rows that are left out, one of the four. A column that is not in a file counts as empty.
 
     Args:
         present: columns of which at least one is not empty.
         missing: columns that are all empty.
-        equal: for each column, the texts and numbers that it may hold; a number means all ways to write it.
-        below: for each column, the number that it is below; an empty cell is not below it.
+        equal: for each column, texts and numbers, one of which the cell equals; a number stands for every way to write
+            it.
+        below: for each column, a number that the cell is below; an empty cell is not below it.
     """
 
     present: Columns | None = None
@@ -229,22 +231,21 @@ class LeftOut(Strict):
 
 
 class Filters(Strict):
-    """Which plays and sessions of an event table are kept; each filter is counted. They run in the order given here.
+    """Filters of the plays and sessions of an event table, in the order in which they run; each one is counted.
 
-    The first four leave out plays before sessions are cut. The others are applied once, or with `repeat` again and
-    again until nothing changes: an item loses plays with the sessions that are dropped.
+    The first four leave out plays before sessions are cut. The others are applied once, or with `repeat` until nothing
+    changes, since dropping a session also drops plays of its items.
 
     Args:
         since: leave out plays before this day (UTC), such as 2000-01-01.
-        until: leave out plays on this day or later; `today`: those after the moment of reading.
-        recent_days: keep the last so many days before the last play alone.
-        min_seconds: leave out plays of which fewer seconds were heard; needs `duration`. A play of unknown duration is
-            kept.
-        merge_repeats: make one play of an item that follows itself within a session: the first.
+        until: leave out plays on this day or later; `today`: plays in the future.
+        recent_days: keep only this number of days before the last play.
+        min_seconds: leave out plays that lasted fewer seconds; needs `duration`. A play of unknown duration is kept.
+        merge_repeats: keep only the first of consecutive plays of an item in a session.
         repeats_in_session: `drop` keeps the first play of each item in a session.
         min_item_plays: drop items with fewer plays.
-        max_session_events: the most events in a session.
-        long_sessions: of a longer one, `cut` keeps its first events, `drop` keeps none.
+        max_session_events: maximum number of events in a session.
+        long_sessions: what to do with a longer session: `cut` keeps its first events, `drop` drops it.
         min_session_events: drop sessions with fewer events.
         min_user_sessions: drop users with fewer sessions; needs `user`.
         repeat: whether the filters from `merge_repeats` on run until nothing changes.
@@ -265,7 +266,7 @@ class Filters(Strict):
 
     @property
     def of_plays(self) -> bool:
-        """Whether a filter of single plays is set."""
+        """Whether a filter of single plays, one of the first four, is set."""
         return any(value is not None for value in (self.since, self.until, self.recent_days, self.min_seconds))
 
     @model_validator(mode="after")
@@ -278,37 +279,38 @@ class Filters(Strict):
 
 
 class EventData(Quoted):
-    """A table of events, one row an event, with columns named here.
+    """A table of events, one row per event, and its columns.
 
-    Files are .csv; .tsv, .txt, .inter and .item with tabs; .parquet; .json (an array of records) and .jsonl; each text
-    also as .gz, .bz2 or .zst, and all in .zip archives, which may be the data folder itself. In JSON `a.b` names the
-    field `b` of the object `a`; in .inter and .item a column is named without its type.
+    Files are .csv; .tsv, .txt, .inter and .item with tabs; .parquet; .json (an array of records) and .jsonl. Text files
+    may be compressed as .gz, .bz2 or .zst, and all files may be in .zip archives; the data folder may be an archive,
+    too. In JSON `a.b` names the field `b` of the object `a`; in .inter and .item a column is named without its type.
 
     Args:
         layout: `events`.
-        name: the data set's name; its files lie in data/raw/<name> unless the user says where.
-        events: file names or patterns inside the data folder. A list within the list gives alternatives, of which the
-            first that is there is read.
-        session: column of session ids, or several, see `Joined`; null where `idle_minutes` is given.
+        name: name of the data set; its files are in data/raw/<name> unless the user gives another folder.
+        events: file names or patterns inside the data folder. A nested list gives alternatives; the first that exists
+            is read.
+        session: column of session ids, or several, see `Joined`; null if `idle_minutes` is given.
         item: column of item ids, or several, see `Joined`.
-        time: column of times, unix seconds or ISO dates; null where `position` is given.
-        position: column of places in the session; null where `time` is given.
-        user: column of listeners; null: all plays are one listener's, or each session is its own.
-        user_by_folder: take the first folder of a file's path as the listener.
-        idle_minutes: a session ends where more than so many minutes pass from the end of one play to the start of the
-            next play of the same user. Plays are in the order of `time`, those of equal times in that of the files.
+        time: column of times, unix seconds or ISO dates; null if `position` is given.
+        position: column of positions in the session; null if `time` is given.
+        user: column of listeners; null: with `idle_minutes`, all plays are of one listener.
+        user_by_folder: use the first folder of a file's path as the listener.
+        idle_minutes: a session ends if more than this number of minutes pass between the end of a play and the start of
+            the same user's next play. Plays are in the order of `time`; plays of equal time are in the order of the
+            files.
         time_is: whether `time` is the `start` or the `end` of a play.
-        duration: column of how long a play lasted; null: plays have no length.
+        duration: column of durations; null: each play lasts 0 seconds.
         duration_unit: `s` or `ms`.
-        start: column of the start of a play where `time` is its end, in unix seconds or milliseconds. A start before
-            2000 or after the end does not count: the start is then the end less the duration.
-        label: for each name that is displayed, such as `title`, its column or columns.
-        leave_out: for each reason, the rows that are left out.
+        start: column of the start of a play if `time` is its end, in unix seconds or milliseconds. A start before 2000
+            or after the end is ignored; the start is then the end minus the duration.
+        label: for each displayed name, such as `title`, its column or columns.
+        leave_out: for each reason, a condition on the rows that are left out.
         filters: which plays and sessions are kept.
-        exact_repeats: what to do with further rows of the same (session, item, time or position); counted either way.
+        exact_repeats: what to do with repeated rows of the same (session, item, time or position); counted either way.
         on_bad_rows: `error` stops at the first kind of problem, `drop` leaves such rows out and counts them.
         quote, header: as in `Quoted`.
-        item_table: features of the items, where there are any.
+        item_table: features of the items, if there are any.
     """
 
     layout: Literal["events"]
@@ -334,12 +336,12 @@ class EventData(Quoted):
 
     @property
     def patterns(self) -> tuple[str, ...]:
-        """All patterns of event files, alternatives too."""
+        """All patterns of event files, including alternatives."""
         return tuple(pattern for one in self.events for pattern in ((one,) if isinstance(one, str) else one))
 
     @property
     def has_users(self) -> bool:
-        """Whether plays are known by their listener."""
+        """Whether the listener of each play is known."""
         return self.user is not None or self.user_by_folder
 
     @model_validator(mode="after")
@@ -381,25 +383,25 @@ class EventData(Quoted):
 
 
 class Split(Strict):
-    """Which sessions are for training and which for testing; a validation part is always cut from training.
+    """How to split the sessions into training and test; a validation part is always split from training.
 
-    A session id in several files is one session, as where a session goes on in the next part of a log. Only by_file has
-    an exception: an id in training files and in test files is two sessions, for files that each number their sessions
-    anew would otherwise put test events into training. (In an MSSD log a session in two files is an error.)
+    A session id in several files is one session, since a session may continue in the next part of a log. The exception
+    is `by_file`: an id in both training and test files is two sessions. Otherwise, if each file numbers its sessions
+    from 1, test events would be part of training sessions. (In an MSSD log a session in two files is an error.)
 
     Args:
         how: `by_file` (test files match the pattern `test`), `by_session` (a random `test_fraction`), `by_time` (the
-            last `test_fraction` of the sessions by start; sessions that start at the same time go together, and those
+            last `test_fraction` of the sessions by start; sessions that start at the same time stay together, and those
             that start before the test and end at its first event or later are dropped and counted), `listed` (`test`
             is a file of session ids in the folder).
-        test: see `how`. A pattern with `/` is that of a path below the data folder, such as `test/*` or `**/day_7/*`
-            (`**`: any folders); one without is that of a file's name in any folder.
+        test: see `how`. A pattern with `/` is matched with the path below the data folder, such as `test/*` or
+            `**/day_7/*` (`**`: any folders); a pattern without `/` is matched with the file name in any folder.
         test_fraction: share of the sessions, 0 to 1.
         by: whether `by_time` takes the last sessions by their `start` or by their `end`.
-        gap_days: days between training and test of `by_time`: training sessions that end in them are dropped, too.
-        validation: how the validation part is cut from training: at random, or the last by start time (by order of
-            reading where there are no times), with the rules of `by_time`; sessions that end in the time of validation
-            are left out of training until the final one, on all.
+        gap_days: for `by_time`, days between training and test; training sessions that end in the gap are dropped, too.
+        validation: how the validation part is chosen: `random`, or the `last` training sessions by start time (by
+            reading order if there are no times), with the rules of `by_time`. Sessions that start before validation and
+            end in it are used only in the final training, on all training sessions.
         validation_fraction: share of the training sessions, 0 to 1.
         seed: of the random choices.
     """
@@ -426,11 +428,11 @@ class Split(Strict):
 
 @dataclass(frozen=True)
 class RawData:
-    """A study's raw files, and where what is prepared from them is kept.
+    """The raw files of a study, and the folder of its prepared arrays.
 
     Args:
-        data: their layout.
-        split: of their sessions.
+        data: layout of the files.
+        split: settings of the split.
         raw: the folder of the files.
         prepared: the folder of the arrays.
     """

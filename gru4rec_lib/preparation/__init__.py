@@ -1,1 +1,1 @@
-"""From raw files to checked tables, splits and prepared arrays."""
+"""Read raw files, split the sessions and prepare the arrays."""

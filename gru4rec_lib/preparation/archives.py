@@ -1,4 +1,4 @@
-"""Packed files as plain ones: .zip archives, .bz2 and .zst; .gz files are read as they are."""
+"""Unpack .zip archives, .bz2 and .zst files; .gz files need not be unpacked to be read."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Plain:
         self._temporary.cleanup()
 
     def folder(self, path: Path) -> Path:
-        """Return a data folder: the same, or where it is a .zip archive a folder of its members.
+        """Return a data folder; a .zip archive is unpacked to a temporary folder.
 
         Args:
             path: a folder or a .zip archive.
@@ -51,10 +51,10 @@ class Plain:
 
         Args:
             path: of the archive.
-            name: what messages call it.
+            name: of the archive in messages.
 
         Returns:
-            For each member, by name: its plain copy, and what messages call it.
+            The members, sorted by name: (path of the plain copy, name in messages).
 
         Raises:
             DataError: the archive is damaged, encrypted or larger than the limits above, holds no file, or a member's
@@ -67,14 +67,14 @@ class Plain:
         return [(file, f"{name}/{file.relative_to(folder).as_posix()}") for file in files]
 
     def path(self, path: Path, name: str = "") -> Path:
-        """Return a plain copy of a .bz2 or .zst file; any other file as it is.
+        """Return the path of a plain copy of a .bz2 or .zst file; any other path is returned unchanged.
 
         Args:
-            path: of the file, there or not.
-            name: what messages call it.
+            path: of the file, which need not exist.
+            name: of the file in messages.
 
         Raises:
-            DataError: it ends too early or is damaged.
+            DataError: the file ends too early or is damaged.
         """
         packed = path.suffix.lower()
         if packed not in (".bz2", ".zst") or not path.is_file() or not path.stat().st_size:
@@ -90,8 +90,8 @@ class Plain:
         except OSError as error:
             if error.errno is not None:  # such as no space left
                 raise
-            told = f"the {packed} file is damaged or no {packed} file; copy it again"
-            raise DataError(f"{name or path}: {told}") from None
+            problem = f"the {packed} file is damaged or no {packed} file; copy it again"
+            raise DataError(f"{name or path}: {problem}") from None
         return copy
 
     def _new_folder(self) -> Path:
@@ -112,25 +112,25 @@ class Plain:
                     with archive.open(member) as file, copy.open("xb") as target:
                         left -= _copy(file, target, left, path)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
-            told = "is damaged or only a part of a .zip archive"
-            raise DataError(f"{path.name}: {told}; download or copy it again") from None
+            problem = "is damaged or only a part of a .zip archive"
+            raise DataError(f"{path.name}: {problem}; download or copy it again") from None
         except FileExistsError:
-            told = "two of its members have one name"
-            raise DataError(f"{path.name}: {told}; unpack it and name the folder instead") from None
+            problem = "two of its members have one name"
+            raise DataError(f"{path.name}: {problem}; unpack it and name the folder instead") from None
         return folder
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a path is a .zip archive by its name.
+    """Return whether the name of a path is that of a .zip archive.
 
     Args:
-        path: of a file or folder, there or not.
+        path: of a file or folder, which need not exist.
     """
     return path.suffix.lower() == ".zip" and not path.is_dir()
 
 
 def _is_aside(member: zipfile.ZipInfo) -> bool:
-    """Whether a member is a folder or what macOS adds."""
+    """Return whether a member is a folder or a file that macOS adds."""
     parts = PurePosixPath(member.filename).parts
     return member.is_dir() or "__MACOSX" in parts or parts[-1:] == (".DS_Store",)
 
@@ -139,22 +139,22 @@ def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
     for member in members:
         parts = PurePosixPath(member.filename).parts
         if not parts or parts[0] == "/" or ".." in parts or any(mark in member.filename for mark in "\\:\0"):
-            told = f"the name of its member `{shown(member.filename)}` leads outside the archive"
-            raise DataError(f"{path.name}: {told}; unpack what you trust and name the folder instead")
+            problem = f"the name of its member `{shown(member.filename)}` leads outside the archive"
+            raise DataError(f"{path.name}: {problem}; unpack what you trust and name the folder instead")
         if member.flag_bits & 1:
             raise DataError(f"{path.name}: is encrypted; unpack it and name the folder instead")
     if len(members) > MOST_MEMBERS:
-        told = f"holds {len(members):,} members, more than {MOST_MEMBERS:,}"
-        raise DataError(f"{path.name}: {told}; unpack it and name the folder instead")
+        problem = f"holds {len(members):,} members, more than {MOST_MEMBERS:,}"
+        raise DataError(f"{path.name}: {problem}; unpack it and name the folder instead")
 
 
 def _copy(file: BinaryIO, target: BinaryIO, most: int, path: Path) -> int:
-    """Copy a member and return its size; the sizes that an archive states are not trusted."""
+    """Copy a member and return its size; the sizes stated in the archive may be wrong."""
     size = 0
     while block := file.read(_BLOCK):
         size += len(block)
         if size > most:
-            told = f"its members are larger than {MOST_BYTES >> 30} GB when unpacked"
-            raise DataError(f"{path.name}: {told}; unpack it and name the folder instead")
+            problem = f"its members are larger than {MOST_BYTES >> 30} GB when unpacked"
+            raise DataError(f"{path.name}: {problem}; unpack it and name the folder instead")
         target.write(block)
     return size

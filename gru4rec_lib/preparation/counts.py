@@ -1,4 +1,4 @@
-"""How many sessions, events and items are left after each step of the preparation."""
+"""Count sessions, events and items after each step of the preparation."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from gru4rec_lib.data.sessions import Sessions
 
 
 class Counts:
-    """Sessions, events and items after every step, printed as they come.
+    """A table of sessions, events and items after each step; each row is also printed.
 
     Args:
-        table: the rows so far: step, sessions, events, items. It is left as it is; `self.table` goes on.
+        table: the rows so far: step, sessions, events, items. It is copied to `self.table`, which gets the new rows.
     """
 
     def __init__(self, table: pd.DataFrame):
@@ -21,31 +21,31 @@ class Counts:
             self.add_row(row.step, row.sessions, row.events, row.items)
 
     def add(self, step: str, events: pd.DataFrame) -> None:
-        """Count what is left of the events.
+        """Add a row for a table of events.
 
         Args:
-            step: what was done, in a few words.
-            events: a row an event: session, item.
+            step: description of the step.
+            events: the remaining events, one row each: session, item.
         """
         self.add_row(step, events["session"].nunique(), len(events), events["item"].nunique())
 
     def add_sessions(self, step: str, part: Sessions) -> None:
-        """Count a part of the split.
+        """Add a row for a part of the split.
 
         Args:
-            step: the part's name.
+            step: name of the part.
             part: its sessions.
         """
         self.add_row(step, len(part), len(part.items), len(np.unique(part.items)))
 
     def add_row(self, step: str, sessions: int, events: int, items: int) -> None:
-        """Take counts that are known already.
+        """Add a row of known counts.
 
         Args:
-            step: what was done, in a few words.
-            sessions: how many are left.
-            events: in these.
-            items: different ones.
+            step: description of the step.
+            sessions: number of remaining sessions.
+            events: number of their events.
+            items: number of distinct items.
         """
         self.table.loc[len(self.table)] = [step, sessions, events, items]
         print(f"{step}: {sessions:,} sessions, {events:,} events, {items:,} items", flush=True)

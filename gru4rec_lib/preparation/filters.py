@@ -1,4 +1,4 @@
-"""Which plays and sessions are kept, each filter counted; `config.data.Filters` has their order."""
+"""Filter plays and sessions and count what each filter drops; the order is that of `config.data.Filters`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ _DAY = 86400
 
 
 def leave_out_plays(con: duckdb.DuckDBPyConnection, filters: Filters) -> Iterator[tuple[str, str]]:
-    """Make the table `plays` of the rows of `kept` that the filters of single plays keep.
+    """Create the table `plays`: the rows of `kept` that pass the filters of single plays.
 
     Args:
-        con: has the table or view `kept`, with time in unix seconds and duration in seconds where these are filtered.
-        filters: of which `since`, `until`, `recent_days` and `min_seconds` count here.
+        con: has the table or view `kept`, with `time` in unix seconds and `duration` in seconds if they are filtered.
+        filters: `since`, `until`, `recent_days` and `min_seconds` are applied here.
 
     Yields:
-        After each filter: what was done, and the rows of the table `ruled` that are left, as a condition in SQL.
+        After each filter: a description of the step, and an SQL condition that selects the remaining rows of the
+        temporary table `ruled`.
     """
     rules = [*_rules(con, filters)]
     numbered = " ".join(f"WHEN {condition} THEN {n}" for n, (_, condition) in enumerate(rules))
@@ -35,7 +36,7 @@ def leave_out_plays(con: duckdb.DuckDBPyConnection, filters: Filters) -> Iterato
 
 
 def _rules(con: duckdb.DuckDBPyConnection, filters: Filters) -> Iterator[tuple[str, str]]:
-    """What each filter leaves out, in words and in SQL."""
+    """Yield for each filter a description of the plays that it drops, and the SQL condition that selects them."""
     in_range = []
     if filters.since:
         in_range.append((f"plays before {filters.since}", f"time < {_midnight(filters.since)!r}"))
@@ -61,13 +62,13 @@ def filter_sessions(events: pd.DataFrame, filters: Filters) -> Iterator[tuple[st
     """Apply the filters of whole sessions, items and users.
 
     Args:
-        events: a row an event, sorted by session and order: session and item, categorical; user where users are
+        events: one row per event, sorted by session and order: session and item, categorical; user if users are
             filtered.
-        filters: of which those from `merge_repeats` on count here.
+        filters: those from `merge_repeats` on are applied here.
 
     Yields:
-        After each filter: what was done, and the events that are left. With `repeat` a filter of a later pass is
-        named where it changes something.
+        After each filter: a description of the step, and the remaining events. In the later passes of `repeat`, only
+        for filters that drop events.
     """
     steps = [*_steps(filters)]
     for n_pass in range(1, len(events) + 2 if filters.repeat else 2):
@@ -85,7 +86,7 @@ def filter_sessions(events: pd.DataFrame, filters: Filters) -> Iterator[tuple[st
 
 
 def _steps(filters: Filters):
-    """Each filter that is set: what it drops, and the function that marks the events to keep."""
+    """Yield for each filter that is set a description, and a function that returns a mask of the events to keep."""
     if filters.merge_repeats:
         yield "repeats of the play before merged", _not_as_before
     if filters.repeats_in_session == "drop":
@@ -138,5 +139,5 @@ def _codes(events: pd.DataFrame, column: str) -> np.ndarray:
 
 
 def _sizes(codes: np.ndarray) -> np.ndarray:
-    """How many events share the code of each."""
+    """Return for each event the number of events with the same code."""
     return np.bincount(codes)[codes] if len(codes) else codes

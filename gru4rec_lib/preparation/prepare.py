@@ -1,7 +1,7 @@
-"""From tables to arrays: splits, the item index, features fitted on training alone.
+"""Turn tables into arrays: split the sessions, index the items and encode the features.
 
-Nothing of the test sessions reaches the index, the popularity or the features' fit. Whole sessions stay on one side,
-and where the split is by time no training session reaches into the time of the test, nor into that of validation.
+The item index, the plays and the features are fitted on the training sessions only. A session is never divided between
+parts. If the split is by time, no training session ends in the period of the test or of validation.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ from gru4rec_lib.utils.atomic_write import replacing
 
 @dataclass(frozen=True)
 class Prepared:
-    """What training and ranking read.
+    """Prepared arrays for training and evaluation.
 
     Args:
-        items: one row a candidate in index order: item (id), plays (in training; 0 for candidates unseen there).
-            The first n_items are the training tracks by falling plays, ties by id.
-        n_items: training tracks.
-        train: training sessions without the validation part, in order of time where there are times.
+        items: one row per candidate in index order: item (id), plays (in training; 0 for candidates unseen there).
+            The first n_items are the training tracks by descending plays, ties by id.
+        n_items: number of training tracks.
+        train: training sessions without the validation part, in order of time if there are times.
         validation: the part of training that is held out.
-        test: test sessions; -1 is a track that is no candidate.
-        test_events: the test sessions' rows as they were read (session, item, position and what else the log tells),
+        test: test sessions; -1 is a track that is not a candidate.
+        test_events: the rows of the test sessions as read (session, item, position and the other columns of the log),
             in the order of test.items.
         features: of the candidates, or None.
-        counts: sessions, events and items after every step.
-        ends: float64 [sessions of train_and_validation], the time of each one's last event in unix seconds; None where
-            the log tells no times.
-        crossing: training sessions that begin before a validation part that is the last in time and end in it: left out
-            while validation counts, part of the final training.
-        labels: the texts to display, one row a candidate in index order: item and a column a label (NA where missing).
-            None where the study names no labels.
+        counts: sessions, events and items after each step.
+        ends: float64 [sessions of train_and_validation], the time of each session's last event in unix seconds; None
+            if the log has no times.
+        crossing: training sessions that begin before the validation part and end in it, if the split of validation is
+            `last`. They are left out of training with validation and used in the final training.
+        labels: the texts to display, one row per candidate in index order: item and one column per label (NA where
+            missing). None if the study names no labels.
     """
 
     items: pd.DataFrame
@@ -63,7 +63,7 @@ class Prepared:
 
     @property
     def n_candidates(self) -> int:
-        """Candidates of the protocol `open`."""
+        """Number of candidates of the protocol `open`."""
         return len(self.items)
 
     @property
@@ -73,17 +73,17 @@ class Prepared:
 
     @property
     def learnable_validation(self) -> Sessions:
-        """The validation sessions without tracks that `train` does not hold: nothing can learn those."""
+        """The validation sessions without the tracks that are not in `train`, which no model can learn."""
         return self.validation.keep(np.bincount(self.train.items, minlength=self.n_items)[self.validation.items] > 0)
 
     def save(self, folder: Path, made_with: dict) -> None:
-        """Write plain .npy, .parquet and .json files; prepared.json, with a checksum of each, comes last.
+        """Write plain .npy, .parquet and .json files, then prepared.json with a checksum of each.
 
-        What an earlier preparation left there is deleted first: it may have had more features.
+        The files of an earlier preparation are deleted first, as it may have written more features.
 
         Args:
             folder: data/prepared/<study>.
-            made_with: the `settings` of the study, to be told from others later; with `inputs`, the
+            made_with: the `settings` of the study, to detect later that they changed; with `inputs`, the
                 `fingerprints.hashes` of the raw files from before they were read.
         """
         folder = user_path(folder)
@@ -112,7 +112,7 @@ class Prepared:
 
         Args:
             folder: data/prepared/<study>.
-            test: false leaves out the test sessions and their events, which are then None.
+            test: whether to read the test sessions and their events; otherwise they are None.
 
         Returns:
             The arrays, memory-mapped.
@@ -131,12 +131,12 @@ class Prepared:
 
 
 def prepare(tables: Tables, split: Split, folder: Path) -> Prepared:
-    """Split, index and encode.
+    """Split the sessions, index the items and encode the features.
 
     Args:
-        tables: what was read.
-        split: how.
-        folder: where a listed split's file of session ids lies: the data folder.
+        tables: the events and items.
+        split: settings of the split.
+        folder: the data folder, with the file of session ids for a split by list.
 
     Returns:
         The arrays.
@@ -147,7 +147,7 @@ def prepare(tables: Tables, split: Split, folder: Path) -> Prepared:
     log = Counts(tables.counts)
     events, n_apart = apart(tables.events, split)
     code, starts = sessions_of(events)
-    if n_apart:  # of tables that were read without the split
+    if n_apart:  # the tables were read without the split
         position = (np.arange(len(events)) - starts[code] + 1).astype(np.int32)
         events = events.assign(position=position).reset_index(drop=True)
         log.add(BOTH_SIDES.format(n_apart), events)
@@ -179,8 +179,8 @@ def prepare(tables: Tables, split: Split, folder: Path) -> Prepared:
     crosses = np.zeros(len(order), bool)
     if times is not None and split.validation == "last":
         crosses = crossing(times[starts[order]], times[last_event[order]], held_out, "validation")
-        told = f"training: sessions that begin before validation and end in it left out of train ({crosses.sum():,})"
-        log.add(told, events[np.isin(code, order[~crosses])])
+        step = f"training: sessions that begin before validation and end in it left out of train ({crosses.sum():,})"
+        log.add(step, events[np.isin(code, order[~crosses])])
     train, across, validation = order[~held_out & ~crosses], order[crosses], order[held_out]
 
     plays = item_index(training["item"])
@@ -205,14 +205,15 @@ def prepare(tables: Tables, split: Split, folder: Path) -> Prepared:
 
 
 def candidates(plays: pd.DataFrame, tables: Tables) -> tuple[pd.DataFrame, Features | None]:
-    """The item index and the features.
+    """Return the candidates in index order, and their features.
 
     Args:
-        plays: of the training tracks, `sessions.item_index`.
-        tables: of its item table, if it has one; its other tracks are candidates, too, behind those of training, by id.
+        plays: the training tracks, as `sessions.item_index` returns them.
+        tables: the events and items. Further tracks of the item table become candidates after the training tracks, in
+            order of id.
 
     Returns:
-        One row a candidate: item, plays; and the features, None where there is no item table.
+        (one row per candidate: item, plays; the features, None without an item table).
 
     Raises:
         DataError: no training track has a row in the item table, or a feature is out of range.
@@ -227,12 +228,12 @@ def candidates(plays: pd.DataFrame, tables: Tables) -> tuple[pd.DataFrame, Featu
 
 
 def encode(events: pd.DataFrame, starts: np.ndarray, items: pd.DataFrame) -> Sessions:
-    """All sessions over the item index; -1 is a track that is no candidate.
+    """Return all sessions with items as candidate numbers; -1 is a track that is not a candidate.
 
     Args:
         events: of `readers.Tables`.
         starts: int [sessions], the first row of each.
-        items: one row a candidate, in index order.
+        items: one row per candidate, in index order.
     """
     item_of_code = pd.Index(items["item"]).get_indexer(events["item"].cat.categories.astype(str))
     event_items = item_of_code[events["item"].cat.codes].astype(np.int32)
@@ -240,14 +241,14 @@ def encode(events: pd.DataFrame, starts: np.ndarray, items: pd.DataFrame) -> Ses
 
 
 def checked(prepared: Prepared, split: Split) -> Prepared:
-    """The same, where every part has something to predict.
+    """Return the arrays after checking that each part has a target to predict.
 
     Args:
         prepared: arrays.
-        split: how they were split, for the message.
+        split: settings of the split, for the message.
 
     Raises:
-        DataError: no session of a part holds two events.
+        DataError: no session of a part has two events.
     """
     for name in ("train", "validation", "test"):
         if not getattr(prepared, name).is_target.any():
@@ -261,7 +262,7 @@ def chosen_targets(test: Sessions, study: Study) -> np.ndarray | None:
 
     Args:
         test: test sessions.
-        study: its evaluation settings have the number of targets.
+        study: its evaluation settings give the number of targets.
 
     Returns:
         bool [events]; None for all targets.
@@ -270,14 +271,14 @@ def chosen_targets(test: Sessions, study: Study) -> np.ndarray | None:
 
 
 def check_targets(prepared: Prepared, study: Study) -> None:
-    """Validate, before anything is trained, that protocol `known` has a target: tables and figures are of these first.
+    """Check before training that protocol `known`, which the main tables and figures report, has a target.
 
     Args:
         prepared: arrays.
-        study: says how many targets it ranks.
+        study: its evaluation settings give the number of targets.
 
     Raises:
-        DataError: no test session holds two events on items of training, or none of these targets is chosen.
+        DataError: no test session has two events on training items, or none of these targets is chosen.
     """
     seen = prepared.test.known(prepared.n_items)
     chosen = chosen_targets(prepared.test, study)
@@ -295,22 +296,22 @@ def check_targets(prepared: Prepared, study: Study) -> None:
 
 
 def settings(study: Study) -> dict:
-    """What of a study the arrays depend on: data and split, as plain JSON.
+    """Return the settings of a study on which the arrays depend, data and split, as plain JSON.
 
     Args:
-        study: that is prepared.
+        study: to prepare.
     """
     return {"data": study.data.model_dump(mode="json"), "split": study.split.model_dump(mode="json")}
 
 
 def sizes(prepared: Prepared) -> pd.DataFrame:
-    """Sessions, events and items of each part: the frame of the figure `split_sizes`.
+    """Count sessions, events and items of each part, for the figure `split_sizes`.
 
     Args:
         prepared: arrays.
 
     Returns:
-        part, sessions, events, items (different ones); a row a part.
+        One row per part: part, sessions, events, items (distinct).
     """
     parts = {"train": prepared.train, "validation": prepared.validation, "test": prepared.test}
     rows = [(name, len(p), len(p.items), len(np.unique(p.items[p.items >= 0]))) for name, p in parts.items()]
@@ -318,15 +319,18 @@ def sizes(prepared: Prepared) -> pd.DataFrame:
 
 
 def _files(folder: Path) -> list[Path]:
-    """The files of a preparation but its record."""
+    """Return the files of a preparation except its record, prepared.json."""
     return sorted(p for p in folder.iterdir() if p.suffix in (".npy", ".parquet") or p.name == "features.json")
 
 
 def sessions_of(events: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Number of each event's session in reading order, and each session's first row: int [events], int [sessions].
+    """Return each event's session number in reading order, and each session's first row.
 
     Args:
         events: of `readers.Tables`.
+
+    Returns:
+        (int [events], int [sessions]).
     """
     codes = events["session"].cat.codes.to_numpy()
     begins = np.r_[True, codes[1:] != codes[:-1]] if len(codes) else np.zeros(0, bool)

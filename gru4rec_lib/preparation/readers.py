@@ -1,4 +1,4 @@
-"""Raw files to tidy tables: the MSSD layout and generic event tables, with DuckDB underneath."""
+"""Read raw files in the MSSD layout or as event tables into data frames, with DuckDB."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gru4rec_lib.preparation.typed_columns import Cells, Kind, quoted
 from gru4rec_lib.utils.arguments import user_path
 from gru4rec_lib.utils.text import shown
 
-# The log's 17 columns beside session, position, length and track, in the official order.
+# The 17 columns of the log other than session, position, length and track, in the official order.
 LOG_COLUMNS = (
     dict.fromkeys(("skip_1", "skip_2", "skip_3", "not_skipped", "context_switch"), typed_columns.FLAG)
     | dict.fromkeys((f"{pause}_pause_before_play" for pause in ("no", "short", "long")), typed_columns.FLAG)
@@ -33,14 +33,14 @@ LOG_COLUMNS = (
     | {"date": typed_columns.DATE, "premium": typed_columns.FLAG, "context_type": typed_columns.text()}
     | dict.fromkeys(("hist_user_behavior_reason_start", "hist_user_behavior_reason_end"), typed_columns.text())
 )
-# The track file's 28 numeric columns, in the official order; the paper drops `mode`, the only text.
+# The 28 numeric columns of the track file, in the official order; the paper drops `mode`, the only text column.
 TRACK_FEATURES = (
     *("duration", "release_year", "us_popularity_estimate", "acousticness", "beat_strength", "bounciness"),
     *("danceability", "dyn_range_mean", "energy", "flatness", "instrumentalness", "key", "liveness", "loudness"),
     *("mechanism", "organism", "speechiness", "tempo", "time_signature", "valence"),
     *(f"acoustic_vector_{i}" for i in range(8)),
 )
-# `mode` is kept among the items, and is a feature of none.
+# `mode` is read into the item table, but is not used as a feature.
 TRACKS = ItemTable(file="tf_*", item="track_id", numeric=TRACK_FEATURES, categorical=("mode",))
 LOG = {
     "session": (Cells.of("session_id"), typed_columns.ID),
@@ -49,11 +49,11 @@ LOG = {
     "session_length": (Cells.of("session_length"), typed_columns.WHOLE),
 } | {name: (Cells.of(name), kind) for name, kind in LOG_COLUMNS.items()}
 
-# Two players write one play up to four minutes apart (at its start, or when it counts as played), and clocks differ.
+# Two players may log one play up to four minutes apart (at its start, or once it counts as played); clocks differ, too.
 AGAIN = 10  # minutes
 
-# One problem a session, at its first wrong row. A session that lies complete and in order has the same rowid - position
-# on every row, so that only the others are looked at closely. Rows of unknown session do not part a session.
+# Report one problem per session, at its first wrong row. In a complete session in order, rowid - position is the same
+# on every row, so only the other sessions are examined. Rows without a session id do not divide a session.
 _BROKEN_SESSIONS = """
 WITH suspect AS (
     SELECT session, count(*) AS n, min(rowid) AS first, min(_file) AS home, max(_file) AS other
@@ -66,8 +66,8 @@ WITH suspect AS (
         row_number() OVER (PARTITION BY session ORDER BY position, log.rowid) AS place,
         row_number() OVER (PARTITION BY session ORDER BY log.rowid) AS nth
     FROM log JOIN suspect USING (session)
-    ANTI JOIN (SELECT session FROM log WHERE len(_bad) > 0) AS told_already USING (session)
-), told AS (
+    ANTI JOIN (SELECT session FROM log WHERE len(_bad) > 0) AS reported USING (session)
+), problems AS (
     SELECT row, file, session, CASE
         WHEN other <> home AND file = home THEN NULL
         WHEN file <> home
@@ -84,7 +84,7 @@ WITH suspect AS (
         END AS problem
     FROM numbered
 )
-SELECT row, file, NULL, problem.column, problem.problem, problem.remedy FROM told WHERE problem IS NOT NULL
+SELECT row, file, NULL, problem.column, problem.problem, problem.remedy FROM problems WHERE problem IS NOT NULL
 QUALIFY row_number() OVER (PARTITION BY session ORDER BY row) = 1
 """
 _SESSION_MATES = """
@@ -101,11 +101,11 @@ QUALIFY row_number() OVER (PARTITION BY item ORDER BY items.row) > 1
 
 @dataclass(frozen=True, kw_only=True)
 class ItemRows(RawFeatures):
-    """An item table as it was read; its `items` are None where there is none.
+    """An item table as read; `items` is None if there is none.
 
     Args:
         problems: `file`, `line` (for Parquet the row), `column`, `problem`, `remedy` of every row dropped as bad.
-        warnings: what is allowed and may surprise, a sentence each.
+        warnings: one sentence each.
     """
 
     problems: pd.DataFrame
@@ -117,17 +117,18 @@ NO_ITEMS = ItemRows(items=None, problems=pd.DataFrame(columns=["file", "line", "
 
 @dataclass(frozen=True, kw_only=True)
 class Tables(ItemRows):
-    """Events and items as they were read; `problems` and `warnings` are of both.
+    """Events and items as read; `problems` and `warnings` concern both.
 
-    `items` has one row an item: `item` and the feature columns (numeric: float64, NaN where missing; others: str, NA
+    `items` has one row per item: `item` and the feature columns (numeric: float64, NaN where missing; others: str, NA
     where missing).
 
     Args:
-        events: one row an event: sessions in reading order, each by position or time. `session`, `item` and `file`
-            (path below the data folder): categorical; `position`: int32, 1..n; `time`: float64, unix seconds, where the
-            table has times; for MSSD also LOG_COLUMNS (bool, int32, hour int8, date datetime64[s], texts categorical).
-        counts: `step`, `events`, `sessions`, `items`: what is left after each step.
-        labels: one row an item of the events: `item` and the texts to display (str, NA where missing). None where the
+        events: one row per event: sessions in reading order, each sorted by position or time. `session`, `item` and
+            `file` (path below the data folder): categorical; `position`: int32, 1..n; `time`: float64, unix seconds, if
+            the table has times; for MSSD also LOG_COLUMNS (bool, int32, hour int8, date datetime64[s], texts
+            categorical).
+        counts: `step`, `events`, `sessions`, `items`: the numbers that remain after each step.
+        labels: one row per item of the events: `item` and the texts to display (str, NA where missing). None if the
             study names no labels.
     """
 
@@ -140,12 +141,14 @@ def read(data: MssdData | EventData, folder: Path, split: Split | None = None) -
     """Read and check a data set's raw files.
 
     Args:
-        data: the layout, the names and what to do with bad rows; in an MSSD log a bad row takes its session with it.
-        folder: where the files are; of an event table also a .zip archive of them.
-        split: how sessions are split; where it is by file, see `split.apart`. None takes an id as one session.
+        data: layout, names of files and columns, and what to do with bad rows; in an MSSD log a bad row is dropped with
+            its session.
+        folder: the folder of the files; for an event table it may be a .zip archive.
+        split: settings of the split; if it is by file, `split.apart` separates the ids that are on both sides. With
+            None, each id is one session.
 
     Returns:
-        The tables. Times without a zone are taken as UTC.
+        The tables. Times without a zone are UTC.
 
     Raises:
         DataError: files or columns are missing, a file cannot be read, (under `on_bad_rows: error`) rows are bad, or
@@ -161,12 +164,12 @@ def read(data: MssdData | EventData, folder: Path, split: Split | None = None) -
 
 
 def read_log(path: Path, on_bad_rows: str = "error", folder: Path | None = None) -> Tables:
-    """Read and check one log in MSSD layout alone; as `read`.
+    """Read and check a single log in the MSSD layout, as `read` does.
 
     Args:
         path: a log, log_*.csv[.gz].
         on_bad_rows: `error` or `drop`, as in `MssdData`.
-        folder: the data folder, below which the log is; its own folder where not given.
+        folder: the data folder that contains the log; by default the log's own folder.
     """
     path = user_path(path)
     data = MssdData(layout="mssd", name="log", on_bad_rows=on_bad_rows)
@@ -174,7 +177,7 @@ def read_log(path: Path, on_bad_rows: str = "error", folder: Path | None = None)
 
 
 def read_track_features(path: Path) -> ItemRows:
-    """As `read_tracks`, one file of track features. Bad rows are an error.
+    """Read and check one file of track features; bad rows are an error.
 
     Args:
         path: of the file, tf_*.csv[.gz].
@@ -184,7 +187,7 @@ def read_track_features(path: Path) -> ItemRows:
 
 
 def read_tracks(data: MssdData, folder: Path) -> ItemRows:
-    """Read and check all track features of a data set alone.
+    """Read and check all track features of a data set, without its logs.
 
     Args:
         data: as for `read`.
@@ -214,8 +217,8 @@ def _tables(
         con.execute(f"SET VARIABLE log_files = [{', '.join(literal(source.name) for source in sources)}]")
         checks = (_BROKEN_SESSIONS, _SESSION_MATES) if is_mssd else ()
         problems = typed_columns.check(con, "log", sources, data.on_bad_rows, checks)
-        events, counts, noted = _events(con, sources, columns, None if is_mssd else data, split)
-        warnings += noted
+        events, counts, notes = _events(con, sources, columns, None if is_mssd else data, split)
+        warnings += notes
         if not is_mssd and data.idle_minutes:
             warnings += _missing_parts(sources)
         texts = {
@@ -251,16 +254,16 @@ def _tables(
 
 
 def _named(folder: Path, files: list[Path]) -> list[tuple[Path, str]]:
-    """Each file with what messages call it."""
+    """Return each path with the file's name in messages."""
     return [(path, name_below(folder, path)) for path in files]
 
 
 def mssd_files(data: MssdData, folder: Path) -> tuple[list[Path], list[Path]]:
-    """The log files and the files of track features below a folder, in the order in which they are read.
+    """Return the log files and the files of track features below a folder, in reading order.
 
     Args:
         data: has the patterns of the logs' names.
-        folder: where they are.
+        folder: the data folder.
 
     Raises:
         DataError: there is no log.
@@ -286,7 +289,7 @@ def _generic(data: EventData, folder: Path, plain: Plain):
 
 
 def _plain(files: Iterable[Path], folder: Path, plain: Plain) -> list[tuple[Path, str]]:
-    """Each file, unpacked where it is packed, with what messages call it; of an archive its members."""
+    """Return (path, name in messages) of each file, unpacked if necessary; an archive is replaced by its members."""
     pairs = []
     for path, name in _named(folder, [*files]):
         if is_archive(path) and path.is_file():
@@ -300,7 +303,7 @@ def _plain(files: Iterable[Path], folder: Path, plain: Plain) -> list[tuple[Path
 
 
 def columns_of(data: EventData) -> dict[str, tuple[Cells | typed_columns.Folder | typed_columns.Choice, Kind]]:
-    """The columns of the table `log` of events: the cells of the files and how they are read.
+    """Return for each column of the table `log` of events the cells of the files and their kind.
 
     Args:
         data: names the columns.
@@ -326,18 +329,18 @@ def columns_of(data: EventData) -> dict[str, tuple[Cells | typed_columns.Folder 
     return columns
 
 
-# Columns of the table `log` that are no columns of the events.
+# Columns of the table `log` that are not columns of the events.
 _ASIDE = ("duration", "start", "choice", "key")
 
 
 def _counted(con: duckdb.DuckDBPyConnection, table: str, columns: dict, rows: str = "true") -> tuple[int, int, int]:
-    """Events, sessions and items of some rows of a table; no sessions before these are cut."""
+    """Count events, sessions and items in rows of a table; 0 sessions if the table has no session column yet."""
     sessions = "count(DISTINCT session)" if "session" in columns else "0"
     return con.execute(f"SELECT count(*), {sessions}, count(DISTINCT item) FROM {table} WHERE {rows}").fetchall()[0]
 
 
 def _plays(con: duckdb.DuckDBPyConnection, data: EventData | None, columns: dict) -> Iterator[tuple]:
-    """Make the table `plays` of `log`: leave out rows, filter plays, cut sessions; yield the counts of each step."""
+    """Create the table `plays` from `log`: leave out rows, filter plays, cut sessions. Yield counts of each step."""
     ((torn,),) = con.execute("SELECT count(*) FROM log_bad WHERE row IS NULL").fetchall()
     before, *ids = _counted(con, "log", columns)
     before += torn
@@ -369,17 +372,17 @@ def _plays(con: duckdb.DuckDBPyConnection, data: EventData | None, columns: dict
 
 
 def _events(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict, data: EventData | None, split):
-    """The rows of `log` that are kept, in order, the counts of each step, and warnings."""
+    """Return the kept rows of `log` in order, the counts of each step, and warnings."""
     counts = [(step, events, n, items) for step, events, n, items in _plays(con, data, columns)]
     if not counts[-1][1]:
-        told = f"no good row is left of {counts[0][1]:,}; `on_bad_rows: error` names the bad ones"
+        problem = f"no good row is left of {counts[0][1]:,}; `on_bad_rows: error` names the bad ones"
         if data and (data.leave_out or data.filters.of_plays):
-            told = f"no play is left of {counts[0][1]:,} rows ({_losses(counts)})"
-            told += "; give other files or change the study's filters"
-        raise DataError(f"{sources[0].name}: {told}")
+            problem = f"no play is left of {counts[0][1]:,} rows ({_losses(counts)})"
+            problem += "; give other files or change the study's filters"
+        raise DataError(f"{sources[0].name}: {problem}")
     values = []
     if data and data.idle_minutes:
-        values.append("session")  # a value of its own type already
+        values.append("session")  # already an ENUM
     in_order = " ORDER BY row" if data and data.idle_minutes else ""
     for name, (_, kind) in columns.items():
         if name in _ASIDE or name.startswith("label_"):
@@ -392,12 +395,12 @@ def _events(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict
     doubts = _doubts(events, sources, columns["time"][0].label) if "time" in columns else []
     names = pd.Categorical([source.name for source in sources])
     events["file"] = pd.Categorical.from_codes(names.codes[events.pop("_file")], names.categories)
-    noted = []
+    notes = []
     if "session_length" not in columns:
         events, n_apart = apart(events, split)
-        noted += [] if data.idle_minutes else _of_files(events, n_apart)
+        notes += [] if data.idle_minutes else _of_files(events, n_apart)
 
-    # Session codes count in reading order; rows of equal time stay in the order of the files.
+    # Session codes are in reading order; rows of equal time stay in the order of the files.
     key = "time" if "time" in columns else "position"
     order = np.lexsort((events["row"], events[key], events["session"].cat.codes))
     if (np.diff(order) != 1).any():
@@ -407,9 +410,9 @@ def _events(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict
         once = events[~repeated]
         events = once if drop else events
         counts.append(_count(f"exact repeats {'dropped' if drop else 'kept'} ({repeated.sum():,})", events))
-        noted += _of_order(once, key, bool(data.idle_minutes))
-        counts += [_count(step, events) for step, _ in noted]
-        noted += _of_choices(con, data, columns)
+        notes += _of_order(once, key, bool(data.idle_minutes))
+        counts += [_count(step, events) for step, _ in notes]
+        notes += _of_choices(con, data, columns)
         n_before = len(events)
         for step, left in filter_sessions(events, data.filters):
             counts.append(_count(step, left))
@@ -436,41 +439,41 @@ def _events(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict
     for name in events.select_dtypes("category"):
         events[name] = events[name].cat.as_unordered()
     events = events.astype({"date": "datetime64[s]"}) if "date" in others else events
-    return events, counts, [*doubts, *(warning for _, warning in noted)]
+    return events, counts, [*doubts, *(warning for _, warning in notes)]
 
 
 def _doubts(events: pd.DataFrame, sources: list[Source], column: str) -> list[str]:
-    """What `times.doubtful` says of each file; what is sure is an error."""
+    """Return warnings about doubtful times of each file; raise where `times.doubtful` is certain."""
     found = [(sources[n].name, *times.doubtful(part.to_numpy())) for n, part in events.groupby("_file")["time"]]
-    said = [(f"{name}, column `{column}`: {doubt}", is_sure) for name, doubt, is_sure in found if doubt]
-    if wrong := [line for line, is_sure in said if is_sure]:
+    doubts = [(f"{name}, column `{column}`: {doubt}", is_sure) for name, doubt, is_sure in found if doubt]
+    if wrong := [line for line, is_sure in doubts if is_sure]:
         raise DataError("\n".join(wrong))
-    return [line for line, _ in said]
+    return [line for line, _ in doubts]
 
 
 def _of_files(events: pd.DataFrame, n_apart: int) -> list[tuple[str, str]]:
-    """Session ids in several files: a step of the counts and a warning each."""
-    noted = []
+    """Return a step of the counts and a warning for session ids in several files."""
+    notes = []
     if n_apart:
         warning = f"session ids in files of training and of the test: {n_apart:,}; each is taken as two sessions"
-        noted.append((BOTH_SIDES.format(n_apart), warning))
+        notes.append((BOTH_SIDES.format(n_apart), warning))
     pairs = events[["session", "file"]].drop_duplicates()
     if n := int((pairs["session"].value_counts() > 1).sum()):
         step = f"session ids in more than one file, each taken as one session ({n:,})"
         remedy = "make the ids differ where every file numbers its sessions anew"
-        noted.append((step, f"session ids in more than one file: {n:,}; the rows of each are one session; {remedy}"))
-    return noted
+        notes.append((step, f"session ids in more than one file: {n:,}; the rows of each are one session; {remedy}"))
+    return notes
 
 
 def _of_order(once: pd.DataFrame, key: str, is_cut: bool) -> list[tuple[str, str]]:
-    """Events whose order is in doubt, and items that come again soon: a step of the counts and a warning each.
+    """Return a step of the counts and a warning for events of unclear order, and for items repeated within minutes.
 
     Args:
-        once: without exact repeats, sorted by session, `key` and `row`.
+        once: events without exact repeats, sorted by session, `key` and `row`.
         key: `time` or `position`.
-        is_cut: whether sessions were cut by time, so that no position can be given.
+        is_cut: whether sessions were cut by time; warnings then do not suggest a column of positions.
     """
-    noted = []
+    notes = []
     tied = once.duplicated(["session", key], keep=False)
     if n := int(tied.sum()):
         kept, remedy = "they are kept in the order of the file", "number a session's events in a column `position`"
@@ -486,15 +489,15 @@ def _of_order(once: pd.DataFrame, key: str, is_cut: bool) -> list[tuple[str, str
                 kept += "right where two players wrote the log"
         step = f"events at the same {key} as another of their session, in the order of the file ({n:,})"
         where = f"{n:,} in {once.loc[tied, 'session'].nunique():,} sessions"
-        noted.append((step, f"events at the same {key} as another event of their session: {where}; {kept}; {remedy}"))
+        notes.append((step, f"events at the same {key} as another event of their session: {where}; {kept}; {remedy}"))
     if key == "time":
         once = once.sort_values(["session", "item", "time"], kind="stable")
         same = (np.diff(once["session"].cat.codes) == 0) & (np.diff(once["item"].cat.codes) == 0)
         if n := int((same & (np.diff(once["time"]) <= 60 * AGAIN)).sum()):
-            told = f"the same item again within {AGAIN} minutes"
+            repeat = f"the same item again within {AGAIN} minutes"
             remedy = "where two players wrote one play, delete one of its rows; a repeat that was played is right"
-            noted.append((f"{told}, kept ({n:,})", f"{told} in a session: {n:,} events; {remedy}"))
-    return noted
+            notes.append((f"{repeat}, kept ({n:,})", f"{repeat} in a session: {n:,} events; {remedy}"))
+    return notes
 
 
 def _items(
@@ -505,15 +508,15 @@ def _items(
     played: typed_columns.Column | None = None,
     data: EventData | None = None,
 ) -> ItemRows:
-    """Return the item table, one row an item, its bad rows, and warnings.
+    """Return the item table, one row per item, its bad rows, and warnings.
 
     Args:
-        con: the database; with `key` it has the table `plays` of the events.
-        table: which columns are read.
+        con: the database; if the table has a `key`, it contains the table `plays` of the events.
+        table: names the columns.
         files: of the table.
         on_bad_rows: `error` or `drop`.
-        played: the items of the log, whose ids are written as those of the table.
-        data: the events, where the features are in their rows.
+        played: the items of the log; their ids must be written in the same form as those of the table.
+        data: settings of the events, if the features are in their rows.
     """
     texts = dict.fromkeys((*table.categorical, *(name for names in table.multivalued.values() for name in names)))
     features = {name: typed_columns.NUMBER._replace(missing=table.missing_in(name)) for name in table.numeric}
@@ -521,7 +524,7 @@ def _items(
         name: typed_columns.numbers(table.separators.get(name, ""), *table.missing_in(name)) for name in table.embedding
     }
     features |= {name: typed_columns.text(*table.missing_in(name)) for name in texts}
-    # Numbered in the database: a feature may be called as the reader's own columns are, `rowid` too.
+    # Columns are numbered in the database, since a feature may have the name of an internal column such as `rowid`.
     columns = {"item": (Cells.of(table.item), typed_columns.ID)} | {
         f"feature_{n}": (Cells.of(name), kind) for n, (name, kind) in enumerate(features.items())
     }
@@ -533,8 +536,8 @@ def _items(
     names = ", ".join(columns)
     rows = f"items ANTI JOIN items_bad ON items.rowid = items_bad.row{' WHERE _left_out IS NULL' if reasons else ''}"
     if is_merged:
-        items, noted = _merged(con, [*columns][1:], rows)
-        warnings += noted
+        items, notes = _merged(con, [*columns][1:], rows)
+        warnings += notes
     else:
         items = con.sql(f"SELECT {names} FROM {rows} ORDER BY rowid").df()
     items.columns = ["item", *features]
@@ -575,18 +578,18 @@ def _items(
 
 
 def _merged(con: duckdb.DuckDBPyConnection, columns: list[str], rows: str) -> tuple[pd.DataFrame, list[str]]:
-    """One row an item, of each column the first value that is not missing; and how many items' rows differ."""
+    """Return one row per item, with the first non-missing value of each column, and a warning if rows differ."""
     first = ", ".join(f"arg_min({column}, rowid) FILTER ({column} IS NOT NULL) AS {column}" for column in columns)
     differ = " OR ".join(f"count(DISTINCT {column}) > 1" for column in columns)
     query = f"SELECT item, {first}, {differ} AS differs FROM {rows} GROUP BY item ORDER BY min(rowid)"
     items = con.sql(query).df()
     n = int(items.pop("differs").sum())
-    told = f"items whose rows of features differ: {n:,} of {len(items):,}; the first value of each column counts"
-    return items, [told] if n else []
+    warning = f"items whose rows of features differ: {n:,} of {len(items):,}; the first value of each column counts"
+    return items, [warning] if n else []
 
 
 def _by_key(con: duckdb.DuckDBPyConnection, items: pd.DataFrame) -> pd.DataFrame:
-    """The item table with a row for each item of the log whose key it has."""
+    """Return the item table with a row for each item of the log whose key is in the table."""
     query = (
         "SELECT CAST(item AS VARCHAR) AS item, arg_min(key, row) FILTER (key IS NOT NULL) AS key FROM plays GROUP BY 1"
     )
@@ -598,15 +601,15 @@ def _by_key(con: duckdb.DuckDBPyConnection, items: pd.DataFrame) -> pd.DataFrame
 
 
 def _side_by_side(items: pd.DataFrame, name: str, file: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The table with the numbers of an embedding in columns of their own, and the names of these."""
+    """Return the table with each number of an embedding in its own column, and the names of these columns."""
     vectors = items.pop(name)
     is_there = vectors.notna().to_numpy()
     lengths = vectors[is_there].map(len)
     others = lengths[lengths != lengths.iloc[0]] if len(lengths) else lengths
     if len(others):
         other = others.index[0]
-        told = f"item `{items['item'][other]}` has {lengths[other]} numbers, and others have {lengths.iloc[0]}"
-        raise DataError(f"{file}, column `{name}`: {told}; give vectors of one length")
+        problem = f"item `{items['item'][other]}` has {lengths[other]} numbers, and others have {lengths.iloc[0]}"
+        raise DataError(f"{file}, column `{name}`: {problem}; give vectors of one length")
     numbers = np.full((len(items), int(lengths.max()) if len(lengths) else 0), np.nan)
     if numbers.size:
         numbers[is_there] = np.stack(vectors[is_there].to_list())
@@ -617,7 +620,7 @@ def _side_by_side(items: pd.DataFrame, name: str, file: str) -> tuple[pd.DataFra
 
 
 def _parted(items: pd.DataFrame, name: str, separator: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The table with the values of cells such as `rock|indie` in columns of their own, and the names of these."""
+    """Split cells such as `rock|indie` into one column per value; return the table and the names of these columns."""
     cells = items.pop(name)
     values = [
         [] if pd.isna(cell) else [part for part in map(str.strip, cell.split(separator)) if part] for cell in cells
@@ -631,12 +634,12 @@ def _parted(items: pd.DataFrame, name: str, separator: str) -> tuple[pd.DataFram
 
 
 def _losses(counts: list[tuple]) -> str:
-    """The steps of the counts that dropped something."""
+    """Return the steps of the counts that dropped events."""
     return "; ".join(step for step, *_ in counts if re.search(r"\([1-9][0-9,]*\)$", step) and " kept (" not in step)
 
 
 def _missing_parts(sources: list[Source]) -> list[str]:
-    """Warnings of exports of which parts are missing: `endsong_3.json` without the parts 0 to 2."""
+    """Return warnings about missing parts of an export, such as `endsong_3.json` without the parts 0 to 2."""
     parts: dict[str, set[int]] = {}
     for source in sources:
         number = re.search(r"(\d+)\.json$", source.name)
@@ -645,40 +648,40 @@ def _missing_parts(sources: list[Source]) -> list[str]:
     gaps = {
         folder: sorted({*range(max(numbers))} - numbers) for folder, numbers in parts.items() if max(numbers) < 1000
     }
-    told = "of the numbered parts some are not there"
+    warning = "of the numbered parts some are not there"
     remedy = "plays of one session may lie in several parts, so bring all of them"
     return [
-        f"{f'{folder}: ' if folder else ''}{told} ({shown(', '.join(map(str, gap)), 60)}); {remedy}"
+        f"{f'{folder}: ' if folder else ''}{warning} ({shown(', '.join(map(str, gap)), 60)}); {remedy}"
         for folder, gap in gaps.items()
         if gap
     ]
 
 
 def _of_choices(con: duckdb.DuckDBPyConnection, data: EventData, columns: dict) -> list[tuple[str, str]]:
-    """Warnings of items and starts of plays that are known by another column than the first."""
-    noted = []
+    """Return warnings about items, and starts of plays, that were taken from another column than the first."""
+    notes = []
     if "choice" in columns:
         labels = ["` + `".join(choice) for choice in columns["item"][0].choices]
         rows = con.execute("SELECT choice, count(*) FROM plays GROUP BY 1 ORDER BY 1").fetchall()
         if any(choice for choice, _ in rows):
-            told = ", ".join(f"{n:,} by `{labels[choice]}`" for choice, n in rows)
-            noted.append(("", f"plays whose item is known by several columns: {told}"))
+            by_column = ", ".join(f"{n:,} by `{labels[choice]}`" for choice, n in rows)
+            notes.append(("", f"plays whose item is known by several columns: {by_column}"))
     if "start" in columns and data.idle_minutes:
         recorded, others = sessions.starts_by_source(con)
-        told = f"{recorded:,} recorded, {others:,} the end less the duration"
-        noted.append(("", f"starts of plays, by which sessions are cut: {told}"))
-    return noted
+        origins = f"{recorded:,} recorded, {others:,} the end less the duration"
+        notes.append(("", f"starts of plays, by which sessions are cut: {origins}"))
+    return notes
 
 
 def _labels(con: duckdb.DuckDBPyConnection, data: EventData, sources: list[Source], events: pd.DataFrame):
-    """The texts to display, one row an item of the events: of each the first that an item has; None without labels."""
+    """Return the texts to display, one row per item of the events: the first of each label; None without labels."""
     if not data.label:
         return None
     for name, columns in data.label.items():
         if not any({*columns} & {*source.header} for source in sources):
             there = shown(", ".join(sources[0].header))
-            told = f"label `{name}`: no file has a column `{'` or `'.join(columns)}` (there: {there})"
-            raise DataError(f"{sources[0].name}: {told}; correct the study's config")
+            problem = f"label `{name}`: no file has a column `{'` or `'.join(columns)}` (there: {there})"
+            raise DataError(f"{sources[0].name}: {problem}; correct the study's config")
     texts = [f"arg_min(label_{n}, row) FILTER (label_{n} IS NOT NULL)" for n in range(len(data.label))]
     table = con.sql(f"SELECT CAST(item AS VARCHAR), {', '.join(texts)} FROM plays GROUP BY item").df()
     table.columns = ["item", *data.label]

@@ -1,4 +1,4 @@
-"""Sessions cut from users and times: one ends where listening pauses."""
+"""Cut sessions from users and times: a session ends where listening pauses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import duckdb
 
 from gru4rec_lib.config.data import EventData
 
-# A recorded start counts from 2000 on; of a number of milliseconds a thousandth does.
+# The recorded start of a play in unix seconds, also if it is in milliseconds; NULL before 2000 or after the end.
 _YEAR_2000 = 946684800
 _PLAUSIBLE = f"""CASE
     WHEN start BETWEEN {_YEAR_2000} AND time THEN start
@@ -15,16 +15,16 @@ END"""
 
 
 def cut(con: duckdb.DuckDBPyConnection, data: EventData) -> None:
-    """Cut the table `plays` into sessions where so much time passes between two plays of a user.
+    """Cut the table `plays` into sessions where a user pauses for longer than `idle_minutes`.
 
-    The time between is from the end of a play to the start of the next one; where they overlap there is none. Plays of
-    a user are in the order of their recorded times, and in that of the files where these are equal.
+    A pause lasts from the end of a play to the start of the user's next one. Plays are in the order of their recorded
+    times; plays of equal time are in the order of the files.
 
     Args:
-        con: has `plays`, a row a play: row (reading order), time in unix seconds; user where there are users; duration
-            in seconds (NULL where it is not known) and start where the data has them. It gets the columns
-            `session_user` and `session_number` (1.. for each user, in order of time).
-        data: how plays are timed.
+        con: has `plays`, one row per play: row (reading order), time in unix seconds; user if there are users; duration
+            in seconds (NULL if unknown) and start if the data has them. The columns `session_user` and
+            `session_number` (1.. for each user, in order of time) are added.
+        data: settings of the times and of `idle_minutes`.
     """
     seconds = "coalesce(duration, 0)" if data.duration else "0"
     starts, ends = f"time - {seconds}", "time"
@@ -51,11 +51,11 @@ def cut(con: duckdb.DuckDBPyConnection, data: EventData) -> None:
 
 
 def name(con: duckdb.DuckDBPyConnection, has_users: bool) -> None:
-    """Give each session of the table `plays` an id, `<user>-<number>`, or the number alone of a single listener.
+    """Give each session of the table `plays` an id: `<user>-<number>`, or the number if there are no users.
 
     Args:
-        con: has `plays` as `cut` leaves it. It gets the column `session`, an ENUM: users in reading order, and the
-            sessions of each in order of time.
+        con: has `plays` as written by `cut`. The column `session` is added, an ENUM: users in reading order, and the
+            sessions of each user in order of time.
         has_users: whether there are users.
     """
     text = "session_user || '-' || session_number" if has_users else "CAST(session_number AS VARCHAR)"

@@ -1,9 +1,9 @@
-"""Preparing log by log, so that memory follows the largest log and not their sum, and a cluster takes many at once.
+"""Prepare a study log by log. Memory depends on the largest log, and a cluster can prepare many logs in parallel.
 
-    read    a log, checked; the plays of its tracks          a job a log
-    index   item index and features, which sessions are held out      one job
-    encode  a log's sessions over the index                  a job a log
-    join    one behind the other: what `prepare.prepare` makes of all logs at once      one job
+    read    read and check a log; count the plays of its tracks                             one job per log
+    index   index the items, fit the features, choose the validation sessions               one job
+    encode  encode the sessions of a log with the item index                                one job per log
+    join    concatenate the logs; the result is that of `prepare.prepare` on all of them    one job
 
 For studies with `data.shards`; the Snakefile has a rule for each step.
 """
@@ -32,7 +32,7 @@ PARTS = ("train", "validation", "test")
 
 
 def logs(place: RawData) -> dict[str, Path]:
-    """The study's log files by name, in the order in which they are read.
+    """Return the study's log files by name, in reading order.
 
     Args:
         place: the study's raw files.
@@ -50,7 +50,7 @@ def logs(place: RawData) -> dict[str, Path]:
 
 
 def folder(place: RawData, name: str, step: str) -> Path:
-    """Where a step keeps what it made of a log, data/prepared/<study>/shards/<name>/<step>.
+    """Return the folder of a step's results for a log, data/prepared/<study>/shards/<name>/<step>.
 
     Args:
         place: the study's raw files.
@@ -61,7 +61,7 @@ def folder(place: RawData, name: str, step: str) -> Path:
 
 
 def read_log(place: RawData, name: str) -> None:
-    """Read and check a log; write its events, and how often each track was played.
+    """Read and check a log; write its events and the plays of each track.
 
     Args:
         place: the study's raw files.
@@ -88,10 +88,10 @@ def index(place: RawData) -> None:
     """Number the tracks of the training logs, fit the features on them, and choose the validation part.
 
     Args:
-        place: the study's raw files; every log was read.
+        place: the study's raw files; the step `read` has run for each log.
 
     Raises:
-        DataError: a session is in two logs; the training logs or the test logs hold too little.
+        DataError: a session is in two logs; or the training logs or the test logs have too few sessions.
     """
     found, split = logs(place), place.split
     names = [*found]
@@ -124,10 +124,10 @@ def index(place: RawData) -> None:
 
 
 def encode(place: RawData, name: str) -> None:
-    """Write a log's sessions over the item index, those of training and validation or those of the test.
+    """Write the sessions of a log, either training and validation or test, with items as candidate numbers.
 
     Args:
-        place: the study's raw files; the index was made.
+        place: the study's raw files; the step `index` has run.
         name: of `logs`.
     """
     made, indexed = folder(place, name, "read"), folder(place, "all", "index")
@@ -145,7 +145,7 @@ def encode(place: RawData, name: str) -> None:
         parts["test"] = nothing
     record = {}
     if (indexed / "described.npy").exists():
-        known = np.append(np.load(indexed / "described.npy"), False)[everything.items]  # -1 is the last
+        known = np.append(np.load(indexed / "described.npy"), False)[everything.items]  # -1 selects the appended False
         record = {"described_events": int(known.sum()), "described_sessions": len(np.unique(code[known]))}
     with replacing_folder(_made(folder(place, name, "encode"))) as partial:
         for part, sessions in parts.items():
@@ -155,15 +155,15 @@ def encode(place: RawData, name: str) -> None:
 
 
 def join(place: RawData) -> Prepared:
-    """The arrays, as `prepare.prepare` makes them of all logs at once, from what the other steps made of each.
+    """Return the arrays that `prepare.prepare` returns for all logs, joined from the results of the other steps.
 
-    Items of rows that were dropped as bad are not counted; all else of the counts is the same, too.
+    The counts are the same, too, except that the items of rows dropped as bad are not counted.
 
     Args:
-        place: the study's raw files; every log was encoded.
+        place: the study's raw files; the step `encode` has run for each log.
 
     Raises:
-        DataError: a part has nothing to predict.
+        DataError: a part has no target to predict.
     """
     names, indexed = [*logs(place)], folder(place, "all", "index")
     record = _record(place, "all", "index")
@@ -179,16 +179,16 @@ def join(place: RawData) -> Prepared:
 
 
 def problems(place: RawData) -> pd.DataFrame:
-    """Every row that was dropped as bad, of all logs and of the track features; see `logs`, `readers.Tables`."""
+    """Return the rows dropped as bad in all logs and in the track features; see `logs` and `readers.Tables`."""
     made = [folder(place, name, "read") for name in logs(place)]
     tables = [pd.read_parquet(path / "problems.parquet") for path in (*made, folder(place, "all", "index"))]
     return pd.concat(tables, ignore_index=True)
 
 
 def of_study(place: RawData) -> Prepared:
-    """A study's arrays, see `prepare.prepare`: of all raw files at once, or joined where it is prepared log by log.
+    """Return the arrays of a study, prepared from all raw files at once or, with `data.shards`, log by log.
 
-    Steps that were not made yet are, one log after the other.
+    Steps that have not run yet are run for one log after the other.
 
     Args:
         place: the study's raw files.
@@ -212,7 +212,7 @@ def of_study(place: RawData) -> Prepared:
 
 
 def explored(place: RawData) -> readers.Tables:
-    """Read what notebook 01 explores: all raw files, or of a study that is prepared log by log the first log alone.
+    """Read the data that notebook 01 explores: all raw files, or only the first log if the study uses `data.shards`.
 
     Args:
         place: the study's raw files.
@@ -232,7 +232,7 @@ def explored(place: RawData) -> readers.Tables:
 
 
 def _with_warnings(tables):
-    """The same tables, their warnings printed."""
+    """Print the warnings of tables and return the tables."""
     for warning in tables.warnings:
         print(f"warning: {warning}", flush=True)
     return tables
@@ -248,7 +248,7 @@ def _record(place: RawData, name: str, step: str) -> dict:
 
 
 def _summed(place: RawData, names: Iterable[str]) -> pd.DataFrame:
-    """Of each track: events, and plays in sessions of two events or more, in all of these logs."""
+    """Return for each track the sums over these logs: events, and plays in sessions of two events or more."""
     tables = [pd.read_parquet(folder(place, name, "read") / "items.parquet") for name in names]
     return pd.concat(tables).groupby("item").sum()
 
@@ -268,7 +268,7 @@ def _check_sessions(place: RawData, names: list[str]) -> None:
 
 
 def _check_forms(place: RawData, names: list[str], tracks: pd.DataFrame | None) -> None:
-    """Raise where an id is written in two ways in different logs, or in a log and the track features."""
+    """Raise if an id is written in two ways in different logs, or in a log and the track features."""
     items = [
         pd.read_parquet(folder(place, name, "read") / "items.parquet")[["item"]].assign(file=name) for name in names
     ]
@@ -286,12 +286,12 @@ def _check_forms(place: RawData, names: list[str], tracks: pd.DataFrame | None) 
         if pairs := written_twice(ids["id"]):
             home = ids.drop_duplicates("id").set_index("id")["file"]
             one, other = pairs[0]
-            told = f"{home[one]}, column `{column}`: `{one}` is `{other}` in {home[other]}; {REMEDY}"
-            raise DataError(f"{told} (ids written in two ways: {len(pairs):,})")
+            problem = f"{home[one]}, column `{column}`: `{one}` is `{other}` in {home[other]}; {REMEDY}"
+            raise DataError(f"{problem} (ids written in two ways: {len(pairs):,})")
 
 
 def _stacked(tables: list[pd.DataFrame]) -> pd.DataFrame:
-    """Tables of the same columns, one below the other; texts stay categorical."""
+    """Concatenate tables of the same columns; texts stay categorical."""
     tables = [table for table in tables if len(table)] or tables[:1]
     columns = {}
     for name in tables[0]:

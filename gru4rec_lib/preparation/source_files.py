@@ -1,4 +1,4 @@
-"""Raw files before a cell of them is read: each is there, whole and of a known kind, and its header has the columns."""
+"""Check raw files before their cells are read: they exist, are complete, and their headers have the needed columns."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ JSON = (".json", ".jsonl", ".ndjson")
 TYPED = (".inter", ".item", ".user")  # RecBole's atomic files: a header of names with types, `session_id:token`
 csv.field_size_limit(1 << 22)  # Python's own limit is lower than DuckDB's of 2 MB a line
 
-# Delimiter and quotation mark of each kind: what writes tabs seldom quotes, and a stray mark would swallow lines.
+# Delimiter and quotation mark of each kind. Files with tabs are rarely quoted, and a stray mark would join lines.
 _TABS = dict.fromkeys((".tsv", ".txt", ".inter", ".item", ".user"), ("\t", ""))
 _DIALECTS = {".csv": (",", '"'), **_TABS, ".parquet": ("", "")} | dict.fromkeys(JSON, ("", ""))
 KINDS = tuple(_DIALECTS)
-# A number or a date: what a column's name hardly is. Those of the second are no years or places either.
+# Numbers and dates, which are rarely names of columns; those of the second pattern cannot be years or positions either.
 _DATE = r"\d{4}-\d\d-\d\d(?:[T ].*)?"
 _VALUE = re.compile(rf"\s*(?:[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|{_DATE})\s*")
 _SURE_VALUE = re.compile(rf"\s*(?:[+-]?\d*\.\d+|\d{{9,}}|{_DATE})\s*")
-# Names that columns go by, in small letters without underscores.
+# Common names of columns, in lower case without underscores.
 COMMON = {
     "session": ("sessionid", "session"),
     "user": ("userid", "user", "uid"),
@@ -43,7 +43,7 @@ COMMON = {
 NOT_UTF_8 = "is not UTF-8; save the file as UTF-8"
 OPEN_QUOTE = "a quotation mark opens and does not close as it should; close it, or double those inside a text"
 _ENDLESS = "has a cell of more than 4 MB; look for a quotation mark that does not close"
-# What a file says by its first bytes that it is, whatever its name says.
+# Problems of files whose first bytes contradict their names.
 _MAGIC = {
     b"\x1f\x8b": "is a .gz file by its first bytes; let its name end in .gz",
     b"PK\x03\x04": "is a .zip file or a workbook by its first bytes; name it .zip, or save the table as CSV",
@@ -55,14 +55,14 @@ class Source(NamedTuple):
     """A file.
 
     Args:
-        path: where it is.
-        name: what messages call it.
+        path: of the file.
+        name: of the file in messages.
         delimiter: between cells; empty for Parquet and JSON.
         header: names of its columns, in order.
-        quote: the mark around cells that hold delimiters or line ends; empty where cells are never quoted.
-        lines: of its text, blank ones too; 0 for Parquet and JSON.
-        types: of Parquet, the SQL type of each column; of RecBole's files the declared types.
-        first: how many header lines there are, 0 or 1.
+        quote: the mark around cells that contain delimiters or line ends; empty if cells are never quoted.
+        lines: number of lines, blank ones too; 0 for Parquet and JSON.
+        types: for Parquet the SQL type of each column, for RecBole's files the declared type.
+        first: number of header lines, 0 or 1.
     """
 
     path: Path
@@ -76,35 +76,35 @@ class Source(NamedTuple):
 
     @property
     def is_json(self) -> bool:
-        """Whether it holds JSON."""
+        """Whether the file contains JSON."""
         return plain_name(self.path).suffix.lower() in JSON
 
     @property
     def line(self) -> str:
-        """What messages call the place of a row."""
+        """The word for the place of a row in messages."""
         return "record" if self.is_json else "line"
 
 
 def literal(text: object) -> str:
-    """`text` as a string of SQL.
+    """Return an SQL string literal.
 
     Args:
-        text: what `str` makes of it counts.
+        text: converted by `str`.
     """
     return "'" + str(text).replace("'", "''") + "'"
 
 
 def exactly(path: Path) -> str:
-    """The path as a string of SQL that means this file: `[1]` in a name is no pattern.
+    """Return an SQL string literal that matches only this file, even if its name contains a pattern such as `[1]`.
 
     Args:
-        path: of a file, there or not.
+        path: of a file, which need not exist.
     """
     return literal(glob.escape(str(path)))
 
 
 def reason(error: Exception) -> str:
-    """Why a file cannot be used, without its path and the number that some errors put in front.
+    """Return the message of an error without the path and the error number.
 
     Args:
         error: of the system or of DuckDB.
@@ -113,18 +113,18 @@ def reason(error: Exception) -> str:
 
 
 def found(folder: Path, pattern: str | tuple[str, ...]) -> list[Path]:
-    """The files of a name or pattern.
+    """Find the files that match a name or pattern.
 
     Args:
-        folder: where they are.
-        pattern: a file's name, or a pattern such as `log_*.csv`, `**` among it; several are alternatives, of which the
-            first that is there counts.
+        folder: to search.
+        pattern: a file's name, or a pattern such as `log_*.csv` or `**/*.csv`; of several, the first with a match is
+            used.
 
     Returns:
-        Their paths, sorted; one at least.
+        Their paths, sorted; at least one.
 
     Raises:
-        DataError: there is none, or the pattern is no pattern.
+        DataError: no file matches, or the pattern is invalid.
     """
     patterns = (pattern,) if isinstance(pattern, str) else pattern
     for one in patterns:
@@ -132,32 +132,32 @@ def found(folder: Path, pattern: str | tuple[str, ...]) -> list[Path]:
             return files
     pattern = "` or `".join(patterns)
     there = shown(", ".join(sorted(path.name for path in folder.iterdir()))) or "nothing"
-    told = f"no file `{shown(pattern)}` (there: {there}); put it there or correct the study's config"
-    raise DataError(f"{folder}: {told}")
+    problem = f"no file `{shown(pattern)}` (there: {there}); put it there or correct the study's config"
+    raise DataError(f"{folder}: {problem}")
 
 
 def _matching(folder: Path, pattern: str) -> list[Path]:
-    if (folder / pattern).exists() or (folder / pattern).is_symlink():  # a link to nothing is told as such
+    if (folder / pattern).exists() or (folder / pattern).is_symlink():  # broken links are reported later
         return [folder / pattern]
     try:
         return [] if Path(pattern).is_absolute() else sorted(folder.glob(pattern))
     except ValueError:  # until Python 3.12
-        told = f"`{shown(pattern)}` is no pattern of files: `**` should be alone between two `/`"
-        raise DataError(f"{folder}: {told}; correct the study's config") from None
+        problem = f"`{shown(pattern)}` is no pattern of files: `**` should be alone between two `/`"
+        raise DataError(f"{folder}: {problem}; correct the study's config") from None
 
 
 def name_below(folder: Path, path: Path) -> str:
-    """The path below the data folder with `/`, which is what messages, tables and splits call a file.
+    """Return the name of a file in messages, tables and splits: its path below the data folder, with `/`.
 
     Args:
         folder: the data folder.
-        path: of a file; one outside the folder has its bare name.
+        path: of a file; outside the folder, the name alone is returned.
     """
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
 
 
 def is_packed(path: Path) -> bool:
-    """Whether a file's name ends in .gz.
+    """Return whether a file's name ends in .gz.
 
     Args:
         path: of a file.
@@ -166,7 +166,7 @@ def is_packed(path: Path) -> bool:
 
 
 def plain_name(path: Path) -> Path:
-    """The path without .gz at its end.
+    """Return the path without .gz at its end.
 
     Args:
         path: of a file.
@@ -175,7 +175,7 @@ def plain_name(path: Path) -> Path:
 
 
 def is_table(path: Path) -> bool:
-    """Whether a file is of a kind that is read here, by its name; packed or not.
+    """Return whether the name of a file, compressed or not, is that of a known kind.
 
     Args:
         path: of a file.
@@ -185,11 +185,11 @@ def is_table(path: Path) -> bool:
 
 
 def known_as(header: tuple[str, ...], role: str) -> list[str]:
-    """The columns with a common name of a role.
+    """Return the columns that have a common name of a role.
 
     Args:
         header: names of columns.
-        role: of COMMON.
+        role: a key of COMMON.
     """
     return [column for column in header if column.strip().lower().replace("_", "") in COMMON[role]]
 
@@ -204,23 +204,23 @@ def open_source(
     header: tuple[str, ...] = (),
     others: set[str] = frozenset(),
 ) -> Source:
-    """Look at a file, read it once whole, and read its header.
+    """Check that a file can be read completely, and read its header.
 
     Args:
         con: a database, which reads the header of Parquet and JSON.
-        path: of one of KINDS, each also with .gz but for Parquet, in capitals or small letters.
-        name: what messages call it.
-        wanted: columns that it must have, each once.
+        path: of one of KINDS, each but Parquet also with .gz; upper and lower case are the same.
+        name: of the file in messages.
+        wanted: required columns, each once.
         quote: the quotation mark of its cells; `auto`: `"` in .csv and none in .tsv; `none`: no mark.
-        other: the kind, such as .csv, as which a file with another ending is read; empty refuses it.
-        header: the names of the columns, where the file has no header line.
-        others: columns that it may have.
+        other: the kind, such as .csv, as which files with other endings are read; if empty, they are an error.
+        header: names of the columns if the file has no header line.
+        others: optional columns.
 
     Returns:
-        The file with its header, which has the columns.
+        The file; its header contains the wanted columns.
 
     Raises:
-        DataError: it is missing, a folder, empty, broken or not UTF-8, lacks a header or a column.
+        DataError: the file is missing, a folder, empty, broken or not UTF-8, or lacks a header or a column.
     """
     kind = plain_name(path).suffix.lower()
     kind = other if other and kind not in (".csv", ".tsv", ".parquet") else kind
@@ -230,8 +230,8 @@ def open_source(
             raise DataError(f"{name}: is a folder, not a file; put the file itself in its place")
         delimiter, mark = _DIALECTS.get(kind, (None, ""))
         if delimiter is None:
-            told = "is no kind of file that is read here"
-            raise DataError(f"{name}: {told}; give .csv, .tsv, .txt, .json, .jsonl (packed or not) or .parquet")
+            problem = "is no kind of file that is read here"
+            raise DataError(f"{name}: {problem}; give .csv, .tsv, .txt, .json, .jsonl (packed or not) or .parquet")
         if not path.exists():
             raise DataError(f"{name}: there is no such file; put it there or correct the name")
         if not path.is_file():
@@ -244,8 +244,8 @@ def open_source(
             lines = _count_lines(path, name)
             found = _header(path, name, delimiter, mark)
             if header and len(found) != len(header):
-                told = f"has {len(found)} cells, and `header` names {len(header)} columns"
-                raise DataError(f"{name}, line 1: {told}; correct `header` in the study's config")
+                problem = f"has {len(found)} cells, and `header` names {len(header)} columns"
+                raise DataError(f"{name}, line 1: {problem}; correct `header` in the study's config")
             header = header or found
             if kind in TYPED:
                 pairs = [column.partition(":")[::2] for column in header]
@@ -266,7 +266,7 @@ def open_source(
     there = shown(", ".join(header))
     spaced = {column.strip(): column for column in header}
     marked = {column[1:-1]: column for column in header if is_marked(column)}
-    told = [
+    problems = [
         f"{name}, line 1, column `{m}`: is missing, there is `{spaced[m]}` with a space; delete the space"
         if m in spaced
         else f"{name}, line 1, column `{m}`: is missing, there is `{marked[m]}` in quotation marks; "
@@ -275,20 +275,20 @@ def open_source(
         else f"{name}, line 1, column `{m}`: is missing (there: {there}); add it or name it so"
         for m in missing
     ]
-    told += [f"{name}, line 1, column `{d}`: is there twice; rename one of them" for d in doubled]
-    if told:
-        raise DataError("\n".join(told))
+    problems += [f"{name}, line 1, column `{d}`: is there twice; rename one of them" for d in doubled]
+    if problems:
+        raise DataError("\n".join(problems))
     return source
 
 
 def _with_row_names(source: Source) -> tuple[str, ...]:
-    """The header; after an empty name where every row has one cell more, which numbers the rows, as R writes it."""
+    """Return the header; put an empty name first if each row begins with its number, a column that R leaves unnamed."""
     if not source.delimiter or not source.first:
         return source.header
     n = len(source.header) + 1
     try:
         rows = [cells for _, _, cells in itertools.islice(records(source), 1, 1001)]
-    except DataError:  # a cell without end, which reading the rows reports
+    except DataError:  # a cell is too long; reported when the rows are read
         return source.header
     counts = [cells[0] for cells in rows if len(cells) == n and cells[-1] and cells[0].isascii() and cells[0].isdigit()]
     is_numbered = len(counts) == len(rows) > 1 and (np.diff(np.array(counts, object).astype(np.int64)) == 1).all()
@@ -296,16 +296,16 @@ def _with_row_names(source: Source) -> tuple[str, ...]:
 
 
 def is_marked(cell: str) -> bool:
-    """Whether a cell stands in quotation marks.
+    """Return whether a cell is in quotation marks.
 
     Args:
-        cell: as it was read.
+        cell: as read.
     """
     return len(cell) > 1 and cell[0] == cell[-1] and cell[0] in "\"'"
 
 
 def declare_quote(mark: str) -> str:
-    """The remedy where cells are in quotation marks that are not known as such.
+    """Return the remedy for cells in quotation marks that were not declared.
 
     Args:
         mark: `"` or `'`.
@@ -315,15 +315,15 @@ def declare_quote(mark: str) -> str:
 
 
 def check_for_header(source: Source, wanted: set[str] = frozenset()) -> None:
-    """Raise where the first line seems to hold values and not names of columns.
+    """Raise if the first line seems to contain values instead of the names of columns.
 
-    It does where one of its cells is found again below, is a date, a decimal or a large number, or where all are
-    numbers. It does not where a text stands above numbers or dates alone, where a wanted column is a text that is not
-    found again below, nor where columns are numbered from 0, as Pandas does.
+    It seems so if a cell occurs again below, is a date, a decimal or a large number, or if all cells are numbers. The
+    line is accepted if a text is above a column of only numbers or dates, if a wanted column is a text that does not
+    occur below, or if the columns are numbered from 0, as by pandas.
 
     Args:
-        source: with a header. Parquet always has names.
-        wanted: columns that the user names; `--session 196` may be a value of the first row.
+        source: with a header; Parquet files always have names.
+        wanted: columns that the user named; one such as `--session 196` may be a value of the first row.
 
     Raises:
         DataError: the names are missing.
@@ -333,7 +333,7 @@ def check_for_header(source: Source, wanted: set[str] = frozenset()) -> None:
         return
     try:
         rows = [tuple(cells) for _, _, cells in itertools.islice(records(source), 1, 1001) if len(cells) == n]
-    except DataError:  # a cell without end, which reading the rows reports
+    except DataError:  # a cell is too long; reported when the rows are read
         rows = []
     columns = [[cell for cell in column if cell.strip()] for column in zip(*rows, strict=True)] or [[]] * n
     values = [_VALUE.fullmatch(cell) for cell in header]
@@ -353,16 +353,17 @@ def check_for_header(source: Source, wanted: set[str] = frozenset()) -> None:
 
 
 def records(source: Source) -> Iterator[tuple[int, list[str], list[str]]]:
-    """What each line of a text file holds, the header and blank lines too; a quoted cell may go on over lines.
+    """Yield the records of a text file, including the header and blank lines; quoted cells may contain line ends.
 
     Args:
-        source: a .csv or .tsv file, packed or not.
+        source: a .csv or .tsv file, compressed or not.
 
     Yields:
-        The number of the record's first line (1 for the file's first), its lines, its cells (none of a blank line).
+        (number of the record's first line, 1 for the first line of the file; its lines; its cells, none for a blank
+        line).
 
     Raises:
-        DataError: a cell is beyond the limit above.
+        DataError: a cell exceeds the limit above.
     """
     with _text(source.path, "replace") as file:
         first, lines = 1, []
@@ -373,7 +374,7 @@ def records(source: Source) -> Iterator[tuple[int, list[str], list[str]]]:
                 yield line
 
         try:
-            # DuckDB, too, takes a mark behind spaces for an opening one.
+            # As in DuckDB, a mark after spaces opens a quoted cell.
             for cells in _reader(kept(), source.delimiter, source.quote, skipinitialspace=bool(source.quote)):
                 yield first, lines, cells
                 first, lines = first + len(lines), []
@@ -382,7 +383,7 @@ def records(source: Source) -> Iterator[tuple[int, list[str], list[str]]]:
 
 
 def is_row(source: Source, cells: list[str]) -> bool:
-    """Whether DuckDB reads a record as a row: it is as long as the header, or has one empty cell more.
+    """Return whether DuckDB reads a record as a row: it has as many cells as the header, or one more that is empty.
 
     Args:
         source: a .csv or .tsv file.
@@ -393,13 +394,13 @@ def is_row(source: Source, cells: list[str]) -> bool:
 
 
 def record_lines(source: Source) -> np.ndarray:
-    """The line on which each row begins that DuckDB reads.
+    """Return the line on which each row that DuckDB reads begins.
 
     Args:
-        source: a .csv or .tsv file, packed or not.
+        source: a .csv or .tsv file, compressed or not.
 
     Returns:
-        int64 [rows], 1 for the first line of the file; the header is no row.
+        int64 [rows], 1 for the first line of the file; the header is not a row.
     """
     below = itertools.islice(records(source), source.first, None)
     return np.fromiter((line for line, _, cells in below if is_row(source, cells)), np.int64)
@@ -418,7 +419,7 @@ def _header(path: Path, name: str, delimiter: str, quote: str) -> tuple[str, ...
     try:
         with _text(path, "surrogateescape") as lines:
             header = next(_reader(lines, delimiter, quote), None)
-    except csv.Error:  # the one that the reader has: a cell beyond the limit above
+    except csv.Error:  # the reader's only error: a cell exceeds the limit above
         raise DataError(f"{name}, line 1: {_ENDLESS}") from None
     if header is None:
         raise DataError(f"{name}: is empty{' when unpacked' if is_packed(path) else ''}; copy it again")
@@ -428,7 +429,7 @@ def _header(path: Path, name: str, delimiter: str, quote: str) -> tuple[str, ...
     if other:
         kinds = "commas in a .csv, tabs in a .tsv"
         raise DataError(f"{name}, line 1: cells are parted by `{shown(other)}`; part them by {kinds}")
-    # Bytes that are no UTF-8 became surrogates; of UTF-16 of plain letters, half of the characters are zeros.
+    # Bytes that are not UTF-8 became surrogates; in UTF-16 of ASCII letters, half of the characters are NUL.
     text = "".join(header)
     if re.search("[\ud800-\udfff]", text) or text.count("\0") > len(text) / 3:
         raise DataError(f"{name}, line 1: {NOT_UTF_8}")
@@ -443,15 +444,15 @@ def _check_kinds(path: Path, name: str) -> None:
 
 
 def _check_kind(file: BinaryIO, name: str, known: bytes = b"") -> None:
-    """Raise where a file is of another kind by its first bytes, but for those that are `known`."""
+    """Raise if the first bytes of a file, other than `known`, are those of another kind."""
     first = file.read(4)
-    told = next((told for magic, told in _MAGIC.items() if magic != known and first.startswith(magic)), None)
-    if told:
-        raise DataError(f"{name}: {told}")
+    problem = next((problem for magic, problem in _MAGIC.items() if magic != known and first.startswith(magic)), None)
+    if problem:
+        raise DataError(f"{name}: {problem}")
 
 
 def json_columns(columns: set[str], header: tuple[str, ...]) -> dict[str, str]:
-    """The SQL of JSON fields as text, over the whole object as `json`; one that the file lacks is not among them.
+    """Return the SQL of the text of each JSON field, given the record as `json`; fields not in the file are omitted.
 
     Args:
         columns: names of fields; `a.b` is the field `b` of the object `a`.
@@ -466,7 +467,7 @@ def _json_path(column: str, header: tuple[str, ...]) -> str:
 
 
 def json_objects(path: Path) -> str:
-    """The table function that reads a file of JSON as one column `json`, a record a row.
+    """Return the SQL table function that reads a JSON file as one column `json`, one record per row.
 
     Args:
         path: of the file.
@@ -475,7 +476,7 @@ def json_objects(path: Path) -> str:
 
 
 def _json(con: duckdb.DuckDBPyConnection, path: Path, name: str, wanted: set[str]) -> tuple[str, ...]:
-    """Names of the fields: all of the first thousand records, those within objects as `a.b`, and those wanted."""
+    """Return the fields of the first thousand records, nested ones as `a.b`, and wanted fields of any later record."""
     _check_ends(path, name)
     header: dict[str, None] = {}
     first = con.execute(f"SELECT json FROM {json_objects(path)} LIMIT 1000").fetchall()
@@ -495,10 +496,10 @@ def _json(con: duckdb.DuckDBPyConnection, path: Path, name: str, wanted: set[str
 
 
 def _check_ends(path: Path, name: str) -> None:
-    """Raise where a file of JSON does not end as it begins: DuckDB reads half an array without a word."""
+    """Raise if a JSON file does not end as it begins: DuckDB reads half an array without an error."""
     first, last = b"", b""
     if is_packed(path):
-        _count_lines(path, name)  # which finds damage
+        _count_lines(path, name)  # raises if the file is damaged
     with _unpacked(path)(path, "rb") as file:
         while block := file.read(1 << 20):
             text = block.removeprefix(b"\xef\xbb\xbf").strip() if not first else block.strip()
@@ -519,13 +520,13 @@ def _fields(record: dict, before: str = "") -> Iterator[str]:
 
 
 def _parquet(con: duckdb.DuckDBPyConnection, path: Path):
-    """Names and types of the columns."""
+    """Return names and types of the columns."""
     table = con.sql(f"FROM read_parquet({exactly(path)})")
     return tuple(table.columns), tuple(map(str, table.types))
 
 
 def _count_lines(path: Path, name: str) -> int:
-    """Lines of a file, blank ones too, which is read once whole: DuckDB may wait for ever on a damaged .gz file."""
+    """Count all lines of a file, reading it completely: DuckDB may wait forever on a damaged .gz file."""
     ends, returns, last, is_first = 0, 0, b"", True
     try:
         with _unpacked(path)(path, "rb") as file:
@@ -533,7 +534,7 @@ def _count_lines(path: Path, name: str) -> int:
                 if is_first and is_packed(path):
                     _check_kind(io.BytesIO(block), name)
                 ends += block.count(b"\n")
-                returns += 0 if ends else block.count(b"\r")  # the line ends of old Macs
+                returns += 0 if ends else block.count(b"\r")  # line ends of classic Mac OS
                 last, is_first = block[-1:], False
     except EOFError:
         raise DataError(f"{name}, line {ends + 1}: the .gz file ends too early; copy it again") from None

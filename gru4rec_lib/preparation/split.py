@@ -1,4 +1,4 @@
-"""Which sessions are for testing, and which of the others are held out for validation."""
+"""Choose the test sessions, and the validation part of the others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gru4rec_lib.preparation.source_files import (
     shown,
 )
 
-# A step of the counts.
+# Description of a step in the table of counts.
 BOTH_SIDES = "session ids in files of training and of the test, each taken as two sessions ({:,})"
 
 
@@ -32,11 +32,11 @@ def test_sessions(events: pd.DataFrame, starts: np.ndarray, split: Split, folder
     Args:
         events: of `readers.Tables`.
         starts: int [sessions], the first row of each.
-        split: how.
-        folder: where a listed split's file of session ids lies.
+        split: settings of the split.
+        folder: the folder with the file of session ids, for a split by list.
 
     Returns:
-        Bool [sessions].
+        bool [sessions].
 
     Raises:
         DataError: no file matches, there are no times, all sessions begin at one time, or the list is missing or names
@@ -69,18 +69,18 @@ def test_sessions(events: pd.DataFrame, starts: np.ndarray, split: Split, folder
 
 
 def is_test_file(name: str, split: Split) -> bool:
-    """Whether a split by file puts a file into the test.
+    """Return whether a split by file uses a file for testing.
 
     Args:
         name: path of a log file below the data folder, with `/`.
-        split: by file. Its pattern is one of paths where it holds `/`, and of names in any folder where not.
+        split: by file. A pattern with `/` is matched with the path; any other with the file name, in any folder.
     """
     pattern = split.test.removeprefix("./")
     return _matches(name.split("/"), pattern.split("/") if "/" in pattern else ["**", pattern])
 
 
 def _matches(parts: list[str], pattern: list[str]) -> bool:
-    """Whether each part of a path matches its part of the pattern; `**` stands for any number of parts."""
+    """Return whether each part of a path matches its part of the pattern; `**` matches any number of parts."""
     if not (parts and pattern):
         return not parts and all(one == "**" for one in pattern)
     if pattern[0] == "**" and _matches(parts[1:], pattern):
@@ -90,7 +90,7 @@ def _matches(parts: list[str], pattern: list[str]) -> bool:
 
 
 def _listed_sessions(path: Path, ids: pd.Series) -> set[str]:
-    """The session ids of a file with a header line, all of them being sessions of the data."""
+    """Return the session ids in a file with a header line; raise if one is not in the data."""
     name = str(path)
     with duckdb.connect() as con:
         source = open_source(con, path, name, set(), other=".csv")
@@ -102,8 +102,8 @@ def _listed_sessions(path: Path, ids: pd.Series) -> set[str]:
     check_for_header(source)
     columns = known_as(header, "session") if len(header) > 1 else header
     if len(columns) != 1:
-        told = f"has {len(header)} columns ({shown(', '.join(header))}), and not one known as the session"
-        raise DataError(f"{name}, line 1: {told}; keep the column of session ids alone, or call it `session`")
+        problem = f"has {len(header)} columns ({shown(', '.join(header))}), and not one known as the session"
+        raise DataError(f"{name}, line 1: {problem}; keep the column of session ids alone, or call it `session`")
     place, column = header.index(columns[0]), columns[0]
     rows = [(line, cells) for line, _, cells in itertools.islice(records(source), 1, None) if cells]
     line = next((line for line, cells in rows if not is_row(source, cells)), None)
@@ -126,15 +126,15 @@ def validation_sessions(begins: np.ndarray, split: Split) -> np.ndarray:
     """Choose the validation part of the training sessions.
 
     Args:
-        begins: float64 or int [n], rising: the time of each one's first event in unix seconds, or 0..n-1 where there
-            are no times.
-        split: how.
+        begins: float64 or int [n], ascending: the time of each session's first event in unix seconds, or 0..n-1 if
+            there are no times.
+        split: settings of the split.
 
     Returns:
-        Bool [n].
+        bool [n].
 
     Raises:
-        DataError: the last are wanted, and all begin at one time.
+        DataError: `validation` is `last`, and all sessions begin at one time.
     """
     if split.validation == "last":
         return last(begins, split.validation_fraction)
@@ -146,14 +146,14 @@ def validation_sessions(begins: np.ndarray, split: Split) -> np.ndarray:
 
 
 def last(begins: np.ndarray, fraction: float) -> np.ndarray:
-    """Choose the sessions that begin at a time or later, as near to a share of all as such a time allows.
+    """Choose the sessions that begin last, as close to a share of all sessions as equal times allow.
 
     Args:
         begins: float64 or int [n], the time of each session's first event.
-        fraction: share of the sessions, 0 to 1; the sizes possible are 1 to n - 1, less what equal times exclude.
+        fraction: share of the sessions, 0 to 1; at least one session is chosen and at least one is not.
 
     Returns:
-        Bool [n]; sessions that begin at the same time are chosen together. None of a single session.
+        bool [n]; sessions that begin at the same time are chosen together. A single session is not chosen.
 
     Raises:
         DataError: two sessions or more all begin at one time.
@@ -175,20 +175,20 @@ def last(begins: np.ndarray, fraction: float) -> np.ndarray:
 
 
 def crossing(begins: np.ndarray, ends: np.ndarray, later: np.ndarray, part: str, gap_days: float = 0) -> np.ndarray:
-    """Find the sessions that begin before a later part and end in it: to learn from them is to know its time.
+    """Find the sessions that begin before a later part and end in it; training on them would leak its period.
 
     Args:
         begins: float64 [n], the time of each session's first event in unix seconds.
-        ends: float64 [n], that of its last event.
-        later: bool [n], the later part.
-        part: its name, for the message.
-        gap_days: days before the later part that count as its time.
+        ends: float64 [n], the time of each session's last event.
+        later: bool [n], the sessions of the later part.
+        part: name of the later part, for the message.
+        gap_days: length of the gap before the later part, which counts as part of its period.
 
     Returns:
-        Bool [n]: not of the later part, and with an event at or after the later part's first one, or in the gap.
+        bool [n]: sessions outside the later part with an event in the gap, or at or after the later part's first event.
 
     Raises:
-        DataError: all that begin before it end in it.
+        DataError: all sessions that begin before the later part end in it.
     """
     found = ~later & (ends >= begins[later].min(initial=np.inf) - 86400 * gap_days)
     if found.any() and (found | later).all():
@@ -200,15 +200,15 @@ def crossing(begins: np.ndarray, ends: np.ndarray, later: np.ndarray, part: str,
 
 
 def apart(events: pd.DataFrame, split: Split | None) -> tuple[pd.DataFrame, int]:
-    """Make two sessions of a session id that is in training files and in test files.
+    """Separate each session id that is in both training and test files into two sessions.
 
     Args:
-        events: one row an event: session and file, categorical.
-        split: how; only a split by file has files of two sides.
+        events: one row per event: session and file, categorical.
+        split: settings of the split; the events are returned unchanged unless it is by file.
 
     Returns:
-        The events, and of how many ids there are two sessions. If there are any, the session of the training files is
-        named `<id> (training)`, and rows are sorted by session; those of a session keep their order.
+        (events, number of separated ids). The session in the training files is named `<id> (training)`. If there are
+        such ids, rows are sorted by session; those of one session keep their order.
     """
     if split is None or split.how != "by_file":
         return events, 0

@@ -1,7 +1,8 @@
-"""Cells of raw files as typed columns of a DuckDB table; every bad cell and row is named by file, line and column.
+"""Load raw files into a DuckDB table with typed columns, and report bad cells and rows by file, line and column.
 
-All cells are read as text and cast in SQL, so that what cannot be read never becomes a silent gap. The typed columns
-lie beside `_file` (the number of the file) and `_bad` (its bad cells); `rowid` is the reading order.
+All cells are read as text and cast in SQL, so that an unreadable cell is an error and not a missing value. Beside the
+typed columns, a table has `_file` (the number of the file) and `_bad` (the bad cells of the row); `rowid` is the
+reading order.
 """
 
 from __future__ import annotations
@@ -43,12 +44,12 @@ class Kind(NamedTuple):
     """How a column is read.
 
     Args:
-        sql: the value of the text {x}; NULL where it has none.
+        sql: SQL expression of the value of the text {x}; NULL if it has none.
         remedy: what to write in a cell that cannot be read.
         optional: whether a cell may be empty.
         is_text: whether values are texts.
-        missing: further texts and numbers that count as an empty cell; a number means all ways to write it, and so does
-            a text that is a number where values are numbers.
+        missing: texts and numbers that count as an empty cell. A number stands for every way to write it; so does a
+            text that is a number, if values are numbers.
         is_list: whether values are lists of numbers.
     """
 
@@ -61,11 +62,11 @@ class Kind(NamedTuple):
 
 
 class Cells(NamedTuple):
-    """The cells of a column of the table: those of one column of the files, or of several.
+    """The cells of a column of the table, from one or several columns of the files.
 
     Args:
-        choices: alternatives, of which the first that is not empty counts; the columns of each are joined to one text.
-        is_required: whether each file needs all columns of an alternative; else a column that is not there is empty.
+        choices: alternatives; the first that is not empty is used. The columns of each are joined to one text.
+        is_required: whether each file needs all columns of an alternative; otherwise a missing column is empty.
     """
 
     choices: tuple[tuple[str, ...], ...]
@@ -73,7 +74,7 @@ class Cells(NamedTuple):
 
     @classmethod
     def of(cls, columns: str | tuple[str | tuple[str, ...], ...], is_required: bool = True) -> Cells:
-        """Take a column or columns as a study names them.
+        """Return the cells of a column or columns as a study names them.
 
         Args:
             columns: see `config.data.Joined`.
@@ -89,11 +90,11 @@ class Cells(NamedTuple):
 
     @property
     def label(self) -> str:
-        """What messages call the column."""
+        """The name of the column in messages."""
         return "` or `".join(" + ".join(choice) for choice in self.choices)
 
     def there(self, header: tuple[str, ...]) -> list[tuple[str, ...]]:
-        """The alternatives that a file has.
+        """Return the alternatives whose columns are all in a file.
 
         Args:
             header: of the file.
@@ -101,10 +102,10 @@ class Cells(NamedTuple):
         return [choice for choice in self.choices if {*choice} <= {*header}]
 
     def sql(self, cells: dict[str, str]) -> str:
-        """The text in SQL; NULL where the file has no alternative.
+        """Return the SQL of the text; NULL if the file has no alternative.
 
         Args:
-            cells: the SQL of each column that the file has.
+            cells: the SQL of each column of the file.
         """
         texts = [cells[c[0]] if len(c) == 1 else joined([cells[name] for name in c]) for c in self.there((*cells,))]
         if len(texts) < 2:
@@ -113,13 +114,22 @@ class Cells(NamedTuple):
 
 
 class Folder(NamedTuple):
-    """The first folder of a file's path, as the cell of each of its rows."""
+    """The first folder of a file's path, used as the cell of each row of the file.
+
+    Args:
+        label: name of the column in messages.
+    """
 
     label: str = "folder"
 
 
 class Choice(NamedTuple):
-    """The number of the alternative that a cell is of, 0 for the first."""
+    """The number of the alternative that a cell comes from, 0 for the first.
+
+    Args:
+        cells: with several alternatives.
+        label: name of the column in messages.
+    """
 
     cells: Cells
     label: str = ""
@@ -129,10 +139,10 @@ JOINT = " | "  # between the texts of an id that is made of several columns
 
 
 def joined(cells: list[str]) -> str:
-    """One text of several, in SQL; NULL where one is empty. Different texts never give the same: `|` is doubled.
+    """Return the SQL that joins several texts to one; NULL if one is empty. `|` is doubled to keep results unique.
 
     Args:
-        cells: the SQL of each.
+        cells: the SQL of each text.
     """
     texts = [f"replace({cell}, '|', '||')" for cell in cells]
     return f"CASE WHEN {' AND '.join(map(_there, cells))} THEN {f' || {literal(JOINT)} || '.join(texts)} END"
@@ -143,14 +153,14 @@ def _there(cell: str) -> str:
 
 
 class Column(NamedTuple):
-    """A column of texts that was loaded.
+    """A loaded column of texts.
 
     Args:
-        table: its table's name.
-        sources: the files of the table, as `load` returned them.
+        table: name of the table.
+        sources: files of the table, as returned by `load`.
         name: of the column in the table.
-        wanted: its name in the files.
-        texts: its values.
+        wanted: name of the column in the files.
+        texts: the values.
     """
 
     table: str
@@ -161,7 +171,7 @@ class Column(NamedTuple):
 
 
 def quoted(name: str) -> str:
-    """`name` as a column's name in SQL.
+    """Return a quoted SQL name.
 
     Args:
         name: any text.
@@ -170,16 +180,16 @@ def quoted(name: str) -> str:
 
 
 def text(*missing: str | float) -> Kind:
-    """Return the kind of a column of texts, where the empty cell and `missing` mean that there is none.
+    """Return the kind of a column of texts; an empty cell and `missing` mean "no value".
 
     Args:
-        missing: texts, and numbers however they are written.
+        missing: texts, and numbers in any form.
     """
     return Kind("CASE WHEN {x} <> '' THEN {x} END", "", optional=True, is_text=True, missing=missing)
 
 
 def _is_missing(cell: str, kind: Kind) -> str:
-    """Whether the text of a cell is among the kind's `missing`, in SQL."""
+    """Return the SQL condition that the text of a cell is among the kind's `missing`."""
     texts = [literal(value) for value in kind.missing if isinstance(value, str)]
     numbers = [repr(value) for value in kind.missing if not isinstance(value, str)]
     numbers += [f"TRY_CAST({text} AS DOUBLE)" for text in texts if not kind.is_text]
@@ -188,15 +198,15 @@ def _is_missing(cell: str, kind: Kind) -> str:
     return " OR ".join(tests)
 
 
-# A cast of text to an integer rounds 3.7 to 4; comparing it with the cast to a double refuses that.
+# A cast of text to an integer rounds 3.7 to 4; comparing it with the cast to a double rejects such numbers.
 _WHOLE = "CASE WHEN TRY_CAST({x} AS DOUBLE) = TRY_CAST({x} AS BIGINT) THEN TRY_CAST({x} AS INTEGER) END"
 _FINITE = "CASE WHEN isfinite(TRY_CAST({x} AS DOUBLE)) THEN TRY_CAST({x} AS DOUBLE) END"
 ID = Kind("CASE WHEN trim({x}) <> '' AND NOT contains({x}, chr(0)) THEN {x} END", "give every row an id", is_text=True)
-# Of Parquet. Text keeps its form, and so does a whole number; a date or a number with decimals has several.
+# Parquet types of ids: texts and whole numbers have one form as text; dates and numbers with decimals have several.
 _ID_TYPES = r"VARCHAR|ENUM\(.*|UUID|U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL\(.*|\"NULL\""
 _NESTED = {r".*\[\]$": "list", r".*\[\d+\]$": "array", r"STRUCT\(": "struct", r"MAP\(": "map", r"UNION\(": "union"}
 _FLOATING = "FLOAT|DOUBLE|DECIMAL"
-_EXACT = {"FLOAT": 1 << 24, "DOUBLE": 1 << 53}  # from here on, a floating column has lost digits
+_EXACT = {"FLOAT": 1 << 24, "DOUBLE": 1 << 53}  # from here on, floating numbers have lost digits
 _FLOATING_ID = ID._replace(
     sql="CASE WHEN regexp_full_match({x}, '-?[0-9]+') THEN {x} END",
     remedy="give every row an id, saved as text or a whole number",
@@ -204,26 +214,26 @@ _FLOATING_ID = ID._replace(
 WHOLE = Kind(_WHOLE, "write a whole number")
 HOUR = Kind(f"CASE WHEN {_WHOLE} BETWEEN 0 AND 23 THEN CAST({_WHOLE} AS TINYINT) END", "write 0 to 23")
 FLAG = Kind("TRY_CAST({x} AS BOOLEAN)", "write true or false")
-# First the form that a spreadsheet makes of the official one: as years, %Y would take its days.
+# The form that spreadsheets write comes first: %Y would read its day as a year.
 DATE = Kind("CAST(try_strptime({x}, ['%d-%m-%y', '%Y-%m-%d']) AS DATE)", "write a date such as 2018-07-15")
 _ISO = literal(times.ISO).replace("{", "{{").replace("}", "}}")
 _DATE_TIME = (
     f"CASE WHEN regexp_full_match(trim({{x}}), {_ISO}) THEN epoch_us(TRY_CAST(trim({{x}}) AS TIMESTAMPTZ)) / 1e6 END"
 )
-# DuckDB reads 1_000 as a thousand, and of further `_` a part.
+# DuckDB accepts `_` between digits: 1_000 would be a thousand.
 SECONDS = f"coalesce(CASE WHEN NOT contains({{x}}, '_') THEN {_FINITE} END, {_DATE_TIME})"
 TIME = Kind(f"CASE WHEN abs({SECONDS}) < {times.END} THEN {SECONDS} END", times.REMEDY)
-# A time that may be missing or wrong, which is then NULL.
+# A time that is NULL if it is missing or wrong.
 ANY_TIME = Kind(SECONDS, "", optional=True)
 CHOICE = Kind("CAST({x} AS TINYINT)", "", optional=True)
 DURATION = Kind(f"CASE WHEN {_FINITE} >= 0 THEN {_FINITE} END", "write a number that is not negative", optional=True)
-# Features are float32 where they are used.
+# Features are used as float32.
 _FEATURE = "CASE WHEN isfinite(TRY_CAST({x} AS FLOAT)) THEN TRY_CAST({x} AS DOUBLE) END"
 NUMBER = Kind(_FEATURE, "write a finite number below 3e38, or leave the cell empty", optional=True)
 
 
 def numbers(separator: str = "", *missing: str | float) -> Kind:
-    """Return the kind of a column of lists of numbers, which may be missing.
+    """Return the kind of a column of lists of numbers; cells may be empty.
 
     Args:
         separator: between the numbers of a cell; empty for lists such as `[0.1, 0.2]`.
@@ -238,7 +248,7 @@ def numbers(separator: str = "", *missing: str | float) -> Kind:
 
 
 _MARKED = literal('"%"')
-# Rows of a wrong length are bad rows; after any other fault of the text nothing behind it can be trusted.
+# Rows of a wrong length are bad rows; after any other fault, the rest of the file cannot be trusted.
 _RAGGED = {"MISSING COLUMNS": "fewer", "TOO MANY COLUMNS": "more"}
 _FAULTS = {
     "INVALID ENCODING": NOT_UTF_8,
@@ -259,15 +269,15 @@ def load(
 
     Args:
         con: the database.
-        table: the new table's name.
-        files: of `source_files.KINDS`, and what messages call each.
+        table: name of the new table.
+        files: (path of one of `source_files.KINDS`, name in messages).
         columns: for each column of the table, the cells of the files and the kind.
-        text: how text files are written.
-        left_out: conditions on the rows that are left out. `_left_out` is the number of a row's first, NULL for rows
-            that are kept; bad cells of the others do not count.
+        text: quotation mark and header of text files.
+        left_out: conditions; a row that meets one is left out, and its bad cells are ignored. The column `_left_out` is
+            the number of the first condition that a row meets, NULL for kept rows.
 
     Returns:
-        The files; and warnings, of cells that hold line ends and of marks that stay part of ids.
+        (files, warnings). Warnings concern line ends in cells, and quotation marks that remain part of texts.
 
     Raises:
         DataError: a file is missing, a folder, empty, broken or not UTF-8, or lacks a header or a column; or rows are
@@ -323,11 +333,11 @@ def check(
 
     Args:
         con: the database.
-        table: the table's name.
-        sources: its files, as `load` returned them.
+        table: name of the table.
+        sources: its files, as returned by `load`.
         on_bad_rows: `error` or `drop`.
-        checks: further queries, run in order, for (row, file, line, column, problem, remedy); each sees in
-            `<table>_bad` what those before it found.
+        checks: further queries for (row, file, line, column, problem, remedy), run in order; each can read the results
+            of the earlier ones in `<table>_bad`.
 
     Returns:
         `file`, `line`, `column`, `problem`, `remedy` of every bad row, in reading order.
@@ -353,12 +363,12 @@ def check(
 
 
 def _between_lines(source: Source, rows: int, is_declared: bool) -> tuple[list[str], list[str]]:
-    """Errors and warnings of a file with more lines than rows: some are blank, or a cell goes on over several."""
+    """Return (errors, warnings) of a file with more lines than rows: some are blank, or a cell contains line ends."""
     found, several, swallowed, first = -source.first, 0, 0, ""
     for line, lines, cells in records(source):
         found += is_row(source, cells)
         if len(lines) > 1:
-            # Cut at every delimiter, text seldom has the header's number of cells; rows that a stray mark took in have.
+            # Lines of a text rarely have the header's number of cells; rows within stray quotation marks do.
             alone = sum(text.count(source.delimiter) + 1 == len(source.header) for text in lines)
             is_lost = 2 * alone > len(lines) and not is_declared
             if not swallowed and (is_lost or not several):
@@ -368,11 +378,15 @@ def _between_lines(source: Source, rows: int, is_declared: bool) -> tuple[list[s
     of_all = f"{source.lines - source.first:,} lines{below} give {rows:,} rows"
     if found != rows:
         place = f", {first}" if first else ""
-        told = f"{of_all}, or {found:,} by another reading; put texts that hold marks in marks, and double those inside"
-        return [f"{source.name}{place}: {told}"], []
+        problem = (
+            f"{of_all}, or {found:,} by another reading; put texts that hold marks in marks, and double those inside"
+        )
+        return [f"{source.name}{place}: {problem}"], []
     if swallowed:
-        told = f"{first}, around lines that look like rows ({of_all}); delete stray marks and double those inside texts"
-        return [f"{source.name}, {told}; if a text holds these lines, {declare_quote(source.quote)}"], []
+        problem = (
+            f"{first}, around lines that look like rows ({of_all}); delete stray marks and double those inside texts"
+        )
+        return [f"{source.name}, {problem}; if a text holds these lines, {declare_quote(source.quote)}"], []
     if several:
         texts = "1 row holds" if several == 1 else f"{several:,} rows hold"
         return [], [f"{source.name}, {first}; {texts} line ends, {of_all}; if they should not, delete stray marks"]
@@ -380,15 +394,15 @@ def _between_lines(source: Source, rows: int, is_declared: bool) -> tuple[list[s
 
 
 def _marked(con: duckdb.DuckDBPyConnection, table: str, sources: list[Source], columns: dict) -> list[str]:
-    """Warnings of texts in quotation marks that stay part of them."""
+    """Return warnings about texts in quotation marks, where the marks remain part of the text."""
     warnings = []
     texts = [(name, cells.label) for name, (cells, kind) in columns.items() if kind.is_text]
     for mark, (name, wanted) in itertools.product("\"'", texts):
         query = f"SELECT _file, count(*) FROM {table} WHERE {quoted(name)} LIKE {literal(f'{mark}%{mark}')} GROUP BY 1"
         for i, n in con.execute(query + " ORDER BY 1").fetchall():
             if sources[i].delimiter:
-                told = f"cells in quotation marks, which count as part of the text: {n:,}; {declare_quote(mark)}"
-                warnings.append(f"{sources[i].name}, column `{wanted}`: {told}")
+                warning = f"cells in quotation marks, which count as part of the text: {n:,}; {declare_quote(mark)}"
+                warnings.append(f"{sources[i].name}, column `{wanted}`: {warning}")
     return warnings
 
 
@@ -397,8 +411,8 @@ def check_forms(con: duckdb.DuckDBPyConnection, columns: list[Column], missing: 
 
     Args:
         con: the database.
-        columns: those whose values mean the same things.
-        missing: further texts that the values are compared with: those that mean "no value".
+        columns: with a common set of ids or categories.
+        missing: texts that mean "no value"; they are compared with the values, too.
 
     Raises:
         DataError: a value is written both as a whole and as a floating number, such as `12` and `12.0`.
@@ -408,12 +422,12 @@ def check_forms(con: duckdb.DuckDBPyConnection, columns: list[Column], missing: 
     if pairs:
         found = {text: _place(con, columns, text) for text in pairs[0]}
         (one, there), (other, elsewhere) = sorted(found.items(), key=lambda item: not item[1])
-        told = f"`{one}` is `{other}` in {elsewhere or '`missing` of the study'}"
-        raise DataError(f"{there}: {told}; {REMEDY} (values written in two ways: {len(pairs):,})")
+        problem = f"`{one}` is `{other}` in {elsewhere or '`missing` of the study'}"
+        raise DataError(f"{there}: {problem}; {REMEDY} (values written in two ways: {len(pairs):,})")
 
 
 def _place(con: duckdb.DuckDBPyConnection, columns: list[Column], text: str) -> str:
-    """File, line and column of the first cell that holds a text; empty where none does."""
+    """Return file, line and column of the first cell with a text; empty if there is none."""
     for table, sources, name, wanted, _ in columns:
         query = f"SELECT _file, min(rowid) FROM {table} WHERE {quoted(name)} = ? GROUP BY 1 ORDER BY 1 LIMIT 1"
         for number, row in con.execute(query, [text]).fetchall():
@@ -424,18 +438,18 @@ def _place(con: duckdb.DuckDBPyConnection, columns: list[Column], text: str) -> 
 
 
 def _broken(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict, error: duckdb.Error) -> str:
-    """The first file that cannot be read alone, and why."""
+    """Return a message with the first file that cannot be read by itself, and the reason."""
     for source in sources:
         try:
             con.execute(f"CREATE OR REPLACE TEMP TABLE alone AS {_select(0, source, columns, ())}")
         except duckdb.Error as own:
             if "state machine" in str(own):
-                told = "its lines end in more than one way (LF, CRLF or CR); give all of them the same end"
-                return f"{source.name}: {told}"
-            if "GZIP" in str(own):  # it was unpacked whole before: zeros follow it, which only other readers skip
+                problem = "its lines end in more than one way (LF, CRLF or CR); give all of them the same end"
+                return f"{source.name}: {problem}"
+            if "GZIP" in str(own):  # Python could unpack it: zeros follow the data, which DuckDB does not skip
                 packed, plain = (shlex.quote(name) for name in (source.name, source.name[: -len(".gz")]))
-                told = "zeros follow the packed data; unpack it, and put the unpacked file in its place"
-                return f"{source.name}: {told}: python3 -m gzip -d < {packed} > {plain}"
+                problem = "zeros follow the packed data; unpack it, and put the unpacked file in its place"
+                return f"{source.name}: {problem}: python3 -m gzip -d < {packed} > {plain}"
             return f"{source.name}: cannot be read: {reason(own)}; copy it again"
     return f"{', '.join(source.name for source in sources)}: cannot be read: {reason(error)}; copy them again"
 
@@ -480,12 +494,12 @@ def _select(
 
 
 def _table(source: Source) -> tuple[str, dict[str, str]]:
-    """A file as a table of SQL, and the SQL of each column's cells as text."""
+    """Return the SQL table of a file, and for each column the SQL of its cells as text."""
     if source.is_json:
         return json_objects(source.path), json_columns({*source.header}, source.header)
     if not source.delimiter:
         return f"read_parquet({exactly(source.path)})", {c: f"CAST({quoted(c)} AS VARCHAR)" for c in source.header}
-    # Columns are known by number: two names that differ in case only are the same to SQL.
+    # Columns are numbered, as SQL does not distinguish names that differ only in case.
     types = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(source.header)))
     table = (
         f"read_csv({exactly(source.path)}, columns = {{{types}}}, auto_detect = false, "
@@ -495,12 +509,12 @@ def _table(source: Source) -> tuple[str, dict[str, str]]:
     )
     cells: dict[str, str] = {}
     for i, column in enumerate(source.header):
-        cells.setdefault(column, f"c{i}")  # of a column that is there twice, the first
+        cells.setdefault(column, f"c{i}")  # the first of two columns of the same name
     return table, cells
 
 
 def _whole_cells(source: Source) -> dict[str, str]:
-    """Of Parquet, the texts of floating columns, in which whole numbers have no decimals."""
+    """Return the SQL of the texts of floating Parquet columns, with whole numbers without decimals."""
     if source.delimiter or source.is_json:
         return {}
     types = zip(source.header, source.types, strict=True)
@@ -514,7 +528,7 @@ def _is_floating(source: Source, cells: Cells) -> bool:
 
 
 def _holds(condition: LeftOut, cells: dict[str, str]) -> str:
-    """Whether a row is left out, in SQL."""
+    """Return the SQL condition that a row is left out."""
 
     def cell(column: str) -> str:
         return cells.get(column, "CAST(NULL AS VARCHAR)")
@@ -535,16 +549,16 @@ def _holds(condition: LeftOut, cells: dict[str, str]) -> str:
 
 
 def _check_choices(source: Source, needed: list[Cells]) -> None:
-    """Raise where a file has no alternative of a column that it needs."""
+    """Raise if a file has no alternative of a required column."""
     for cells in needed:
         if len(cells.choices) > 1 and not cells.there(source.header):
             there = shown(", ".join(source.header))
-            told = f"is missing (there: {there}); add one of them or name it so"
-            raise DataError(f"{source.name}, line 1, column `{cells.label}`: {told}")
+            problem = f"is missing (there: {there}); add one of them or name it so"
+            raise DataError(f"{source.name}, line 1, column `{cells.label}`: {problem}")
 
 
 def _check_types(source: Source, columns: dict[str, tuple[Cells | Folder | Choice, Kind]]) -> None:
-    """Raise where a Parquet file's column holds lists and should not, or ids that have several forms as text."""
+    """Raise if a column of a Parquet file contains unexpected lists, or ids that have several forms as text."""
     if source.delimiter or source.is_json:
         return
     types = dict(zip(source.header, source.types, strict=True))
@@ -552,15 +566,15 @@ def _check_types(source: Source, columns: dict[str, tuple[Cells | Folder | Choic
         for column in sorted(cells.columns & {*types}) if isinstance(cells, Cells) else ():
             nested = next((name for form, name in _NESTED.items() if re.match(form, types[column])), None)
             if nested and not (kind.is_list and nested in ("list", "array")):
-                told = f"holds a {nested} in each cell; write one value a cell"
-                raise DataError(f"{source.name}, column `{column}`: {told}")
+                problem = f"holds a {nested} in each cell; write one value a cell"
+                raise DataError(f"{source.name}, column `{column}`: {problem}")
             if kind is ID and not re.fullmatch(_ID_TYPES, types[column]):
-                told = f"holds a {types[column]} in each cell; save the ids as text or whole numbers"
-                raise DataError(f"{source.name}, column `{column}`: {told}")
+                problem = f"holds a {types[column]} in each cell; save the ids as text or whole numbers"
+                raise DataError(f"{source.name}, column `{column}`: {problem}")
 
 
 def _whole_as_such(column: str, kind: str) -> str:
-    """The text of a floating or decimal column: an integer column with gaps, where its numbers are whole."""
+    """Return the SQL of the text of a floating or decimal column, without decimals where a number is whole."""
     exact = f" AND abs({column}) < {_EXACT[kind]}" if kind in _EXACT else ""
     there = f"{column} IS NOT NULL{f' AND NOT isnan({column})' if exact else ''}"
     whole = f"{column} = trunc({column}){exact}"
@@ -571,7 +585,7 @@ def _whole_as_such(column: str, kind: str) -> str:
 
 
 def _rejected(con: duckdb.DuckDBPyConnection, sources: list[Source]) -> list[tuple[str, int, str]]:
-    """File, line and fault of the lines that DuckDB could not split into cells."""
+    """Return file, line and fault of each line that DuckDB could not split into cells."""
     if not any(source.delimiter for source in sources):
         return []
     names = {str(source.path): source.name for source in sources}
@@ -583,7 +597,7 @@ def _rejected(con: duckdb.DuckDBPyConnection, sources: list[Source]) -> list[tup
 
 
 def _located(con: duckdb.DuckDBPyConnection, table: str, sources: list[Source], on_bad_rows: str) -> pd.DataFrame:
-    """The rows of `<table>_bad` with their files' names and lines."""
+    """Return the rows of `<table>_bad` with file names and lines; raise if there are any and bad rows are an error."""
     found = con.sql(f"FROM {table}_bad ORDER BY file, line, row").df()
     first = dict(con.execute(f"SELECT _file, min(rowid) FROM {table} GROUP BY 1").fetchall())
     for number, rows in found[found["row"].notna()].groupby("file"):
@@ -591,15 +605,15 @@ def _located(con: duckdb.DuckDBPyConnection, table: str, sources: list[Source], 
         is_text = sources[int(number)].delimiter
         found.loc[rows.index, "line"] = record_lines(sources[int(number)])[records] if is_text else records + 1
     found["line"] = found["line"].astype(np.int64)
-    found["problem"] = found["problem"].map(shown)  # a cell may hold lines of its own, or megabytes
+    found["problem"] = found["problem"].map(shown)  # a cell may contain line ends, or megabytes of text
     found = found.sort_values(["file", "line"], kind="stable", ignore_index=True)
     of_file = found["file"].to_numpy(np.int64)
     found["file"] = np.array([source.name for source in sources], dtype=object)[of_file]
     if on_bad_rows == "error" and len(found):
-        told = []
+        lines = []
         for n, p in zip(of_file, found.head(10).itertuples(), strict=False):
             column = f", column `{p.column}`" if p.column else ""
-            told.append(f"{p.file}, {sources[n].line} {p.line}{column}: {p.problem}; {p.remedy}")
+            lines.append(f"{p.file}, {sources[n].line} {p.line}{column}: {p.problem}; {p.remedy}")
         in_all = "1 problem" if len(found) == 1 else f"{len(found):,} problems"
-        raise DataError("\n".join([*told, f"{in_all} in all; `on_bad_rows: drop` leaves such rows out"]))
+        raise DataError("\n".join([*lines, f"{in_all} in all; `on_bad_rows: drop` leaves such rows out"]))
     return found[["file", "line", "column", "problem", "remedy"]]

@@ -20,11 +20,11 @@ def grown_items(model: GRU4Rec, items: pd.Series, played: pd.Series) -> tuple[pd
         played: ids in the further sessions, each once.
 
     Returns:
-        (ids of the candidates: the training items in their order, then those of `played` that are new, then the others;
-        how many training items there are now).
+        (ids of the candidates: the training items in their order, then the new ones of `played`, then the others;
+        the new number of training items).
 
     Raises:
-        ValueError: ids are of another kind; or the model uses features, and an item has none.
+        ValueError: ids are of another kind; or the model uses features and an item has none.
     """
     check_kind(played, items, "events", "item", "the model's")
     without = played[~played.isin(items)]
@@ -38,13 +38,13 @@ def grown_items(model: GRU4Rec, items: pd.Series, played: pd.Series) -> tuple[pd
 
 
 def grow(model: GRU4Rec, index: np.ndarray, n_items: int, build: Callable[[int], GRU4Rec]) -> GRU4Rec:
-    """Return a compiled model with the weights of another; rows of new training items keep their first weights.
+    """Return a compiled model with the weights of another; rows of new training items keep their initial weights.
 
     Args:
         model: trained; it is not changed.
-        index: int [candidates of the new model], the number that each has in the old one, -1 for none.
-        n_items: training items of the new one, the first of the index.
-        build: from n_items to a compiled model that differs from `model` only in their number.
+        index: int [candidates of the new model], the index of each in the old model, -1 for new ones.
+        n_items: number of training items of the new model, the first of the candidates.
+        build: function that returns, for a number of items, a compiled model that otherwise equals `model`.
 
     Returns:
         The new model.

@@ -1,9 +1,9 @@
-"""A trained model as a folder of plain files, without training data and without pickle.
+"""Save and load a trained model as a folder of plain files, without training data and without pickle.
 
 model.keras     network, weights, features of the candidates, plays in training
-items.parquet   item: one id a row, in index order
-features.json   names, means, scales and categories to encode raw features, where the model has any
-config.json     how it was trained
+items.parquet   item: one id per row, in index order
+features.json   names, means, scales and categories to encode raw features, if the model has any
+config.json     settings of the training
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ def save(folder: str | Path, model: GRU4Rec, items: pd.Series, config: dict, fea
     """Write a model's folder, completely or not at all.
 
     Args:
-        folder: a model that it holds is replaced.
+        folder: to write; a model in it is replaced.
         model: trained.
         items: ids of the candidates in index order, text or whole numbers.
-        config: plain JSON.
-        features: of the candidates; left out where the model uses none.
+        config: settings of the training, plain JSON.
+        features: of the candidates; not written if the model uses none.
 
     Raises:
-        ValueError: it is a file, or holds other files, which would be lost.
+        ValueError: the folder is a file, or contains other files, which would be lost.
     """
     folder = user_path(folder).resolve()
     if folder.is_file():
@@ -57,12 +57,12 @@ def load(folder: str | Path) -> tuple[GRU4Rec, pd.Series, dict, Features | None]
         folder: of a model.
 
     Returns:
-        (model, item ids in index order, config, features of the candidates; None where the model has none, or the
-        folder has no features.json).
+        (model, item ids in index order, config, features of the candidates). The features are None if the model has
+        none or the folder has no features.json.
 
     Raises:
-        FileNotFoundError: it is no such folder.
-        ValueError: a file cannot be read, or they belong to different models.
+        FileNotFoundError: it is not the folder of a model.
+        ValueError: a file cannot be read, or the files belong to different models.
     """
     folder = user_path(folder)
     for name in (MODEL, ITEMS, CONFIG):

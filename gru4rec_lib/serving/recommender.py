@@ -1,4 +1,4 @@
-"""A trained model in use: recommend the next items of a session."""
+"""Recommend the next items of a session with a trained model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gru4rec_lib.utils.checked import check
 
 # Settings that a trained model keeps; its dropout may change.
 NETWORK = NetworkSettings.model_fields.keys() - {"dropout_input", "dropout_hidden", "dropout_state"}
-STEPS = 8  # items in one call of the graph
+STEPS = 8  # items processed in one call of the graph
 NOT_HERE = {"max_epochs": "give `epochs`"} | dict.fromkeys(("patience", "refit", "monitor"), "no session is held out")
 
 
@@ -35,8 +35,8 @@ class Recommender:
     Args:
         model: trained.
         items: ids of its candidates in index order, text or whole numbers.
-        config: how it was trained, plain JSON.
-        features: of the candidates, where the model uses them; only `save` needs them.
+        config: settings of the training, plain JSON.
+        features: of the candidates, if the model uses them; only `save` needs them.
 
     Raises:
         ValueError: a weight is not finite.
@@ -44,7 +44,7 @@ class Recommender:
 
     def __init__(self, model: GRU4Rec, items: pd.Series, config: dict, features: Features | None = None):
         self.model, self.items, self.config, self.features = model, items, config, features
-        # Contiguous, for fast id lookup: a file is read in several pieces.
+        # Contiguous, for fast id lookup: a column read from a file may consist of several chunks.
         self._index = pd.Index(items.to_numpy())
         rows, bias = model.scorer.scoring_rows()
         weights = (rows, bias, *(weight.numpy() for weight in model.weights))
@@ -52,7 +52,7 @@ class Recommender:
             raise ValueError("the model has weights that are not finite; train it again with a lower learning rate")
         self._place = {one: place for place, one in enumerate(self._index.tolist())}
         self._shortlist = Shortlist(rows, bias)
-        self._ids = self._index[: len(bias)]  # those that have a score
+        self._ids = self._index[: len(bias)]  # items that have a score
         self._plays = np.pad(model.scorer.plays.numpy(), (0, len(self._ids) - model.n_items))
         self._start = model.initial_state(1)
         signature = [tf.TensorSpec([STEPS], tf.int32), tf.TensorSpec.from_tensor(self._start)]
@@ -82,30 +82,30 @@ class Recommender:
         """Train on all sessions of two events or more.
 
         Args:
-            events: one row an event.
+            events: one row per event.
             session: column of the session.
             item: column of the item id, text or whole numbers; recommended ids are of the same kind.
-            time: column to sort by: dates of any type, unix seconds, a counter, or ISO dates as text, in UTC where they
-                name no zone; events of equal time stay in their order.
-            features: one row an item, in the column `item` its id; every other column is a feature that the input or
-                the output form uses. Fractions are numbers; text and truth values are categories, and a list of texts
-                is several; None, NaN and "" are missing. Ambiguous columns must be declared by the next three
-                arguments. Items without events become candidates where the output form is not `ids`.
-            numeric: features that are amounts, such as whole numbers, or text that reads as numbers.
-            categorical: features whose cells are one category each, such as whole numbers that are codes, or text with
-                a comma in it.
-            separator: between the categories of a cell, such as `|` in `rock|indie`: of every feature of text, or a
-                mapping from features to theirs.
+            time: column to sort by: dates of any type, unix seconds, a counter, or ISO dates as text (UTC if they have
+                no zone); events of equal time stay in their order.
+            features: one row per item, with its id in the column named by `item`; each other column is a feature, used
+                by the input or output form. Floats are numbers; texts and booleans are categories, and a list of texts
+                is several categories; None, NaN and "" are missing. Ambiguous columns must be declared by the next
+                three arguments. Items without events become candidates if the output form is not `ids`.
+            numeric: features to use as numbers, such as whole numbers that are amounts, or text that reads as numbers.
+            categorical: features to use as one category per cell, such as whole numbers that are codes, or text that
+                contains commas.
+            separator: text between the categories of a cell, such as `|` in `rock|indie`: one for all text features, or
+                a mapping from features to separators.
             input_form: see `GRU4Rec`.
             output_form: see `GRU4Rec`.
             loss: see `GRU4Rec.compile`.
-            epochs: passes over the sessions, or as many times `steps_per_epoch`.
-            seed: of everything random.
-            verbose: 1 prints one line an epoch, 0 nothing.
+            epochs: number of passes over the sessions, or of `steps_per_epoch` steps each.
+            seed: random seed.
+            verbose: 1 prints one line per epoch, 0 nothing.
             **settings: any other of `Training`, such as `hidden_units`, `learning_rate` or `logq`.
 
         Returns:
-            A recommender of the trained model.
+            A recommender with the trained model.
 
         Raises:
             ValueError: a column, id, time or setting is wrong, no session has two events, features are ambiguous or
@@ -140,27 +140,27 @@ class Recommender:
         """Continue training on further sessions; their new items become candidates.
 
         Args:
-            events: one row an event, as for `fit`. Where the model uses features, they are on items that it has.
+            events: one row per event, as for `fit`. If the model uses features, new items are not allowed.
             session: column of the session.
-            item: column of the item id, of the model's kind.
+            item: column of the item id, of the same kind as the model's ids.
             time: column to sort by, as for `fit`.
-            epochs: passes over these sessions, or as many times `steps_per_epoch` where that is given here. The
-                optimiser starts anew; negatives are drawn by plays in old and new sessions.
-            seed: of everything random, the first weights of new items too.
-            verbose: 1 prints one line an epoch, 0 nothing.
+            epochs: number of passes over these sessions, or of `steps_per_epoch` steps each if that is given here. The
+                state of the optimiser is reset; negatives are drawn by plays in old and new sessions.
+            seed: random seed, also for the initial weights of new items.
+            verbose: 1 prints one line per epoch, 0 nothing.
             **settings: changes to the settings of the model, such as `learning_rate`.
 
         Returns:
             The updated recommender; this one is not changed.
 
         Raises:
-            ValueError: as for `fit`; an item has no features in a model that uses them; or a setting is one of the
-                network's, which a trained model keeps.
+            ValueError: as for `fit`; the model uses features and an item has none; or a setting is one of the network,
+                which cannot change in a trained model.
         """
         for name in NETWORK & settings.keys():
             raise ValueError(f"Recommender.update: {name}: a trained model keeps it; leave it out")
         cell = {name: self.config[name] for name in ("input_form", "output_form", "loss")} | {"seed": seed}
-        before = self.config["training"] | {"steps_per_epoch": None}  # it was for other sessions
+        before = self.config["training"] | {"steps_per_epoch": None}  # the old value was for other sessions
         run = _run("Recommender.update", cell, epochs, settings, before)
         played, sessions = index_sessions(events, session, item, time)
         items, n_items = growth.grown_items(self.model, self.items, played)
@@ -175,19 +175,19 @@ class Recommender:
     def evaluate(
         self, events: pd.DataFrame, session: str = "session", item: str = "item", time: str = "time", k: int = 20
     ) -> pd.DataFrame:
-        """Return Recall@k and MRR@k of every event after another in its session, ranked among all items.
+        """Return Recall@k and MRR@k over all events but the first of each session, ranked among all items.
 
         Args:
-            events: of test sessions, one row an event.
+            events: of test sessions, one row per event.
             session: column of the session.
-            item: column of the item id, of the model's kind.
+            item: column of the item id, of the same kind as the model's ids.
             time: column to sort by, as for `fit`.
-            k: cutoff, 1 and more.
+            k: cutoff, at least 1.
 
         Returns:
-            A row for each protocol, `known` (events on items unseen in training are removed) and `open` (they are
-            misses, or ranked where the model has their features); columns of `metrics.scores`. A protocol without a
-            target has no row: `known` where no session holds two events on training items.
+            One row per protocol, `known` (events on items unseen in training are removed) and `open` (they count as
+            misses, or are ranked if the model has their features), with the columns of `metrics.scores`. The row of
+            `known` is missing if no session has two events on training items.
 
         Raises:
             ValueError: a column, id or time is wrong, or no session has two events.
@@ -200,25 +200,25 @@ class Recommender:
 
     @classmethod
     def load(cls, folder: str | Path) -> Recommender:
-        """Return the recommender of a model's folder.
+        """Load a recommender from the folder of a model.
 
         Args:
             folder: written by `save`, or `runs/<study>/gru4rec/<run>/model` of a study.
 
         Raises:
-            FileNotFoundError: it is no such folder.
-            ValueError: a file of it cannot be read.
+            FileNotFoundError: it is not the folder of a model.
+            ValueError: a file cannot be read.
         """
         return cls(*model_folder.load(folder))
 
     def save(self, folder: str | Path) -> None:
-        """Write the model's folder of plain files; see `model_folder`.
+        """Save the model as a folder of plain files; see `model_folder`.
 
         Args:
-            folder: created where it is missing; a model's folder is replaced.
+            folder: created if it is missing; the folder of a model is replaced.
 
         Raises:
-            ValueError: the folder holds something else.
+            ValueError: the folder contains other files.
         """
         model_folder.save(folder, self.model, self.items, self.config, self.features)
 
@@ -226,17 +226,18 @@ class Recommender:
         """Return the k best next items.
 
         Args:
-            session: item ids, the oldest first. An unknown one is skipped.
-            k: how many, 1 to the number of items that have a score.
+            session: item ids, the oldest first. Unknown ids are skipped.
+            k: number of items, 1 to the number of items that have a score.
             exclude_heard: leave out the items of the session; there may then be fewer than k rows.
 
         Returns:
-            One row an item, the best first, ties in index order: `item`, `score`, `source`. The source is `model`;
-            without a known item, `popularity: ` and why, and the score is the number of plays in training.
+            One row per item, the best first, ties in index order: `item`, `score`, `source`. The source is `model`. If
+            the session has no known item, it is `popularity: ` with the reason, and the score is the number of plays in
+            training.
 
         Raises:
-            TypeError: `session` is no list of ids, or they are of another kind than the model's.
-            ValueError: k is no whole number or out of range.
+            TypeError: `session` is not a list of ids, or they are of another kind than the model's.
+            ValueError: k is not a whole number, or out of range.
         """
         k = whole(k, "k", None)
         if not 1 <= k <= len(self._ids):
@@ -268,7 +269,7 @@ class Recommender:
         return np.array([self._place.get(given, -1) for given in session], np.int64)
 
     def _hidden(self, ids):
-        """Int32 [n] -> float32 [H], the hidden state after the last of them."""
+        """Return the hidden state after the last item: int32 [n] -> float32 [H]."""
         state = self._start
         filled = np.pad(ids, (-len(ids) % STEPS, 0), constant_values=-1)  # -1 leaves the state unchanged
         for part in filled.reshape(-1, STEPS):
@@ -276,14 +277,14 @@ class Recommender:
         return hidden.numpy()
 
     def _steps(self, ids, state):
-        """Hidden state and state after STEPS items, unrolled: a loop in the graph costs four times as much."""
+        """Return hidden state and state after STEPS items. Unrolled: a loop in the graph takes four times as long."""
         for item in tf.unstack(ids):
             state = self.model.call(item[None], state)[1]
         return self.model.hidden(state)[0], state
 
 
 def _run(place: str, cell: dict, epochs: int, settings: dict, before: dict | None = None) -> Cell:
-    """Return the checked settings of a training, from those of a former one and changes to them."""
+    """Return the checked settings of a training: those of an earlier one with changes."""
     for name in NOT_HERE.keys() & settings.keys():
         raise ValueError(f"{place}: {name}: {NOT_HERE[name]}; leave it out")
     training = check(Training, (before or {}) | settings | {"max_epochs": epochs}, place)
@@ -291,7 +292,7 @@ def _run(place: str, cell: dict, epochs: int, settings: dict, before: dict | Non
 
 
 def _check_use(features: pd.DataFrame | None, forms: set[str], declared: object) -> None:
-    """Check that features are given if a form uses them, and only then."""
+    """Check that features are given if and only if a form uses them."""
     names = " and ".join(f"`{form}`" for form in sorted(forms))
     if features is not None and not forms & FORMS_WITH_CONTENT:
         problem = f"Recommender.fit: features are given, but the forms {names} do not use them"
@@ -307,5 +308,5 @@ def _fit(model: GRU4Rec, sessions: Sessions, run: Cell, verbose: int, **more) ->
 
 
 def _kind(ids: pd.Index):
-    """Return the type that an id must have, and its name."""
+    """Return the required type of an id, and its name in messages."""
     return ((int, np.integer), "whole number") if pd.api.types.is_integer_dtype(ids) else ((str,), "text")

@@ -1,4 +1,4 @@
-"""Checks of what users give to public functions: whole numbers and paths."""
+"""Check arguments of public functions: whole numbers, paths and names."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ def whole(value, name: str, least: int | None = 1) -> int:
     """Check a whole number.
 
     Args:
-        value: any whole number, NumPy's too; true and false are none.
+        value: any whole number, including NumPy's; True and False are not numbers here.
         name: of the argument, for the message.
-        least: its minimum; None where there is none.
+        least: minimum; None for no minimum.
 
     Returns:
         The number as an int.
 
     Raises:
-        ValueError: it is no whole number, or too small.
+        ValueError: it is not a whole number, or too small.
     """
     try:
         found = None if isinstance(value, bool | np.bool_) else operator.index(value)
@@ -35,13 +35,13 @@ def whole(value, name: str, least: int | None = 1) -> int:
 
 
 def user_path(given: str | Path) -> Path:
-    """Return the path that a user gives; `~` at its beginning is the user's home.
+    """Return the path given by a user, with `~` at its beginning expanded to the home folder.
 
     Args:
         given: of a file or folder, which need not exist.
 
     Raises:
-        ValueError: it begins with `~` and an unknown user.
+        ValueError: it begins with `~` and the name of an unknown user.
     """
     try:
         return Path(given).expanduser()
@@ -54,11 +54,11 @@ def check_known(name: str, value, known: Iterable[str]) -> None:
 
     Args:
         name: of the argument.
-        value: given for it.
-        known: the names.
+        value: of the argument.
+        known: the known names.
 
     Raises:
-        ValueError: it is none of them.
+        ValueError: the value is not among them.
     """
     if not isinstance(value, str) or value not in known:
         raise ValueError(f"{name} is {value!r}; known are {', '.join(known)}")

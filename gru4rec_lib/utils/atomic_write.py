@@ -1,4 +1,4 @@
-"""Write files and folders atomically: under another name, then renamed."""
+"""Write files and folders atomically: write under another name, then rename."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Fill a folder under another name, and let it replace the old one when the block ends without an error.
+    """Fill a folder under another name, and replace the old folder when the block ends without an error.
 
-    A kill at any time leaves no mixture of old and new files; between the two renamings it leaves no folder of that
-    name.
+    A process killed at any time leaves no mixture of old and new files. Killed between the two renamings, it leaves no
+    folder of that name.
 
     Args:
         path: of the folder, which need not exist.
@@ -68,11 +68,11 @@ def save_table(table: pd.DataFrame, folder: Path, name: str) -> pd.DataFrame:
 
     Args:
         table: its columns are written, its index is not.
-        folder: created where it is missing.
+        folder: created if it is missing.
         name: of the file, without the ending.
 
     Returns:
-        The table, for the notebook to show.
+        The table, to be shown in a notebook.
     """
     folder = user_path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""Keras and TensorFlow, imported when first used; the device; process settings for a study.
+"""Import Keras and TensorFlow on first use, name the device, and set up the processes of a study.
 
 `keras`, `ops` and `tf` stand for modules that are imported when one of their attributes is first read. Importing this
-module changes nothing in the process, and a module that only names losses or settings need not wait for TensorFlow.
+module changes nothing in the process, and modules that need only names or settings do not load TensorFlow.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import os
 import sys
 import tempfile
 
-FLOAT = "float32"  # of all weights and states, whatever floatx and dtype policy Keras has
-STUDY = "GRU4REC_STUDY"  # variable of the environment: processes that a study's process starts are set up too
+FLOAT = "float32"  # type of all weights and states, regardless of Keras' floatx and dtype policy
+STUDY = "GRU4REC_STUDY"  # environment variable of a study's process; child processes inherit it and are set up, too
 
 
 class _Lazy:
@@ -36,9 +36,9 @@ keras, ops, tf = _Lazy("keras"), _Lazy("keras.ops"), _Lazy("tensorflow")
 def _import_keras() -> None:
     """Import Keras with TensorFlow as its backend.
 
-    Both read these variables of the environment only while they are imported. The backend may be another one in the
-    environment or in keras.json. oneDNN changes last bits with the processor, and its allocator keeps freed memory:
-    drawing a table's first weights would take three times its size.
+    Both read the environment variables set here only while they are imported. The user's environment or keras.json may
+    name another backend. With oneDNN, last bits depend on the processor; its allocator also keeps freed memory, so that
+    initialising an embedding table would take three times its size.
     """
     needed, is_study = {"TF_ENABLE_ONEDNN_OPTS": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "0")}, STUDY in os.environ
     if "keras" not in sys.modules:
@@ -86,16 +86,16 @@ def set_up_study_process() -> None:
 
     Only the commands and notebooks of a study do so: a library must not change the process of its user.
 
-    - TensorFlow's C++ parts log absent CUDA libraries to file descriptor 2, past Python's logging and into executed
-      notebooks: they are silenced while it is imported. Python errors are not.
-    - TensorFlow takes GPU memory as it needs it, not all at once.
-    - glibc keeps the memory of freed arrays for the next ones of their size. By default it returns large ones to the
-      system, and every training step would have its rows' pages mapped and zeroed again: with thousands of negatives
-      half of the step's time.
+    - TensorFlow's C++ code logs missing CUDA libraries to file descriptor 2, which bypasses Python's logging and ends
+      up in executed notebooks. The descriptor is silenced during the import; Python errors are still raised.
+    - TensorFlow allocates GPU memory as needed, not all at once.
+    - glibc keeps the memory of freed arrays for the next arrays. By default it returns large ones to the system, and
+      each training step maps and zeroes their pages again, which takes half of the step's time with thousands of
+      negatives.
     """
     os.environ[STUDY] = "1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # only glibc has it
     # M_MMAP_MAX, M_TRIM_THRESHOLD, M_ARENA_MAX, see mallopt(3)
     for option, value in ((-4, 0), (-1, 2**31 - 1), (-8, 1)) if mallopt else ():
         mallopt(option, value)
@@ -113,7 +113,7 @@ def float32():
 
 
 def device() -> str:
-    """The device that trains and ranks, such as `CPU, 2 cores` or a GPU's name."""
+    """Return the name of the device used for training and ranking, such as `CPU, 2 cores` or a GPU's name."""
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         return ", ".join(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus)

@@ -1,4 +1,4 @@
-"""The base of all checked settings: unknown fields are errors, and a problem is one sentence that names its place."""
+"""Base class of all settings: unknown fields are errors, and each problem is one sentence that names its place."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from gru4rec_lib.utils.text import shown
 
-_MOST_VALUES = 10_000  # in a file of settings; nested aliases would exhaust any memory
+_MOST_VALUES = 10_000  # in a file of settings; nested YAML aliases could otherwise exhaust the memory
 
 
 def _no_truth_or_fraction(value):
     if isinstance(value, bool | np.bool_ | float | np.floating):
         raise ValueError("should be a whole number")
-    return operator.index(value) if hasattr(value, "__index__") else value  # NumPy's too; pydantic reads texts
+    return operator.index(value) if hasattr(value, "__index__") else value  # also NumPy's; pydantic parses texts
 
 
 Whole = Annotated[int, BeforeValidator(_no_truth_or_fraction)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
-Share = Annotated[float, Field(strict=True, ge=0, le=1)]  # true and false are no numbers here
+Share = Annotated[float, Field(strict=True, ge=0, le=1)]  # True and False are not numbers here
 Count = Annotated[Whole, Field(ge=1)]
 Seed = Annotated[Whole, Field(ge=0, lt=2**31)]
 # Names are used as folders and on command lines.
@@ -42,7 +42,7 @@ def _not_empty(values: tuple) -> tuple:
 
 
 Some = AfterValidator(_not_empty)
-# One number is a list of one.
+# A single number becomes a list of one.
 Counts = Annotated[
     tuple[Count, ...], BeforeValidator(lambda n: (n,) if isinstance(n, int | float | np.number) else n), Some
 ]
@@ -63,7 +63,7 @@ class Strict(BaseModel):
 
 
 class _Plain(yaml.SafeLoader):
-    """YAML of a bounded size, in which a field that is given twice is an error."""
+    """A YAML loader that limits the number of values and raises if a field is given twice."""
 
     def get_single_node(self):
         node = super().get_single_node()
@@ -77,8 +77,8 @@ class _Plain(yaml.SafeLoader):
         try:
             value = super().construct_object(node, deep)
             if isinstance(value, int):
-                str(value)  # fails for a number of 0x and thousands of digits, which messages could not show
-        except (ArithmeticError, AttributeError, LookupError, ValueError):  # a month 13, `!!bool maybe`
+                str(value)  # fails for hexadecimal numbers of thousands of digits, which messages could not show
+        except (ArithmeticError, AttributeError, LookupError, ValueError):  # such as a month 13, or `!!bool maybe`
             where = f"line {node.start_mark.line + 1}: cannot read `{shown(str(node.value), 40)}`"
             raise yaml.YAMLError(f"{where} as a number or a date; correct it or put it in quotation marks") from None
         return value
@@ -94,7 +94,7 @@ class _Plain(yaml.SafeLoader):
 
 
 def _size(node: yaml.Node, known: dict[int, float]) -> float:
-    """Count the values of a node with every alias written out; infinite where it holds itself."""
+    """Count the values of a node with aliases expanded; infinite if a node contains itself."""
     if id(node) not in known:
         known[id(node)] = math.inf
         parts = node.value if isinstance(node, yaml.CollectionNode) else ()
@@ -104,7 +104,7 @@ def _size(node: yaml.Node, known: dict[int, float]) -> float:
 
 
 def check(kind: type[Strict], fields: dict, place: str | Path):
-    """Return an object of `kind`, made from fields.
+    """Return an object of `kind`, created from its fields.
 
     Args:
         kind: the class.
@@ -112,7 +112,7 @@ def check(kind: type[Strict], fields: dict, place: str | Path):
         place: named in messages, such as the file's path.
 
     Raises:
-        ConfigError: fields are wrong; one sentence and line a problem.
+        ConfigError: fields are wrong; the message has one sentence and line per problem.
     """
     with one_sentence_each(place):
         return kind.model_validate(fields)
@@ -120,13 +120,13 @@ def check(kind: type[Strict], fields: dict, place: str | Path):
 
 @contextmanager
 def one_sentence_each(place: str | Path) -> Iterator[None]:
-    """Raise pydantic's problems as one sentence each.
+    """Convert a pydantic error to a ConfigError with one sentence per problem.
 
     Args:
         place: named in the message, such as the file's path.
 
     Raises:
-        ConfigError: with every problem, one a line.
+        ConfigError: with all problems, one per line.
     """
     try:
         yield
@@ -136,18 +136,18 @@ def one_sentence_each(place: str | Path) -> Iterator[None]:
 
 
 def read_mapping(path: Path, missing: str, otherwise: str) -> dict:
-    """Return the fields of a YAML file by name, not checked yet.
+    """Return the fields of a YAML file by name, without checking them.
 
     Args:
         path: the file.
-        missing: the problem where there is no such file.
-        otherwise: the problem where it is no mapping of fields.
+        missing: message if there is no such file.
+        otherwise: message if the file is not a mapping of fields.
 
     Returns:
         The fields.
 
     Raises:
-        ConfigError: one of those, or the file cannot be read, is not YAML, or gives a field twice.
+        ConfigError: there is no such file, or it cannot be read, is not YAML or not a mapping, or gives a field twice.
     """
     if not path.is_file():
         raise ConfigError(f"{path}: {missing}")

@@ -1,4 +1,4 @@
-"""Print numbers. All tables and pages of a study round as `fixed` does, and so does the paper (reports/reading.typ)."""
+"""Format numbers. All tables and pages of a study are rounded by `fixed`; reports/reading.typ rounds the same way."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 import numpy as np
 
 MINUS = "\N{MINUS SIGN}"
-ONE_SESSION = "one session"  # in place of an interval, which a single session cannot give
-EXACT = 12  # digits; the same sum in another order differs by less, and is printed alike
+ONE_SESSION = "one session"  # instead of an interval, which needs several sessions
+EXACT = 12  # digits; a sum in another order differs by less, and so is printed the same
 _ROUND = Context(prec=400, rounding=ROUND_HALF_UP)  # a float has at most 309 digits before the point
 
 
@@ -16,11 +16,11 @@ def fixed(value: float, digits: int = 3) -> str:
     """Round a number half away from zero, and format it.
 
     Args:
-        value: finite; its shortest decimal form, as in a table's file, is rounded, not its binary value.
-        digits: after the point, 0 to EXACT.
+        value: finite; its shortest decimal form, as in a CSV file, is rounded, not its binary value.
+        digits: number of digits after the point, 0 to EXACT.
 
     Returns:
-        Such as `0.063`, `−12.5`; zero has no sign.
+        A text such as `0.063` or `−12.5`; zero has no sign.
 
     >>> fixed(0.0625), fixed(0.1235), fixed(-0.0625, digits=1), fixed(-0.0004)
     ('0.063', '0.124', '−0.1', '0.000')
@@ -32,22 +32,22 @@ def fixed(value: float, digits: int = 3) -> str:
 
 
 def signed(value: float, digits: int = 3) -> str:
-    """As `fixed`, with a plus before numbers above zero."""
+    """As `fixed`, with a plus sign before positive numbers."""
     return ("+" if value > 0 else "") + fixed(value, digits)
 
 
 def between(low: float, high: float) -> str:
-    """Format an interval: `0.336 to 0.370`, or `one session` where there is none.
+    """Format an interval, such as `0.336 to 0.370`, or return `one session` if there is none.
 
     Args:
-        low: its lower end; NaN where there is none.
-        high: its upper end, as `low`.
+        low: lower end; NaN if there is no interval.
+        high: upper end; NaN if there is no interval.
     """
     return ONE_SESSION if np.isnan(low) else f"{fixed(low)} to {fixed(high)}"
 
 
 def with_interval(value: float, low: float, high: float) -> str:
-    """Format a score with its interval: `0.353 (0.336 to 0.370)`.
+    """Format a score with its interval, such as `0.353 (0.336 to 0.370)`.
 
     Args:
         value: as for `fixed`.

@@ -1,4 +1,4 @@
-"""Features of a DataFrame: clear columns are read, ambiguous ones must be declared, others are errors."""
+"""Features of a DataFrame: clear columns are used, ambiguous ones must be declared, others are errors."""
 
 import datetime
 import decimal
@@ -14,7 +14,7 @@ IDS = pd.Series([*"abcd"])
 
 
 def fitted(x, name="x", ids=IDS, **declared):
-    """The features of four items of training."""
+    """Return the features of four training items."""
     return index_features(pd.DataFrame({"track": [*"abcd"], name: x}), "track", ids, **declared)[1]
 
 
@@ -25,7 +25,7 @@ def refused(x, name="x", **declared):
 
 
 def names(features, name="x"):
-    """The categories of each item."""
+    """Return the categories of each item."""
     known = [None, *features.fitted[name]]
     return [[known[code] for code in row if code >= 0] for row in features.categories[name]]
 
@@ -44,7 +44,7 @@ def anything(*cells):
         pd.array([1.5, 2, None, 4], dtype="Float64"),
     ],
 )
-def test_numbers_are_numbers_whatever_holds_them(x):
+def test_numbers_of_any_type_are_numeric_features(x):
     features = fitted(x)
     assert features.categories == {}
     np.testing.assert_allclose(features.fitted["mean"], [2.5])
@@ -189,7 +189,7 @@ def test_huge_and_constant_numbers_stay_finite():
         fitted([1.5e-30, 2e-30, 2.5e-30, 1e30], ids=IDS[:3])
 
 
-def test_rows_are_those_of_their_items_whatever_the_index():
+def test_rows_belong_to_their_items_with_any_index():
     table = pd.DataFrame({"track": [*"dcba"], "x": [4.5, 3, 2, 1]}, index=[0, 0, 1, 1])
     assert (np.diff(index_features(table, "track", IDS)[1].numeric[:, 0]) > 0).all()
 

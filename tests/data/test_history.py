@@ -1,4 +1,4 @@
-"""The items before a target against loops."""
+"""The items before a target, compared with plain loops."""
 
 import numpy as np
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Session-parallel batches against a naive loop over lanes, and the defects D3 and D4 of the published loader."""
+"""Session-parallel batches compared with a naive loop; defects D3 and D4 of the course paper's loader."""
 
 from collections import Counter
 
@@ -16,7 +16,7 @@ LANES = st.integers(1, 5)
 
 
 def naive(sessions, lanes):
-    """One dictionary {lane: (input, target, reset)} a step, by walking the lanes in plain Python."""
+    """Return one dictionary {lane: (input, target, reset)} per step, by a plain loop over the lanes."""
     waiting = [list(items) for items in sessions if len(items) > 1]
     playing, steps = [None] * lanes, []
     while True:
@@ -50,7 +50,7 @@ def test_equals_a_naive_loop(lists, lanes):
 
 
 @given(LISTS, LANES, st.randoms())
-def test_an_order_equals_sessions_taken_in_that_order(lists, lanes, random):
+def test_an_order_equals_sessions_in_that_order(lists, lanes, random):
     order = list(range(len(lists)))
     random.shuffle(order)
     ordered = schedule(Sessions.from_lists(lists), lanes, np.array(order, int))
@@ -58,7 +58,7 @@ def test_an_order_equals_sessions_taken_in_that_order(lists, lanes, random):
 
 
 @given(LISTS, LANES)
-def test_every_pair_of_a_session_comes_once(lists, lanes):
+def test_each_pair_of_a_session_occurs_once(lists, lanes):
     sessions = Sessions.from_lists(lists)
     batches = schedule(sessions, lanes)
     event = batches.event[batches.valid]
@@ -95,7 +95,7 @@ def test_session_counts_around_the_number_of_lanes(count, steps):
     assert batches.valid.any(axis=0).tolist() == [lane < count for lane in range(lanes)]
 
 
-def test_by_hand_a_free_lane_takes_the_next_session_at_once():
+def test_by_hand_a_free_lane_takes_the_next_session_immediately():
     batches = schedule(Sessions.from_lists([[1, 2], [3, 4, 5], [9], [6, 7], [8, 0]]), 2)
     assert batches.input.tolist() == [[1, 3], [6, 4], [8, 0]]
     assert batches.target.tolist() == [[2, 4], [7, 5], [0, 0]]
@@ -130,7 +130,7 @@ def test_no_lane_is_an_error():
         schedule(Sessions.from_lists([[1, 2]]), 0)
 
 
-def test_epoch_order_is_a_permutation_of_seed_and_epoch_alone():
+def test_epoch_order_is_a_permutation_that_depends_only_on_seed_and_epoch():
     sessions = Sessions.from_lists([[1, 2]] * 50)
     order = epoch_order(sessions, 2, seed=3, epoch=4)
     assert sorted(order) == list(range(50))
@@ -150,7 +150,7 @@ def test_long_sessions_come_first_in_an_epoch():
     assert len(schedule(sessions, 2)) > 36
 
 
-# Three sessions in two lanes, every track once: the published loader's steps can be followed by hand.
+# Three sessions in two lanes, each track once, so that the steps of the course paper's loader can be followed by hand.
 HAND = [[1, 2, 3], [4, 5, 6, 7], [8, 9, 10]]
 TRUE_PAIRS = [(1, 2), (2, 3), (4, 5), (5, 6), (6, 7), (8, 9), (9, 10)]
 
@@ -159,7 +159,7 @@ def test_d3_targets_across_sessions_and_repeated_pairs():
     sessions = Sessions.from_lists(HAND)
     steps = course_paper_loader(sessions, 2)
     published = [pair for heard, follows, _ in steps for pair in zip(heard, follows, strict=True)]
-    # Rounds: lanes (1.., 4..) run three steps instead of two, then lanes (8.., 6..) two instead of one.
+    # Lanes (1.., 4..) run three steps instead of two, then lanes (8.., 6..) run two instead of one.
     assert published == [(1, 2), (4, 5), (2, 3), (5, 6), (3, 4), (6, 7), (8, 9), (6, 7), (9, 10), (7, 8)]
     counts = Counter(published)
     assert [pair for pair in counts if pair not in TRUE_PAIRS] == [(3, 4), (7, 8)]
@@ -184,7 +184,7 @@ def test_d3_and_d4_at_the_size_of_the_mini_data_set():
     lengths = np.repeat(np.arange(10, 21), [819, 752, 646, 547, 459, 435, 339, 320, 303, 314, 5066])
     lengths = np.random.default_rng(5).permutation(lengths)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
-    sessions = Sessions(np.arange(offsets[-1], dtype=np.int32), offsets)  # every item comes once
+    sessions = Sessions(np.arange(offsets[-1], dtype=np.int32), offsets)  # each item occurs once
     steps = list(course_paper_loader(sessions, 64))
     heard, follows = (np.concatenate([step[part] for step in steps]) for part in (0, 1))
     assert np.isin(follows, offsets).mean() == pytest.approx(0.031, abs=0.001)

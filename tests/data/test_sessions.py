@@ -1,4 +1,4 @@
-"""Sessions: slicing, choosing and dropping events agree with plain lists."""
+"""Slicing sessions and choosing or dropping events, compared with plain lists."""
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def test_take_by_mask_keeps_the_order(written, data):
 
 
 @given(LISTS, st.integers(-1, 9))
-def test_keep_drops_events_and_no_session(written, least):
+def test_keep_drops_events_but_no_session(written, least):
     sessions = Sessions.from_lists(written)
     kept = sessions.keep(sessions.items >= least)
     assert lists(kept) == [[item for item in items if item >= least] for items in written]

@@ -1,4 +1,4 @@
-"""Times as text, numbers and dates: the same in files and DataFrames, and one sentence for an invalid one."""
+"""Times as text, numbers and dates: equal in files and DataFrames; an invalid one is an error of one sentence."""
 
 import datetime
 import warnings
@@ -36,7 +36,7 @@ TEXTS = ISO | ALMOST | st.floats().map(repr) | st.integers().map(str) | st.text(
 
 
 def in_files(texts):
-    """The times that files with these texts have; NaN where a cell is refused."""
+    """Return the times of these texts in files; NaN if a cell is rejected."""
     with duckdb.connect() as con:
         con.execute("SET TimeZone = 'UTC'")
         query = f"SELECT {typed_columns.TIME.sql.format(x='x')} FROM (SELECT unnest(?::VARCHAR[]) AS x)"
@@ -78,7 +78,7 @@ def test_times_by_hand(text, time):
 
 
 def order(values, **options):
-    """The order of items that a session of events with these times has."""
+    """Return the order of the items in a session of events with these times."""
     events = pd.DataFrame({"s": 1, "i": range(len(values)), "t": pd.Series(values, **options)})
     items, sessions = index_sessions(events, "s", "i", "t")
     return items.to_numpy()[sessions[0]].tolist()
@@ -115,8 +115,8 @@ EAST = datetime.timezone(datetime.timedelta(hours=9))
         ([pd.Timestamp(NAIVE), datetime.date(2015, 1, 1), datetime.date(2014, 7, 11), np.datetime64(NAIVE)], "object"),
     ],
 )
-def test_events_are_in_the_order_of_time_whatever_its_type(values, dtype):
-    assert order(values, dtype=dtype) == [2, 0, 3, 1], "and equal times in the order of their rows"
+def test_events_are_in_the_order_of_times_of_any_type(values, dtype):
+    assert order(values, dtype=dtype) == [2, 0, 3, 1], "equal times are in the order of their rows"
 
 
 @pytest.mark.parametrize(
@@ -166,9 +166,9 @@ def test_fit_update_and_evaluate_read_times(eager, monkeypatch):
     for use in (one.update, one.evaluate):
         with pytest.raises(ValueError, match="row 3, column 'time': cannot read 'soon'"):
             use(events)
-    with pytest.warns(UserWarning, match="`2014` looks like the year 2014") as told:
+    with pytest.warns(UserWarning, match="`2014` looks like the year 2014") as warned:
         one.evaluate(events[:3].assign(time=2014))
-    assert {one.filename for one in told} == {__file__}
+    assert {one.filename for one in warned} == {__file__}
 
 
 # Numbers that are dates
@@ -233,9 +233,9 @@ def test_dates_as_digits_are_an_error(tmp_path, capsys, values, sentence, as_tex
 @pytest.mark.parametrize(("values", "sentence"), MAYBE)
 def test_numbers_that_may_be_dates_give_a_warning(tmp_path, capsys, values, sentence):
     table = frame(values)
-    with pytest.warns(UserWarning, match=r"^events: column 't': ") as told:
+    with pytest.warns(UserWarning, match=r"^events: column 't': ") as warned:
         index_sessions(table, "s", "i", "t")
-    assert sentence in str(told[0].message)
+    assert sentence in str(warned[0].message)
     table.to_csv(tmp_path / "e.csv", index=False)
     assert main(["check", f"{tmp_path}/e.csv", "--session", "s", "--item", "i", "--time", "t"]) == 0
     assert f"\nwarning: e.csv, column `t`: {sentence}" in capsys.readouterr().out
@@ -256,11 +256,11 @@ def test_dates_of_1970_warn_in_a_file_but_not_in_a_data_frame(tmp_path):
     assert order(dates[:1] * 2 + ["2014-07-11"]) == [0, 1, 2]
     frame(dates).to_csv(tmp_path / "e.csv", index=False)
     data = EventData(layout="events", name="mine", events=("*.csv",), session="s", item="i", time="t")
-    (told,) = read(data, tmp_path).warnings
-    assert told.startswith("e.csv, column `t`: all times are of 1969 and 1970")
+    (warned,) = read(data, tmp_path).warnings
+    assert warned.startswith("e.csv, column `t`: all times are of 1969 and 1970")
 
 
-def test_each_file_of_a_study_is_checked_alone(tmp_path, capsys):
+def test_each_file_of_a_study_is_checked_separately(tmp_path, capsys):
     frame([1405036800, 1405036801]).to_csv(tmp_path / "a.csv", index=False)
     frame([2014, 2015]).to_csv(tmp_path / "b.csv", index=False)
     data = EventData(layout="events", name="mine", events=("*.csv",), session="s", item="i", time="t")

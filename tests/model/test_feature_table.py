@@ -1,4 +1,4 @@
-"""Features as constants of the model, and the mean of a learned row a value, worked by hand."""
+"""Features as constants of the model, and means of the learned rows of their values, computed by hand."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from gru4rec_lib.model.feature_table import FeatureRows, FeatureTable
 from gru4rec_lib.model.layers import SeededLayer, gather_rows
 from gru4rec_lib.utils.backend import tf
 
-# Tags of four tracks: two known; one known and one unseen in training (0); nothing but unseen; none at all.
+# Tags of four tracks: two known; one unseen in training (0) and one known; only unseen ones; none.
 TAGS = np.array([[2, 1], [0, 2], [0, 0], [-1, -1]], np.int32)
 FEATURES = Features(
     np.array([[1.5], [-1], [0], [2]], np.float32),
@@ -29,12 +29,12 @@ def parts(features, ids, width=2):
     rows = FeatureRows(owner, table_of(features), width)
     for number, table in enumerate(rows.rows):
         values = np.arange(table.shape[0] * width).reshape(table.shape)
-        table.assign(10.0**number * (1 + values))  # tags [[1, 2], [3, 4], [5, 6]], artists ten times that
+        table.assign(10.0**number * (1 + values))  # tags [[1, 2], [3, 4], [5, 6]]; artists ten times these values
     found = [gather_rows(*lookup) for lookup in rows.lookups(tf.constant(ids))]
     return [part.numpy().tolist() for part in rows.parts(found)]
 
 
-def test_unknown_values_and_padding_have_no_share():
+def test_unknown_values_and_padding_have_weight_zero():
     table = table_of(FEATURES)
     assert table.numeric.numpy().tolist() == [[1.5], [-1], [0], [2]]
     assert table.values[0].numpy().tolist() == [[2, 1], [0, 2], [0, 0], [0, 0]]
@@ -46,7 +46,7 @@ def test_features_do_not_train():
     assert table_of(FEATURES).trainable_weights == []
 
 
-def test_a_track_is_its_numbers_and_the_mean_of_the_rows_of_its_known_values():
+def test_a_track_has_its_numbers_and_the_mean_row_of_its_known_values():
     numeric, tags, artist = parts(FEATURES, [3, 0, 1, 2])
     assert numeric == [[2], [1.5], [-1], [0]]
     assert tags == [[0, 0], [4, 5], [5, 6], [0, 0]]

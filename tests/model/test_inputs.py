@@ -1,4 +1,4 @@
-"""Each item input against its formula in NumPy."""
+"""Each item input compared with its formula in NumPy."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from gru4rec_lib.model.outputs import Scorer
 
 N, UNITS, WIDTH = 4, 2, 3
 IDS = np.array([2, 0, 2, 3], np.int32)
-# Tracks 0-3 are of training; 4 has a value unseen in training (0), which is ignored, and a known one; 5 has none.
+# Tracks 0-3 are training tracks; 4 has a value unseen in training (0), which is ignored, and a known one; 5 has none.
 FEATURES = Features(
     np.random.default_rng(1).normal(size=(6, 2)).astype(np.float32),
     {
@@ -51,7 +51,7 @@ def content(layer, ids):
     return np.concatenate([FEATURES.numeric[ids], TAGS_MEAN[ids] @ tags, ARTIST_MEAN[ids] @ artist], axis=1)
 
 
-def test_the_registry_has_every_class_and_whether_it_reads_features():
+def test_the_registry_has_every_class_and_says_whether_it_uses_features():
     classes = {one for one in vars(inputs).values() if isinstance(one, type) and issubclass(one, ItemInput)}
     assert {*INPUTS.values()} == classes - {ItemInput, inputs.TableInput}
     for name, form in INPUT_FORMS.items():
@@ -113,21 +113,21 @@ def test_hybrid_gate_mixes_track_and_content_unit_by_unit():
 
 
 @pytest.mark.parametrize("features", [NUMBERS, ARTISTS])
-def test_content_of_numbers_alone_and_of_categories_alone(features):
+def test_content_of_only_numbers_and_of_only_categories(features):
     layer = made("content", features)
     x = features.numeric if features.numeric.size else ARTIST_MEAN @ layer.feature_rows.rows[0].numpy()
     np.testing.assert_allclose(gates(layer, np.arange(6)), x @ layer.kernel.numpy(), atol=1e-6)
 
 
 @pytest.mark.parametrize("form", INPUTS)
-def test_lookups_name_only_rows_of_the_step(form):
-    """Nothing of the catalogue's size is gathered: for each table a row a track, or one a value of a track."""
+def test_lookups_read_only_rows_of_the_step(form):
+    """Lookups do not grow with the catalogue: each table is read at one row per track, or one per value of a track."""
     for table, rows in made(form).lookups(np.int32([1, 3])):
         rows = np.asarray(rows)
         if "category" in table.name and table.name.endswith("table"):
             values = FEATURES.categories["tags" if "category_0" in table.name else "artist"]
             assert rows.shape == (2, values.shape[1])
-            assert set(rows.ravel()) <= {0, *values[[1, 3]].ravel()}  # row 0 stands in where nothing is
+            assert set(rows.ravel()) <= {0, *values[[1, 3]].ravel()}  # row 0 is the padding
         else:
             assert rows.tolist() == [1, 3]
 

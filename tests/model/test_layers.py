@@ -1,4 +1,4 @@
-"""The recurrence is Keras' own; weights begin from (seed, name) alone."""
+"""The recurrence equals that of Keras; initial weights depend only on (seed, name)."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ RNG = np.random.default_rng(5)
 
 
 def beside_keras(cell, reference, below, parts):
-    """(states of our cell, states of Keras' layer with the same weights) along six steps, from a random state."""
+    """Return the states of our cell and of Keras' layer with the same weights over six steps, from a random state."""
     units, width, lanes = reference.units, 3, 5
     layer = cell(units, below, 1, "cell", keras.activations.serialize(reference.activation))
     layer.build()
@@ -37,7 +37,7 @@ def beside_keras(cell, reference, below, parts):
 @pytest.mark.parametrize("activation", ["tanh", "elu"])
 @pytest.mark.parametrize("below", [None, 3])
 def test_gru_equals_keras(below, activation):
-    """The input of the first layer is x @ kernel; an upper one multiplies itself."""
+    """The input of the first layer is x @ kernel; upper layers multiply x by their own kernels."""
     reference = keras.layers.GRU(4, activation, reset_after=True, return_sequences=True, return_state=True)
     found, expected = beside_keras(GRU, reference, below, 1)
     for ours, theirs in zip(found, expected, strict=True):
@@ -47,7 +47,7 @@ def test_gru_equals_keras(below, activation):
 @pytest.mark.parametrize("activation", ["tanh", "elu"])
 @pytest.mark.parametrize("below", [None, 3])
 def test_lstm_equals_keras(below, activation):
-    """Its state is the hidden state beside the memory; the forget gate's bias starts at 1, as Keras' does."""
+    """The state is the hidden state beside the memory; the forget gate's bias starts at 1, as in Keras."""
     reference = keras.layers.LSTM(4, activation, return_sequences=True, return_state=True)
     found, expected = beside_keras(LSTM, reference, below, 2)
     for ours, theirs in zip(found, expected, strict=True):
@@ -76,8 +76,8 @@ class Two(SeededLayer):
             setattr(self, weight, self.matrix((4, 3), weight))
 
 
-def test_weights_depend_on_seed_and_names_alone():
-    """They do not depend on layers made before, or on their order."""
+def test_weights_depend_only_on_seed_and_names():
+    """They do not depend on the layers or weights created before."""
     one, other = Two(1, "layer"), Two(1, "layer", backwards=True)
     np.testing.assert_array_equal(one.a, other.a)
     np.testing.assert_array_equal(one.b, other.b)
@@ -94,7 +94,7 @@ def test_weights_are_uniform_within_the_bound(fan, limit):
 
 
 def test_each_gate_is_initialised_as_a_matrix():
-    """Three gates lie side by side in one array; the bound is that of one gate."""
+    """Three gates are side by side in one array; the bound is that of one gate."""
     layer = GRU(50, 100, seed=1, name="gru")
     layer.build()
     assert 0.98 < np.abs(layer.recurrent_kernel).max() / (6 / 100) ** 0.5 <= 1

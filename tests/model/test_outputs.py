@@ -1,4 +1,4 @@
-"""Each output form against its formula in NumPy; cold tracks; gradients through every weight."""
+"""Each output form compared with its formula in NumPy; cold tracks; gradients of all weights."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.backend import keras, tf
 
 N, CANDIDATES, UNITS = 4, 6, 3
-# Tracks 0-3 are trained on; 4 and 5 are cold: 4 has tags of trained tracks, 5 has none.
+# Tracks 0-3 are training tracks; 4 and 5 are cold: 4 has a tag of training tracks, 5 has none.
 FEATURES = Features(
     np.random.default_rng(1).normal(size=(CANDIDATES, 2)).astype(np.float32),
     {"tags": np.array([[1, 2], [2, -1], [3, 1], [-1, 2], [0, 1], [-1, -1]], np.int32)},
@@ -44,7 +44,7 @@ def by_features(model, features=FEATURES, mean=MEAN):
     return w
 
 
-def test_the_registry_has_every_class_and_whether_it_reads_features():
+def test_the_registry_has_every_class_and_says_whether_it_uses_features():
     classes = {one for one in vars(outputs).values() if isinstance(one, type) and issubclass(one, outputs.Scorer)}
     assert {*OUTPUTS.values()} == classes
     for name, form in OUTPUT_FORMS.items():
@@ -57,7 +57,7 @@ def eager_and_small(eager, monkeypatch):
     monkeypatch.setattr(model_module, "RANK_STEPS", 2)
 
 
-def test_ids_are_rows_of_their_own_for_training_tracks():
+def test_ids_have_one_row_per_training_track():
     model = made("ids")
     rows, bias = model.scorer.scoring_rows()
     np.testing.assert_array_equal(rows, model.scorer.table)
@@ -91,7 +91,7 @@ def test_content_of_one_kind_of_features(features):
 
 @pytest.mark.usefixtures("eager_and_small")
 def test_content_ranks_a_cold_track_and_ids_misses_it():
-    """As 4 follows 0: no rank for `ids`, else by the scores of all six."""
+    """After track 0, the target 4 has no rank with `ids`; otherwise it is ranked by the scores of all six tracks."""
     cold = Sessions.from_lists([[0, 4]])
     assert made("ids").rank(cold, CANDIDATES).tolist() == [NO_RANK]
     for output in ("content", "hybrid"):
@@ -120,8 +120,8 @@ def test_without_a_known_input_a_cold_track_has_zero_plays():
         *(("hybrid_gate", output, "gru") for output in OUTPUTS if output != "ids"),
     ],
 )
-def test_a_step_follows_the_slope_of_the_loss(form, output, cell):
-    """Plain descent on one batch, all tracks scored: each weight moves by rate x its numerical gradient."""
+def test_a_step_follows_the_gradient_of_the_loss(form, output, cell):
+    """SGD on one batch with all tracks scored: each weight changes by rate x its numerical gradient."""
     model = made(output, form, cell=cell)
     model.compile(loss="cross_entropy", optimizer=keras.optimizers.SGD(1.0), negatives=("all",), jit=False)
     pairs = Sessions.from_lists([[0, 1], [3, 2]])
@@ -137,7 +137,7 @@ def test_a_step_follows_the_slope_of_the_loss(form, output, cell):
     before = {w.path: w.numpy() for w in model.trainable_variables}
     expected = {}
     for w in model.trainable_variables:
-        for place in [*np.ndindex(*w.shape)][:: max(1, w.numpy().size // 3)]:  # some places of each weight
+        for place in [*np.ndindex(*w.shape)][:: max(1, w.numpy().size // 3)]:  # some entries of each weight
             sides = []
             for move in (0.01, -0.01):
                 moved = before[w.path].copy()
@@ -157,7 +157,7 @@ def test_a_step_follows_the_slope_of_the_loss(form, output, cell):
 @pytest.mark.slow
 @pytest.mark.parametrize("output", ["content", "hybrid"])
 def test_features_of_cold_tracks_do_not_change_training(output):
-    """All training tracks are scored: where features end with them, a table of constants is used whole."""
+    """All training tracks are scored; without cold tracks, the whole table of constants is used."""
     trained = []
     for n in (N, CANDIDATES):
         features = Features(FEATURES.numeric[:n], {"tags": FEATURES.categories["tags"][:n]}, FEATURES.sizes)

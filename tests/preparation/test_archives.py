@@ -1,4 +1,4 @@
-"""Packed files: what they hold is read as if it were plain, and nothing is written outside the temporary folder."""
+"""Compressed files give the same events as plain ones; nothing is written outside the temporary folder."""
 
 import bz2
 import gzip
@@ -112,7 +112,7 @@ def test_a_member_that_is_a_link_is_a_plain_text(tmp_path):
         assert copy.read_text() == "/etc/passwd"
 
 
-def test_half_an_archive_and_damaged_files_are_named(tmp_path):
+def test_incomplete_and_damaged_archives_are_errors(tmp_path):
     whole = zipped({"e.csv": CSV * 500})
     again = "; download or copy it again"
     assert failure(tmp_path, whole[: len(whole) // 2]) == f"x.zip: is damaged or only a part of a .zip archive{again}"

@@ -1,4 +1,4 @@
-"""Filters of plays and sessions, each counted: by hand, and the repeated ones against a plain loop."""
+"""Filters of plays and sessions and their counts, computed by hand; repeated filters compared with a plain loop."""
 
 import pandas as pd
 import pytest

@@ -1,4 +1,4 @@
-"""Layouts of published files: headers with types, without names or none, nested JSON, and items of several columns."""
+"""Layouts of published files: typed, incomplete or missing headers, nested JSON, and items of several columns."""
 
 import json
 
@@ -30,7 +30,7 @@ def failure(folder, **fields):
 # Files without a header, or without the name of their first column
 
 
-def test_a_file_without_a_header_has_the_names_that_the_study_gives(tmp_path):
+def test_a_study_names_the_columns_of_a_file_without_a_header(tmp_path):
     (tmp_path / "e.tsv").write_text('1\t5\ta "b\n1\t6\t"\n')
     tables = read(tmp_path, events=["e.tsv"], header=["s", "t", "i"])
     assert tables.events["item"].tolist() == ['a "b', '"']
@@ -49,14 +49,14 @@ def test_a_row_of_a_file_without_a_header_is_named_by_its_line(tmp_path):
 
 
 @pytest.mark.parametrize("first", ["\ts\ti\tt", "s\ti\tt"])
-def test_an_index_column_without_a_name_is_left_aside(tmp_path, first):
+def test_an_index_column_without_a_name_is_ignored(tmp_path, first):
     (tmp_path / "e.tsv").write_text(f"{first}\n0\t1\ta\t5\n1\t1\tb\t6\n2\t2\tc\t7\n")
     tables = read(tmp_path, events=["e.tsv"])
     assert tables.events["item"].tolist() == ["a", "b", "c"]
     assert tables.events["session"].tolist() == ["1", "1", "2"]
 
 
-def test_rows_that_are_all_too_long_are_bad_where_they_are_not_numbered(tmp_path):
+def test_rows_that_are_all_too_long_are_bad_unless_numbered(tmp_path):
     (tmp_path / "e.tsv").write_text("s\ti\tt\n1\ta\t5\tx\n1\tb\t6\tx\n")
     assert failure(tmp_path, events=["e.tsv"]).startswith("e.tsv, line 2: has more cells than the header's 3;")
 
@@ -75,7 +75,7 @@ def test_typed_headers_are_named_without_their_types(tmp_path):
 # JSON
 
 
-def test_fields_of_json_are_texts_whatever_their_type(tmp_path):
+def test_fields_of_json_of_any_type_are_read_as_texts(tmp_path):
     rows = [{"s": None, "t": 1.5, "i": "a"}] * 21_000 + [{"s": 7, "t": 2, "i": "b"}, {"s": "07", "t": "3", "i": "c"}]
     (tmp_path / "e.json").write_text(json.dumps(rows))
     tables = read(tmp_path, events=["e.json"], on_bad_rows="drop")
@@ -112,15 +112,15 @@ def test_json_without_records_or_fields(tmp_path, text, message):
     assert failure(tmp_path, events=["e.json"]) == message
 
 
-def test_half_a_file_of_json_is_named(tmp_path):
-    told = "e.json: is only a part of a file of JSON, for it does not end as it begins; copy it again"
+def test_an_incomplete_json_file_is_an_error(tmp_path):
+    message = "e.json: is only a part of a file of JSON, for it does not end as it begins; copy it again"
     for half in (
         '[{"s": 1, "i": 2, "t": 3}, {"s": 1, "i"',
         '[{"s": 1, "i": 2, "t": 3}',
         '{"s": 1, "i": 2, "t": 3}\n{"s": 1',
     ):
         (tmp_path / "e.json").write_text(half)
-        assert failure(tmp_path, events=["e.json"]) == told
+        assert failure(tmp_path, events=["e.json"]) == message
 
 
 # Items of several columns, and labels
@@ -237,7 +237,7 @@ def test_a_list_where_none_should_be_is_refused(tmp_path):
     assert found == "f.parquet, column `v`: holds a list in each cell; write one value a cell"
 
 
-def test_cells_with_several_values_are_parted(tmp_path):
+def test_cells_with_several_values_are_split(tmp_path):
     write_events(tmp_path)
     (tmp_path / "f.csv").write_text("i,g,h\na,rock|indie,x\nb,indie| |pop,\nc,,y\n")
     table = {

@@ -1,4 +1,4 @@
-"""Preparing: whole sessions on one side, and nothing of the test in what is learned from training."""
+"""Sessions are not divided between parts, and nothing of the test is used in training."""
 
 import gzip
 import json
@@ -23,7 +23,7 @@ LISTED = Split(how="listed", test="test.csv", validation_fraction=0.3)
 
 
 def tables(sessions, starts=None, files=None, items=None, numeric=(), categorical=(), multivalued=None):
-    """Tables as `read` makes them: {session: "tracks"}, each track one letter; starts and files of each session."""
+    """Return tables as `read` does, from {session: "tracks"} with one letter per track; starts and files by session."""
     names = [name for name, tracks in sessions.items() for _ in tracks]
     tracks = [track for tracks in sessions.values() for track in tracks]
     position = [n for tracks in sessions.values() for n in range(1, len(tracks) + 1)]
@@ -45,7 +45,7 @@ def listed(folder, *sessions):
 
 
 def tracks(prepared, part):
-    """The sessions of a part as words of track ids; `?` is no candidate."""
+    """Return the sessions of a part as words of track ids; `?` is not a candidate."""
     ids = [*prepared.items["item"], "?"]
     sessions = getattr(prepared, part)
     return ["".join(ids[i] for i in sessions[s]) for s in range(len(sessions))]
@@ -67,7 +67,7 @@ logs = st.lists(words, min_size=8, max_size=25).map(lambda tracks: {f"s{n}": t f
     st.data(),
 )
 @settings(max_examples=60)
-def test_whole_sessions_lie_on_one_side_and_the_counts_add_up(tmp_path_factory, sessions, how, validation, data):
+def test_sessions_are_not_divided_and_the_counts_add_up(tmp_path_factory, sessions, how, validation, data):
     folder = tmp_path_factory.mktemp("listed")
     starts = {name: data.draw(st.integers(0, 5)) for name in sessions}
     chosen = data.draw(st.sets(st.sampled_from(sorted(sessions)), min_size=2, max_size=6))
@@ -80,7 +80,7 @@ def test_whole_sessions_lie_on_one_side_and_the_counts_add_up(tmp_path_factory, 
     try:
         prepared = prepare.prepare(tables(sessions, starts, files), split, folder)
     except DataError:
-        reject()  # a side was left empty: told in a test of its own
+        reject()  # a side is empty: see test_an_impossible_split_is_an_error
     test = set(prepared.test_events["session"])
     long = {name for name, heard in sessions.items() if len(heard) > 1}
     if how in ("by_file", "listed"):
@@ -105,8 +105,8 @@ def test_whole_sessions_lie_on_one_side_and_the_counts_add_up(tmp_path_factory, 
     assert rows.loc["test, protocol known: tracks unseen in training removed", "events"] == seen_events
 
 
-def test_the_index_falls_by_plays_of_training_with_ties_by_id(tmp_path, capsys):
-    # Of training, `solo` has one event and is dropped before plays are counted: d is no track of training.
+def test_items_are_sorted_by_descending_training_plays_then_id(tmp_path, capsys):
+    # The training session `solo` has one event and is dropped before plays are counted: d is not a training track.
     sessions = {"s1": "bac", "s2": "ccb", "s3": "ba", "solo": "d", "t": "cdddd", "t1": "b"}
     prepared = prepare.prepare(tables(sessions), LISTED, listed(tmp_path, "t", "t1"))
     assert prepared.items.to_dict("list") == {"item": ["b", "c", "a"], "plays": [3, 3, 2]}
@@ -166,7 +166,7 @@ def test_by_time_takes_the_last_and_by_session_depends_on_the_seed():
 
 
 def clicks(folder, files, exact_repeats="keep"):
-    """A data set of tables `session,item,time`, one row each."""
+    """Write files of rows (session, item, time), and return the settings of the data set."""
     for name, rows in files.items():
         (folder / name).write_text("\n".join(["s,i,t", *(",".join(map(str, row)) for row in rows), ""]))
     fields = {"session": "s", "item": "i", "time": "t", "exact_repeats": exact_repeats}
@@ -176,7 +176,8 @@ def clicks(folder, files, exact_repeats="keep"):
 BY_FILE = Split(how="by_file", test="t*", validation_fraction=0.3)
 TWO_SIDES = {
     "a.csv": [(1, "a", 10), (1, "b", 20), (2, "b", 30), (2, "a", 40), (3, "a", 50), (3, "b", 60)],
-    # 1 goes on in the second part of training; the test counts its sessions anew, one event by chance the same.
+    # Session 1 continues in the second training file; the test file numbers its sessions from 1 again, and one of its
+    # events equals a training event by chance.
     "b.csv": [(1, "a", 15)],
     "t.csv": [(1, "a", 10), (1, "b", 21), (4, "b", 80), (4, "a", 90)],
 }
@@ -207,7 +208,7 @@ def test_an_id_on_both_sides_is_two_sessions_of_tables_read_without_the_split_to
     assert tracks(one, "train") == tracks(other, "train")
     assert sorted(tracks(other, "train_and_validation")) == ["aab", "ab", "ab", "ba"]
     assert sum("each taken as two sessions (1)" in step for step in other.counts["step"]) == 1
-    # Other splits take an id as one session, wherever its rows lie.
+    # With other splits, an id is one session even in several files.
     merged = read.read(data, tmp_path, BY_SESSION)
     assert merged.events["session"].nunique() == 5
     assert merged.warnings[0].startswith("session ids in more than one file: 1;")
@@ -253,7 +254,7 @@ def test_by_time_no_training_session_ends_in_the_test(tmp_path):
     rows += [("meets", "b", 40), ("before", "b", 3), ("before", "a", 39.9), ("other", "a", 4), ("other", "b", 6)]
     rows += [("t1", "a", 40), ("t1", "b", 41), ("t2", "b", 40), ("t2", "a", 60), ("t3", "b", 70), ("t3", "a", 80)]
     data = clicks(tmp_path, {"e.csv": rows})
-    # Two of eight sessions are wanted; those that begin at 40 go together, and 3 is as near as 1.
+    # Two of eight sessions are wanted; those that begin at 40 stay together, and 3 is as close as 1.
     split = Split(how="by_time", test_fraction=0.3, validation_fraction=0.3)
     prepared = prepare.prepare(read.read(data, tmp_path), split, tmp_path)
     assert set(prepared.test_events["session"]) == {"t1", "t2", "t3"}
@@ -301,15 +302,15 @@ rows = st.lists(
 )
 
 
-def heard_at(prepared, part):
-    """The times of a part's events, which are what the items are called in the test below."""
+def times_of(prepared, part):
+    """Return the times of a part's events; in the test below, items are named by their times."""
     return prepared.items["item"].astype(int).to_numpy()[getattr(prepared, part).items]
 
 
 @pytest.mark.slow
 @given(rows, st.sampled_from(["by_time", "by_file"]), st.sampled_from(["random", "last"]), st.booleans())
 @settings(max_examples=100)
-def test_no_leak_and_no_loss_whatever_the_events(tmp_path_factory, rows, how, validation, reads_the_split):
+def test_no_leak_and_no_lost_event_for_any_events(tmp_path_factory, rows, how, validation, reads_the_split):
     folder = tmp_path_factory.mktemp("events")
     files = {name: [(s, time, time) for s, time, file in rows if file == name] for name in ("a.csv", "t.csv")}
     if not all(files.values()):
@@ -322,13 +323,13 @@ def test_no_leak_and_no_loss_whatever_the_events(tmp_path_factory, rows, how, va
     except DataError:
         reject()
     if how == "by_time":
-        assert heard_at(prepared, "train_and_validation").max() < prepared.test_events["time"].min()
+        assert times_of(prepared, "train_and_validation").max() < prepared.test_events["time"].min()
     else:
         of_sides = [pd.Series([s for s, *_ in rows]).value_counts() for rows in files.values()]
         long = [int((lengths > 1).sum()) for lengths in of_sides]
         assert [len(prepared.train_and_validation), len(prepared.test)] == long
     if validation == "last":
-        assert heard_at(prepared, "train").max() < heard_at(prepared, "validation").min()
+        assert times_of(prepared, "train").max() < times_of(prepared, "validation").min()
     counts = prepared.counts.set_index("step")["events"]
     sides = ["training sessions", "test sessions"]
     assert counts["read"] == len(rows)
@@ -338,7 +339,7 @@ def test_no_leak_and_no_loss_whatever_the_events(tmp_path_factory, rows, how, va
     assert len(prepared.test.items) == counts["test: sessions of one event dropped"] == len(prepared.test_events)
 
 
-# Features: c and y have no row of their own; x and z are heard in the test alone.
+# Features: c has no values and y no row; x and z occur only in the test.
 TRAINING = {"s1": "abab", "s2": "bc", "s3": "ca"}
 COLUMNS = {
     "size": [1.0, 3.0, np.nan, 7.0, 2.0, np.nan],
@@ -361,10 +362,10 @@ def test_features_are_fitted_on_the_tracks_of_training(tmp_path):
     assert prepared.items.to_dict("list") == {"item": list("abcxz"), "plays": [3, 3, 2, 0, 0]}
     assert prepared.n_items == 3
     assert tracks(prepared, "test") == ["xa?"]
-    # Of the test's x, a and y only a is a track of training.
+    # Of the test's tracks x, a and y, only a is a training track.
     assert prepared.counts.iloc[-1].tolist()[1:] == [1, 1, 1]
     features = prepared.features
-    # Of a, b: mean 2 and standard deviation 1. No variance, or no value at all: 0 in training, never NaN.
+    # Mean 2 and standard deviation 1 of a and b. Without variance or without values: 0 in training, never NaN.
     assert features.numeric.tolist() == [[-1, 0, 0], [1, 0, 0], [0, 0, 0], [5, 1, 0], [0, 0, 0]]
     assert features.numeric.dtype == np.float32
     assert features.categories["kind"].tolist() == [[2], [1], [-1], [0], [-1]]
@@ -384,10 +385,10 @@ def test_features_of_few_tracks_are_a_warning_and_of_none_an_error(tmp_path, cap
     listed(tmp_path, "t")
     few = pd.DataFrame({"item": ["c", "x"], "size": [1.0, 2.0]})
     warning = "warning: the item table holds 1 of the 3 items of training; the others have no features\n"
-    for rows, told in ((few, warning), (pd.concat([few, few.assign(item=["a", "b"])]), "")):
+    for rows, message in ((few, warning), (pd.concat([few, few.assign(item=["a", "b"])]), "")):
         prepare.prepare(tables(TRAINING | {"t": "xa"}, items=rows, numeric=("size",)), LISTED, tmp_path)
         out = capsys.readouterr().out
-        assert (warning in out) == bool(told)
+        assert (warning in out) == bool(message)
     with pytest.raises(DataError, match="holds none of the 3 items of training, such as `a`; its ids are such as `x`"):
         prepare.prepare(tables(TRAINING | {"t": "xa"}, items=few[1:], numeric=("size",)), LISTED, tmp_path)
 
@@ -401,7 +402,7 @@ def test_numbers_that_standardising_would_make_infinite_are_named(tmp_path):
     assert prepared.features.numeric[:2, 0].tolist() == pytest.approx([1, -1], rel=0.5)
 
 
-def test_what_only_the_test_hears_changes_nothing_that_was_learned(tmp_path):
+def test_tracks_only_in_test_do_not_change_what_is_fitted(tmp_path):
     one = featured(tmp_path, "xa")
     changed = {
         name: [*values[:3], *([9.5] * 3 if name in KINDS["numeric"] else ["zither"] * 3)]
@@ -429,7 +430,7 @@ def test_an_item_table_of_categories_alone_has_no_numbers(tmp_path):
     assert prepared.features.fitted == {"numeric": [], "kind": ["folk", "rock"]}
 
 
-def test_saved_and_loaded_it_is_the_same_memory_mapped_and_without_pickle(tmp_path):
+def test_loaded_arrays_equal_the_saved_ones_memory_mapped_and_without_pickle(tmp_path):
     made = featured(tmp_path, "xay")
     made.save(tmp_path / "one", {})
     loaded = prepare.Prepared.load(tmp_path / "one")
@@ -447,12 +448,12 @@ def test_saved_and_loaded_it_is_the_same_memory_mapped_and_without_pickle(tmp_pa
     }
     assert (loaded.features.fitted, loaded.features.sizes) == (made.features.fitted, made.features.sizes)
     assert (loaded.n_items, loaded.n_candidates) == (3, 5)
-    # Plain JSON: NaN is none.
+    # Plain JSON has no NaN.
     for name in ("prepared.json", "features.json"):
         json.loads((tmp_path / "one" / name).read_text(), parse_constant=pytest.fail)
 
 
-def test_the_same_input_gives_the_same_bytes_over_whatever_lay_there(tmp_path):
+def test_the_same_input_gives_the_same_bytes_over_existing_files(tmp_path):
     featured(tmp_path, "xay").save(tmp_path / "one", {})
     featured(tmp_path, "xay").save(tmp_path / "two", {})
     contents = [{p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in ("one", "two")]
@@ -473,7 +474,7 @@ def test_the_ends_are_those_of_the_training_sessions_in_their_order(tmp_path, se
     sessions = {"s1": "abc", "s2": "ab", "s3": "ca", "s4": "bbac", "t": "ab"}
     split = Split(how="listed", test="test.csv", validation="random", validation_fraction=0.25, seed=seed)
     made = prepare.prepare(tables(sessions, starts), split, listed(tmp_path, "t"))
-    # The n-th event of a session is n hundredths of a second behind its start.
+    # The n-th event of a session is n hundredths of a second after its start.
     end = {"abc": 300.03, "ab": 100.02, "ca": 400.02, "bbac": 200.04}
     assert made.ends.tolist() == [end[word] for word in tracks(made, "train_and_validation")]
     made.save(tmp_path / "one", {})
@@ -487,7 +488,7 @@ FILES = {"s1": "log_1.csv", "s2": "log_2.csv", "s3": "log_2.csv"}
 
 
 @pytest.mark.parametrize(
-    ("sessions", "split", "told"),
+    ("sessions", "split", "message"),
     [
         (
             TRAINING,
@@ -526,14 +527,14 @@ FILES = {"s1": "log_1.csv", "s2": "log_2.csv", "s3": "log_2.csv"}
         ),
     ],
 )
-def test_a_split_that_cannot_be_is_told(tmp_path, sessions, split, told):
+def test_an_impossible_split_is_an_error(tmp_path, sessions, split, message):
     with pytest.raises(DataError) as caught:
         prepare.prepare(tables(sessions, files=FILES), Split(**split), tmp_path)
-    assert str(caught.value).startswith(told)
+    assert str(caught.value).startswith(message)
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (None, ": the split's list of test sessions is missing; put it into the data folder"),
         (b"", ": is empty (0 bytes); copy it again"),
@@ -553,12 +554,12 @@ def test_a_split_that_cannot_be_is_told(tmp_path, sessions, split, told):
         (b"session\n", "the split `listed` leaves no test session; change `split` in the study's config"),
     ],
 )
-def test_a_list_of_test_sessions_that_is_wrong_is_told(tmp_path, content, told):
+def test_a_wrong_list_of_test_sessions_is_an_error(tmp_path, content, message):
     if content is not None:
         (tmp_path / "test.csv").write_bytes(content)
     with pytest.raises(DataError) as caught:
         prepare.prepare(tables(TRAINING), LISTED, tmp_path)
-    assert str(caught.value).removeprefix(f"{tmp_path}/test.csv").startswith(told)
+    assert str(caught.value).removeprefix(f"{tmp_path}/test.csv").startswith(message)
 
 
 @pytest.mark.parametrize(
@@ -601,11 +602,11 @@ def test_a_list_of_test_sessions_is_read_as_other_files_are(tmp_path, name, text
         ("*/part-1.csv", "b/part-1.CSV", False),
     ],
 )
-def test_a_pattern_with_a_slash_is_one_of_paths(pattern, name, wanted):
+def test_a_pattern_with_a_slash_matches_paths(pattern, name, wanted):
     assert is_test_file(name, Split(how="by_file", test=pattern)) is wanted
 
 
-def test_folders_of_files_of_one_name_are_split(tmp_path):
+def test_files_of_the_same_name_are_split_by_folder(tmp_path):
     for folder, first in (("train", 0), ("test", 100)):
         (tmp_path / folder).mkdir()
         rows = [(first + n // 4, f"i{n % 5}", n) for n in range(40)]
@@ -622,7 +623,7 @@ SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the real sets are not at hand")
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the real files")
 @pytest.mark.parametrize(
     ("name", "folder", "n_items", "rows", "targets"),
     [("thirty_music", "thirty_music", 39_649, 69_409, 8_212), ("polimi", "polimi_playlists", 12_675, 92_094, 21_481)],

@@ -1,4 +1,4 @@
-"""Reading: exact tables from small hand-made files, and every fault named by file, line, column and remedy."""
+"""Exact tables from small hand-made files; each problem is reported with file, line, column and remedy."""
 
 import datetime
 import decimal
@@ -59,7 +59,7 @@ def counts(tables):
 GOOD = [*log_rows("a", ["x", "y"]), *log_rows("b", ["y", "z", "y"])]
 
 
-def test_mssd_in_both_writings_is_the_same_table(tmp_path):
+def test_mssd_in_both_formats_is_the_same_table(tmp_path):
     write_log(tmp_path / "one" / "training_set" / "log_0_20180715_000000000000.csv.gz", *GOOD)
     write_log(
         tmp_path / "two" / "log_very_small.csv",
@@ -213,7 +213,7 @@ PACKED = gzip.compress("\n".join([*LINES, *(f"9,c,{t}" for t in range(50_000))])
         ("e.json", b'[{"s": 1, "i": }]', "e.json: cannot be read:"),
     ],
 )
-def test_a_broken_file_is_an_error_whatever_is_asked(tmp_path, name, content, message):
+def test_a_broken_file_is_an_error_even_if_bad_rows_are_dropped(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     for on_bad_rows in ("error", "drop"):
         (line,) = failure(clicks(events=(name,), on_bad_rows=on_bad_rows), tmp_path)
@@ -272,10 +272,10 @@ def test_no_row_of_a_large_tab_file_is_lost_to_a_stray_quotation_mark(tmp_path, 
     assert rows_of(tables) == [(str(k // 10), title, k) for k, title in enumerate(titles)]
 
 
-def test_a_bad_row_of_a_tab_file_has_its_line_below_stray_quotation_marks(tmp_path):
+def test_the_line_of_a_bad_row_is_right_after_stray_quotation_marks(tmp_path):
     write(tmp_path / "e.tsv", ["s\ti\tt", '1\t"a\t1', "", '1\tb"\t2', "1\tc\t?", "1\td"])
-    told = failure(clicks(events=("e.tsv",)), tmp_path)
-    assert [line.split(":")[0] for line in told[:2]] == ["e.tsv, line 5, column `t`", "e.tsv, line 6"]
+    found = failure(clicks(events=("e.tsv",)), tmp_path)
+    assert [line.split(":")[0] for line in found[:2]] == ["e.tsv, line 5, column `t`", "e.tsv, line 6"]
 
 
 @pytest.mark.parametrize(
@@ -330,7 +330,7 @@ def test_rows_within_the_quotation_marks_of_a_csv_are_an_error_or_a_warning(tmp_
 @pytest.mark.slow
 @settings(max_examples=60)
 @given(st.lists(TITLES, min_size=2, max_size=12))
-def test_stray_quotation_marks_in_a_csv_never_lose_a_row_in_silence(tmp_path_factory, titles):
+def test_stray_quotation_marks_in_a_csv_never_lose_a_row_without_a_warning(tmp_path_factory, titles):
     folder = tmp_path_factory.mktemp("commas")
     titles = [title.replace(",", "") or "x" for title in titles]
     write(folder / "e.csv", ["s,i,t", *(f"{n // 3},{title}x,{n}" for n, title in enumerate(titles))])
@@ -341,7 +341,7 @@ def test_stray_quotation_marks_in_a_csv_never_lose_a_row_in_silence(tmp_path_fac
     assert len(tables.events) == len(titles) or tables.warnings
 
 
-def test_cells_that_stay_in_quotation_marks_are_told(tmp_path):
+def test_undeclared_quotation_marks_are_reported(tmp_path):
     write(tmp_path / "e.tsv", ["s\ti\tt", '1\t"a"\t1', '1\t"b"\t2', "'2'\tc\t3"])
     assert [warning.split(";")[0] for warning in readers.read(clicks(events=("e.tsv",)), tmp_path).warnings] == [
         "e.tsv, column `i`: cells in quotation marks, which count as part of the text: 2",
@@ -359,11 +359,11 @@ def test_cells_that_stay_in_quotation_marks_are_told(tmp_path):
 @pytest.mark.parametrize(
     ("padding", "more"), [(1, b""), (7, b""), (511, b""), (1 << 17, b""), (512, gzip.compress(b"2,b,6\n", mtime=0))]
 )
-def test_zeros_behind_a_packed_file_have_a_remedy_that_works(tmp_path, padding, more):
+def test_zeros_after_a_packed_file_have_a_remedy_that_works(tmp_path, padding, more):
     (tmp_path / "e.csv.gz").write_bytes(gzip.compress("\n".join([*LINES, ""]).encode()) + bytes(padding) + more)
-    (told,) = failure(clicks(events=("e.csv.gz",)), tmp_path)
-    told, command = told.rsplit(": ", 1)
-    assert told == "e.csv.gz: zeros follow the packed data; unpack it, and put the unpacked file in its place"
+    (message,) = failure(clicks(events=("e.csv.gz",)), tmp_path)
+    message, command = message.rsplit(": ", 1)
+    assert message == "e.csv.gz: zeros follow the packed data; unpack it, and put the unpacked file in its place"
     subprocess.run(command, shell=True, cwd=tmp_path, check=True)
     assert len(readers.read(clicks(), tmp_path).events) == (4 if more else 3)
 
@@ -377,16 +377,16 @@ HEADERLESS = [
 
 
 @pytest.mark.parametrize("text", HEADERLESS)
-def test_a_table_without_a_header_is_told(tmp_path, text):
+def test_a_table_without_a_header_is_an_error(tmp_path, text):
     (tmp_path / "e.tsv").write_text(text)
     cells = text.split("\n")[0].split("\t")
     for session, item, time in (("session", "item", "time"), cells[:3]):
         named = {"session": session, "item": item, "time": time}
         if session == "s1":
             continue  # `a` and `x` are not found again below, and may be names
-        (told,) = failure(clicks(events=("e.tsv",), **named), tmp_path)
-        assert told.startswith(f"e.tsv, line 1: holds values ({', '.join(cells)[:40]}")
-        assert told.endswith("the header is missing; put a line with the names of the columns above it")
+        (message,) = failure(clicks(events=("e.tsv",), **named), tmp_path)
+        assert message.startswith(f"e.tsv, line 1: holds values ({', '.join(cells)[:40]}")
+        assert message.endswith("the header is missing; put a line with the names of the columns above it")
 
 
 @pytest.mark.parametrize(
@@ -403,7 +403,7 @@ def test_names_of_columns_are_not_taken_for_values(tmp_path, text):
     assert len(readers.read(clicks(session=session, item=item, time=time), tmp_path).events) == 1
 
 
-def test_files_of_one_name_are_told_apart(tmp_path):
+def test_files_of_the_same_name_are_distinguished_by_folder(tmp_path):
     for folder in ("train", "test"):
         write(tmp_path / folder / "part-0.csv", LINES)
     events = readers.read(clicks(events=("**/part-*.csv",)), tmp_path).events
@@ -444,11 +444,13 @@ def test_a_floating_number_that_is_no_id_is_a_problem(tmp_path, cell):
 )
 def test_ids_of_other_types_are_refused(tmp_path, ids):
     pq.write_table(pa.table({"s": pa.array(["1", "1"]), "i": pa.array(ids), "t": [1, 2]}), tmp_path / "e.parquet")
-    (told,) = failure(clicks(events=("e.parquet",)), tmp_path)
-    assert re.fullmatch(r"e.parquet, column `i`: holds a \w+ in each cell; save the ids as text or whole numbers", told)
+    (message,) = failure(clicks(events=("e.parquet",)), tmp_path)
+    assert re.fullmatch(
+        r"e.parquet, column `i`: holds a \w+ in each cell; save the ids as text or whole numbers", message
+    )
 
 
-def test_texts_stay_as_they_are_and_categories_of_numbers_are_whole(tmp_path):
+def test_texts_are_unchanged_and_whole_numbers_have_no_decimals(tmp_path):
     ids = ["007", "7", "1e5", "100000", "nan", "12.0", "1.5", "-0"]
     write(tmp_path / "e.csv", ["s,i,t", *(f"1,{one},{n}" for n, one in enumerate(ids))])
     numbers = {"i": ids, "key": [0.0, 1, np.nan, 2, 2, 2, 2, 2], "size": [0.5, 1, 2, 2, 2, 2, 2, 2]}
@@ -461,7 +463,7 @@ def test_texts_stay_as_they_are_and_categories_of_numbers_are_whole(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("files", "told"),
+    ("files", "expected"),
     [
         ({"f.csv": ["s,i,t", "2,13,1", "2,12.0,2"]}, "f.csv, line 3, column `i`: `12.0` is `12` in e.csv, line 2"),
         ({"f.tsv": ["s\ti\tt", "1.0\t13\t1"]}, "f.tsv, line 2, column `s`: `1.0` is `1` in e.csv, line 2"),
@@ -478,7 +480,7 @@ def test_texts_stay_as_they_are_and_categories_of_numbers_are_whole(tmp_path):
         ),
     ],
 )
-def test_an_id_and_a_category_are_written_in_one_way(tmp_path, files, told):
+def test_an_id_and_a_category_are_written_in_one_way(tmp_path, files, expected):
     write(tmp_path / "e.csv", ["s,i,t", "1,12,1", "1,13,2"])
     for name, rows in files.items():
         write(tmp_path / name, rows)
@@ -486,7 +488,7 @@ def test_an_id_and_a_category_are_written_in_one_way(tmp_path, files, told):
     events = ("e.csv", *(name for name in files if name[0] == "f"))
     data = clicks(events=events, item_table=table if "items.csv" in files else None, on_bad_rows="drop")
     (message,) = failure(data, tmp_path)
-    assert told in message
+    assert expected in message
     assert message.endswith(
         "; write it in one way, whole numbers such as by .astype('Int64') in pandas (values written in two ways: 1)"
     )
@@ -523,7 +525,7 @@ def test_interleaved_rows_are_ordered_stably_and_repeats_counted(tmp_path):
     assert counts(dropped)["exact repeats dropped (2)"] == (6, 2, 4)
 
 
-# Whole minutes, oldest first: two events of session 1 and three of 2 are at one time; 2 has an exact repeat, too.
+# Whole minutes, oldest first: two events of session 1 and three of session 2 have equal times; 2 has an exact repeat.
 MINUTES = ["1,a,0", "1,b,60", "1,c,60", "1,d,120", "2,x,0", "2,x,0", "2,y,0", "2,z,0", "2,y,600", "2,x,601", "3,a,0"]
 SAME = "at the same time as another"
 
@@ -537,19 +539,19 @@ def test_equal_times_and_the_same_item_soon_again_are_counted(tmp_path, exact_re
     # y after exactly ten minutes, x after one second more.
     assert counts(tables)["the same item again within 10 minutes, kept (1)"][0] == n
     ties, again = tables.warnings
-    told = (
+    detail = (
         "they are kept in the order of the file; give finer times, or number a session's events in a column `position`"
     )
-    assert ties == f"events {SAME} event of their session: 5 in 2 sessions; {told}"
+    assert ties == f"events {SAME} event of their session: 5 in 2 sessions; {detail}"
     assert again.startswith("the same item again within 10 minutes in a session: 1 events; where two players wrote")
 
 
-def test_equal_times_of_a_log_that_is_newest_first_are_told(tmp_path):
+def test_equal_times_of_a_log_that_is_newest_first_give_a_warning(tmp_path):
     write(tmp_path / "e.csv", ["s,i,t", *MINUTES[::-1]])
     tables = readers.read(clicks(), tmp_path)
     assert tables.events["item"].tolist()[-4:] == ["a", "c", "b", "d"]
     assert "in the order of the file, which is newest first: most likely the reverse of" in tables.warnings[0]
-    write(tmp_path / "e.csv", ["s,i,t", "1,a,9", "1,b,8", "2,c,7", "2,d,6"])  # nothing to say without equal times
+    write(tmp_path / "e.csv", ["s,i,t", "1,a,9", "1,b,8", "2,c,7", "2,d,6"])  # no warning without equal times
     assert readers.read(clicks(), tmp_path).warnings == ()
 
 
@@ -604,7 +606,7 @@ def test_item_table(tmp_path):
 
 @pytest.mark.parametrize("zero", ["0", "0.0", " 0 ", "-0", "0e3"])
 @pytest.mark.parametrize("given", [0, 0.0, "0"])
-def test_numbers_that_mean_none_are_missing_however_they_are_written(tmp_path, zero, given):
+def test_numbers_that_mean_no_value_are_missing_in_any_form(tmp_path, zero, given):
     write(tmp_path / "e.csv", LINES)
     write(
         tmp_path / "i.csv",
@@ -625,7 +627,7 @@ def test_numbers_that_mean_none_are_missing_however_they_are_written(tmp_path, z
     )
 
 
-def test_numbers_that_mean_none_are_missing_in_parquet(tmp_path):
+def test_numbers_that_mean_no_value_are_missing_in_parquet(tmp_path):
     write(tmp_path / "e.csv", LINES)
     frame = pd.DataFrame({"id": ["a", "b"], "whole": [0, 4], "short": np.float32([-0.1, 3]), "tag": [1, 0]})
     frame.to_parquet(tmp_path / "i.parquet")
@@ -639,8 +641,8 @@ def test_numbers_that_mean_none_are_missing_in_parquet(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_columns_may_be_called_as_those_of_the_reader(tmp_path, kind):
-    """Whatever the database calls its own columns: a name of a file's is that file's column."""
+def test_columns_may_have_the_names_of_internal_columns(tmp_path, kind):
+    """A name of a column of the file never means an internal column of the database."""
     write(tmp_path / "e.csv", ["s,i,t", "1,a,10", "1,b,20"])
     names = ["_x0", "_X1", "rowid", "row", "c0", "_file", "_bad", "feature_1", "session"]
     frame = pd.DataFrame({"id": ["a", "b"]} | {name: [n, n + 0.5] for n, name in enumerate(names)})
@@ -662,7 +664,7 @@ def test_nothing_left_is_an_error(tmp_path):
     st.lists(st.tuples(st.sampled_from("123"), st.sampled_from("abc"), st.integers(0, 3)), min_size=1, max_size=30),
     st.sampled_from(["keep", "drop"]),
 )
-def test_events_are_what_a_plain_loop_gives(tmp_path_factory, rows, exact_repeats):
+def test_events_equal_a_plain_loop(tmp_path_factory, rows, exact_repeats):
     folder = tmp_path_factory.mktemp("events")
     write(folder / "e.csv", ["s,i,t", *(f"{s},{i},{t}" for s, i, t in rows)])
     events = readers.read(clicks(exact_repeats=exact_repeats), folder).events
@@ -698,9 +700,9 @@ REAL = {
 }
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the real sets are not at hand")
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the real files")
 @pytest.mark.parametrize("name", REAL)
 def test_real_sets_have_their_known_counts(name):
-    """What they rest on (layouts, repeats, gaps, spreadsheet's dates) is tested above on hand-made files."""
+    """Layouts, repeats, gaps and dates of spreadsheets are tested above on hand-made files."""
     data, known = REAL[name]
     assert known.items() <= counts(readers.read(data, SHARED / name)).items()

@@ -1,4 +1,4 @@
-"""Sessions cut from users and times: against a plain loop, and by hand."""
+"""Sessions cut from users and times, compared with a plain loop and with values computed by hand."""
 
 from collections import defaultdict
 
@@ -19,7 +19,7 @@ def plays(**fields):
 
 
 def sessions(folder, header, rows, **fields):
-    """Read rows; the items of each session, in order."""
+    """Read rows and return the items of each session, in order."""
     (folder / "e.csv").write_text("\n".join([header, *rows, ""]))
     events = readers.read(plays(**fields), folder).events
     assert (events["position"] == events.groupby("session", observed=True).cumcount() + 1).all()
@@ -55,7 +55,7 @@ def test_equal_times_keep_the_order_of_the_file(tmp_path):
     assert sessions(tmp_path, "u,i,t", rows) == {"x-1": "hfdb" * 3, "y-1": "geca" * 3}
 
 
-def test_a_recorded_start_counts_where_it_is_plausible(tmp_path):
+def test_a_recorded_start_is_used_if_it_is_plausible(tmp_path):
     end = 1_700_000_000
     rows = [
         f"a,{end},10,",
@@ -140,7 +140,7 @@ def test_fields_that_do_not_go_together_are_refused(fields, message):
     assert str(caught.value) == f"s.yaml: {message}"
 
 
-def test_users_and_counts_are_told(tmp_path):
+def test_users_and_counts_are_returned(tmp_path):
     (tmp_path / "e.csv").write_text("u,i,t\nx,a,0\nx,a,0\nx,b,10\nx,c,9000\ny,a,0\n")
     tables = readers.read(plays(exact_repeats="drop"), tmp_path)
     assert tables.events["user"].tolist() == ["x", "x", "x", "y"]

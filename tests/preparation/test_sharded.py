@@ -1,4 +1,4 @@
-"""Logs prepared one by one are those prepared at once; what is told of them; the rules of the graph."""
+"""Preparing log by log equals preparing all logs at once; errors and reports; the rules of the graph."""
 
 import shutil
 import sys
@@ -26,7 +26,7 @@ models: [{input_form: [embedding, content], loss: [bpr]}]
 
 @pytest.fixture(scope="module")
 def logs(tmp_path_factory):
-    """Twelve logs of 25 sessions each, two of them for the test; one session has one event alone."""
+    """Twelve logs of 25 sessions each, two of them for the test; one session in each of two logs has a single event."""
     folder = tmp_path_factory.mktemp("logs")
     simulate.simulate(folder, sessions=25, log_dates=DATES)
     for path in folder.glob("**/log_[05]_*"):
@@ -39,7 +39,7 @@ def logs(tmp_path_factory):
 
 @pytest.fixture
 def place(tmp_path, logs):
-    """A study of them, with nothing made yet."""
+    """A study of these logs; no step has run yet."""
     (tmp_path / "many.yaml").write_text(STUDY)
     return Workspace(str(tmp_path / "many.yaml"), logs, root=tmp_path)
 
@@ -49,7 +49,7 @@ def at_once(place):
 
 
 def plain(table):
-    """Without the order of categories and the unit of dates, which files do not keep and nobody reads."""
+    """Drop the order of categories and the unit of dates, which files do not keep and nothing uses."""
     return table.astype(dict.fromkeys(table.select_dtypes(["category", "datetime"]), "str"))
 
 
@@ -68,18 +68,18 @@ def assert_the_same(found, wanted):
     assert found.ends is wanted.ends is None
 
 
-def test_log_by_log_gives_what_all_at_once_gives(place):
+def test_preparing_log_by_log_equals_preparing_all_at_once(place):
     found = sharded.of_study(place.raw_data)
     assert len(sharded.logs(place.raw_data)) == 12
     assert_the_same(found, at_once(place))
-    assert (found.items["plays"] == 0).any(), "a cold part"
+    assert (found.items["plays"] == 0).any(), "some candidates are unseen in training"
     found.save(place.prepared, prepare.settings(place.study))
     loaded = prepare.Prepared.load(place.prepared)
     assert_the_same(loaded, found)
     assert sharded.problems(place.raw_data).empty
 
 
-def test_bad_rows_are_dropped_log_by_log_and_told(place, logs, tmp_path):
+def test_bad_rows_are_dropped_log_by_log_and_reported(place, logs, tmp_path):
     folder = shutil.copytree(logs, tmp_path / "bad")
     path = next(folder.glob("**/log_3_*"))
     log = pd.read_csv(path, dtype=str)
@@ -97,7 +97,7 @@ def test_bad_rows_are_dropped_log_by_log_and_told(place, logs, tmp_path):
     np.testing.assert_array_equal(found.train.items, wanted.train.items)
 
 
-def test_a_session_in_two_logs_is_told(place, logs, tmp_path):
+def test_a_session_in_two_logs_is_an_error(place, logs, tmp_path):
     folder = shutil.copytree(logs, tmp_path / "twice")
     one, other = (next(folder.glob(f"**/log_{n}_*")) for n in (1, 4))
     shutil.copyfile(one, other)
@@ -108,18 +108,18 @@ def test_a_session_in_two_logs_is_told(place, logs, tmp_path):
 
 
 @pytest.mark.parametrize("column", ["session_id", "track_id_clean"])
-def test_an_id_in_two_forms_in_two_logs_is_told(place, logs, tmp_path, column):
+def test_an_id_in_two_forms_in_two_logs_is_an_error(place, logs, tmp_path, column):
     folder = shutil.copytree(logs, tmp_path / "forms")
     for number, form in ((1, "12"), (4, "12.0")):
         path = next(folder.glob(f"**/log_{number}_*"))
         log = pd.read_csv(path, dtype=str)
         log.replace({column: {log[column][0]: form}}).to_csv(path, index=False)
-    told = rf"log_4_\S+, column `{column}`: `12\.0` is `12` in (training_set/)?log_1_\S+; write it in one way"
-    with pytest.raises(DataError, match=told):
+    message = rf"log_4_\S+, column `{column}`: `12\.0` is `12` in (training_set/)?log_1_\S+; write it in one way"
+    with pytest.raises(DataError, match=message):
         sharded.of_study(Workspace(str(tmp_path / "many.yaml"), folder, root=tmp_path).raw_data)
 
 
-def test_two_logs_of_one_name_are_told(place, logs, tmp_path):
+def test_two_logs_of_the_same_name_are_an_error(place, logs, tmp_path):
     folder = shutil.copytree(logs, tmp_path / "folder")
     path = next(folder.glob("**/log_1_*"))
     shutil.copyfile(path, folder / path.name)
@@ -128,19 +128,19 @@ def test_two_logs_of_one_name_are_told(place, logs, tmp_path):
 
 
 @pytest.mark.parametrize(("test", "side"), [("*2017*", "test session"), ("log_*", "training session of two events")])
-def test_an_empty_side_is_told(logs, tmp_path, test, side):
+def test_an_empty_side_is_an_error(logs, tmp_path, test, side):
     (tmp_path / "many.yaml").write_text(STUDY.replace("*2018072[56]*", test))
     with pytest.raises(DataError, match=f"the split `by_file` leaves no {side}"):
         sharded.of_study(Workspace(str(tmp_path / "many.yaml"), logs, root=tmp_path).raw_data)
 
 
-def test_one_log_stands_for_all_where_they_are_explored(place, capsys):
+def test_only_the_first_log_is_explored(place, capsys):
     tables = sharded.explored(place.raw_data)
     assert tables.events["file"].unique().tolist() == ["training_set/log_0_20180715_000000000000.csv.gz"]
     assert "of 12 logs this is log_0_20180715" in capsys.readouterr().out
 
 
-def test_the_graph_scatters_over_logs_and_gathers_the_index(logs, tmp_path):
+def test_the_graph_reads_all_logs_for_the_index_before_encoding_one(logs, tmp_path):
     root = copy_of_the_project(tmp_path)
     few = STUDY.replace("shards: true", 'shards: true, logs: ["log_0_*", "log_3_*", "log_10_*"]')
     (root / "config" / "many.yaml").write_text(few)

@@ -1,4 +1,4 @@
-"""The studies of listening logs read small files in the exact layouts of the published ones, dirty rows included."""
+"""The studies of listening logs read small files in the layouts of the published data, including bad rows."""
 
 import bz2
 import csv
@@ -80,7 +80,7 @@ def extended(time, track, **changes):
 
 
 def dirty(time):
-    """Records that are no plays of tracks, and short, repeated and impossible ones."""
+    """Records that are not plays of tracks, plays that are too short, and impossible times."""
     podcast = {"episode_name": "Episode", "spotify_episode_uri": "spotify:episode:1", "spotify_track_uri": None}
     no_name = dict.fromkeys(("spotify_track_uri", "master_metadata_track_name", "master_metadata_album_artist_name"))
     return [
@@ -182,7 +182,7 @@ def test_listeners_in_folders_with_audio_features(tmp_path):
     assert tables.categorical == ("key", "mode", "artist_name")
 
 
-def test_personal_fields_are_in_nothing_that_is_written(tmp_path, capsys, monkeypatch):
+def test_no_personal_field_is_written(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     parts = [extended(*play) for play in listening()] + dirty(NOON + 30 * DAY)
     write_zip(tmp_path / "my_data.zip", {"MyData/endsong_0.json": json.dumps(parts)})
@@ -196,7 +196,7 @@ def test_personal_fields_are_in_nothing_that_is_written(tmp_path, capsys, monkey
     for path in files:
         texts.append(path.read_bytes().decode("latin-1"))
         texts += [pd.read_parquet(path).to_csv()] if path.suffix == ".parquet" else []
-    assert any("Title 1" in text for text in texts)  # what may be written is there
+    assert any("Title 1" in text for text in texts)  # other fields are written
     assert not [value for value in PERSONAL.values() for text in texts if value in text]
 
 
@@ -284,7 +284,7 @@ def lfm_features(delimiter="\t"):
 )
 def test_lfm_1b(tmp_path, study, name):
     header = ["user_id", "artist_id", "album_id", "track_id", "timestamp"]
-    # Twelve plays of eight tracks a day: without repeats there are too few, so days have 24 tracks here.
+    # Days have 24 tracks here: `listening` has 8, too few once repeats are dropped.
     rows = [
         [u, 7, 8, (i * 5) % 24, NOON + DAY * (i // 12) + 100 * (i % 12)] for u in (31435, 31729) for i in range(240)
     ]
@@ -396,7 +396,7 @@ def test_deezer(tmp_path):
     assert tables.numeric == ("vector_0", "vector_1")
 
 
-# The real files, where they are at hand
+# The real files, if they are available
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs the real files")

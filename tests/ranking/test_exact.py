@@ -1,4 +1,4 @@
-"""Ranks against brute force, the tie rule, and the table of both protocols by hand."""
+"""Ranks compared with brute force, the tie rules, and the table of both protocols computed by hand."""
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ def brute_force(states, weights, bias, targets, above=False):
 
 
 def example(n_items, n, width=4, whole=True, seed=0):
-    """Whole numbers score exactly in any arithmetic, and tie often."""
+    """Return an example; scores of whole numbers are exact in any arithmetic and often tie."""
     random = np.random.default_rng([seed, n_items, n])
 
     def numbers(*shape):
@@ -37,7 +37,7 @@ def example(n_items, n, width=4, whole=True, seed=0):
     ("n_items", "n"),
     [(1, 3), (5, 1), (BLOCK - 1, STATES), (BLOCK, STATES + 1), (BLOCK + 1, STATES - 1), (2 * BLOCK + 7, 1100)],
 )
-def test_ranks_are_those_of_brute_force(n_items, n):
+def test_ranks_equal_brute_force(n_items, n):
     states, weights, bias, targets = example(n_items, n)
     found = Ranker(weights, bias).ranks(states, targets)
     assert found.dtype == np.int32
@@ -60,12 +60,12 @@ def test_ranks_among_the_first_items_and_the_target(n_candidates, above):
     np.testing.assert_array_equal(found, ranks)
 
 
-def test_ranks_of_real_numbers_are_those_of_brute_force():
+def test_ranks_of_real_numbers_equal_brute_force():
     states, weights, bias, targets = example(BLOCK + 300, STATES, width=100, whole=False)
     scores = states.astype(float) @ weights.astype(float).T + bias
     gaps = np.abs(scores - np.take_along_axis(scores, targets[:, None], 1))
     gaps[np.arange(len(targets)), targets] = np.inf
-    clear = gaps.min(axis=1) > 1e-5  # where no other score is so close that last bits decide
+    clear = gaps.min(axis=1) > 1e-5  # where no other score is so close that rounding decides
     assert clear.mean() > 0.9
     found = Ranker(weights, bias).ranks(states, targets)
     np.testing.assert_array_equal(found[clear], brute_force(states, weights, bias, targets)[clear])
@@ -73,7 +73,7 @@ def test_ranks_of_real_numbers_are_those_of_brute_force():
 
 @pytest.mark.parametrize("width", [3, 100])
 def test_equal_rows_tie_to_the_last_bit_and_a_tie_counts_against_the_target(width):
-    # One row again and again, across the border of a block: each copy's rank is that of the last of them.
+    # Copies of one row in more than one block: each copy has the rank of the last one.
     copies = BLOCK + 100
     states, weights, bias, targets = example(copies, STATES, width, whole=False)
     weights[:], bias[:] = weights[0], bias[0]
@@ -82,7 +82,7 @@ def test_equal_rows_tie_to_the_last_bit_and_a_tie_counts_against_the_target(widt
 
 
 def trained_like(n_items, n):
-    """Rows whose norms are spread as training spreads them, and targets that score high to low."""
+    """Return rows with norms as spread as after training, and targets with high to low scores."""
     states, weights, bias, targets = example(n_items, n, width=100, whole=False)
     weights *= (np.arange(n_items)[::-1, None] / n_items) ** 6
     weights[targets[: n // 2]] += states[: n // 2] * np.linspace(0, 0.5, n // 2, dtype=np.float32)[:, None]
@@ -100,13 +100,13 @@ def test_skipping_blocks_changes_no_rank(n_candidates, above):
         reach = ranker._reach(states, np.einsum("ij,ij->i", states, weights[targets]) + bias[targets])
         assert reach.min() < 2
         assert reach.max() == 6
-    ranker._longest[:] = 1e9  # now every block may hold one
+    ranker._longest[:] = 1e9  # so that no block is skipped
     np.testing.assert_array_equal(found, ranker.ranks(states, targets, above))
 
 
 @pytest.mark.parametrize("scale", [1e-20, 1e-3, 1.0, 1e15])
 def test_scores_equal_to_their_bound_are_counted(scale):
-    """A state that is a multiple of its target's row scores exactly its bound, and so do all copies."""
+    """If a state is a multiple of the target's row, the score of the row and its copies equals their bound."""
     states, weights, bias, targets = example(2 * BLOCK, STATES, width=33, whole=False)
     weights[:], bias[:] = weights[0] * np.float32(scale), 0
     states[:] = weights[0] * np.linspace(0.1, 7, STATES, dtype=np.float32)[:, None]
@@ -115,7 +115,7 @@ def test_scores_equal_to_their_bound_are_counted(scale):
 
 
 def test_the_target_is_excluded_by_its_index():
-    # Scores 2, 3, 3, -1 for the state (1): the target never counts against itself.
+    # The scores for the state (1) are 2, 3, 3, -1; the target is not compared with itself.
     ranker = Ranker(np.array([[2], [3], [3], [-1]], np.float32), np.zeros(4, np.float32))
     assert ranker.ranks(np.ones((4, 1), np.float32), np.arange(4, dtype=np.int32)).tolist() == [3, 2, 2, 4]
 
@@ -140,7 +140,7 @@ def test_no_targets_give_no_ranks():
 
 @pytest.mark.parametrize(("n_items", "n", "n_candidates"), [(5, 3, None), (2 * BLOCK + 7, STATES + 1, BLOCK + 9)])
 def test_best_equals_a_stable_sort(n_items, n, n_candidates):
-    """Whole numbers tie often, and of equal ones the lower number comes first, across blocks too."""
+    """Whole numbers often tie; of equal scores the lower index comes first, also across blocks."""
     states, weights, bias, _ = example(n_items, n)
     scores = (states @ weights.T + bias)[:, :n_candidates]
     expected = np.pad(np.argsort(-scores, kind="stable"), ((0, 0), (0, 20)), constant_values=-1)[:, :20]
@@ -184,7 +184,7 @@ def test_the_most_popular_have_the_lowest_ranks(plays, k, n_candidates):
     assert (found.dtype, found.tolist()) == (np.int32, expected)
 
 
-# Three training tracks (0, 1, 2); 3 and 4 are candidates unseen in training, -1 is no candidate.
+# Three training tracks (0, 1, 2); 3 and 4 are candidates unseen in training, -1 is not a candidate.
 TEST = Sessions.from_lists([[0, 4, 1, -1, 2], [3, 0], [1], [], [2, 2]])
 
 
@@ -192,10 +192,10 @@ class Counting:
     """Rank targets 1, 2, 3, ... in the order of the events, and record the calls."""
 
     def __init__(self, beyond_training=True):
-        self.asked, self.beyond_training = [], beyond_training
+        self.calls, self.beyond_training = [], beyond_training
 
     def rank(self, sessions, n_candidates, chosen):
-        self.asked.append(([items.tolist() for items in sessions], n_candidates))
+        self.calls.append(([items.tolist() for items in sessions], n_candidates))
         return np.arange(1, 1 + sessions.is_target.sum(), dtype=np.int32)[chosen[sessions.is_target]]
 
 
@@ -217,8 +217,8 @@ def test_rank_table_by_hand():
     assert table.dtypes.astype(str)[1:].tolist() == ["int32"] * 3 + ["float64", "int32"]
     assert rows(table) == KNOWN + OPEN
     assert table.index.equals(pd.RangeIndex(9))
-    # `known` removes unseen events first and forms pairs then: 0 -> 1 is a pair, and session 1 holds none.
-    assert model.asked == [
+    # `known` removes unseen events before pairs are formed: 0 -> 1 is a pair, and session 1 has none.
+    assert model.calls == [
         ([[0, 1, 2], [0], [1], [], [2, 2]], 3),
         ([[0, 4, 1, -1, 2], [3, 0], [1], [], [2, 2]], 5),
     ]
@@ -226,7 +226,8 @@ def test_rank_table_by_hand():
 
 def test_open_reuses_the_ranks_of_known_without_content():
     table = rank_table(Counting(beyond_training=False), TEST, n_items=3, n_candidates=5)
-    # 0 -> 1, 1 -> 2 and 2 -> 2 are pairs of `known`; ranked again are 4, -1, and 0, which has nothing known before it.
+    # 0 -> 1, 1 -> 2 and 2 -> 2 are pairs of `known`; only 4, -1 and 0, which has no known item before it, are ranked
+    # again.
     assert table["rank"].tolist() == [1, 2, 3, *(1, 1, 3, 2, 5, 3)]
     chosen = np.zeros(len(TEST.items), bool)
     chosen[[2, 5, 6, 9]] = True
@@ -245,7 +246,7 @@ def test_reused_ranks_equal_computed_ones(monkeypatch, ties):
 
 
 def test_popular_ranks_the_targets_of_known_among_fewer_candidates():
-    # Plays 3, 2, 1: among the first alone and the target, what is not the first itself comes second.
+    # Plays 3, 2, 1: with the first item as the only candidate besides the target, any other target is second.
     model = MostPopular().fit(Sessions.from_lists([[0, 1, 2], [0, 1], [0]]), 3)
     table = rank_table(model, TEST, n_items=3, n_candidates=5, popular=1)
     known, popular = (table[table["protocol"] == name] for name in ("known", "popular"))
@@ -260,8 +261,8 @@ def test_popular_ranks_the_targets_of_known_among_fewer_candidates():
     assert (every["n_candidates"] == 3).all()
 
 
-def test_ties_count_against_the_target_for_it_or_half():
-    """Plays 2, 2, 2 and 1, one target of each: the first three tie, and what is no training track is a miss."""
+def test_ties_count_against_the_target_for_it_or_by_half():
+    """Plays are 2, 2, 2 and 1, so the first three items tie; the last target is not a training track and is a miss."""
     model = MostPopular().fit(Sessions.from_lists([[0, 1, 2, 3], [0, 1, 2]]), 4)
     test = Sessions.from_lists([[0, 1, 2, 3, 4]])
     expected = {"conservative": [3, 3, 4], "standard": [1, 1, 4], "median": [2, 2, 4]}
@@ -273,7 +274,7 @@ def test_ties_count_against_the_target_for_it_or_half():
 @settings(max_examples=25)
 @given(st.integers(2, 19), st.lists(st.integers(-1, 19), min_size=2, max_size=8), st.sampled_from([*TIES]), st.data())
 def test_a_target_without_a_rank_scores_zero(n_items, items, ties, data):
-    """Recall, MRR and every sum of them grow by the targets that can be scored, and all of those are hits here."""
+    """Only targets with a score add to recall and MRR; here they are all hits."""
     extra = data.draw(st.integers(0, 19 - n_items))
     train = Sessions.from_lists([[*range(n_items)]])
     test = Sessions.from_lists([[item if item < n_items + extra else -1 for item in items]])
@@ -283,7 +284,7 @@ def test_a_target_without_a_rank_scores_zero(n_items, items, ties, data):
     assert (opened["rank"] == NO_RANK).tolist() == (~known).tolist()
     assert metrics.recall(opened["rank"].to_numpy(), 20) == known.mean()
     assert metrics.mrr(opened["rank"].to_numpy(), 20) == (known / opened["rank"]).mean() <= known.mean()
-    # No cutoff finds them: 1 / log2(1 + rank), what a target adds to NDCG, is 0 as well.
+    # The others are misses at any cutoff: their share of NDCG, 1 / log2(1 + rank), is also 0.
     assert (1 / np.log2(1 + opened["rank"])).gt(0).tolist() == known.tolist()
     assert metrics.recall(opened["rank"].to_numpy(), 10**9) == known.mean()
     sums = SessionSums.of(opened["session"].to_numpy(), [opened[["rank"]].to_numpy()], 20)

@@ -1,4 +1,4 @@
-"""Recall and MRR by hand and by their properties."""
+"""Recall and MRR: values computed by hand, and properties."""
 
 import math
 
@@ -44,7 +44,7 @@ def test_no_ranks_give_nan():
 
 
 def test_d1_a_perfect_ranker_scores_one():
-    # The published MRR weighs the best hit by 1/20: there a perfect ranker scores about 0.05.
+    # The course paper's MRR gives the best hit a weight of 1/20, so that a perfect ranker scores about 0.05.
     assert metrics.mrr(np.ones(100, np.int32), 20) == 1
 
 
@@ -102,7 +102,7 @@ def test_cold_targets_are_candidates_unseen_in_training():
     ranks = pd.DataFrame(
         {
             "protocol": ["known", "open", "open", "open", "open"],
-            "target": [4, 4, 5, 8, -1],  # 5 training tracks; -1 is no candidate
+            "target": [4, 4, 5, 8, -1],  # 5 training tracks; -1 is not a candidate
             "rank": [1, 1, 2, 30, 10],
             "n_candidates": [5, 9, 9, 9, 9],
         }

@@ -1,4 +1,4 @@
-"""The shortlist equals a full sort, ties and last bits included, and reads few rows."""
+"""The shortlist equals a full sort, including ties and last bits, and reads few rows."""
 
 from unittest import mock
 
@@ -38,7 +38,7 @@ def test_whole_numbers_tie_and_are_sorted_by_index(n, width, data):
 @pytest.mark.parametrize("k", [1, 20, 79, 5000])
 def test_real_numbers_are_those_of_a_full_sort_to_the_last_bit(k):
     rows, bias, random = example(5000, 40)
-    rows[[17, 4000]] = rows[4999]  # equal rows, wherever they stand
+    rows[[17, 4000]] = rows[4999]  # equal rows far apart
     bias[[17, 4000]] = bias[4999]
     for state in random.normal(size=(20, 40)).astype(np.float32):
         assert best(rows, bias, state, k) == full_sort(rows, bias, state, k)
@@ -46,7 +46,7 @@ def test_real_numbers_are_those_of_a_full_sort_to_the_last_bit(k):
 
 @pytest.mark.parametrize("scale", [1e-15, 1.0, 1e15])
 def test_scores_that_reach_their_bound(scale):
-    """All rows are one row, many times over: each score is its bound, but for rounding."""
+    """All rows are multiples of one row, so each score equals its bound except for rounding."""
     rows = np.tile(np.random.default_rng(0).normal(size=33), (200, 1)) * np.linspace(0.9, 1, 200)[:, None] * scale
     rows = rows.astype(np.float32)
     for state in (rows[0], -rows[3]):
@@ -66,7 +66,7 @@ def test_few_rows_are_read_and_fewer_scored(monkeypatch):
     assert sum(scored) < sum(left) / 2 < 2500, (scored, left)
     blocks = [slice(0, 500), slice(500, 1000), slice(1000, 2000), slice(2000, 4000), slice(4000, 8000)]
     assert bounded == blocks[: len(bounded)]
-    assert len(bounded) < 6, "the rows behind are too short"
+    assert len(bounded) < 6, "the norms of the later rows are too small"
 
 
 def test_a_state_that_is_not_finite_is_an_error():

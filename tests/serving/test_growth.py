@@ -1,4 +1,4 @@
-"""Updates with new items and evaluation of further tables: by hand, for every form, and errors."""
+"""Updates with new items and evaluation of other tables: values computed by hand, all forms, and errors."""
 
 import itertools
 
@@ -34,12 +34,12 @@ def test_an_update_keeps_the_learned_weights_of_every_form(eager, no_training, t
     before = Recommender.fit(OLD, features=features, epochs=1, **forms, **QUICK)
     after = before.update(NEW, verbose=0)
     assert before.items.tolist() == ([*"bac"] if features is None else [*"bacdef"])
-    assert after.items.tolist() == [*"baced"] + [*"f"] * (features is not None), "e has two plays, d one, f none yet"
+    assert after.items.tolist() == [*"baced"] + [*"f"] * (features is not None), "plays of e, d, f: 2, 1, 0"
     assert (before.model.n_items, after.model.n_items) == (3, 5)
     assert after.model.scorer.plays.numpy().tolist() == [3, 1 + 1, 1, 3, 1]
     for session in (["b"], ["a", "c"], ["c", "b", "a"]):
         old, new = (one.recommend(session, k=len(one._ids)).set_index("item")["score"] for one in (before, after))
-        kept = old.index.intersection([*"bacf"])  # e and d may have a row of their own now
+        kept = old.index.intersection([*"bacf"])  # e and d are new training items, with rows of their own
         np.testing.assert_array_equal(new[kept], old[kept])
     after.save(tmp_path / "model")
     pd.testing.assert_frame_equal(
@@ -48,12 +48,12 @@ def test_an_update_keeps_the_learned_weights_of_every_form(eager, no_training, t
 
 
 def test_an_update_trains_on_its_sessions_and_keeps_the_features(eager, monkeypatch):
-    asked = []
-    monkeypatch.setattr(GRU4Rec, "fit", lambda *_, **options: asked.append(options["steps_per_epoch"]))
+    steps = []
+    monkeypatch.setattr(GRU4Rec, "fit", lambda *_, **options: steps.append(options["steps_per_epoch"]))
     first = Recommender.fit(OLD, features=FEATURES, input_form="content", steps_per_epoch=7, **QUICK)
     second = first.update(NEW, verbose=0)
     third = second.update(NEW, steps_per_epoch=2, verbose=0)
-    assert asked == [7, None, 2]
+    assert steps == [7, None, 2]
     for one in (first, second, third):
         tempo = FEATURES.set_index("item")["tempo"][one.items]
         np.testing.assert_array_equal(np.argsort(one.features.numeric[:, 0]), np.argsort(tempo))
@@ -68,11 +68,11 @@ def test_an_update_learns_new_items():
     settings = QUICK | {"hidden_units": 16, "batch_size": 8}
     first = Recommender.fit(sessions, epochs=8, learning_rate=0.3, **settings)
     assert first.recommend(["a"], k=1)["item"].item() == "b"
-    later = sessions.assign(item=sessions["item"].map({"a": "a", "b": "d", "c": "e"}))  # after a comes d now
+    later = sessions.assign(item=sessions["item"].map({"a": "a", "b": "d", "c": "e"}))  # now d follows a
     second = first.update(later, epochs=8, verbose=0)
     assert second.recommend(["a"], k=1)["item"].item() == "d"
     assert second.recommend(["d"], k=1)["item"].item() == "e"
-    assert first.recommend(["a"], k=1)["item"].item() == "b", "the first is as it was"
+    assert first.recommend(["a"], k=1)["item"].item() == "b", "the first recommender is not changed"
     assert second.config["training"] == first.config["training"]
 
 
@@ -114,7 +114,7 @@ def test_a_wrong_update_is_an_error(trained, events, settings, sentence):
 
 @pytest.mark.slow
 def test_a_table_is_evaluated_among_all_items():
-    # One unit that stays 0: scores are the biases, in the order c, a, b; `d` is unknown, and alone has no target.
+    # One unit that stays 0: scores are the biases, in the order c, a, b; `d` is unknown; session 2 has no target.
     model = GRU4Rec(3, "one_hot", 1)
     model.set_weights([np.zeros_like(weight) for weight in model.get_weights()])
     model.scorer.bias.assign([1, 0, 2])

@@ -1,4 +1,4 @@
-"""A model in use: by hand, from a folder in a fresh process, and with unknown sessions."""
+"""Recommendations computed by hand, by a model loaded in another process, and for unknown items."""
 
 import json
 import math
@@ -62,7 +62,7 @@ def with_content(output_form="content"):
 
 
 def test_scores_by_hand(by_hand):
-    """h is 1/4 behind a, then 1/8 - 1/4 = -1/8 behind b: scores [0.25, -0.15, 0.5], then [-0.125, 0.225, -0.25]."""
+    """h is 1/4 after a, then 1/8 - 1/4 = -1/8 after b: scores [0.25, -0.15, 0.5], then [-0.125, 0.225, -0.25]."""
     found = by_hand.recommend(["a"], k=3)
     assert found["item"].tolist() == ["c", "a", "b"]
     np.testing.assert_allclose(found["score"], [0.5, 0.25, -0.15], atol=1e-6)
@@ -99,7 +99,7 @@ def test_exclude_heard_leaves_out_items_of_the_session(by_hand):
     assert by_hand.recommend(["c", "c", "?"], k=3)["item"].tolist() == ["b", "a", "c"]
     assert by_hand.recommend(["c", "c", "?"], k=3, exclude_heard=True)["item"].tolist() == ["b", "a"]
     assert by_hand.recommend(["a", "b", "c"], k=1, exclude_heard=True).empty
-    assert by_hand.recommend(["a"], k=3)["item"].tolist() == ["c", "a", "b"], "leaving out is for one call"
+    assert by_hand.recommend(["a"], k=3)["item"].tolist() == ["c", "a", "b"], "the exclusion applies to one call"
     assert by_hand.recommend([], k=1, exclude_heard=True)["item"].tolist() == ["b"]
 
 
@@ -161,7 +161,7 @@ def test_forms_without_content_skip_unseen_tracks(eager, by_hand):
 
 @pytest.mark.slow
 def test_recommending_and_ranking_use_the_same_states():
-    """Recommending and ranking agree: the target's rank is its place in the list."""
+    """The list of recommendations is sorted by the scores that ranking uses."""
     rng = np.random.default_rng(3)
     model = GRU4Rec(30, "embedding", (5, 6), cell="lstm", embedding_units=4)
     one = Recommender(model, pd.Series([f"t_{i}" for i in range(30)]), {})
@@ -231,7 +231,7 @@ def test_a_loaded_model_can_be_saved_completely(eager, tmp_path, monkeypatch):
         assert again.features.spec == first.features.spec
         np.testing.assert_array_equal(again.features.numeric, first.features.numeric)
     assert first.features.categories["artist"].tolist() == [[1], [2], [1], [0]], "z is unseen in training"
-    assert again.features.categories["artist"].tolist() == [[1], [2], [1], [-1]], "which says as little"
+    assert again.features.categories["artist"].tolist() == [[1], [2], [1], [-1]], "as a missing value"
     again.update(events.assign(item=[*"dadab"]), verbose=0).save(tmp_path / "a")
     assert (tmp_path / "a" / "features.json").read_text() == fitted
     (tmp_path / "a" / "features.json").write_text("{")
@@ -335,7 +335,7 @@ EVENTS = pd.DataFrame(
 
 
 def test_sessions_by_hand():
-    """`early` begins first; in `late` equal times stay in order; `alone` has one event, so that z has no index."""
+    """`early` begins first; equal times in `late` stay in order; `alone` has one event, so z is not indexed."""
     items, sessions = index_sessions(EVENTS, "user", "track", "at")
     assert items.tolist() == ["b", "a", "c"], "3 plays, then ties by id"
     assert [sessions[s].tolist() for s in range(len(sessions))] == [[0, 2], [1, 0, 0]]
@@ -458,7 +458,7 @@ def test_ids_of_any_type_are_recommended_and_saved(eager, monkeypatch, tmp_path,
     events = pd.DataFrame({"user": pd.Categorical([*"uuuvvv"]), "track": track, "at": range(6)})
     table = pd.DataFrame({"track": track[:4], "calm": [0.5, 1, 2, 3]}).drop_duplicates("track")
     if not isinstance(track[0], str):
-        table["track"] = table["track"].astype("int32")  # as whole numbers of another size
+        table["track"] = table["track"].astype("int32")  # whole numbers of another size
     one = Recommender.fit(events, "user", "track", "at", features=table, output_form="hybrid", **QUICK)
     kind = type(one.items.tolist()[0])
     assert kind is (str if isinstance(track[0], str) else int)
@@ -526,7 +526,7 @@ def test_the_examples_of_the_documentation_run(tmp_path, monkeypatch, capsys):
     assert scope["recommender"].recommend(["wake", "walk"], k=1)["item"].tolist() == ["work"], "as in its sessions"
     assert "epoch 5/5" in capsys.readouterr().out
     assert {path.name for path in (tmp_path / "my_model").iterdir()} == {"model.keras", "items.parquet", "config.json"}
-    with_features, *others = others  # it continues the first; the others are independent
+    with_features, *others = others  # the second block continues the first; the others are independent
     exec(compile(with_features, "library.md", "exec"), scope)
     for block in others:
         exec(compile(block, "library.md", "exec"), {})
@@ -538,7 +538,7 @@ def test_the_examples_of_the_documentation_run(tmp_path, monkeypatch, capsys):
 
 
 def test_unknown_targets_are_misses():
-    """Six items are fewer than the cutoff of 20; a session of unknown items alone has no target of `known`."""
+    """There are fewer items than the cutoff of 20; a session of only unknown items has no target of `known`."""
     events = pd.DataFrame({"session": [1, 1, 1, 2, 2, 2], "item": list("abcdef"), "time": range(6)})
     model = Recommender.fit(events, **QUICK)
     test = pd.DataFrame({"session": 9, "item": ["a", "x", "y"], "time": range(3)})

@@ -1,4 +1,4 @@
-"""An interrupted training gives the same bytes as a whole one; a checkpoint of another training is not used."""
+"""An interrupted training gives the same bytes as an uninterrupted one; checkpoints of other trainings are not used."""
 
 import json
 import os
@@ -31,11 +31,11 @@ class InterruptionError(Exception):
 
 
 class InterruptAt(keras.callbacks.Callback):
-    """End the fit after a number of stretches."""
+    """Interrupt the fit after a number of chunks."""
 
-    def __init__(self, stretch):
+    def __init__(self, chunk):
         super().__init__()
-        self.left = stretch
+        self.left = chunk
 
     def on_train_batch_end(self, batch, logs=None):
         self.left -= 1
@@ -44,7 +44,7 @@ class InterruptAt(keras.callbacks.Callback):
 
 
 @pytest.fixture
-def _short_stretches(monkeypatch):
+def _short_chunks(monkeypatch):
     monkeypatch.setattr("gru4rec_lib.training.gru4rec.TRAIN_STEPS", 2)
     monkeypatch.setattr(epoch, "TRAIN_STEPS", 2)
 
@@ -69,7 +69,7 @@ def untimed(history):
     return {name: values for name, values in history.items() if name != "seconds"}
 
 
-def test_write_and_read_and_a_failed_write_keeps_the_former_file(tmp_path, monkeypatch):
+def test_write_and_read_and_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "new" / "c.npz"
     variables = [tf.Variable([[1.5, -2.0]]), tf.Variable(7, dtype=tf.int64)]
     checkpoint.write(path, variables, {"a": [1, 0.1]})
@@ -93,23 +93,23 @@ def test_values_that_are_not_finite_are_never_written(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("_short_stretches")
-@pytest.mark.parametrize(("steps_per_epoch", "stretches"), [(None, (2, 5)), (3, (4,)), (7, (8,))])
-def test_an_interrupted_fit_gives_the_same_bytes(tmp_path, steps_per_epoch, stretches, capsys):
-    """A pass has four or five mini-batches: epochs of 3 end within it, epochs of 7 within the next one."""
+@pytest.mark.usefixtures("_short_chunks")
+@pytest.mark.parametrize(("steps_per_epoch", "chunks"), [(None, (2, 5)), (3, (4,)), (7, (8,))])
+def test_an_interrupted_fit_gives_the_same_bytes(tmp_path, steps_per_epoch, chunks, capsys):
+    """A pass has four or five mini-batches: epochs of 3 end within the first pass, epochs of 7 within the next."""
     options = {"steps_per_epoch": steps_per_epoch}
     whole = made()
     history = fit(whole, **options)
-    for stretch in stretches:
-        path = tmp_path / f"{stretch}.npz"
+    for chunk in chunks:
+        path = tmp_path / f"{chunk}.npz"
         with pytest.raises(InterruptionError):
-            fit(made(), path, [InterruptAt(stretch)], **options)
-        # The callback comes before the checkpoint, which is of the former stretch.
+            fit(made(), path, [InterruptAt(chunk)], **options)
+        # The callback runs before the checkpoint is written, so the checkpoint is that of the chunk before.
         resumed = made()
         assert untimed(fit(resumed, path, **options)) == untimed(history)
         assert everything(resumed) == everything(whole)
         assert f"continuing from {path}: epoch " in capsys.readouterr().out
-    # All epochs are trained.
+    # No epoch is left to train.
     assert untimed(fit(resumed, path, **options)) == untimed(history)
     assert everything(resumed) == everything(whole)
 
@@ -222,7 +222,7 @@ RECALL, MRR = [0.2, 0.3, 0.1, 0.4, 0.1, 0.1, 0.1], [0.5, 0.1, 0.2, 0.6, 0.1, 0.1
 
 @pytest.fixture
 def _scripted_scores(monkeypatch):
-    """Validation scores by epoch; its two mini-batches are one stretch."""
+    """Validation scores by epoch; the two mini-batches of an epoch are one chunk."""
 
     def scores(model, sessions):
         epoch = int(model.optimizer.iterations) // 2 - 1
@@ -232,7 +232,7 @@ def _scripted_scores(monkeypatch):
 
 
 def fit_by(rule, folder, callbacks=(), model=None, resumes=True):
-    """Fit with (monitor, patience, whether the best weights are restored, epochs): return bytes and history."""
+    """Fit with (monitor, patience, whether to restore the best weights, epochs); return bytes and history."""
     monitor, patience, keeps_best, epochs = rule
     stop = checkpoint.EarlyStopping(f"val_{monitor}_at_20", patience, folder / "best.npz" if keeps_best else None)
     options = {"epochs": epochs, "steps_per_epoch": 2, "validation_data": SESSIONS}
@@ -242,9 +242,9 @@ def fit_by(rule, folder, callbacks=(), model=None, resumes=True):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("_scripted_scores", "_short_stretches")
+@pytest.mark.usefixtures("_scripted_scores", "_short_chunks")
 @pytest.mark.parametrize(
-    ("first", "then", "said"),
+    ("first", "then", "message"),
     [
         (("recall", 1, True, 7), ("recall", 5, True, 7), "continuing from {}: epoch 4, step 6"),
         (("recall", 1, False, 7), ("recall", 3, False, 7), "continuing from {}: epoch 4, step 6"),
@@ -262,7 +262,7 @@ def fit_by(rule, folder, callbacks=(), model=None, resumes=True):
             ("recall", 2, True, 5),
             ("mrr", 3, True, 7),
             "continuing from {}: epoch 6, step 10",
-        ),  # both have the fourth as best
+        ),  # the fourth epoch is the best by both
         (("recall", 1, False, 7), ("mrr", 2, False, 7), "continuing from {}: epoch 4, step 6"),
         (
             ("recall", 1, False, 7),
@@ -273,24 +273,24 @@ def fit_by(rule, folder, callbacks=(), model=None, resumes=True):
         (("recall", 9, True, 5), ("recall", 9, True, 2), "{}: it has trained beyond epoch 2"),
     ],
 )
-def test_a_changed_stopping_rule_gives_the_same_as_from_the_start(tmp_path, first, then, said, capsys):
+def test_a_changed_stopping_rule_gives_the_same_as_from_the_start(tmp_path, first, then, message, capsys):
     expected = fit_by(then, tmp_path, resumes=False)
     (tmp_path / "best.npz").unlink(missing_ok=True)
     fit_by(first, tmp_path)
     capsys.readouterr()
     assert fit_by(then, tmp_path) == expected
-    anew = "" if said.startswith("continuing") else ": training starts anew"
-    assert capsys.readouterr().out == said.format(tmp_path / "c.npz") + anew + "\n"
+    anew = "" if message.startswith("continuing") else ": training starts anew"
+    assert capsys.readouterr().out == message.format(tmp_path / "c.npz") + anew + "\n"
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("_scripted_scores", "_short_stretches")
+@pytest.mark.usefixtures("_scripted_scores", "_short_chunks")
 @pytest.mark.parametrize(
     "rule", [("recall", 5, True, 7), ("recall", 1, True, 7), ("mrr", 2, True, 7), ("recall", 9, True, 3)]
 )
 @pytest.mark.parametrize("killed", ["before the checkpoint", "after it"])
 def test_a_changed_rule_after_a_kill_at_the_end_of_an_epoch(tmp_path, rule, killed, monkeypatch):
-    """The best weights are written before the checkpoint: after a kill between them they are of the next epoch."""
+    """The best weights are written before the checkpoint; after a kill in between they are those of a later epoch."""
     expected = fit_by(rule, tmp_path, resumes=False)
     (tmp_path / "best.npz").unlink()
     end = checkpoint.Checkpoint.on_epoch_end
@@ -311,7 +311,7 @@ def test_a_changed_rule_after_a_kill_at_the_end_of_an_epoch(tmp_path, rule, kill
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("_scripted_scores", "_short_stretches")
+@pytest.mark.usefixtures("_scripted_scores", "_short_chunks")
 def test_a_training_stopped_by_another_callback_stays_stopped(tmp_path):
     class Stop(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
@@ -338,7 +338,7 @@ def halved(times=0.5):
 
 
 def test_settings_are_described_by_what_they_compute():
-    """Otherwise another loss or optimiser of the same name would continue from the checkpoint."""
+    """Otherwise a training with another loss or optimiser of the same name would use the checkpoint."""
     decay = keras.optimizers.schedules.ExponentialDecay
     groups = [
         [factor(1.0), factor(2.0), halved(), halved(0.25), by_hundred],
@@ -370,7 +370,7 @@ def test_a_custom_loss_is_described_the_same_in_another_process():
     root = Path(__file__).resolve().parents[2]
     values = "[t.halved(), t.Weighted({1, 'a'}), t.by_hundred]"
     code = f"import json, test_checkpoint as t; print(json.dumps(t.checkpoint.described({values})))"
-    said = [
+    outputs = [
         subprocess.run(
             [sys.executable, "-c", code],
             env=os.environ | {"PYTHONPATH": f"{root}{os.pathsep}{root / 'tests' / 'training'}", "PYTHONHASHSEED": seed},
@@ -380,7 +380,7 @@ def test_a_custom_loss_is_described_the_same_in_another_process():
         ).stdout
         for seed in ("1", "2")
     ]
-    assert said[0] == said[1] != ""
+    assert outputs[0] == outputs[1] != ""
 
 
 @pytest.mark.parametrize("optimizer", [keras.optimizers.Adam, keras.optimizers.AdamW])
@@ -389,7 +389,7 @@ def test_the_class_of_the_optimiser_is_recorded(optimizer):
     assert model._made_with["optimizer"]["class_name"] == optimizer.__name__
 
 
-# A whole training of `study.runs`, killed.
+# Kill a complete training of `study.runs`.
 
 N = 60
 
@@ -402,7 +402,7 @@ def the_run(refit):
 
 
 def train_and_save(folder, refit):
-    """Write all files of a run folder, with a checkpoint after every stretch."""
+    """Write all files of a run folder, with a checkpoint after each chunk."""
     epoch.TRAIN_STEPS, model_module.RANK_LANES, model_module.RANK_STEPS = 3, 16, 2
     rng = np.random.default_rng(5)
     train, validation, test = (Sessions.from_lists(rng.integers(0, N, (n, 5)).tolist()) for n in (30, 8, 8))
@@ -421,7 +421,7 @@ def train_and_save(folder, refit):
 
 
 def killed_at(moment, folder, refit):
-    """Train until array or stretch number n is half written or done, then kill -9."""
+    """Train until the n-th array is half written or the n-th chunk is done, then kill the process with SIGKILL."""
     left, write_array, after = moment, np.lib.format.write_array, epoch.Epoch.on_train_batch_end
 
     def tick():
@@ -449,7 +449,7 @@ def outcome(folder):
     record = json.loads((folder / "config.json").read_text())
     assert sorted(p.name for p in folder.iterdir()) == sorted(
         ["config.json", "history.csv", "lists.parquet", "model", "ranks.parquet", "weights.npz"]
-    ), "checkpoints are gone"
+    ), "checkpoints are deleted"
     arrays = {name: value.tobytes() for name, value in np.load(folder / "weights.npz").items()}
     return history, record["best_epoch"], (folder / "ranks.parquet").read_bytes(), arrays
 

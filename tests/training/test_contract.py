@@ -24,7 +24,7 @@ from gru4rec_lib.training.checkpoint import read_record
 from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.backend import keras, ops
 
-N, CANDIDATES, UNITS, ROW = 6, 8, 4, 3  # tracks 6 and 7 are unseen in training ("cold"), 8 is no candidate
+N, CANDIDATES, UNITS, ROW = 6, 8, 4, 3  # tracks 6 and 7 are unseen in training ("cold"), 8 is not a candidate
 COLD, MISS = 7, exact.NO_RANK
 PLAYS = np.array([9, 7, 7, 5, 3, 2])
 FEATURES = Features(
@@ -44,7 +44,7 @@ class Case(NamedTuple):
     input_form: str
     cell: str
     output_form: str
-    layers: int  # one of UNITS, or a narrower one below it
+    layers: int  # 1: UNITS; 2: a narrower layer, then UNITS
 
     def __str__(self):
         return "-".join(map(str, self))
@@ -54,8 +54,8 @@ class Case(NamedTuple):
         return [UNITS - 1, UNITS][-self.layers :]
 
     @property
-    def hears_cold(self):
-        """Whether a track unseen in training is an input: known by its features, or by a scoring row made of them."""
+    def accepts_cold(self):
+        """Whether a track unseen in training can be an input, by its features or a scoring row made of them."""
         return self.input_form.startswith(("content", "hybrid")) or (self.input_form == "shared" and self.scores_cold)
 
     @property
@@ -72,7 +72,7 @@ def _cases():
 
 
 CASES = list(_cases())
-# TensorFlow warns that its data pipeline is a graph even so: it is no part of the model.
+# TensorFlow warns that its data pipeline still runs as a graph; the pipeline is not part of the model.
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the .*run_functions_eagerly:UserWarning")
 
 
@@ -83,8 +83,8 @@ def case(request):
 
 @pytest.fixture
 def model(case):
-    """For tests that do not change it."""
-    return looked_at(case)
+    """A model for tests that do not change it."""
+    return cached_model(case)
 
 
 @pytest.fixture(autouse=True)
@@ -106,7 +106,7 @@ def built(case, **options):
 
 
 @functools.cache
-def looked_at(case):
+def cached_model(case):
     """A model whose biases are not 0."""
     model, random = built(case), np.random.default_rng(5)
     for weight in model.trainable_variables:
@@ -124,7 +124,7 @@ def trained(case, sessions=TRAINING, lanes=2, checkpoint=None, callbacks=(), see
 
 
 def rank_of(model, hidden, target):
-    """The rank by its definition, among all tracks that have a score."""
+    """Return the rank by its definition, among all tracks that have a score."""
     rows, bias = model.scorer.scoring_rows()
     if target >= len(rows):
         return MISS
@@ -136,7 +136,7 @@ def rank_of(model, hidden, target):
 
 
 @pytest.mark.slow
-def test_a_model_is_built_at_construction_and_again_from_its_config(case, model):
+def test_a_model_is_built_by_its_constructor_and_from_its_config(case, model):
     hidden, state = model(np.int32([0, 5]))
     assert (hidden.shape, state.shape) == ((2, UNITS), (2, model.recurrence[0].parts * sum(case.widths)))
     again = GRU4Rec.from_config(json.loads(json.dumps(model.get_config())))
@@ -153,12 +153,12 @@ def sigmoid(x):
 
 
 def features_sum(track):
-    """The sum over all that `content` concatenates; an unknown category adds 0."""
+    """Return the sum of the vector that `content` concatenates; an unknown category adds 0."""
     return float(FEATURES.numeric[track].sum()) + N_CATEGORIES[track] * ROW * C
 
 
 def own(track):
-    """A value of the track's own row, which a cold track lacks."""
+    """Return a value of the track's own row, 0 for a cold track, which has none."""
     return C if track < N else 0.0
 
 
@@ -205,7 +205,7 @@ def test_exact_values_under_constant_weights(case):
         weight.assign(np.full(weight.shape, C))
     cell, parts = CELL[case.cell]
     expected, state = [(0.0,) * parts] * case.layers, None
-    for track in (3, COLD if case.hears_cold else 5):
+    for track in (3, COLD if case.accepts_cold else 5):
         x = PRE_ACTIVATION[case.input_form](track, case.output_form)
         for layer, units in enumerate(case.widths):
             expected[layer] = cell(x, expected[layer], units)
@@ -233,24 +233,24 @@ def test_a_reset_starts_a_session_in_its_lane_only(model):
     state = np.random.default_rng(1).normal(size=model.initial_state(3).shape).astype(np.float32)
     _, found = model(ids, ops.convert_to_tensor(state), reset)
     _, fresh = model(ids)
-    _, gone_on = model(ids, ops.convert_to_tensor(state))
-    np.testing.assert_array_equal(found, np.where(reset[:, None], fresh, gone_on))
-    assert not np.isclose(fresh, gone_on).any()
+    _, continued = model(ids, ops.convert_to_tensor(state))
+    np.testing.assert_array_equal(found, np.where(reset[:, None], fresh, continued))
+    assert not np.isclose(fresh, continued).any()
 
 
 def test_an_unknown_input_leaves_the_state_unchanged(case, model):
     _, before = model(np.int32([3, 3, 3]))
     _, after = model(np.int32([-1, COLD, CANDIDATES]), before)
     changed = (after.numpy() != before.numpy()).any(axis=1)
-    assert changed.tolist() == [False, case.hears_cold, False]
+    assert changed.tolist() == [False, case.accepts_cold, False]
 
 
 # Ranking
 
 
 @pytest.mark.slow
-def test_sessions_rank_the_same_together_and_alone(model, monkeypatch):
-    """Also where there are fewer sessions than lanes; among them one of two tracks, of one, of none."""
+def test_sessions_have_the_same_ranks_together_and_alone(model, monkeypatch):
+    """Also with fewer sessions than lanes; among the sessions are ones of two tracks, of one, and of none."""
     expected = []
     for items in (SESSIONS[s].tolist() for s in range(len(SESSIONS))):
         expected += [rank_of(model, h, target) for h, target in zip(states(model, items), items[1:], strict=False)]
@@ -259,7 +259,7 @@ def test_sessions_rank_the_same_together_and_alone(model, monkeypatch):
         assert model.rank(SESSIONS, CANDIDATES).tolist() == expected
 
 
-def test_a_cold_track_is_ranked_by_features_and_else_a_miss(case, model):
+def test_a_cold_track_is_ranked_by_features_or_a_miss(case, model):
     found = model.rank(Sessions.from_lists([[0, COLD], [0, CANDIDATES], [0, -1]]), CANDIDATES)
     assert found.tolist() == [rank_of(model, states(model, [0])[0], COLD), MISS, MISS]
     assert (found[0] < MISS) == case.scores_cold
@@ -269,7 +269,7 @@ def test_popularity_ranks_until_the_first_known_input(case, model):
     first, then, cold = model.rank(Sessions.from_lists([[8, -1, 4], [8, 1, 4], [COLD, 2]]), CANDIDATES)[[1, 3, 4]]
     assert first == 5, "the fifth by plays"
     assert then == rank_of(model, states(model, [1])[0], 4)
-    assert cold == (rank_of(model, states(model, [COLD])[0], 2) if case.hears_cold else 3), "two have 7 plays: a tie"
+    assert cold == (rank_of(model, states(model, [COLD])[0], 2) if case.accepts_cold else 3), "two have 7 plays: a tie"
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.input_form == "shared"], ids=str)
@@ -291,7 +291,7 @@ def test_training_changes_every_trainable_weight_and_no_other(case):
     for weight, old in zip(model.weights, before, strict=True):
         changed = weight.numpy() != old.numpy()
         if weight.trainable:
-            # Every column: all gates of a kernel or bias. A relu unit may be silent on so few tracks.
+            # Each column, so all gates of a kernel or bias. A relu unit may be inactive on so few tracks.
             assert changed.any() if "mlp" in weight.name else changed.any(axis=0).all(), weight.path
         else:
             assert changed.any() == (weight is model.scorer.plays), weight.path
@@ -300,7 +300,7 @@ def test_training_changes_every_trainable_weight_and_no_other(case):
 
 @pytest.mark.slow
 def test_one_session_of_two_tracks_in_many_lanes(case):
-    """Its loss is cross-entropy; empty lanes only count in the number by which gradients are divided."""
+    """The loss is cross-entropy; empty lanes count only in the number by which gradients are divided."""
     pair, start = Sessions.from_lists([[3, 1]]), built(case)
     rows, bias = (part[:N] for part in start.scorer.scoring_rows())
     scores = rows @ states(start, [3])[0] + bias
@@ -382,12 +382,12 @@ for path in sys.argv[3:]:
 
 @pytest.mark.slow
 def test_saved_models_rank_the_same_in_another_process(tmp_path):
-    """One process for all of them: it starts slowly."""
+    """One process loads all models, as it starts slowly."""
     paths = [str(tmp_path / f"{case}.keras") for case in CASES]
     for case, path in zip(CASES, paths, strict=True):
-        looked_at(case).save(path)
+        cached_model(case).save(path)
     lists = json.dumps([SESSIONS[s].tolist() for s in range(len(SESSIONS))])
     command = [sys.executable, "-c", PROGRAM, lists, str(CANDIDATES), *paths]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=250)
     ranks = [json.loads(line) for line in done.stdout.splitlines()[-len(CASES) :]]
-    assert ranks == [looked_at(case).rank(SESSIONS, CANDIDATES).tolist() for case in CASES]
+    assert ranks == [cached_model(case).rank(SESSIONS, CANDIDATES).tolist() for case in CASES]

@@ -1,4 +1,4 @@
-"""The model by hand, whatever its forms; the contract of all forms is in test_contract.py."""
+"""The model compared with values computed by hand; test_contract.py tests the contract of all forms."""
 
 import math
 
@@ -55,7 +55,7 @@ def test_few_targets_of_many_sessions_take_few_steps_and_one_ranking(monkeypatch
     monkeypatch.setattr(model, "_walk", lambda *given: lengths.append("walked") or walk(*given))
     monkeypatch.setattr(Ranker, "ranks", lambda *given: lengths.append(len(given[1])) or ranks(*given))
     assert model.rank(sessions, N, chosen).tolist() == every[chosen[sessions.is_target]].tolist()
-    # Four sessions of two steps in three lanes are four steps, one stretch; all sixty would be ten.
+    # Four sessions of two steps in three lanes are four steps, one call; all sixty sessions would need ten calls.
     assert lengths.count("walked") == 1
     assert [length for length in lengths if length != "walked"] == [4]
     assert not len(model.rank(sessions, N, np.zeros(180, bool)))
@@ -113,8 +113,8 @@ def test_wrong_arguments_are_named():
         GRU4Rec(3, cell="rnn")
 
 
-def test_a_saved_model_holds_no_optimiser_state(tmp_path):
-    """It is as large as one that was never compiled; the saved model can train further."""
+def test_a_saved_model_has_no_optimiser_state(tmp_path):
+    """Its file is as large as that of a model that was never compiled; the saved model can continue training."""
     model = built()
     model.save(tmp_path / "plain.keras")
     model.compile()

@@ -1,4 +1,4 @@
-"""Losses against a plain NumPy loop in float64, values and gradients; masked and extreme scores."""
+"""Values and gradients of losses compared with a plain NumPy loop in float64; masked and extreme scores."""
 
 import doctest
 
@@ -14,7 +14,7 @@ from gru4rec_lib.training.settings import ACTIVATIONS
 from gru4rec_lib.utils.backend import keras, tf
 
 NAMES = sorted(losses.LOSSES)
-REGULARIZATION = 0.3  # of BPR-max, unlike its default
+REGULARIZATION = 0.3  # of BPR-max; not the default
 
 
 def sigmoid(x):
@@ -22,7 +22,7 @@ def sigmoid(x):
 
 
 def plain(name, r, others):
-    """The loss of one row by its formula, `others` being the scores of its negatives alone."""
+    """Return the loss of one row by its formula; `others` are the scores of its negatives."""
     if not len(others):
         return 0.0
     if name == "cross_entropy":
@@ -44,7 +44,7 @@ def plain_rows(name, target, negatives, mask):
 
 
 def central_difference(function, at, width=1e-5):
-    """The gradient of the sum of `function` by central differences."""
+    """Return the gradient of the sum of `function` by central differences."""
     slope = np.zeros_like(at)
     for place in np.ndindex(at.shape):
         step = np.zeros_like(at)
@@ -54,7 +54,7 @@ def central_difference(function, at, width=1e-5):
 
 
 def ours(name, target, negatives, mask, dtype="float64"):
-    """(float [B] loss, gradient for the target scores, gradient for the negative scores)."""
+    """Return (loss, float [B]; gradient for the target scores; gradient for the negative scores)."""
     target, negatives = tf.constant(target, dtype), tf.constant(negatives, dtype)
     options = {"regularization": REGULARIZATION} if name == "bpr_max" else {}
     with tf.GradientTape() as tape:
@@ -135,7 +135,7 @@ def test_extreme_values_by_hand(name, target, expected):
     assert ours(name, [target], [[1e4]], [[True]], "float32")[0] == pytest.approx([expected], rel=1e-6)
 
 
-def test_the_scale_of_the_scores_matters_not_their_level_for_differences():
+def test_adding_a_constant_to_all_scores_does_not_change_a_loss_of_differences():
     target, negatives, mask = example(4)
     for name in ("cross_entropy", "bpr"):
         shifted = ours(name, target + 50, negatives + 50, mask)[0]
@@ -172,7 +172,7 @@ def test_elu_and_its_gradient_by_hand():
 
 
 def test_score_activations_by_hand():
-    """Of -1 and 2; selu has the constants 1.0507 and 1.6733 of Klambauer et al., arXiv 1706.02515."""
+    """Scores are -1 and 2; selu has the constants 1.0507 and 1.6733 of Klambauer et al., arXiv 1706.02515."""
     expected = {"linear": [-1, 2], "relu": [0, 2], "leaky_relu": [-0.2, 2], "tanh": [np.tanh(-1), np.tanh(2)]}
     expected |= {"elu": [0.5 * (np.exp(-1) - 1), 2], "selu": [1.0507 * 1.6733 * (np.exp(-1) - 1), 1.0507 * 2]}
     found = {name: losses.activation(name)(tf.constant([-1.0, 2.0])).numpy() for name in ACTIVATIONS}

@@ -1,4 +1,4 @@
-"""The estimate is exact where shapes determine it."""
+"""Estimates of memory are exact where tensor shapes determine them."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def test_weights_and_optimiser_are_exact(input_form, optimizer):
 
 
 def test_step_and_ranking_by_hand():
-    """Rows of 5 hidden units and a bias, 4 bytes a number: 24 bytes."""
+    """A row has 5 hidden units and a bias of 4 bytes each: 24 bytes."""
     settings = Training(hidden_units=(5,), batch_size=2, samples=3)
     scores, rows, sampling, order = 4 * 5 * 2 * 4, 5 * 24 * 3, 23 * 12, 40 * 6
     assert memory.step(settings, 23, events=6, weights=1000) == scores + rows + sampling + order
@@ -35,7 +35,7 @@ def test_step_and_ranking_by_hand():
     assert memory.step(adam, 23, events=6, weights=1000) == scores + rows + sampling + order + 2000
 
 
-def test_the_line_adds_up():
+def test_the_peak_is_the_sum_of_the_parts():
     parts = {"base": 750e6, "weights": 400e6, "optimiser": 300e6, "step": 100e6, "ranking": 250e6}
     assert memory.peak(parts) == 1.7e9
     assert memory.line(parts) == "about 1.7 GB: base 0.8, weights 0.4, optimiser 0.3, step 0.1, ranking 0.2"

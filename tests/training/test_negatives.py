@@ -1,4 +1,4 @@
-"""Negatives: how often a track is drawn, draws depend on (seed, step) only, and logQ corrects their bias."""
+"""Sampled negatives: their frequencies, their dependence on (seed, step) only, and the logQ correction."""
 
 import numpy as np
 import pytest
@@ -28,24 +28,24 @@ def test_cumulative_by_hand(alpha, expected):
 @settings(max_examples=500)
 @given(st.one_of(st.sampled_from([0, 1, 2**31 - 1]), st.integers(0, 2**31 - 1)), st.integers(0, 2**40))
 def test_no_two_uses_of_a_seed_share_a_key(seed, step):
-    """Otherwise, with seed 0, dropout before the recurrence has the random bits of the negatives."""
+    """Otherwise, with seed 0, dropout before the recurrence and negatives would use the same random bits."""
     places = [NEGATIVES, *range(20), PLACES - 1]
     keys = {tuple(random_key(seed, place, step).numpy().tolist()) for place in places}
     assert len(keys) == len(places)
-    assert (seed, step) in keys, "the negatives of earlier versions"
-    assert seed == 0 or (seed * 1000 + 3, step) in keys, "their dropout"
+    assert (seed, step) in keys, "the key of negatives in earlier versions"
+    assert seed == 0 or (seed * 1000 + 3, step) in keys, "the key of dropout in earlier versions"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_each_use_in_a_training_step_has_its_own_key(seed, monkeypatch):
-    taken = []
+    keys = []
     for module in (negatives, gru4rec):
-        monkeypatch.setattr(module, "random_key", lambda *of: taken.append(of[:2]) or random_key(*of))
+        monkeypatch.setattr(module, "random_key", lambda *of: keys.append(of[:2]) or random_key(*of))
     model = GRU4Rec(6, "embedding", [4, 4], embedding_units=3, dropout_input=0.3, dropout_hidden=0.3, seed=seed)
     model.compile(samples=3, jit=False)
     model.fit(Sessions.from_lists([[0, 1, 2]]), 1, 1, verbose=0)
-    assert taken == [(seed, NEGATIVES), (seed, 0), (seed, 1), (seed, 2)]
+    assert keys == [(seed, NEGATIVES), (seed, 0), (seed, 1), (seed, 2)]
 
 
 def test_no_plays_are_an_error():
@@ -70,7 +70,7 @@ def test_a_boundary_value_draws_no_track_without_plays(monkeypatch):
     assert negatives.draw(np.array([0.0, 0.5, 0.5, 1.0, 1.0]), 4, 1, 0).numpy().tolist() == [1, 1, 3, 3]
 
 
-def test_draws_follow_seed_and_step_alone():
+def test_draws_depend_on_seed_and_step_only():
     cumulative = negatives.cumulative(PLAYS, 0.75)
 
     def draw(seed, step):
@@ -83,7 +83,7 @@ def test_draws_follow_seed_and_step_alone():
 
 
 def test_log_expected_count_by_hand():
-    # Evenly among two tracks: 10 samples have 5 of each; 4 lanes have 3 of the first and 1 of the last.
+    # With two tracks and alpha 0, 10 samples have 5 of each; 4 lanes have 3 of the first and 1 of the last.
     both = negatives.log_expected_count(np.array([3, 0, 1]), alpha=0.0, samples=10, lanes=4)
     assert both.tolist() == pytest.approx([np.log(8), 0, np.log(6)], rel=1e-6)
     assert both.dtype == np.float32

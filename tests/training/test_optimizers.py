@@ -1,4 +1,4 @@
-"""Row-wise Adagrad and lazy Adam against plain loops, dense and sparse; unchanged rows; saving."""
+"""Row-wise Adagrad and lazy Adam compared with plain loops, dense and sparse; unchanged rows; saving."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def slices(rows, values, size=5):
 
 
 def plain_rows(weight, steps, momentum):
-    """Adagrad row by row in float64; a step is {row: the sum of its gradients}."""
+    """Compute Adagrad row by row in float64; a step is {row: sum of its gradients}."""
     weight = weight.astype(float)
     accumulator, velocity = np.full_like(weight, EPSILON), np.zeros_like(weight)
     for step in steps:
@@ -41,7 +41,7 @@ def weight():
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.6])
-def test_dense_is_the_plain_loop_over_all_rows(weight, momentum):
+def test_dense_updates_equal_a_plain_loop_over_all_rows(weight, momentum):
     gradients = np.random.default_rng(2).normal(size=(6, 5, 3)).astype(np.float32)
     found = train(Adagrad(RATE, momentum), weight, [tf.constant(gradient) for gradient in gradients])
     expected = plain_rows(weight, [dict(enumerate(gradient.astype(float))) for gradient in gradients], momentum)
@@ -50,9 +50,9 @@ def test_dense_is_the_plain_loop_over_all_rows(weight, momentum):
 
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("momentum", [0.0, 0.6])
-def test_sparse_is_the_plain_loop_over_the_rows_of_a_step(weight, momentum, compiled):
+def test_sparse_updates_equal_a_plain_loop_over_the_rows_of_a_step(weight, momentum, compiled):
     random = np.random.default_rng(3)
-    rows = [random.integers(0, 4, 6) for _ in range(5)]  # repeats within a step, row 4 never
+    rows = [random.integers(0, 4, 6) for _ in range(5)]  # rows repeat within a step; row 4 never occurs
     values = [random.normal(size=(6, 3)).astype(np.float32) for _ in rows]
     optimizer, variable = Adagrad(RATE, momentum), keras.Variable(weight)
     optimizer.build([variable])
@@ -74,7 +74,7 @@ def test_sparse_is_the_plain_loop_over_the_rows_of_a_step(weight, momentum, comp
 
 @pytest.mark.parametrize("momentum", [0.0, 0.6])
 def test_repeated_rows_are_summed_before_they_are_squared(momentum):
-    # 3 + 4 = 7, and 7 / sqrt(49) = 1; squared one by one it would be 3 / 3 + 4 / 5, or 7 / 5.
+    # 3 + 4 = 7, and 7 / sqrt(49) = 1; squared separately it would be 3 / 3 + 4 / 5, or 7 / 5.
     found = train(Adagrad(RATE, momentum), np.zeros((2, 1), np.float32), [slices([1, 1], [[3.0], [4.0]], 2)])
     assert found.ravel().tolist() == pytest.approx([0.0, -RATE], rel=1e-5)
 
@@ -89,7 +89,7 @@ def test_momentum_moves_a_row_only_in_its_steps():
     optimizer.apply([slices([1], [[1.0]], 2)], [variable])
     assert variable.numpy()[0].tobytes() == before[0].tobytes()
     optimizer.apply([first], [variable])
-    # Its velocity stayed -0.1: 0.5 * -0.1 - 0.1 / sqrt(2).
+    # The velocity of row 0 is still -0.1: 0.5 * -0.1 - 0.1 / sqrt(2).
     assert variable.numpy()[0, 0] == pytest.approx(-0.1 - 0.05 - 0.1 / np.sqrt(2), rel=1e-5)
 
 
@@ -108,7 +108,7 @@ def test_a_gradient_of_zero_gives_no_nan(weight, momentum):
 @pytest.mark.parametrize("momentum", [0.0, 0.6])
 @pytest.mark.parametrize("gradient", [1e-5, 1e-3, 1.0])
 def test_a_small_gradient_gives_a_small_step(gradient, momentum):
-    # By 0.1 * 1e-5 / sqrt(1e-10 + 1e-6) for the first of them, a hundredth of the rate.
+    # For a gradient of 1e-5: 0.1 * 1e-5 / sqrt(1e-10 + 1e-6), a hundredth of the rate.
     expected = -RATE * gradient / np.sqrt(gradient**2 + EPSILON)
     for given in (slices([0], [[gradient]], 2), tf.constant([[gradient], [0.0]])):
         found = train(Adagrad(RATE, momentum), np.zeros((2, 1), np.float32), [given])
@@ -154,15 +154,15 @@ def test_config_round_trip(weight, rate):
     assert train(again, weight, gradients).tobytes() == train(optimizer, weight, gradients).tobytes()
 
 
-def test_lazy_adam_of_dense_gradients_is_keras_adam(weight):
+def test_lazy_adam_of_dense_gradients_equals_keras_adam(weight):
     gradients = [tf.constant(g) for g in np.random.default_rng(5).normal(size=(6, 5, 3)).astype(np.float32)]
     expected = train(keras.optimizers.Adam(RATE), weight, gradients)
     np.testing.assert_allclose(train(LazyAdam(RATE), weight, gradients), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_lazy_adam_is_the_plain_loop_over_the_rows_of_a_step(weight):
+def test_lazy_adam_equals_a_plain_loop_over_the_rows_of_a_step(weight):
     random = np.random.default_rng(3)
-    rows = [random.integers(0, 4, 6) for _ in range(5)]  # repeats within a step, row 4 never
+    rows = [random.integers(0, 4, 6) for _ in range(5)]  # rows repeat within a step; row 4 never occurs
     values = [random.normal(size=(6, 3)).astype(np.float32) for _ in rows]
     found = train(LazyAdam(RATE, 0.8, 0.9), weight, [slices(r, v) for r, v in zip(rows, values, strict=True)])
     expected, m, v = weight.astype(float), np.zeros((5, 3)), np.zeros((5, 3))
@@ -222,10 +222,10 @@ def test_a_loss_scale_factor_divides_sparse_and_dense_gradients(weight, make, co
     ],
 )
 def test_an_option_not_for_sparse_gradients_is_an_error(optimizer, option, remedy):
-    said = f"^{optimizer.__name__}: {next(iter(option))}: it is not for sparse gradients; {remedy}$"
-    with pytest.raises(ValueError, match=said):
+    message = f"^{optimizer.__name__}: {next(iter(option))}: it is not for sparse gradients; {remedy}$"
+    with pytest.raises(ValueError, match=message):
         optimizer(**option)
-    optimizer(**{name: None for name in option if name != "use_ema"})  # as a saved config has it
+    optimizer(**{name: None for name in option if name != "use_ema"})  # as in a saved config
 
 
 def test_an_optimiser_of_16_bits_is_an_error():

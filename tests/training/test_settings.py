@@ -1,4 +1,4 @@
-"""One list of names: settings, registries, arguments and texts agree."""
+"""Settings, registries, arguments and documentation have the same names."""
 
 import inspect
 import json

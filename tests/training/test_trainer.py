@@ -1,4 +1,4 @@
-"""`compile` and `fit`: callbacks, one line an epoch, reproducible weights, errors in one sentence."""
+"""`compile` and `fit`: callbacks, one line per epoch, reproducible weights, errors of one sentence."""
 
 import gc
 import math
@@ -48,7 +48,7 @@ def test_keras_callbacks_work_and_an_epoch_prints_one_line(tmp_path, capsys, mon
     history = model.fit(SESSIONS, 5, 2, validation_data=SESSIONS, callbacks=callbacks).history
 
     assert history["val_recall_at_20"] == [0.2, 0.5, 0.1, 0.4]
-    assert orders == [(3, 0), (3, 1), (3, 2), (3, 3)], "each epoch has an order of its own"
+    assert orders == [(3, 0), (3, 1), (3, 2), (3, 3)], "each epoch has its own order"
     log = pd.read_csv(tmp_path / "log.csv")
     assert list(log["epoch"]) == [0, 1, 2, 3]
     np.testing.assert_allclose(log["loss"], history["loss"])
@@ -70,14 +70,14 @@ def test_an_unreferenced_model_is_freed_after_fit():
     model.fit(SESSIONS, 1, 2, verbose=0)
     held = weakref.ref(model)
     del model
-    gc.collect()  # model and callbacks refer to each other
+    gc.collect()  # model and callbacks are a reference cycle
     assert held() is None
 
 
-def test_a_fit_does_not_depend_on_stretches_or_interruptions(tmp_path, monkeypatch, capsys):
+def test_a_fit_does_not_depend_on_chunks_or_interruptions(tmp_path, monkeypatch, capsys):
     whole = made(sizes=DROPOUT)
     whole.fit(SESSIONS, 3, 2, verbose=0)
-    monkeypatch.setattr(epoch, "TRAIN_STEPS", 3)  # other stretches, other empty steps at their ends
+    monkeypatch.setattr(epoch, "TRAIN_STEPS", 3)  # other chunks, with other empty steps at their ends
     first = made(sizes=DROPOUT)
     first.fit(SESSIONS, 2, 2, verbose=0)
     first.save_weights(tmp_path / "two_epochs.weights.h5")
@@ -91,7 +91,7 @@ def test_a_fit_does_not_depend_on_stretches_or_interruptions(tmp_path, monkeypat
 
 
 def test_dropout_is_a_function_of_seed_and_step_and_keeps_the_mean():
-    """One unit, dropped with probability 0.4: its loss is log 2 where it is dropped, else that of h / 0.6."""
+    """One unit, dropped with probability 0.4: the loss is log 2 if dropped, otherwise that of h / 0.6."""
     losses = {}
     for seed in (1, 2):
         model = GRU4Rec(2, "one_hot", 1, dropout_hidden=0.4, seed=seed)
@@ -125,7 +125,7 @@ def test_empty_data_changes_nothing():
 
 
 def test_a_custom_loss_function():
-    """A second BPR learns the same as the library's own."""
+    """A custom BPR gives the same weights as that of the library."""
 
     def mine(target, negatives, mask):
         terms = keras.ops.log(1 + keras.ops.exp(negatives - target[:, None])) * keras.ops.cast(mask, "float32")
@@ -148,7 +148,7 @@ def test_a_custom_schedule_and_a_callback_that_sets_the_state():
     model = made()
     model.fit(SESSIONS, 1, 2, shuffle=False, schedule=first_two, verbose=0)
     assert laid == [(5, 2, None)]
-    assert int(model.optimizer.iterations) == 3, "of the five sessions two were laid out, the longer has three pairs"
+    assert int(model.optimizer.iterations) == 3, "two of the five sessions are used, the longer one has three pairs"
     assert model.lane_state.shape == (2, 4)
     zero = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: model.lane_state.assign(np.zeros((2, 4))))
     model.fit(SESSIONS, 1, 2, callbacks=[zero], verbose=0)
@@ -178,7 +178,7 @@ def test_epochs_of_fixed_steps_are_consecutive_parts_of_the_passes(steps):
         whole = int(np.searchsorted(ends, last))
         began = ends[whole - 1] if whole else 0
         assert share == pytest.approx(whole + (last - began) / len(passes[whole]))
-    again, share_again = fresh._of_epoch(4)  # without the epochs before, as after an interruption
+    again, share_again = fresh._of_epoch(4)  # without the earlier epochs, as after an interruption
     np.testing.assert_array_equal(again.event, found.event)
     assert share_again == share
 
@@ -219,7 +219,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_checkpoint(tmp_path):
     model = made(learning_rate=1e38)
     with pytest.raises(FloatingPointError, match="learning_rate"):
         model.fit(SESSIONS, 20, 2, verbose=0, steps_per_epoch=40, checkpoint=tmp_path / "c.npz")
-    assert int(model.optimizer.iterations) < 10, "the 40 mini-batches of the stretch were not all made"
+    assert int(model.optimizer.iterations) < 10, "not all 40 mini-batches of the chunk were run"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -277,7 +277,7 @@ def test_a_dynamic_loss_scale_trains_the_same(jit):
 
 
 def test_accumulated_gradients_are_the_mean_of_the_mini_batches(monkeypatch):
-    """Both mini-batches of an update begin at the same weights, so that it is the mean of their gradients."""
+    """Both mini-batches of an update start from the same weights, so the update is the mean of their gradients."""
     one = Sessions.from_lists([[0, 1, 2]])  # two mini-batches of one lane
     model = made(optimizer=keras.optimizers.SGD(0.5, gradient_accumulation_steps=2), sizes=DROPOUT)
     start = model.get_weights()

@@ -13,7 +13,7 @@ from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.backend import keras
 
 N, UNITS, LANES, SAMPLES, RATE, SGD_RATE = 7, 3, 4, 3, 0.1, 20.0
-# Three sessions in four lanes: one lane is empty in every step, three in the last two; two lanes share the target 1;
+# Three sessions in four lanes: one lane is empty in each step, three are in the last two; two lanes have the target 1;
 # item 6 is never played.
 SESSIONS = Sessions.from_lists([[0, 1, 2, 5], [3, 1], [1, 4]])
 FEATURES = Features(
@@ -23,20 +23,23 @@ FEATURES = Features(
 )
 BOTH = ("in_batch", "sampled")
 STEPS = {  # input form, then arguments of the model and of `compile`
-    "table 2's cross-entropy": ("embedding", {"loss": "cross_entropy", "logq": 1.0}),
-    "bpr-max, shared rows, everything on": (
+    "cross-entropy as in table 2": ("embedding", {"loss": "cross_entropy", "logq": 1.0}),
+    "bpr-max, shared rows, all options": (
         "shared",
         {"loss": "bpr_max", "negatives": BOTH, "score_activation": "elu", "elu_alpha": 0.8, "momentum": 0.5}
         | {"bpr_max_regularization": 0.7, "l2": 0.03},
     ),
-    "shared rows under all outputs": ("shared", {"loss": "cross_entropy", "negatives": ("all",), "momentum": 0.5}),
-    "a dropped state goes on, two layers, clipped gradients": (
+    "shared rows, all outputs": ("shared", {"loss": "cross_entropy", "negatives": ("all",), "momentum": 0.5}),
+    "dropout of the state, two layers, clipped gradients": (
         "embedding",
         {"loss": "cross_entropy", "cell": "lstm", "hidden_units": [4, 3], "dropout_hidden": 0.4, "dropout_state": True}
         | {"negatives": BOTH, "label_smoothing": 0.2, "clip_norm": 0.05, "momentum": 0.5},
     ),
-    "a whole state goes on": ("one_hot", {"loss": "cross_entropy", "dropout_hidden": 0.4, "hidden_activation": "relu"}),
-    "an optimiser of Keras": ("one_hot", {"loss": "bpr", "negatives": BOTH, "logq": 0.6, "optimizer": "sgd"}),
+    "dropout without the state": (
+        "one_hot",
+        {"loss": "cross_entropy", "dropout_hidden": 0.4, "hidden_activation": "relu"},
+    ),
+    "a Keras optimiser": ("one_hot", {"loss": "bpr", "negatives": BOTH, "logq": 0.6, "optimizer": "sgd"}),
     "content, two layers": (
         "content_mlp",
         {"loss": "cross_entropy", "negatives": BOTH, "l2": 0.03, "hidden_units": [4, 3]},
@@ -57,14 +60,14 @@ STEPS = {  # input form, then arguments of the model and of `compile`
         "shared",
         {"loss": "cross_entropy", "output_form": "hybrid", "negatives": BOTH, "momentum": 0.5, "l2": 0.03},
     ),
-    "shared content under all outputs": (
+    "shared content, all outputs": (
         "shared",
         {"loss": "cross_entropy", "output_form": "content", "negatives": ("all",), "momentum": 0.5, "cell": "lstm"},
     ),
 }
 QUICK = (
-    "table 2's cross-entropy",
-    "a dropped state goes on, two layers, clipped gradients",
+    "cross-entropy as in table 2",
+    "dropout of the state, two layers, clipped gradients",
     "shared rows made of features",
 )
 
@@ -89,7 +92,7 @@ def weights(model):
     return {w.path.partition("/")[2]: np.asarray(w.numpy(), np.float64) for w in model.trainable_variables}
 
 
-# The reference: written from the formulas, lane by lane, score by score.
+# The reference: computed from the formulas, lane by lane and score by score.
 
 
 def sigmoid(x):
@@ -136,7 +139,7 @@ def inputs(w, form, item, output):
 
 
 def scoring(w, item, output):
-    """(row [H], bias) of a track."""
+    """Return (row [H], bias) of a track."""
     row, bias = np.zeros(UNITS), 0.0
     if output != "content":
         row, bias = w["scorer/table"][item], w["scorer/bias"][item]
@@ -164,13 +167,13 @@ CELL = {"gru": (gru, 1), "lstm": (lstm, 2)}
 
 
 def kept(units, rate, layer, number):
-    """The dropout factors of the hidden states of a step, [LANES, units]: 0 or 1 / (1 - rate)."""
+    """Return the dropout factors of the hidden states of a step, [LANES, units]: 0 or 1 / (1 - rate)."""
     ones = np.ones((LANES, units), np.float32)
     return np.asarray(dropout(ones, rate, [1000 + 1 + layer, number]), np.float64)
 
 
 def step(w, form, c, pairs, state, drawn, number):
-    """(objective, sum of losses, new states) of {lane: (item, target)}, states {lane: [a state for each layer]}."""
+    """Return (objective, sum of losses, new states) for {lane: (item, target)} and {lane: [state of each layer]}."""
     total, penalty, new = 0.0, 0.0, {}
     cell, output = c.get("cell", "gru"), c.get("output_form", "ids")
     activation = (lambda x: np.maximum(x, 0)) if c.get("hidden_activation") == "relu" else np.tanh
@@ -211,21 +214,21 @@ def is_table(name):
 
 
 def touched(w, form, heard, scored):
-    """For each table the rows that a step uses, one list a use."""
+    """Return for each table the rows that a step uses, one list per use."""
     uses = {}
     for name in filter(is_table, w):
         tracks = [scored] if name.startswith("scorer/") else [heard]
         if form == "shared" and name != "scorer/bias":
-            tracks.append(heard)  # the row is an input too, with the tables that it is made of
+            tracks.append(heard)  # the row and the tables of its features are also inputs
         if name.endswith("category_0_table"):
-            # The padding of a track's tags is row 0, unused.
+            # Padding of tags reads row 0, which has no effect.
             tracks = [np.maximum(FEATURES.categories["tags"][t], 0).ravel() for t in tracks]
         uses[name] = tracks
     return uses
 
 
 def slope(w, value):
-    """Gradient by central differences, exact to about 1e-9 in float64."""
+    """Return the gradient by central differences, exact to about 1e-9 in float64."""
     gradient = {name: np.zeros_like(v) for name, v in w.items()}
     for name, v in w.items():
         for place in np.ndindex(v.shape):
@@ -259,7 +262,7 @@ def test_steps_equal_plain_numpy(case):
         gradient = slope(w, lambda w, given=given: step(w, *given)[0])
         if c.get("clip_norm"):
             norm = np.sqrt(sum(np.sum(g**2) for g in gradient.values()))
-            assert norm > c["clip_norm"], "a bound that does not bind shows nothing"
+            assert norm > c["clip_norm"], "the gradient must exceed clip_norm for a meaningful test"
             gradient = {name: g * c["clip_norm"] / norm for name, g in gradient.items()}
         _, losses, state = step(w, *given)
         total += losses
@@ -281,7 +284,7 @@ def test_steps_equal_plain_numpy(case):
     after = weights(model)
     for name, expected in w.items():
         np.testing.assert_allclose(after[name], expected, atol=2e-5, err_msg=name)
-        assert np.abs(expected - before[name]).max() > 1e-3, "a test in which nothing moves shows nothing"
+        assert np.abs(expected - before[name]).max() > 1e-3, "each weight must move for a meaningful test"
         if is_table(name) and c.get("optimizer") != "sgd":
             rest = sorted(set(range(len(expected))) - ever[name])
             np.testing.assert_array_equal(after[name][rest], before[name][rest], err_msg=f"{name}: other rows")

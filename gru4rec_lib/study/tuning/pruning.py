@@ -1,4 +1,4 @@
-"""A trial of a search tells its score after every epoch, and ends early where it is hopeless."""
+"""Report the score of a search trial after each epoch, and stop trials that are unlikely to be the best."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from gru4rec_lib.utils.backend import keras
 
 
 class Pruning(keras.callbacks.Callback):
-    """Reports to an Optuna trial and asks it whether to go on.
+    """A Keras callback that reports scores to an Optuna trial and stops the training if the trial is pruned.
 
-    Optuna's own callback for Keras raises, which the end of a training would not see.
+    Optuna's own Keras callback raises instead, so that the training would not end normally.
 
     Args:
-        trial: of Optuna.
-        monitor: the score of an epoch that is reported, higher is better.
+        trial: Optuna's trial.
+        monitor: name of the reported score; higher is better.
     """
 
     def __init__(self, trial, monitor: str):

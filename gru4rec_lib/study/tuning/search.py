@@ -1,9 +1,9 @@
-"""Settings by search: `make search` tries some for each cell and baseline of a study, and keeps the best on validation.
+"""Search settings for each cell and baseline of a study, and keep those with the best validation score (`make search`).
 
-Optuna chooses the settings of a trial (TPE). After one, two, four, .. epochs of a network only the better half of the
-trials so far continues (asynchronous successive halving, Li et al., arXiv 1810.05934). Each finished trial is in
-runs/<study>/search.db. The settings of a trial are a function of the seed, the cell or baseline and the finished
-trials, so that an interrupted search continues to the same end. The test part is not read.
+Optuna chooses the settings of a trial (TPE). After 1, 2, 4, ... epochs, a network continues only if it is in the better
+half of the trials so far (asynchronous successive halving, Li et al., arXiv 1810.05934). Finished trials are stored in
+runs/<study>/search.db. The settings of a trial depend only on the seed, the cell or baseline and the finished trials,
+so that an interrupted search continues to the same result. The test part is not read.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.utils.checked import ConfigError, Strict
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-STARTING = 5  # trials at random before the sampler learns from them
+STARTING = 5  # random trials before the sampler uses the results
 HALVING = optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=2)
 
 
@@ -53,21 +53,21 @@ def search(
     """Search settings for the cells and baselines of a study, the same number of trials for each.
 
     Args:
-        workspace: the study's; without the settings that an earlier search found.
-        space: a file of config/spaces/ without its ending.
-        trials: for each cell and baseline, those of an earlier call among them.
+        workspace: the study's, loaded without the settings found by an earlier search.
+        space: name of a file in config/spaces/, without its ending.
+        trials: number of trials of each cell and baseline, including those of earlier calls.
         seed: of the choices and of the trainings.
-        cells: names of cells or baselines, such as `one_hot-bpr` or `stan`; when empty all of the grid, and the
-            baselines whose settings are in the space.
-        jobs: processes, which share the work.
+        cells: names of cells or baselines, such as `one_hot-bpr` or `stan`; if empty, all cells of the grid and the
+            baselines that have settings in the space.
+        jobs: number of processes.
 
     Returns:
-        settings/<study>.yaml beside the study's file, where the best settings are.
+        The path of the best settings, settings/<study>.yaml beside the study's file.
 
     Raises:
         ConfigError: a number is below 1, the space is unknown or wrong, the study has no such cell or baseline, or the
-            settings that an earlier search wrote cannot be read.
-        ValueError: no trial of a cell ended well.
+            settings written by an earlier search cannot be read.
+        ValueError: no trial of a cell or baseline completed.
         ChildProcessError: a process failed.
     """
     few = next((f"--{name} {n}" for name, n in {"trials": trials, "jobs": jobs}.items() if n < 1), None)
@@ -81,7 +81,7 @@ def search(
         raise ConfigError(f"{workspace.study.name}: nothing is called {unknown[0]} to search; name {', '.join(kinds)}")
     path = workspace.file.parent / "settings" / f"{workspace.study.name}.yaml"
     if path.exists():
-        load_searched(path)  # an error now, not when all is trained
+        load_searched(path)  # raise now, not after all trials
     ensure.need_prepared(workspace)
     make = {name: partial(kinds[name], workspace, tried, trials, seed, name) for name in cells or kinds}
     searches = {name: one() for name, one in make.items()}
@@ -103,7 +103,7 @@ def search(
 
 
 def cells_of(workspace: Workspace) -> dict[str, tuple[str, str, str]]:
-    """Return input form, output form and loss of each cell of the grid, by name; seeds and tags do not count.
+    """Return input form, output form and loss of each cell of the grid by name, regardless of seeds and tags.
 
     Args:
         workspace: the study's.
@@ -124,21 +124,21 @@ class Search(ABC):
     """
 
     has_epochs: ClassVar[bool]
-    part: str  # its part of the space: a loss, or a baseline's kind
-    default: Strict  # the study's own settings
-    monitor: str  # the validation score to compare
-    identity: list  # what makes it this search and no other, beside the data and the seed
+    part: str  # the part of the space: a loss, or the kind of a baseline
+    default: Strict  # the settings in the study
+    monitor: str  # name of the validation score
+    identity: list  # what identifies the search, besides the data and the seed
 
     def __init__(self, workspace: Workspace, space: Space, trials: int, seed: int, name: str):
         self.workspace, self.space, self.trials, self.seed, self.name = workspace, space, trials, seed, name
         self.prepare()
         record = json.loads((workspace.prepared / "prepared.json").read_text(encoding="utf-8"))
         default = self.default.model_dump(mode="json")
-        # The study's own settings of what is searched; the first trial has them, whatever the space holds.
+        # The searched settings as they are in the study, for the first trial; they may be outside the space.
         self.own = {setting: default[setting] for setting in space.of(self.part)}
-        asked = [*self.identity, record["sha256"], seed, "first: own settings"]
-        # Another space, seed, study or data is another search, beside this one in the same file.
-        self.asked = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        key = [*self.identity, record["sha256"], seed, "first: own settings"]
+        # A search with another space, seed, study or data is stored in the same file under another name.
+        self.asked = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
 
     @abstractmethod
     def prepare(self) -> None:
@@ -146,14 +146,14 @@ class Search(ABC):
 
     @abstractmethod
     def score(self, settings: dict, trial: optuna.Trial) -> tuple[list[float], str]:
-        """Train or fit with some settings, and validate.
+        """Train or fit with the given settings, and validate.
 
         Args:
             settings: to try.
-            trial: Optuna's.
+            trial: Optuna's trial.
 
         Returns:
-            The validation score after each epoch, and how the trial ended: `complete`, `pruned` or `diverged`.
+            (validation score after each epoch, how the trial ended: `complete`, `pruned` or `diverged`).
         """
 
     @property
@@ -173,13 +173,13 @@ class Search(ABC):
 
     @property
     def is_finished(self) -> bool:
-        """Whether all trials are made."""
+        """Whether all trials are finished."""
         return len(self.study.get_trials(False, FINISHED)) >= self.trials
 
     def run(self) -> None:
-        """Make the trials that are left, each a line; what a training prints goes to runs/<study>/logs."""
+        """Run the remaining trials and print a line for each; the output of a training goes to runs/<study>/logs."""
         study = self.study
-        # Whoever made them was killed: one search of a study runs at a time, and one process of it has this cell.
+        # Only one process works on a cell at a time, so the process of a trial still marked as running was killed.
         for trial in study.get_trials(False, (TrialState.RUNNING,)):
             study.tell(trial.number, state=TrialState.FAIL)
         made_by = commit()
@@ -196,8 +196,8 @@ class Search(ABC):
     def _try(self, study, trial, number):
         began = time.monotonic()
         if number == 1:
-            # The study's own settings come first: what is found is no worse on validation. Those that the space holds
-            # are parameters of the trial, which the sampler learns from.
+            # The first trial uses the settings in the study, so that the result is no worse on validation. Those within
+            # the space become parameters of the trial, which the sampler uses.
             self.space.suggest(trial, self.part, self._held)
             settings = self.own
         else:
@@ -220,16 +220,16 @@ class Search(ABC):
         print(f"{self.name} {number}/{self.trials}  {value}  {took}  {tried}", flush=True)
 
     def found(self, space: str) -> Found:
-        """The best settings of as many trials as were asked for; those that another call made beyond them do not count.
+        """Return the best settings of the first `trials` trials; further trials of another call are ignored.
 
         Args:
-            space: the name of the space.
+            space: name of the space.
 
         Returns:
-            The settings of the best trial and where they come from; of equal ones the first counts.
+            The settings of the best trial, the first of equals, and their origin.
 
         Raises:
-            ValueError: no trial ended well.
+            ValueError: no trial completed.
         """
         made = self.study.get_trials(False, FINISHED)[: self.trials]
         complete = [trial for trial in made if trial.state == TrialState.COMPLETE]
@@ -282,13 +282,13 @@ class BaselineSearch(Search):
         self.identity = [self.part, self.default.model_dump(mode="json"), space]
 
     def score(self, settings, trial):
-        """As `Search.score`: fit on the training part, score the validation part as networks do."""
+        """As `Search.score`: fit on the training part and score the validation part, as for networks."""
         model = type(self.default)(**self.default.model_dump() | settings)
         return [validate(model, Prepared.load(self.workspace.prepared, test=False), self.monitor)], "complete"
 
 
 def validate(model: Baseline, prepared: Prepared, monitor: str) -> float:
-    """Fit a baseline on the training part and score it on the validation part, as a network is after an epoch.
+    """Fit a baseline on the training part and score it on the validation part, as for a network after an epoch.
 
     Args:
         model: not fitted.
@@ -299,7 +299,7 @@ def validate(model: Baseline, prepared: Prepared, monitor: str) -> float:
         The score, 0 to 1.
 
     Raises:
-        ValueError: the validation part has nothing to predict.
+        ValueError: the validation part has no target to predict.
     """
     validation = prepared.learnable_validation
     if not validation.is_target.any():
@@ -316,12 +316,12 @@ def train(run: Run, workspace: Workspace, trial) -> tuple[list[float], str]:
     Args:
         run: with the settings to try.
         workspace: the study's.
-        trial: Optuna's, which is told each score and may end the training.
+        trial: Optuna's trial, which gets each score and may stop the training.
 
     Returns:
-        (the validation score of each epoch, how it ended: `complete`, `pruned`, `diverged`).
+        (validation score of each epoch, how the training ended: `complete`, `pruned` or `diverged`).
     """
-    from gru4rec_lib.study import runs  # loads TensorFlow, which the process that waits for the others does without
+    from gru4rec_lib.study import runs  # loads TensorFlow, which the parent process does not need
     from gru4rec_lib.study.tuning.pruning import Pruning
 
     pruning = Pruning(trial, run.training.monitor)
@@ -330,7 +330,7 @@ def train(run: Run, workspace: Workspace, trial) -> tuple[list[float], str]:
     except FloatingPointError:
         return pruning.scores, "diverged"
     finally:
-        gc.collect()  # a model and its graphs refer to each other, and a process trains hundreds of them
+        gc.collect()  # a model and its graphs are a reference cycle, and a process trains hundreds of them
     return pruning.scores, "pruned" if pruning.pruned else "complete"
 
 
@@ -338,12 +338,12 @@ def train(run: Run, workspace: Workspace, trial) -> tuple[list[float], str]:
 def _storage(path):
     path.parent.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    patient = {"connect_args": {"timeout": 100}}  # seconds that one process waits for another to have written
+    patient = {"connect_args": {"timeout": 100}}  # seconds to wait for another process that writes
     return optuna.storages.RDBStorage(f"sqlite:///{path}", engine_kwargs=patient)
 
 
 def _side_by_side(makers, jobs):
-    """Start processes that take a search each, then the next one; they end when this one does."""
+    """Run searches in parallel processes, each taking the next waiting search; the processes end with this one."""
     for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     context = multiprocessing.get_context("spawn")
@@ -352,7 +352,7 @@ def _side_by_side(makers, jobs):
         waiting.put(make)
     os.environ[tied.PARENT] = str(os.getpid())
     processes = [context.Process(target=_work, args=(waiting,), daemon=True) for _ in range(jobs)]
-    # Ctrl-C comes to this process too, which ends them; so they ignore it, from their first moment on.
+    # Ctrl-C also interrupts this process, which then ends the children; so they ignore the signal from their start.
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     for process in processes:
         process.start()

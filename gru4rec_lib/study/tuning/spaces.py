@@ -1,4 +1,4 @@
-"""What a search may try: the files config/spaces/*.yaml."""
+"""Search spaces, the files config/spaces/*.yaml."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from gru4rec_lib.utils.checked import Count, Strict, check, read_mapping
 
 
 class Range(Strict):
-    """Numbers between two bounds, both among them.
+    """Numbers between two bounds, both included.
 
     Args:
         low, high: the bounds.
-        log: whether each factor is as likely as another, instead of each difference.
-        step: distance of neighbouring values from `low` on; null for any value.
+        log: whether values are sampled uniformly on a logarithmic scale, instead of a linear one.
+        step: distance of neighbouring values, from `low` on; null for any value.
     """
 
     low: float
@@ -29,10 +29,10 @@ class Range(Strict):
     step: float | None = Field(None, gt=0)
 
     def holds(self, value) -> bool:
-        """Whether the range has the value.
+        """Return whether a value is in the range.
 
         Args:
-            value: of any kind; what is no number is in no range.
+            value: of any type; only numbers can be in a range.
         """
         if not isinstance(value, (int, float)):
             return False
@@ -40,10 +40,10 @@ class Range(Strict):
         return self.low <= value <= self.high and abs(steps - round(steps)) < 1e-8
 
     def suggest(self, trial, name: str) -> float:
-        """A value of it for an Optuna trial, at three digits, as it will stand in a file.
+        """Return a value for an Optuna trial, rounded to three digits, as it is written to files.
 
         Args:
-            trial: asked for the value.
+            trial: chooses the value.
             name: of the setting.
         """
         return float(f"{trial.suggest_float(name, self.low, self.high, log=self.log, step=self.step):.3g}")
@@ -59,10 +59,10 @@ class Space(Strict):
     """A search space, read from `config/spaces/<name>.yaml`.
 
     Args:
-        max_epochs: the most epochs of a trial.
-        settings: for a setting of `Training` its range, or a list of values; a list of one fixes it.
-        losses: further ones for one loss, which go before those of `settings`.
-        baselines: for a baseline its settings and what to try; a baseline without any is not searched.
+        max_epochs: maximum number of epochs of a trial.
+        settings: for a setting of `Training` its range, or a list of values; a list of one value fixes it.
+        losses: further settings for one loss; they override those of `settings`.
+        baselines: for a baseline, the range or list of each setting; a baseline without any is not searched.
     """
 
     max_epochs: Count
@@ -71,13 +71,13 @@ class Space(Strict):
     baselines: dict[Literal[tuple(BASELINES)], dict[str, Range | tuple]] = Field(default_factory=dict)
 
     def of(self, part: str) -> dict[str, Range | tuple]:
-        """Return what to try with a loss or a baseline.
+        """Return the part of the space for a loss or a baseline.
 
         Args:
             part: of `settings.LOSSES` or `baselines.BASELINES`.
 
         Returns:
-            For each setting its range or list; further ones of the loss before the others.
+            For each setting its range or list; those of the loss override the others.
         """
         if part in BASELINES:
             return self.baselines.get(part, {})
@@ -87,9 +87,9 @@ class Space(Strict):
         """Choose settings for an Optuna trial.
 
         Args:
-            trial: asked for each value.
+            trial: chooses each value.
             part: as in `of`.
-            names: of the settings; every one of the space, fixed ones too, when None.
+            names: of the settings; None for all settings of the space, including fixed ones.
 
         Returns:
             The settings by name.
@@ -98,14 +98,14 @@ class Space(Strict):
         return {name: _suggest(trial, name, space[name]) for name in (space if names is None else names)}
 
     def held(self, given: Training | Baseline, part: str) -> dict:
-        """Return the given settings that the space holds and does not fix.
+        """Return the given settings that are in the space and not fixed by it.
 
         Args:
             given: settings of a cell or a baseline.
             part: as in `of`.
 
         Returns:
-            Those settings by name; what the space does not hold or fixes is left out.
+            Those settings by name.
         """
         space = self.of(part)
         return {name: value for name in space if _holds(space[name], value := getattr(given, name))}
@@ -140,7 +140,7 @@ def load_space(name: str, folder: Path) -> Space:
 
     Args:
         name: such as `default`.
-        folder: where the spaces are, `config/spaces`.
+        folder: of the spaces, `config/spaces`.
 
     Returns:
         The space.
