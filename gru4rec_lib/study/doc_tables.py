@@ -23,7 +23,7 @@ BENCH = {
     "train_events_per_s_b64_cross_entropy": "training, batch 64",
     "train_events_per_s_b512_cross_entropy": "training, batch 512",
     "train_events_per_s_b512_bpr_max": "training with BPR-max, batch 512",
-    "train_roofline_b512_cross_entropy": "training: time of the matrix products alone (NumPy's OpenBLAS) / time of a step",
+    "train_roofline_b512_cross_entropy": "training: time of its matrix products in NumPy's OpenBLAS / time of a step",
     "rank_events_per_s": "ranking targets exactly among all tracks",
     "rank_roofline": "ranking: the same ratio; above 1, because bounds skip blocks of tracks",
     "recommend_ms": "recommending 20 tracks for one session, exactly",
