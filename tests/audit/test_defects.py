@@ -52,14 +52,14 @@ def test_d1_the_papers_mrr_is_below_that_of_a_perfect_ranker():
 
 
 @given(st.lists(st.integers(1, 25), min_size=1, max_size=40).filter(lambda ranks: min(ranks) <= 20))
-def test_the_bounds_of_the_right_mrr_hold_it(ranks):
+def test_the_bounds_of_the_correct_mrr_contain_it(ranks):
     ranks = np.array(ranks)
     recall, upside_down = metrics.recall(ranks, 20), metric.upside_down_gain(ranks, 20).mean()
     low, high = metric.recoverable_mrr(recall, upside_down, 20)
     assert low - 1e-9 <= metrics.mrr(ranks, 20) <= high + 1e-9
 
 
-def test_the_bounds_of_the_right_mrr_by_hand():
+def test_the_bounds_of_the_correct_mrr_by_hand():
     """A single rank gives equal bounds."""
     assert metric.recoverable_mrr(1.0, 0.05, 20) == pytest.approx((1, 1))
     assert metric.recoverable_mrr(0.5, 0.5, 20) == pytest.approx((0.025, 0.025))
@@ -93,7 +93,7 @@ def test_d3_the_last_step_of_a_round_enters_the_next_session_and_the_other_lanes
     assert found == {"pairs": 8, "crossing": 3 / 8, "repeated": 1 / 8, "resets_a_session": 1}
 
 
-def test_the_right_loader_neither_crosses_nor_repeats():
+def test_the_correct_loader_neither_crosses_nor_repeats():
     found = loader.pair_statistics(session_batches.schedule(SESSIONS, lanes=2), SESSIONS)
     assert found == {"pairs": 5, "crossing": 0, "repeated": 0, "resets_a_session": 1}
 
@@ -155,7 +155,7 @@ def test_d4_a_mask_is_repeated_until_the_next_one_and_the_first_is_missing():
     assert not loader.never(part).reset.any()
 
 
-def test_d5_by_a_plain_loop_beside_the_right_loss():
+def test_d5_by_a_plain_loop_compared_with_the_correct_loss():
     scores = np.random.default_rng(1).normal(size=(4, 4))
     bare = scores * (1 - np.eye(4))
     expected = np.zeros((4, 4))
@@ -178,7 +178,7 @@ def test_d5_by_a_plain_loop_beside_the_right_loss():
     assert (np.asarray(found) > np.asarray(right) + 55.26 / 4 - 1).all()
 
 
-def test_d6_is_the_right_loss_and_a_constant_where_no_targets_are_equal():
+def test_d6_is_the_correct_loss_and_a_constant_if_no_targets_are_equal():
     """Three lanes, three targets: 2/3 of the right loss and log 2 / 3, so its gradient is 2/3 of the right one."""
     scores = np.random.default_rng(2).normal(size=(3, 3))
     mask = ops.array(~np.eye(3, dtype=bool))

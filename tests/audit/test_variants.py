@@ -97,7 +97,7 @@ def test_the_committed_tables_have_the_rows_in_their_order(path):
 
 
 @pytest.mark.slow
-def test_without_defects_the_walk_is_the_right_evaluation(prepared):
+def test_without_defects_the_scores_are_those_of_the_correct_evaluation(prepared):
     known = prepared.test.keep(prepared.test.known(N))
     trained = train.train(a_run(), Defects(), {Defects()}, prepared)
     walk, right = trained.testing.walks[Defects()], trained.testing.model.rank(known, N)
@@ -111,7 +111,7 @@ def test_without_defects_the_walk_is_the_right_evaluation(prepared):
 
 
 @pytest.mark.slow
-def test_in_the_paper_states_run_through_the_test_and_back_into_training(prepared):
+def test_in_the_paper_states_pass_through_the_test_into_training(prepared):
     """The walk goes on from the training's last state without any reset, and training from the walk's."""
     way = variants.variants(a_run(), older_test=False)["as_published"].in_test_batches
     known = prepared.test.keep(prepared.test.known(N))
@@ -261,7 +261,7 @@ def test_a_study_without_an_audit_raises(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_trainings_of_a_run_are_kept_and_reused(prepared, tmp_path, monkeypatch):
+def test_the_trainings_of_a_run_are_saved_and_reused(prepared, tmp_path, monkeypatch):
     sums = variants.score_variants(a_run(), prepared, None, tmp_path)
     assert sums["variant"].unique().tolist() == list(variants.variants(a_run(), older_test=False))
     by = sums.groupby("variant")[["pairs", "recall", "mrr"]].sum()

@@ -10,7 +10,7 @@ from gru4rec_lib.ranking.exact import NO_RANK
 ITEMS, CANDIDATES = 5, 7  # 5 and 6 are candidates that training never saw, -1 is no candidate
 
 
-def test_random_gives_each_training_track_a_rank_of_its_own():
+def test_random_gives_each_training_track_a_distinct_rank():
     tracks = Sessions.from_lists([[0, target] for target in (*range(ITEMS), 6, -1)])
     ranks = [
         Random(seed=seed).fit(Sessions.from_lists([]), ITEMS).rank(tracks, CANDIDATES).tolist() for seed in (1, 1, 2)
@@ -60,7 +60,7 @@ def test_item_knn_by_hand():
     assert ItemKNN(alpha=1).fit(Sessions.from_lists([[0, 1]]), ITEMS)._rows.toarray()[0, 1] == pytest.approx(1 / 21)
 
 
-def test_rules_reach_as_far_as_their_steps():
+def test_rules_have_at_most_the_given_distance():
     train = Sessions.from_lists([[0, 1, 2, 3]])
     assert SequentialRules(steps=1).fit(train, ITEMS)._rows.toarray()[0].tolist() == [0, 1, 0, 0, 0]
     assert SequentialRules(steps=2).fit(train, ITEMS)._rows.toarray()[0].tolist() == [0, 1, 0.5, 0, 0]

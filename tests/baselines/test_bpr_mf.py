@@ -29,7 +29,7 @@ def test_ranks_and_lists_by_hand(model):
     assert model.top(Sessions.from_lists([[4, 1]]), CANDIDATES, k=2).tolist() == [[0, 1]]  # by plays
 
 
-def test_tracks_of_the_same_sessions_are_near_and_a_seed_gives_the_same_bytes():
+def test_tracks_of_the_same_sessions_are_similar_and_training_is_repeatable():
     rng = np.random.default_rng(0)
     groups = rng.integers(0, 5, 300)  # each session stays among ten of fifty tracks
     train = Sessions.from_lists([(rng.integers(0, 10, 6) + 10 * group).tolist() for group in groups])

@@ -43,7 +43,7 @@ def test_content_knn_by_hand():
     assert model.rank(Sessions.from_lists([[0, 2, 5], [4, 2], [4, 3]]), CANDIDATES).tolist() == [6, 1, 1, 2]
 
 
-def test_a_rare_tag_tells_more_than_a_common_one():
+def test_a_rare_tag_weighs_more_than_a_common_one():
     # Track 0 has tag 1, which every track but 3 has, and tag 2, which only 3 has beside it.
     tags = [[1, 2], [1, -1], [1, -1], [2, -1], [1, -1], [-1, -1], [-1, -1]]
     model = ContentKNN().fit(Sessions.from_lists([[0, 1]]), ITEMS, features([-1] * 7, tags))
@@ -51,7 +51,7 @@ def test_a_rare_tag_tells_more_than_a_common_one():
 
 
 @pytest.mark.parametrize("model", [SameArtist, ContentKNN])
-def test_blocks_do_not_show(model, monkeypatch):
+def test_results_do_not_depend_on_the_block_size(model, monkeypatch):
     rng = np.random.default_rng(1)
     n = 40
     made = features(rng.integers(-1, 4, n), rng.integers(-1, 4, (n, 2)), rng.normal(size=(n, 2)))

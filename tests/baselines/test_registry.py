@@ -121,7 +121,7 @@ def test_without_targets_or_training_sessions(name):
 
 
 @EVERY
-def test_settings_are_checked_and_part_of_no_other_baseline(name):
+def test_settings_are_validated_and_specific_to_the_baseline(name):
     with pytest.raises(ConfigError, match=f"^{name}: colour: no such field; check its spelling or delete it$"):
         BASELINES[name](colour=1)
     model = BASELINES[name](tag="long")
@@ -154,7 +154,7 @@ def test_features_and_ends_are_checked(name):
         ("sknn", {"tag": "A b"}, "sknn: tag: String should match pattern '^[a-z0-9_]*$' (given: 'A b')"),
     ],
 )
-def test_a_wrong_setting_is_one_sentence(name, wrong, said):
+def test_an_invalid_setting_is_one_sentence(name, wrong, said):
     with pytest.raises(ConfigError) as caught:
         BASELINES[name](**wrong)
     assert str(caught.value) == said

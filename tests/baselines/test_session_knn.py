@@ -106,7 +106,7 @@ def test_vstan_by_hand():
     assert scores(model, 3, 4) == pytest.approx([value * weight for value, weight in zip(expected, idf, strict=True)])
 
 
-def test_blocks_do_not_show(monkeypatch):
+def test_results_do_not_depend_on_the_block_size(monkeypatch):
     rng = np.random.default_rng(1)
     train, test = ([list(rng.integers(0, 9, 4)) for _ in range(30)] for _ in range(2))
     ranks = []

@@ -8,7 +8,7 @@ import pytest
 from gru4rec_lib.bench import timing
 
 
-def test_apart_is_another_process_with_a_peak_of_its_own():
+def test_apart_is_another_process_with_a_separate_peak():
     held = np.ones(30_000_000)  # 240 MB
     assert timing.peak_bytes() > held.nbytes
     assert timing.apart(os.getpid) != os.getpid()

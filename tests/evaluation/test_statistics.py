@@ -84,7 +84,7 @@ def test_intervals_are_scipys():
     assert width > 1.2 * independent, "targets of a session are alike, which widens the interval"
 
 
-def test_an_interval_holds_the_truth_about_as_often_as_it_says(monkeypatch):
+def test_an_interval_has_its_nominal_coverage(monkeypatch):
     monkeypatch.setattr(statistics, "DRAWS", 300)
     rng, truth, held = np.random.default_rng(1), 0.5, 0
     for _ in range(200):
@@ -207,7 +207,7 @@ def test_holm_lies_between_p_and_bonferroni_and_keeps_the_order(p):
     assert (np.diff(corrected[np.argsort(p, kind="stable")]) >= 0).all()
 
 
-def test_where_nothing_differs_the_table_seldom_finds_anything():
+def test_without_differences_the_table_seldom_finds_one():
     rng, found = np.random.default_rng(2), 0
     for _ in range(100):
         session = np.repeat(np.arange(50), 4)

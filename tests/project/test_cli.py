@@ -34,7 +34,7 @@ def called(monkeypatch):
     return calls
 
 
-def test_simulate_hands_on_what_it_was_given(called, tmp_path):
+def test_simulate_passes_its_arguments(called, tmp_path):
     words = ["simulate", "--sessions", "20", "--seed", "3", "--dates", "20180715", "20180827", "--out", str(tmp_path)]
     assert __main__.main([*words, "--content-signal", "0.25"]) == 0
     twin = {"sessions": 20, "seed": 3, "log_dates": ("20180715", "20180827"), "content_signal": 0.25}
@@ -55,7 +55,7 @@ def test_simulate_writes_files(tmp_path):
     ]
 
 
-def test_publish_and_reproduce_are_handed_on(called):
+def test_publish_and_reproduce_pass_their_arguments(called):
     assert __main__.main(["publish", "--study", "toy"]) == 0
     assert __main__.main(["reproduce", "--study", "toy", "--", "-n"]) == 7
     assert __main__.main(["figures", "--study", "toy"]) == 0
@@ -98,7 +98,7 @@ def test_a_file_that_cannot_be_written_is_one_sentence(monkeypatch, capsys, tmp_
 
 
 @pytest.mark.parametrize("words", [[], ["paint"], ["simulate", "--sessions", "many", "--out", "x"], ["publish"]])
-def test_wrong_words_end_with_the_usage(capsys, words):
+def test_unknown_arguments_print_the_usage(capsys, words):
     with pytest.raises(SystemExit) as ended:
         __main__.main(words)
     assert ended.value.code == 2
@@ -113,7 +113,7 @@ def test_help_names_every_command(capsys):
     assert all(command in text for command in ("reproduce", "simulate", "publish"))
 
 
-def test_the_module_runs_the_words_of_the_process_and_exits_with_the_code(called, monkeypatch):
+def test_the_module_passes_arguments_and_exits_with_the_code(called, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["gru4rec", "reproduce", "--study", "toy"])
     monkeypatch.delitem(sys.modules, "gru4rec_lib.__main__")
     with pytest.raises(SystemExit) as ended:
@@ -139,7 +139,7 @@ def test_ctrl_c_while_packages_are_loaded_is_one_line(tmp_path, command):
 
 
 @pytest.mark.parametrize("command", STOPPED)
-def test_ctrl_c_at_work_says_how_to_go_on(monkeypatch, capsys, command):
+def test_ctrl_c_prints_how_to_continue(monkeypatch, capsys, command):
     def stopped(_):
         raise KeyboardInterrupt
 
@@ -149,7 +149,7 @@ def test_ctrl_c_at_work_says_how_to_go_on(monkeypatch, capsys, command):
 
 
 @pytest.mark.slow
-def test_where_nobody_reads_on_it_ends_quietly(tmp_path):
+def test_a_closed_pipe_ends_the_command_without_an_error(tmp_path):
     (tmp_path / "mine.csv").write_text("session,item,time\n1,a,1\n1,b,2\n")
     reading, writing = os.pipe()
     os.close(reading)

@@ -149,7 +149,7 @@ def test_a_curve_is_the_same_rules_at_each_setting_and_one_page_of_results(tmp_p
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb")))
-def test_a_notebook_runs_by_hand_without_arguments_and_makes_what_it_does_not_find(name, tmp_path):
+def test_a_notebook_runs_without_parameters_and_creates_missing_inputs(name, tmp_path):
     root = copy_of_the_project(tmp_path)
     run(root, "papermill", "--no-progress-bar", f"notebooks/{name}", "out.ipynb")
     if name == "07_listen_along.ipynb":  # of which a page without a kernel has models, next tracks, a picture, ranks

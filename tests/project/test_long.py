@@ -48,7 +48,7 @@ def undisturbed(tmp_path_factory):
     return found, time.monotonic() - began
 
 
-def test_twenty_kills_at_random_moments_leave_the_same_bytes(undisturbed, tmp_path):
+def test_twenty_kills_at_random_moments_give_the_same_bytes(undisturbed, tmp_path):
     expected, seconds = undisturbed
     moments = np.random.default_rng(SEED).uniform(0, 1, (ROUNDS, KILLS // ROUNDS)) * seconds * ROUNDS / KILLS * 1.5
     rows = []

@@ -31,7 +31,7 @@ scores, sums, rank_table = (
 paired = test_statistics.test_the_interval_of_a_difference_is_paired
 paired_p, holm = test_statistics.test_p_is_of_the_paired_t_test_over_sessions, test_statistics.test_holm_by_hand
 no_network = test_comparison.test_the_best_baseline_is_no_trained_model
-best_of_each = test_comparison.test_each_score_has_a_best_baseline_of_its_own
+best_of_each = test_comparison.test_each_score_has_its_own_best_baseline
 parts = test_prepare.test_training_is_in_order_of_time_and_the_last_is_held_out
 index = test_prepare.test_the_index_falls_by_plays_of_training_with_ties_by_id
 features = test_prepare.test_features_are_fitted_on_the_tracks_of_training
@@ -155,7 +155,7 @@ def mutate(monkeypatch, place, old, new):
 
 
 @pytest.mark.parametrize("broken", MUTATIONS)
-def test_what_is_broken_on_purpose_makes_a_test_fail(broken, run, monkeypatch):
+def test_every_mutation_makes_a_test_fail(broken, run, monkeypatch):
     place, old, new, *asked = MUTATIONS[broken]
     run(*asked)
     mutate(monkeypatch, place, old, new)

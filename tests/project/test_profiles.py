@@ -19,7 +19,7 @@ from gru4rec_lib.training import memory
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_every_step_says_how_much_memory_and_time_it_needs():
+def test_every_step_requests_memory_and_time():
     rules = re.split(r"^ *rule (?=\w+:$)", (ROOT / "Snakefile").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
     needs = {text.split(":")[0]: re.findall(r"^ +(mem_mb=room|runtime=)", text, re.MULTILINE) for text in rules}
     assert needs.pop("all") == []
@@ -77,7 +77,7 @@ def job(cores, gb, hours, gpu=None):
 
 
 @pytest.mark.slow
-def test_the_profile_for_slurm_takes_the_place_of_the_local_one(tmp_path):
+def test_the_slurm_profile_replaces_the_local_one(tmp_path):
     asked, jobs = planned(tmp_path, "study=toy")
     assert jobs["train"] == 12
     assert asked == {
@@ -95,7 +95,7 @@ def test_the_profile_for_slurm_takes_the_place_of_the_local_one(tmp_path):
 
 
 @pytest.mark.slow
-def test_all_of_mssd_asks_for_what_its_tracks_and_events_take_and_for_a_gpu_where_it_is_uncommented(tmp_path):
+def test_mssd_full_requests_memory_for_its_tracks_and_events_and_a_gpu_if_uncommented(tmp_path):
     shutil.copytree(ROOT / "profiles", tmp_path / "profiles")
     slurm = tmp_path / "profiles" / "slurm" / "config.yaml"
     assert TRAIN_ON_GPU in slurm.read_text()

@@ -47,7 +47,7 @@ def dangers(source):
     return found
 
 
-def test_no_module_and_no_notebook_makes_a_program_of_data():
+def test_no_module_or_notebook_runs_data_as_code():
     assert {name: found for name, source in sources() if (found := dangers(source))} == {}
 
 
@@ -76,7 +76,7 @@ class Hostile:
         return Path.touch, (self.path,)
 
 
-def test_an_array_of_objects_is_refused_unread(tmp_path):
+def test_an_array_of_objects_is_not_unpickled(tmp_path):
     done = tmp_path / "done"
     hostile = np.array([Hostile(done)], dtype=object)
     for name in ("train_items", "train_offsets", "features_numeric"):
@@ -91,7 +91,7 @@ def test_an_array_of_objects_is_refused_unread(tmp_path):
     assert done.exists()  # it would have worked
 
 
-def test_a_model_with_a_program_in_it_is_refused(tmp_path):
+def test_a_model_with_code_in_it_is_refused(tmp_path):
     hostile = keras.Sequential([keras.Input((1,)), keras.layers.Lambda(lambda x: x + 1)])
     hostile.save(tmp_path / "model.keras")
     pd.DataFrame({"item": ["a"]}).to_parquet(tmp_path / "items.parquet")
@@ -100,7 +100,7 @@ def test_a_model_with_a_program_in_it_is_refused(tmp_path):
         model_folder.load(tmp_path)
 
 
-def test_the_lab_is_for_this_machine_alone_and_asks_for_a_token(tmp_path, monkeypatch):
+def test_the_lab_listens_on_localhost_and_requires_a_token(tmp_path, monkeypatch):
     for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR"):
         monkeypatch.setenv(name, str(tmp_path))
     monkeypatch.delenv("JUPYTER_TOKEN", raising=False)

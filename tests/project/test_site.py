@@ -60,7 +60,7 @@ def test_the_executed_notebooks_of_every_study_are_listed(site):
     assert "<a href='../../../notebooks.html'>" in page
 
 
-def test_a_project_without_executed_notebooks_says_how_to_get_them(small):
+def test_without_executed_notebooks_the_site_explains_how_to_get_them(small):
     done = build(small, small / "site")
     assert done.returncode == 0, done.stderr
     assert "No study has been run here yet" in (small / "site" / "notebooks.html").read_text()

@@ -65,7 +65,7 @@ def run_outside(wheel, folder, program):
     )
 
 
-def test_it_holds_the_library_and_its_data_and_nothing_else(wheel):
+def test_the_wheel_contains_only_the_library_and_its_data(wheel):
     with zipfile.ZipFile(wheel) as parts:
         names = set(parts.namelist())
     files = (ROOT / "gru4rec_lib").rglob("*")
@@ -90,7 +90,7 @@ def test_the_examples_run_outside_the_repository_without_the_packages_of_the_not
     assert (tmp_path / "elsewhere" / "my_model" / "model.keras").is_file()
 
 
-def test_what_is_blocked_is_absent(wheel, tmp_path):
+def test_blocked_packages_are_absent(wheel, tmp_path):
     assert {"matplotlib", "papermill", "snakemake", "jupyterlab", "pytest"} <= blocked()
     done = run_outside(wheel, tmp_path, "import gru4rec_lib.plotting.figures")
     assert done.returncode == 1

@@ -65,7 +65,7 @@ def files(tmp_path, monkeypatch):
         ),
     ],
 )
-def test_the_closure_of_imports(files, source, read):
+def test_all_imported_files_are_found(files, source, read):
     assert files(source) == read
 
 

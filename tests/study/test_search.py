@@ -86,7 +86,7 @@ def tried(trainings):
     return [(run.loss, run.training.learning_rate, run.training.batch_size) for run in trainings.runs]
 
 
-def test_each_cell_gets_its_trials_from_the_studys_own_settings_on_and_the_best_is_kept(make, trainings, capsys):
+def test_each_configuration_is_searched_from_the_studys_settings_and_the_best_is_kept(make, trainings, capsys):
     place, made = make(), trainings()
     path = search.search(place, trials=4, jobs=1)
     assert path == place.root / "config" / "settings" / "toy.yaml"
@@ -119,7 +119,7 @@ settings:
 """
 
 
-def test_the_first_trial_has_the_studys_own_settings_whatever_the_space_holds(make, trainings, capsys):
+def test_the_first_trial_has_the_studys_settings_for_any_space(make, trainings, capsys):
     place, made = make(), trainings()
     (place.root / "config" / "spaces" / "default.yaml").write_text(OUTSIDE)
     toy = yaml.safe_load((place.root / "config" / "toy.yaml").read_text())
@@ -141,7 +141,7 @@ def test_the_first_trial_has_the_studys_own_settings_whatever_the_space_holds(ma
     assert found == {name: own.training.model_dump(mode="json")[name] for name in yaml.safe_load(OUTSIDE)["settings"]}
 
 
-def test_what_a_search_of_a_study_elsewhere_finds_is_beside_that_study(make, trainings, tmp_path, capsys):
+def test_results_of_a_search_are_written_beside_the_studys_file(make, trainings, tmp_path, capsys):
     place, _ = make(), trainings()
     mine = tmp_path / "mine" / "study.yaml"
     mine.parent.mkdir()
@@ -165,7 +165,7 @@ def test_what_a_search_of_a_study_elsewhere_finds_is_beside_that_study(make, tra
         Workspace(str(mine), root=place.root)
 
 
-def test_settings_that_cannot_be_read_end_a_search_before_it_trains(make, trainings):
+def test_unreadable_settings_end_a_search_before_training(make, trainings):
     place, made = make(), trainings()
     path = place.root / "config" / "settings" / "toy.yaml"
     path.parent.mkdir()
@@ -175,7 +175,7 @@ def test_settings_that_cannot_be_read_end_a_search_before_it_trains(make, traini
     assert (made.runs, path.read_text()) == ([], "[]")
 
 
-def test_the_study_takes_what_was_found(make, trainings):
+def test_the_study_uses_the_found_settings(make, trainings):
     place = make()
     trainings()
     search.search(place, trials=3, jobs=1)
@@ -192,7 +192,7 @@ def test_the_study_takes_what_was_found(make, trainings):
     assert again.runs == []  # what was found does not make it another search
 
 
-def test_the_same_seed_tries_the_same_and_another_one_others(make, trainings):
+def test_the_same_seed_gives_the_same_trials_and_another_seed_others(make, trainings):
     once = trainings()
     search.search(make("a"), trials=3, jobs=1)
     again = trainings()
@@ -205,7 +205,7 @@ def test_the_same_seed_tries_the_same_and_another_one_others(make, trainings):
 
 
 @pytest.mark.parametrize("killed", [0, 2])
-def test_a_killed_search_goes_on_and_ends_as_if_it_had_not_been(make, trainings, killed):
+def test_a_killed_search_continues_to_the_same_result(make, trainings, killed):
     whole = trainings()
     search.search(make("whole"), trials=3, jobs=1)
     place, parts = make("parts"), trainings(killed)
@@ -273,7 +273,7 @@ def with_baselines(make, monkeypatch):
     return Workspace("toy", root=place.root, searched=False), models
 
 
-def test_baselines_get_as_many_trials_from_the_studys_own_settings_on(with_baselines, trainings, capsys):
+def test_baselines_get_as_many_trials_from_the_studys_settings(with_baselines, trainings, capsys):
     (place, models), made = with_baselines, trainings()
     path = search.search(place, trials=6, jobs=1)
     assert len(made.runs) == 12
@@ -293,7 +293,7 @@ def test_baselines_get_as_many_trials_from_the_studys_own_settings_on(with_basel
     assert lines[12].startswith("stan-long 1/6  0.2000 complete, best 0.2000  0 s  neighbours=9 time_decay=5.0")
 
 
-def test_the_study_takes_what_was_found_for_its_baselines(with_baselines, trainings):
+def test_the_study_uses_the_found_settings_of_baselines(with_baselines, trainings):
     (place, models), made = with_baselines, trainings()
     path = search.search(place, trials=3, jobs=1, cells=("stan",))
     assert made.runs == []
@@ -371,7 +371,7 @@ class Waiting:
         Waiting.handlers += (signal.getsignal(signal.SIGINT),)
 
 
-def test_ctrl_c_is_for_the_process_that_waits_and_not_for_those_that_it_starts(monkeypatch):
+def test_ctrl_c_interrupts_the_waiting_process_and_not_its_children(monkeypatch):
     context = SimpleNamespace(Process=Waiting, SimpleQueue=queue.SimpleQueue)
     monkeypatch.setattr(search.multiprocessing, "get_context", lambda _: context)
     for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", tied.PARENT):
@@ -405,7 +405,7 @@ def prepared_in(folder, monkeypatch):
     assert {path.stem for path in folder.iterdir()} >= {"train_items", "validation_items", "prepared"}
 
 
-def test_a_trial_trains_on_training_alone_and_ends_early_where_it_is_hopeless(make, monkeypatch):
+def test_a_trial_trains_on_training_alone_and_is_pruned_early(make, monkeypatch):
     place = make()
     shutil.rmtree(place.prepared)
     prepared_in(place.prepared, monkeypatch)
@@ -455,7 +455,7 @@ def ends(study, scores):
     return None
 
 
-def test_only_the_better_half_goes_on_behind_one_two_and_four_epochs():
+def test_only_the_better_half_continues_after_one_two_and_four_epochs():
     study = optuna.create_study(direction="maximize", pruner=search.HALVING)
     assert ends(study, [0.30, 0.40, 0.45, 0.50]) is None  # nothing to compare it with
     assert ends(study, [0.29, 0.90]) == 1  # second of two
