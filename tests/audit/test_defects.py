@@ -1,4 +1,4 @@
-"""Each defect of the course paper's code on a case small enough to compute by hand, beside the right implementation."""
+"""Each defect of the course paper's code by hand, compared with the correct implementation."""
 
 import contextlib
 import doctest
@@ -26,7 +26,7 @@ SESSIONS = Sessions.from_lists([[A, B], [C, D, E], [F, G], [H, LAST]])
 
 
 def pairs(part, lane):
-    """(input, target) of a lane, step by step."""
+    """Return (input, target) of a lane for each step."""
     return list(zip(part.input[:, lane].tolist(), part.target[:, lane].tolist(), strict=True))
 
 
@@ -47,7 +47,7 @@ def test_d1_a_perfect_ranker_scores_a_twentieth_and_the_worst_hits_score_best():
 
 def test_d1_the_papers_mrr_is_below_that_of_a_perfect_ranker():
     assert course_paper.TABLE_2["mrr"].max() == 0.024 < 0.05
-    # The progress report's best is above it: upside down, a higher score is not a better one.
+    # The best score of the progress report is above it: with reversed ranks, a higher score is not better.
     assert course_paper.MINI["mrr"].max() == 0.056
 
 
@@ -81,7 +81,7 @@ def test_d2_moves_ranks_only_within_the_first_k(seed):
 
 
 def test_d3_the_last_step_of_a_round_enters_the_next_session_and_the_other_lanes_repeat():
-    """The rounds worked through in the docstring of `overrunning`."""
+    """The example in the docstring of `overrunning`."""
     part = loader.overrunning(SESSIONS, lanes=2)
     assert pairs(part, 0) == [(A, B), (B, C), (F, G), (G, H)]
     assert pairs(part, 1) == [(C, D), (D, E), (D, E), (E, F)]
@@ -123,7 +123,7 @@ def test_d3_fewer_sessions_than_lanes_raise():
 @settings(max_examples=50)
 @given(st.lists(st.lists(st.integers(0, 9), min_size=2, max_size=6), min_size=1, max_size=12), st.integers(1, 4))
 def test_d3_and_d4_are_the_steps_of_a_plain_loop(lists, lanes):
-    """Up to the end of the file, past which the plain loop raises, as the paper's code does."""
+    """Compare up to the end of the file; beyond it the plain loop raises, as the paper's code does."""
     sessions = Sessions.from_lists([*lists, *[[7, 7]] * (lanes - 1)])
     part = loader.sticky(loader.overrunning(sessions, lanes))
     steps = []
@@ -179,7 +179,7 @@ def test_d5_by_a_plain_loop_compared_with_the_correct_loss():
 
 
 def test_d6_is_the_correct_loss_and_a_constant_if_no_targets_are_equal():
-    """Three lanes, three targets: 2/3 of the right loss and log 2 / 3, so its gradient is 2/3 of the right one."""
+    """Three lanes, three targets: 2/3 of the correct loss plus log 2 / 3, so its gradient is 2/3 of the correct one."""
     scores = np.random.default_rng(2).normal(size=(3, 3))
     mask = ops.array(~np.eye(3, dtype=bool))
     found, right = (

@@ -35,18 +35,18 @@ def test_sequential_rules_by_hand():
     assert model._rows.toarray()[0].tolist() == [0, 2, 0.5, 0, 0]
     assert model._rows.toarray()[1].tolist() == [0, 0, 1, 0, 0]
     ranks = model.rank(Sessions.from_lists([[0, 1], [0, 2], [0, 3], [0, 5], [0, 6, 2], [6, 0, 1], [3, 1]]), CANDIDATES)
-    # Without a rule: last among the training tracks; unseen: a miss; an unseen input is ignored.
+    # A target without a rule is last among the training tracks, an unseen one is a miss; unseen inputs are ignored.
     assert ranks.tolist() == [1, 2, 5, NO_RANK, NO_RANK, 2, 2, 1, 5]
     assert ranks.dtype == np.float64
 
 
 def test_session_popular_by_hand():
-    # Plays 3, 2, 1, 1, 0. After 4, 3, 4: 4 was heard twice, 3 once, then 0, 1, 2.
+    # Plays 3, 2, 1, 1, 0. After 4, 3, 4: 4 was played twice, 3 once, then 0, 1, 2.
     model = SessionPopular().fit(Sessions.from_lists([[0, 1, 0], [0, 1, 2, 3]]), ITEMS)
     lists = [[4, 3, 4, target] for target in (4, 3, 0, 1, 2, 6)]
     ranks = model.rank(Sessions.from_lists(lists), CANDIDATES)
     assert ranks.reshape(6, 3)[:, 2].tolist() == [1, 2, 3, 4, 5, NO_RANK]
-    # 2 and 3 have one play each, in training and here, and so tie; unheard, they tie behind 0 and 1.
+    # 2 and 3 have one play each, in training and here, so they tie; unplayed, they tie after 0 and 1.
     assert model.rank(Sessions.from_lists([[2, 3, 3]]), CANDIDATES).tolist() == [4, 2]
 
 

@@ -14,7 +14,7 @@ BIAS = np.float32([0, 0, -1, 3])
 
 @pytest.fixture(scope="module")
 def model():
-    """Plays 3, 2, 1, 1; factors and biases are set to whole numbers, so that every sum is exact."""
+    """Plays 3, 2, 1, 1; factors and biases are integers, so that every sum is exact."""
     found = BPRMF(factors=2, iterations=1).fit(Sessions.from_lists([[0, 1, 0], [0, 1], [2, 3]]), ITEMS)
     found._factors, found._bias = FACTORS, BIAS
     return found

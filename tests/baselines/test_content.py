@@ -33,18 +33,18 @@ def test_same_artist_by_hand():
 
 
 def test_content_knn_by_hand():
-    # 1 points as 0 does, 5 in between, 2 across, 3 to the other side; 4 and 6 have no numbers.
+    # 1 has the direction of 0, 5 is between, 2 orthogonal, 3 opposite; 4 and 6 have no numbers.
     numbers = [[1, 0], [2, 0], [0, 1], [-1, 0], [0, 0], [1, 1], [0, 0]]
     model = ContentKNN().fit(Sessions.from_lists([[2, 3, 2]]), ITEMS, features([-1] * 7, numbers=numbers))
     sessions = Sessions.from_lists([[0, 0], [0, 1], [0, 5], [0, 2], [0, 6], [0, 3]])
     # Cosines 1, 1, 0.71, then 2, 4 and 6 with 0, at last -1.
     assert model.rank(sessions, CANDIDATES).tolist() == [2, 2, 3, 6, 6, 7]
-    # After 0 and 2 the mean is 5's direction; 4 says nothing, so that what comes after it is ranked by plays.
+    # After 0 and 2 the mean has the direction of 5; 4 has no features, so the targets after it are ranked by plays.
     assert model.rank(Sessions.from_lists([[0, 2, 5], [4, 2], [4, 3]]), CANDIDATES).tolist() == [6, 1, 1, 2]
 
 
 def test_a_rare_tag_weighs_more_than_a_common_one():
-    # Track 0 has tag 1, which every track but 3 has, and tag 2, which only 3 has beside it.
+    # Track 0 has tag 1, which every track except 3 has, and tag 2, which only 3 also has.
     tags = [[1, 2], [1, -1], [1, -1], [2, -1], [1, -1], [-1, -1], [-1, -1]]
     model = ContentKNN().fit(Sessions.from_lists([[0, 1]]), ITEMS, features([-1] * 7, tags))
     assert model.rank(Sessions.from_lists([[0, 0], [0, 3], [0, 1]]), CANDIDATES).tolist() == [1, 2, 5]

@@ -86,7 +86,7 @@ def test_ranks_are_those_of_the_naive_twin(name, data, train, test, features, ti
 @settings(max_examples=25)
 @given(TRAIN, TEST, features(), st.sampled_from([2, ITEMS, CANDIDATES]), st.integers(1, 9), st.data())
 def test_lists_hold_the_tracks_of_the_lowest_ranks(name, train, test, features, n_candidates, k, data):
-    """Every track takes its turn as the target; what it is ranked is its place in the list."""
+    """With each track as the target, its rank is its place in the list."""
     model = BASELINES[name]().fit(Sessions.from_lists(train), ITEMS, features)
     sessions = Sessions.from_lists(test)
     n = len(sessions.items)
@@ -97,7 +97,7 @@ def test_lists_hold_the_tracks_of_the_lowest_ranks(name, train, test, features, 
     assert found.dtype == np.int32
     assert found.shape == (len(heard), k)
     expected = np.array(top_by_rank(model, heard, n_candidates, k), int).reshape(len(heard), k)
-    if name == "content_knn":  # rounding may tell apart cosines that tie, though not which rank they have
+    if name == "content_knn":  # rounding may order cosines that tie, but does not change their rank
         ranks = np.pad(ranks_of_all(model, heard, n_candidates), ((0, 0), (0, 1)))  # of -1: 0
         found, expected = (np.take_along_axis(ranks, lists, 1) for lists in (found, expected))
     np.testing.assert_array_equal(found, expected)

@@ -1,4 +1,4 @@
-"""The bench runs at toy size and writes what it promises; no clock decides whether a test passes."""
+"""The bench runs at toy size and writes its columns; no test depends on a measured time."""
 
 import json
 from functools import partial

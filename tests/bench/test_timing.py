@@ -1,4 +1,4 @@
-"""What the bench measures with: turns, a process of its own, plain products, a profile's sums."""
+"""The tools of the bench: alternating repetitions, separate processes, plain products, sums of a profile."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Scores with intervals, what is told from the best, differences and parts of the targets, from ranks by hand."""
+"""Scores with intervals, significant differences from the best, and groups of targets, from ranks by hand."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ SESSIONS = 40
 
 
 def a_study(seeds=(1, 2)):
-    """Three baselines and a cell of several seeds on 3 targets of each of 40 sessions; recall 1/3, 2/3, 2/3 and 1/3."""
+    """Three baselines and a network of several seeds, on 40 sessions of 3 targets; recall 1/3, 2/3, 2/3 and 1/3."""
     place = np.tile([0, 1, 2], SESSIONS)
     last_hit = np.where(place < 1, 1, 21)
     two = np.where(place < 2, 2, 21)
@@ -41,7 +41,7 @@ def test_scores_and_which_models_do_not_differ_from_the_best():
     assert table["recall_sd"].isna().all()
     assert (table["recall_low"] <= table["recall_at_20"]).all()
     assert (table["recall_at_20"] <= table["recall_high"]).all()
-    # In every session two of three are hit, or one: no session tells anything that another does not.
+    # Each session has two hits of three, or one in all of them: the sessions do not vary.
     assert table.loc[:1, ["recall_low", "recall_high"]].to_numpy().tolist() == [[1 / 3] * 2, [2 / 3] * 2]
 
 

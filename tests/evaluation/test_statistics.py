@@ -20,7 +20,7 @@ def ranks(*columns):
 
 
 def some(sessions=300, models=3, seed=5):
-    """Targets of sessions of 1 to 8 events, of which some are easier than others, for every model alike."""
+    """Create targets of sessions of 1 to 8 events; some sessions are easier than others, for all models."""
     rng = np.random.default_rng(seed)
     session = np.repeat(np.arange(sessions), rng.integers(1, 9, sessions))
     hard = rng.normal(size=sessions)[session]
@@ -169,7 +169,7 @@ def test_the_interval_of_a_difference_is_paired():
     ("session", "one", "other", "p"),
     [
         ([0, 0, 1, 2], [1, 2, 3, 40], [1, 2, 3, 40], 1),  # equal
-        ([0, 0, 0], [1, 1, 1], [MISS] * 3, 1),  # one session tells nothing
+        ([0, 0, 0], [1, 1, 1], [MISS] * 3, 1),  # one session gives no evidence
         ([0, 1, 2, 3], [1] * 4, [MISS] * 4, 0),  # the same difference in every session
     ],
 )

@@ -1,4 +1,4 @@
-"""Listening along, by hand: one unit whose scores are known, a track without plays, and one that is no candidate."""
+"""Notebook 07 by hand: one unit whose scores are known, a track without plays, and one that is no candidate."""
 
 import json
 import math
@@ -54,8 +54,8 @@ def prepared(features=FEATURES):
 
 @pytest.fixture(scope="module")
 def listener(tmp_path_factory):
-    """Scores are [0.25, -0.15, 0.5] behind a, [-0.125, 0.225, -0.25] behind a, b; the other model is as it began."""
-    tf.config.run_functions_eagerly(True)  # as the fixture `eager`, for all tests of this file
+    """Scores are [0.25, -0.15, 0.5] after a, [-0.125, 0.225, -0.25] after a, b; the other model is untrained."""
+    tf.config.run_functions_eagerly(True)  # like the fixture `eager`, for all tests of this file
     model = GRU4Rec(3, "one_hot", 1)
     model.item_input.table.assign([[0, 0, math.atanh(0.5)], [0, 0, math.atanh(-0.5)], [0, 0, 0]])
     model.recurrence[0].recurrent_kernel.assign([[0, 0, 0]])
@@ -71,7 +71,7 @@ def listener(tmp_path_factory):
 
 
 def styles(styler):
-    """The style of every cell that has one."""
+    """Return the style of every cell that has one."""
     styler._compute()
     return {place: "; ".join(f"{key}: {value}" for key, value in style) for place, style in styler.ctx.items() if style}
 
@@ -120,7 +120,7 @@ def test_the_picture_names_the_line_at_the_next_track_where_there_is_one(listene
 
 
 def test_cells_have_padding_without_a_style_sheet_and_enough_contrast(listener):
-    """Contrast as WCAG has it, of white text, at least 4.5."""
+    """The contrast of white text is at least 4.5 by WCAG."""
     assert re.search(r" td \{[^}]*padding: 0\.3em", listener.lists(NAMES, ["a"], heard=1).to_html())
     colour = np.array([int(listen.PLAYED[at : at + 2], 16) / 255 for at in (19, 21, 23)])
     light = np.where(colour > 0.03928, ((colour + 0.055) / 1.055) ** 2.4, colour / 12.92) @ [0.2126, 0.7152, 0.0722]
@@ -179,7 +179,7 @@ def test_a_session_by_its_number(listener):
     ],
 )
 def test_what_changed(before, after, told):
-    """Order of tags is no change, nor are 0.1 standard deviations, nor is an acoustic vector."""
+    """The order of tags, 0.1 standard deviations and an acoustic vector are no changes."""
     assert describe.changes(FEATURES, before, after) == told.replace("-", MINUS)
 
 
@@ -293,7 +293,7 @@ def test_a_session_of_one_track_has_a_sentence_instead_of_the_picture(listener):
     assert [text.get_text() for text in picture.axes[0].texts] == [listen_figures.ALONE]
 
 
-def test_an_empty_session_is_reported(player):
+def test_an_empty_selection_is_reported(player):
     player.tracks.value = ""
     assert player.problem.value.startswith("Type or choose a track")
     assert player.lists.layout.display == "none"

@@ -72,7 +72,7 @@ def skips(*shares):
 
 
 def some_models(forms=FORMS, losses=THREE, baselines=("most_popular", "stan")):
-    """Rows of models with their scores around the middle of an interval, the first the best."""
+    """Return rows of models with scores in the middle of their intervals; the first model is the best."""
     cells = [("gru4rec", form, loss) for loss in losses for form in forms] + [(name, None, None) for name in baselines]
     table = pd.DataFrame(cells, columns=["model", "input_form", "loss"])
     for score, scale in (("recall", 0.4), ("mrr", 0.2)):
@@ -115,7 +115,7 @@ def trained(table):
 
 
 def of_one_session(table):
-    """Without intervals, as where all targets are of one session."""
+    """Remove the intervals, as if all targets were of one session."""
     return table.assign(**dict.fromkeys([name for name in table if name.endswith(("low", "high"))], np.nan))
 
 
@@ -159,7 +159,7 @@ FRAMES = {
     "bench": a_bench(),
 }
 DEEP = Training(hidden_units=(100, 50), mlp_units=(128, 64, 32))
-# What is unlike the frames above: tiny, huge, many, one, equal.
+# Edge cases: tiny, huge, many, single and equal values.
 EDGES = [
     ("model_diagram", diagram.model_diagram(DEEP, "artist, tags and duration")),
     ("model_diagram", diagram.model_diagram(Training(), "28 features", INPUT_FORMS)),
@@ -221,7 +221,7 @@ def drawn(name, frame):
 
 
 def texts(figure):
-    """Every text that is really drawn: ticks out of view are not."""
+    """List the texts that are drawn; ticks out of view are not."""
     found = [*figure.texts, *(text for legend in figure.legends for text in legend.get_texts())]
     for ax in figure.axes:
         found += [*ax.texts, *(ax.title, ax._left_title, ax._right_title)]
@@ -275,7 +275,7 @@ def test_a_figure_is_drawn_again_to_the_same_bytes(tmp_path):
     for kind in figures.KINDS:
         for path in tmp_path.glob(f"*.{kind}"):
             path.unlink()
-    with plt.rc_context({"font.size": 30, "axes.grid": True, "svg.fonttype": "path"}):  # somebody's own taste
+    with plt.rc_context({"font.size": 30, "axes.grid": True, "svg.fonttype": "path"}):  # settings of the user
         figures.redraw(tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     for name in names:
@@ -466,7 +466,7 @@ def test_shares_are_written_in_percent(share, words):
 
 
 def test_runs_of_other_settings_have_separate_marks_and_curves():
-    """An embedding of 50 beside the study's own is neither a second seed of it nor a part of its curve."""
+    """An embedding of 50 is neither a second seed of the study's embedding nor a part of its curve."""
     table = a_table_2(forms=["embedding"], losses=["bpr"], baselines=()).assign(tag=np.nan)
     other = table.assign(tag="d50", recall_at_20=0.5 * table["recall_at_20"])
     figure = drawn("table_2", pd.concat([table, other]))

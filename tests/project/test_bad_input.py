@@ -1,4 +1,4 @@
-"""Every mistake of `bad_input.py` has its answer: exit code, message, nothing half-written; and so has any other."""
+"""Every case of `bad_input.py` has its exit code and message and leaves no partial file; so does any other input."""
 
 import csv
 import gzip
@@ -18,9 +18,9 @@ from gru4rec_lib.__main__ import main
 from gru4rec_lib.config.study import ConfigError, EventData, load_study
 from gru4rec_lib.preparation.readers import read
 from gru4rec_lib.preparation.source_files import DataError
-from gru4rec_lib.twin import simulate  # noqa: F401  # now: a case without rights may not load them
+from gru4rec_lib.twin import simulate  # noqa: F401  # imported here: a case without permissions cannot load them
 
-NOBODY = 65534  # the user who owns nothing
+NOBODY = 65534  # the user `nobody`
 
 
 def bring(files, folder):
@@ -38,7 +38,7 @@ def files(folder):
 
 @contextmanager
 def without_rights(folder):
-    """Root becomes nobody, who may read what is in the folder as far as the case lets everyone."""
+    """Change from root to `nobody`, who can read the folder only if the case allows it."""
     folder.chmod(0o755)
     is_root = os.geteuid() == 0
     if is_root:
@@ -78,7 +78,7 @@ def test_the_table_in_reports_is_up_to_date():
     assert TABLE_FILE.read_text(encoding="utf-8") == as_table().to_csv(index=False), "run python tests/bad_input.py"
 
 
-# Whatever is in a file, it is read or there is a sentence
+# Any content of a file is read or reported
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ EVENTS = EventData(layout="events", name="any", events=("e.csv",), session="sess
 
 
 def answer(folder, content, name="e.csv"):
-    """The events, or the message of the error that may be."""
+    """Return the events, or the message of the error."""
     (folder / name).write_bytes(content)
     try:
         return read(EVENTS.model_copy(update={"events": (name,)}), folder).events

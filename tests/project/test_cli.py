@@ -1,4 +1,4 @@
-"""The command line: one command a job, a wrong word is one sentence and the exit code 2."""
+"""The command line: invalid arguments give one sentence and exit code 2."""
 
 import os
 import runpy
@@ -24,7 +24,7 @@ STOPPED = {
 
 @pytest.fixture
 def called(monkeypatch):
-    """What the commands call, with what; nothing is done."""
+    """Record what the commands call, with which arguments, and do nothing."""
     calls = []
     monkeypatch.setattr(simulate, "simulate", lambda *given, **named: calls.append((given, named)))
     monkeypatch.setattr(tables, "publish", lambda place: calls.append(place.study.name))
@@ -122,7 +122,7 @@ def test_the_module_passes_arguments_and_exits_with_the_code(called, monkeypatch
 
 
 def run(*words, modules=ROOT, **options):
-    """The command in a process of its own, which looks for modules in this folder first."""
+    """Start the command in a separate process that looks for modules in this folder first."""
     environment = os.environ | {"PYTHONPATH": f"{modules}{os.pathsep}{ROOT}"}
     command = [sys.executable, "-m", "gru4rec_lib", *words]
     return subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, check=False, **options)
@@ -130,7 +130,7 @@ def run(*words, modules=ROOT, **options):
 
 @pytest.mark.parametrize("command", STOPPED)
 def test_ctrl_c_while_packages_are_loaded_is_one_line(tmp_path, command):
-    # Whoever runs the tests in the background ignores the signal, and all that they start with them.
+    # If the tests run in the background, they and their children ignore the signal.
     heeded = "signal.signal(signal.SIGINT, signal.default_int_handler)"
     code = f"import os, signal, time; {heeded}; os.kill(os.getpid(), signal.SIGINT); time.sleep(9)"
     (tmp_path / "pydantic.py").write_text(code)

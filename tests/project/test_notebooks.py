@@ -21,7 +21,7 @@ MOST_LOOP_LINES = 3
 
 
 def problems(name, notebook):
-    """Every breach of the house's rules for notebooks, one line each.
+    """List violations of the project's rules for notebooks, one line each.
 
     Args:
         name: the file's name.
@@ -87,7 +87,7 @@ def _node_problem(node):
 
 
 def _is_path(node):
-    """Whether an operand of `/` is text or a path, as far as its form tells."""
+    """Return whether an operand of `/` is text or a path, judged by its syntax."""
     match node:
         case ast.Constant(value=str()) | ast.JoinedStr() | ast.Attribute(attr="parent" | "parents"):
             return True
@@ -97,7 +97,7 @@ def _is_path(node):
 
 
 def good():
-    """A notebook without a fault, as small as one can be."""
+    """Return a minimal valid notebook."""
     new = nbformat.v4
     parameters = new.new_code_cell('study: str = "toy"  # a file of config/\ncutoff: int = 20  # the k of Recall@k')
     parameters.metadata["tags"] = ["parameters"]
@@ -213,7 +213,7 @@ def test_parameters_may_be_long():
         (lambda n: n.metadata.kernelspec.update(name="other"), "the kernel is not python3"),
     ],
 )
-def test_a_missing_title_or_parameters_cell_is_detected(spoil, problem):
+def test_an_invalid_notebook_is_detected(spoil, problem):
     notebook = good()
     spoil(notebook)
     assert problems("01_sessions.ipynb", notebook) == [problem]

@@ -27,7 +27,7 @@ def test_every_step_requests_memory_and_time():
     assert {name for name, said in needs.items() if said != ["mem_mb=room", "runtime="]} == set()
 
 
-# Snakemake with a line of JSON a job: what it asks for. The message of a rule would hide that.
+# Snakemake with a line of JSON for each job: its requests, which the message of a rule would hide.
 PLAN = """
 import json, sys
 from snakemake.cli import main
@@ -50,7 +50,7 @@ TRAIN_ON_GPU = "# set-resources:\n#   train:\n#     gpu: 1\n"
 
 
 def planned(root, *config):
-    """What the jobs of a study ask for, by rule, and how many there are.
+    """Return what the jobs of a study request, by rule, and the number of jobs.
 
     As `make reproduce ARGS="--workflow-profile profiles/slurm"` hands it on; a plan needs no Slurm.
     """
@@ -60,7 +60,7 @@ def planned(root, *config):
         (root / "profiles").symlink_to(ROOT / "profiles")
     (root / "plan.py").write_text(PLAN)
     profiles = [word for name in ("local", "slurm") for word in ("--workflow-profile", f"profiles/{name}")]
-    # A plan, in which no cluster counts its cores, gives a job no more than these.
+    # A dry run has no cluster and limits each job to these cores.
     command = [sys.executable, "plan.py", *profiles, "--cores", "8", "--config", *config]
     environment = os.environ | {"PYTHONPATH": str(root)}
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)

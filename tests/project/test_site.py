@@ -29,7 +29,7 @@ def site(tmp_path_factory):
 
 @pytest.fixture
 def small(tmp_path):
-    """A project with the site's settings and hook, a README and a page on notebooks."""
+    """Create a project with the site's settings and hook, a README and a page on notebooks."""
     settings = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").split("\nnav:\n")[0]
     (tmp_path / "mkdocs.yml").write_text(settings, encoding="utf-8")
     (tmp_path / "docs").mkdir()

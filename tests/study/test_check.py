@@ -1,4 +1,4 @@
-"""`check` knows a file by its header; what it says of bad ones stands in bad_input.py, and is tried there."""
+"""`check` recognises a file by its header; bad_input.py has the messages for invalid files."""
 
 import json
 import re
@@ -20,7 +20,7 @@ FOUR = "4 events, 2 sessions, 2 items"
 
 @pytest.fixture
 def check(tmp_path, monkeypatch, capsys):
-    """Check a file with this content: what is printed, after exit 0."""
+    """Check a file with this content, expect exit code 0, and return the output."""
     monkeypatch.chdir(tmp_path)
 
     def check(content, *words, name="e.csv"):

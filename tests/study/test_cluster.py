@@ -1,4 +1,4 @@
-"""Jobs of a study in Slurm, with commands that stand in for Slurm's; tests/project/test_slurm.py runs a real one."""
+"""Jobs of a study in Slurm, with mocked commands; tests/project/test_slurm.py runs a real Slurm."""
 
 import contextlib
 import os
@@ -36,7 +36,7 @@ def study(tmp_path):
 
 @pytest.fixture
 def command(tmp_path, monkeypatch):
-    """Put a shell script in the workspace of a command."""
+    """Replace a command by a shell script."""
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
 
@@ -262,7 +262,7 @@ def test_jobs_are_cancelled_even_if_the_terminal_is_gone(study, command, no_paus
 
 @pytest.mark.slow
 def test_a_cancelled_job_has_the_state_that_snakemakes_plugin_knows():
-    """In a process of its own, for the plugin is changed."""
+    """Run in a separate process, because it changes the plugin."""
     program = """
 import asyncio, logging
 from gru4rec_lib.study.workflow import cluster

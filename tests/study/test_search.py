@@ -1,4 +1,4 @@
-"""A search tries as many settings for each cell and baseline, resumes where it was killed, and never reads the test."""
+"""A search has as many trials for each configuration and baseline, resumes after a kill, and never reads the test."""
 
 import json
 import queue
@@ -38,7 +38,7 @@ losses: {bpr: {samples: [64, 128]}}
 
 @pytest.fixture
 def make(tmp_path):
-    """A project with the toy study, two cells of it, and a small space; arrays are said to be there."""
+    """Create a project with two configurations of the toy study and a small space, as if its arrays existed."""
 
     def make(name="project"):
         root = tmp_path / name
@@ -57,7 +57,7 @@ def make(tmp_path):
 
 
 class Trainings:
-    """In place of real ones: best where the rate is 0.1; `killed` at that many, as by kill -9."""
+    """Replace trainings: the best rate is 0.1; stop after `killed` trainings, as by kill -9."""
 
     def __init__(self, killed=None):
         self.runs, self.killed = [], killed
@@ -92,7 +92,7 @@ def test_each_configuration_is_searched_from_the_studys_settings_and_the_best_is
     assert path == place.root / "config" / "settings" / "toy.yaml"
     losses = [run.loss for run in made.runs]
     assert losses == ["bpr"] * 4 + ["cross_entropy"] * 4
-    assert tried(made)[0] == ("bpr", 0.05, 16)  # toy's own
+    assert tried(made)[0] == ("bpr", 0.05, 16)  # the toy study's settings
     assert {(run.training.refit, run.training.max_epochs, run.seed) for run in made.runs} == {(False, 3, 1)}
     assert {run.training.samples for run in made.runs if run.loss == "cross_entropy"} == {64}
     cell = yaml.safe_load(path.read_text())["cells"]["one_hot-cross_entropy"]
@@ -135,7 +135,7 @@ def test_the_first_trial_has_the_studys_settings_for_any_space(make, trainings, 
     assert all(run.training.samples == 256 for run in made.runs[1:])
     said = "learning_rate=0.0512345 batch_size=32 dropout_hidden=0.0 samples=33 negatives=['in_batch', 'sampled']"
     assert capsys.readouterr().out.splitlines()[0].endswith(said)
-    # As the best of its cell it is written down as it was.
+    # As the best of its configuration it is written unchanged.
     path = search.search(place, trials=1, cells=("one_hot-bpr",), jobs=1)
     found = yaml.safe_load(path.read_text())["cells"]["one_hot-bpr"]["settings"]
     assert found == {name: own.training.model_dump(mode="json")[name] for name in yaml.safe_load(OUTSIDE)["settings"]}
@@ -256,7 +256,7 @@ baselines:
 
 @pytest.fixture
 def with_baselines(make, monkeypatch):
-    """A project whose study has baselines; in place of fitting one, its neighbours are the score."""
+    """Create a project whose study has baselines; the number of neighbours is the score, and none is fitted."""
     place, models = make(), []
     with (place.root / "config" / "spaces" / "default.yaml").open("a") as file:
         file.write(BASELINES)
@@ -357,7 +357,7 @@ def test_a_number_below_one_is_one_sentence(make, name, number):
 
 
 class Waiting:
-    """In place of a process of the search: what it would do with Ctrl-C."""
+    """Replace a process of the search; record how it handles Ctrl-C."""
 
     handlers, exitcode = (), 0
 
@@ -382,7 +382,7 @@ def test_ctrl_c_interrupts_the_waiting_process_and_not_its_children(monkeypatch)
 
 
 class Trial:
-    """Optuna's, as far as a training sees it: hopeless from the second epoch on."""
+    """A trial that Optuna prunes from the second epoch on."""
 
     def __init__(self):
         self.told = []
@@ -395,7 +395,7 @@ class Trial:
 
 
 def prepared_in(folder, monkeypatch):
-    """Arrays on disk whose test part cannot be read."""
+    """Save arrays whose test part cannot be read."""
     sessions = Sessions.from_lists([[0, 1, 2], [1, 2, 3], [2, 3, 0]] * 4)
     items = pd.DataFrame({"item": list("abcd"), "plays": 9})
     events = pd.DataFrame({"session": ["s"]})
@@ -441,7 +441,7 @@ def test_a_trial_trains_on_training_alone_and_is_pruned_early(make, monkeypatch)
 
 
 def ends(study, scores):
-    """What a trial with these scores after its epochs is told: the epoch it ends at, or None."""
+    """Return the epoch after which a trial with these scores is pruned, or None."""
     callback = Pruning(study.ask(), "val")
     callback.set_model(keras.Sequential())
     callback.model.stop_training = False
@@ -460,6 +460,6 @@ def test_only_the_better_half_continues_after_one_two_and_four_epochs():
     assert ends(study, [0.30, 0.40, 0.45, 0.50]) is None  # nothing to compare it with
     assert ends(study, [0.29, 0.90]) == 1  # second of two
     assert ends(study, [0.31, 0.39, 0.90]) == 2  # first of three, then second of two
-    # Second of four, then first of three, then an epoch unasked, then second of two.
+    # Second of four, then first of three, then an epoch without pruning, then second of two.
     assert ends(study, [0.305, 0.41, 0.10, 0.49]) == 4
     assert ends(study, [0.32, 0.42, 0.10, 0.51]) is None

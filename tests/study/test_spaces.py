@@ -1,4 +1,4 @@
-"""A search space is checked before anything runs."""
+"""A search space is validated before a search runs."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def load(tmp_path, **fields):
 
 
 class Trial:
-    """Takes the middle of a range and the last of a list."""
+    """Suggest the middle of a range and the last value of a list."""
 
     def suggest_float(self, name, low, high, log, step):
         return (low * high) ** 0.5 if log else (low + high) / 2

@@ -1,4 +1,4 @@
-"""The calibration: distances and measures worked by hand, the facts it uses, and the twin within its tolerances."""
+"""The calibration: distances and measures by hand, the facts that it uses, and the twin within its tolerances."""
 
 import json
 from pathlib import Path
@@ -69,7 +69,7 @@ def test_thinning_the_full_histogram_gives_the_known_number_of_tracks():
 
 
 def raw(folder: Path, *logs: dict[str, str], **sound: float) -> Path:
-    """Raw files by hand: of each session a word whose letters are tracks; `sound` is the tempo of a track."""
+    """Write raw files: each session is a word whose letters are tracks; `sound` is the tempo of a track."""
     for n, log in enumerate(logs):
         rows = [
             (name, place, len(tracks), track, "editorial_playlist")
@@ -86,7 +86,7 @@ def raw(folder: Path, *logs: dict[str, str], **sound: float) -> Path:
 @pytest.mark.parametrize(
     ("log", "share"),
     [
-        ({"s": "abd"}, 1.0),  # from a, b is nearer than d
+        ({"s": "abd"}, 1.0),  # b is nearer to a than d is
         ({"s": "adb"}, 0.0),
         ({"s": "abd", "t": "adb"}, 0.5),
         ({"s": "bac"}, 0.5),  # a and c are as far from b
@@ -194,7 +194,7 @@ def test_mini_is_within_its_tolerances_except_for_single_hours(tmp_path, seed):
     small = ["skip_2 by hour", "skip_2 by context type"]
     assert set(table.index[~table["holds"]]) <= set(small)
     assert table.loc[small, "distance"].max() < 0.05
-    # No tolerance of its own; published for Mini: 0.10.
+    # This quantity has no tolerance; published for Mini: 0.10.
     with measurements.load(tmp_path) as con:
         assert 0.05 < measurements.most_popular_recall(con) < 0.2
 

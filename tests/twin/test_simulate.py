@@ -1,4 +1,4 @@
-"""The twin: MSSD's layout and invariants, its published aggregates, and the walk's two extremes."""
+"""The twin: MSSD's format and invariants, its published aggregates, and both extremes of content_signal."""
 
 import gzip
 import json
@@ -31,7 +31,7 @@ LOG_COLUMNS = re.findall(r"\w+", LOG_TEXT)
 FEATURE_COLUMNS = re.findall(r"\w+", FEATURE_TEXT)
 UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 FEATURES = "track_features/tf_000000000000.csv"
-# Two of the 201 published rows; dates and booleans as the official files have them.
+# Two of the 201 published rows; dates and booleans as in the official files.
 REAL_LOG = """\
 0_00006f66-33e5-4de7-a324-2d18e439fc1e,1,20,t_0479f24c-27d2-46d6-a00c-7ec928f2b539,false,false,false,true,\
 0,0,0,0,0,0,true,16,2018-07-15,true,editorial_playlist,trackdone,trackdone
@@ -123,7 +123,7 @@ def test_the_toy_size_repeats_enough_tracks_to_learn_from(folder):
 
 
 def invariants(log: pd.DataFrame, session: str) -> None:
-    """What holds for every row of MSSD."""
+    """Check properties that all rows of MSSD have."""
     sessions = log.groupby(session, sort=False)
     assert log.session_position.equals(sessions.cumcount() + 1)
     assert log.session_length.equals(sessions[session].transform("size"))
@@ -134,7 +134,7 @@ def invariants(log: pd.DataFrame, session: str) -> None:
     assert not (log.skip_3 & log.not_skipped).any()
     changes = (log.premium != sessions.premium.shift()) & (log.session_position > 1)
     assert changes.groupby(log[session]).sum().max() <= 1
-    assert changes.sum() <= 1 + len(sessions) / 1000  # really 2 sessions in 10,000
+    assert changes.sum() <= 1 + len(sessions) / 1000  # in the real data 2 sessions in 10,000
     assert (log.no_pause_before_play + log.long_pause_before_play == (log.session_position > 1)).all()
     assert (log.short_pause_before_play <= log.long_pause_before_play).all()
     assert log.loc[log.session_position == 1, "context_switch"].eq(0).all()
@@ -277,7 +277,7 @@ def test_a_draw_stays_in_its_run_and_follows_popularity(world):
     assert np.mean(drawn == low[0] + best) == pytest.approx(shares[best] / shares.sum(), abs=0.005)
 
 
-def test_places_have_positions_within_their_parents(world):
+def test_albums_belong_to_one_artist_and_artists_to_one_genre(world):
     assert np.diff(world.popularity).min() > 0
     assert world.popularity[-1] == 1
     for inner, outer in ((world.album, world.artist), (world.artist, world.genre)):
@@ -304,7 +304,7 @@ def test_a_catalog_place_plays_the_artists_records_from_the_album(world):
 
 
 def gap(world: catalogue.Catalogue, signal: float) -> float:
-    """Mean squared difference in sound of successive tracks that the ear picked."""
+    """Return the mean squared difference in sound of successive tracks that were chosen by sound."""
     log = listen(world, 1500, np.random.default_rng(3), content_signal=signal)
     log = log[log.context_type.isin(["radio", "user_collection"])]
     sound = world.sound[log.track_id_clean]
