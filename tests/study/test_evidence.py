@@ -112,9 +112,7 @@ def test_differences_are_from_the_best_baseline_of_each_score(place):
     assert table["p_holm"].tolist() == pytest.approx(statistics.holm(table["p"].to_numpy()))
     path = place.baseline_folder("markov") / "ranks.parquet"
     ranks = pd.read_parquet(path)
-    ranks.assign(rank=ranks["rank"].replace(HIT, 20)).to_parquet(
-        path
-    )  # as many hits, all at rank 20
+    ranks.assign(rank=ranks["rank"].replace(HIT, 20)).to_parquet(path)  # as many hits, all at rank 20
     table = evidence.from_best_baseline(place)
     assert table.groupby("score")["reference"].unique().str[0].to_dict() == {"recall": "markov", "mrr": "item_knn"}
     assert set(table.query("score == 'mrr'")["model"]) == {"most_popular", "markov", "gru4rec"}
