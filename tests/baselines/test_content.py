@@ -27,7 +27,7 @@ def test_same_artist_by_hand():
     after_1 = Sessions.from_lists([[1, target] for target in (0, 2, 5, 1, 3, 4, 6, -1)])
     # Of artist 1 are 0, 2 and the unseen 5, then 1 itself; of the others only 3 was played, 4 and 6 tie.
     assert model.rank(after_1, CANDIDATES).tolist() == [1, 2, 3, 4, 5, 7, 7, NO_RANK]
-    # No artist was heard: by plays. An unseen track of a known artist leads to others of that artist.
+    # Without a known artist: by plays. An unseen track of a known artist ranks other tracks of that artist first.
     assert model.rank(Sessions.from_lists([[4, 0], [6, 1], [5, 0], [5, 5]]), CANDIDATES).tolist() == [1, 2, 1, 4]
     assert model.rank(Sessions.from_lists([[1, 0], [1, 3], [1, 4]]), ITEMS).tolist() == [1, 4, 5]
 

@@ -48,7 +48,7 @@ def test_sums_by_stratum():
 
 def test_a_draw_takes_whole_sessions_and_the_same_for_every_model(monkeypatch):
     monkeypatch.setattr(statistics, "DRAWS", 50)
-    # Three sessions with 1, 2 and 4 targets; of the first model only the last hits, of the second none of its own.
+    # Three sessions with 1, 2 and 4 targets; the first model hits only the last, the second none of its own.
     session, hits = np.array([0, 1, 1, 2, 2, 2, 2]), [MISS] * 3 + [1] * 4
     draws = SessionSums.of(session, ranks(hits, [1] * 3 + [MISS] * 4), 20).draws[:, 0, :, 0]
     possible = {4 * c / (a + 2 * b + 4 * c) for a in range(4) for b in range(4) for c in range(4) if a + b + c == 3}

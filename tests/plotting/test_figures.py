@@ -409,7 +409,7 @@ def test_table_2_shows_means_of_the_known_protocol():
         with plt.style.context(figures.STYLE):
             colors = {loss: look["color"] for loss, look in style.looks(LOSSES).items()}
         assert points == pytest.approx({(form, colors[loss]): value for (form, loss), value in means.items()})
-        assert ax.get_xlim()[1] < 0.5  # nothing of the protocol `open`, whose scores are 0.9 here
+        assert ax.get_xlim()[1] < 0.5  # excludes the protocol `open`, whose scores are 0.9 here
         baselines = next(line for line in ax.lines if to_hex(line.get_color()) == to_hex("0.35"))
         assert list(baselines.get_xdata()) == list(rows[rows["input_form"].isna()][column])
     names = [label.get_text() for label in drawn("table_2", table).axes[0].get_yticklabels()]

@@ -189,7 +189,7 @@ def test_the_study_uses_the_found_settings(make, trainings):
     assert found.run("one_hot", "bpr", 1).training.max_epochs == 2  # the study's, not the search's
     again = trainings()
     search.search(Workspace("toy", root=place.root, searched=False), trials=3, jobs=1)
-    assert again.runs == []  # what was found does not make it another search
+    assert again.runs == []  # the found settings do not start another search
 
 
 def test_the_same_seed_gives_the_same_trials_and_another_seed_others(make, trainings):
@@ -306,7 +306,7 @@ def test_the_study_uses_the_found_settings_of_baselines(with_baselines, training
     assert Workspace("toy", root=place.root).study.runs == place.study.runs
     assert long.neighbours == 9
     search.search(Workspace("toy", root=place.root, searched=False), trials=3, jobs=1, cells=("stan",))
-    assert len(models) == 3  # what was found does not make it another search
+    assert len(models) == 3  # the found settings do not start another search
 
 
 def test_a_baseline_without_a_space_is_not_searched(with_baselines):

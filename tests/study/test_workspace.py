@@ -54,7 +54,7 @@ def test_paths_of_a_study(place, tmp_path):
 
 
 def test_simulated_files_are_named_so_in_every_study(place, tmp_path):
-    """The record is beside the files: a study of real data that reads simulated files is named so too."""
+    """The record is in the folder of the files, so any study that reads simulated files is labelled."""
     files = tmp_path / "files"
     files.mkdir()
     for text in (OFFICIAL, TWIN):

@@ -89,7 +89,7 @@ def raw(folder: Path, *logs: dict[str, str], **sound: float) -> Path:
         ({"s": "abd"}, 1.0),  # b is nearer to a than d is
         ({"s": "adb"}, 0.0),
         ({"s": "abd", "t": "adb"}, 0.5),
-        ({"s": "bac"}, 0.5),  # a and c are as far from b
+        ({"s": "bac"}, 0.5),  # a and c have the same distance from b
     ],
 )
 def test_how_often_the_next_track_is_nearer_in_sound_by_hand(tmp_path, log, share):
