@@ -13,7 +13,7 @@ from posixpath import normpath, relpath
 import nbformat
 from mkdocs.structure.files import File
 
-from gru4rec_lib.study.tables import to_html
+from gru4rec_lib.study.publish import to_html
 
 LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)#\s]+)")
 INTERVAL = re.compile(r"[^\s<>(]+ \([^\s<>]+ to [^\s<>]+\)")

@@ -14,7 +14,7 @@ PARTS += ("reports/paper.typ", "reports/reading.typ", "reports/references.bib")
 GRID = "{input_form: [one_hot, embedding, content, content_mlp], loss: [cross_entropy, bpr, bpr_max]}"
 
 KINDS = (".parquet", ".csv", ".svg", ".pdf", ".png", ".npz", ".npy", ".keras", ".json")
-TIMED = {"manifest", "published", "config", "inputs", "paper", "audit_measured", "time_to_quality"}  # they tell times
+TIMED = {"manifest", "published", "config", "inputs", "paper", "audit_measured", "time_to_quality"}  # contain times
 
 
 def copy_of_the_project(folder):
@@ -46,7 +46,7 @@ def reproduce(root, *arguments):
 
 
 def products(root):
-    """The bytes of everything that a study leaves but what holds its minutes; of models the weights."""
+    """Return the bytes of a study's files, except those that contain times; of models, the weights."""
     found = {}
     for folder in ("runs/toy", "reports/toy", "figures/toy", "data/prepared/toy", "data/raw/toy"):
         for path in sorted((root / folder).rglob("*")):
@@ -67,6 +67,6 @@ def weights(folder):
 
 
 def differing(root, undisturbed):
-    """Names of the products that are not as in the undisturbed run."""
+    """List the products that differ from those of the undisturbed run."""
     found = products(root)
     return sorted(name for name in found.keys() | undisturbed.keys() if found.get(name) != undisturbed.get(name))

@@ -40,11 +40,11 @@ PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 
 
 class StartError(Exception):
-    """The daemons do not run on this machine; the message holds the end of their logs."""
+    """The daemons do not run on this machine; the message has the end of their logs."""
 
 
 def missing():
-    """Why there can be no Slurm here; empty where there can."""
+    """Return why Slurm cannot run here, or an empty text."""
     if os.getuid() != 0:
         return "needs root, to start Slurm's daemons"
     absent = [name for name in (*DAEMONS, "srun") if not shutil.which(name, path=daemon_path())]

@@ -23,16 +23,16 @@ BENCH = {
     "train_events_per_s_b64_cross_entropy": "training, batch 64",
     "train_events_per_s_b512_cross_entropy": "training, batch 512",
     "train_events_per_s_b512_bpr_max": "training with BPR-max, batch 512",
-    "train_roofline_b512_cross_entropy": "time of a step's matrix products in NumPy's OpenBLAS, over the step's",
-    "rank_events_per_s": "targets ranked among all tracks, exactly",
-    "rank_roofline": "the same for ranking; above 1, as bounds skip blocks",
-    "recommend_ms": "20 tracks for one session, exactly",
-    "recommend_ratio": "the same over brute force",
-    "growth_50k_to_3700k": "cost of an event with 3,700,000 tracks over that with 50,000",
-    "memory_peak_gb_3700k": "training and ranking with 3,700,000 tracks",
-    "memory_estimate_ratio_3700k": "the estimate printed before training, over that",
-    "prepare_s": "a tenth of two logs, from raw files to arrays, checks included",
-    "prepare_peak_gb": "memory of that",
+    "train_roofline_b512_cross_entropy": "training: time of its matrix products in NumPy's OpenBLAS / time of a step",
+    "rank_events_per_s": "ranking targets exactly among all tracks",
+    "rank_roofline": "ranking: the same ratio; above 1, because bounds skip blocks of tracks",
+    "recommend_ms": "recommending 20 tracks for one session, exactly",
+    "recommend_ratio": "time of that / time of scoring all tracks",
+    "growth_50k_to_3700k": "training time of an event with 3,700,000 tracks / with 50,000",
+    "memory_peak_gb_3700k": "peak memory of training and ranking with 3,700,000 tracks",
+    "memory_estimate_ratio_3700k": "memory estimate printed before training / measured peak",
+    "prepare_s": "preparing a tenth of two logs: raw files to arrays, with validation",
+    "prepare_peak_gb": "peak memory of that preparation",
 }
 
 
@@ -112,7 +112,7 @@ def _with_unseen(folder: Path) -> Iterator[list[str]]:
 def _audit(folder: Path) -> Iterator[list[str]]:
     table = _read(folder, "audit")
     switches = table["switch"].drop_duplicates().tolist()
-    yield ["cell", "score", *(name.replace("_", " ") for name in switches)]
+    yield ["configuration", "score", *(name.replace("all_mended", "all fixed").replace("_", " ") for name in switches)]
     for (form, loss, metric), rows in table.groupby(["input_form", "loss", "metric"], sort=False):
         values = dict(zip(rows["switch"], rows["value"], strict=True))
         shown = [_number(values[name]) if name in values else "" for name in switches]
@@ -191,7 +191,7 @@ def _samples(reports: Path) -> Iterator[list[str]]:
 
 def _bench(reports: Path) -> Iterator[list[str]]:
     table = _read(reports / "bench", "bench").set_index("measure")
-    yield ["measure", "value", "what"]
+    yield ["measure", "value", "description"]
     for name, what in BENCH.items():
         value, unit = float(table.loc[name, "value"]), table.loc[name, "unit"]
         number = f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"

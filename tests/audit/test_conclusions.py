@@ -70,7 +70,7 @@ def test_without_a_curve_the_study_itself_is_compared(monkeypatch):
     assert table["holds"].tolist() == ["yes"] * 4
 
 
-def test_a_grid_that_allows_no_comparison_gives_no_rows(monkeypatch):
+def test_configurations_without_a_comparison_give_no_rows(monkeypatch):
     monkeypatch.setattr(conclusions, "read", lambda hits, protocol: ranked(hits))
     table = conclusions.of_study(SimpleNamespace(curve={0.5: {"embedding": 3}}))
     assert table.empty

@@ -1,4 +1,4 @@
-"""Each defect of the course paper's code on a case small enough to compute by hand, beside the right implementation."""
+"""Each defect of the course paper's code by hand, compared with the correct implementation."""
 
 import contextlib
 import doctest
@@ -26,7 +26,7 @@ SESSIONS = Sessions.from_lists([[A, B], [C, D, E], [F, G], [H, LAST]])
 
 
 def pairs(part, lane):
-    """(input, target) of a lane, step by step."""
+    """Return (input, target) of a lane for each step."""
     return list(zip(part.input[:, lane].tolist(), part.target[:, lane].tolist(), strict=True))
 
 
@@ -47,19 +47,19 @@ def test_d1_a_perfect_ranker_scores_a_twentieth_and_the_worst_hits_score_best():
 
 def test_d1_the_papers_mrr_is_below_that_of_a_perfect_ranker():
     assert course_paper.TABLE_2["mrr"].max() == 0.024 < 0.05
-    # The progress report's best is above it: upside down, a higher score is not a better one.
+    # The best score of the progress report is above it: with reversed ranks, a higher score is not better.
     assert course_paper.MINI["mrr"].max() == 0.056
 
 
 @given(st.lists(st.integers(1, 25), min_size=1, max_size=40).filter(lambda ranks: min(ranks) <= 20))
-def test_the_bounds_of_the_right_mrr_hold_it(ranks):
+def test_the_bounds_of_the_correct_mrr_contain_it(ranks):
     ranks = np.array(ranks)
     recall, upside_down = metrics.recall(ranks, 20), metric.upside_down_gain(ranks, 20).mean()
     low, high = metric.recoverable_mrr(recall, upside_down, 20)
     assert low - 1e-9 <= metrics.mrr(ranks, 20) <= high + 1e-9
 
 
-def test_the_bounds_of_the_right_mrr_by_hand():
+def test_the_bounds_of_the_correct_mrr_by_hand():
     """A single rank gives equal bounds."""
     assert metric.recoverable_mrr(1.0, 0.05, 20) == pytest.approx((1, 1))
     assert metric.recoverable_mrr(0.5, 0.5, 20) == pytest.approx((0.025, 0.025))
@@ -81,7 +81,7 @@ def test_d2_moves_ranks_only_within_the_first_k(seed):
 
 
 def test_d3_the_last_step_of_a_round_enters_the_next_session_and_the_other_lanes_repeat():
-    """The rounds worked through in the docstring of `overrunning`."""
+    """The example in the docstring of `overrunning`."""
     part = loader.overrunning(SESSIONS, lanes=2)
     assert pairs(part, 0) == [(A, B), (B, C), (F, G), (G, H)]
     assert pairs(part, 1) == [(C, D), (D, E), (D, E), (E, F)]
@@ -93,7 +93,7 @@ def test_d3_the_last_step_of_a_round_enters_the_next_session_and_the_other_lanes
     assert found == {"pairs": 8, "crossing": 3 / 8, "repeated": 1 / 8, "resets_a_session": 1}
 
 
-def test_the_right_loader_neither_crosses_nor_repeats():
+def test_the_correct_loader_neither_crosses_nor_repeats():
     found = loader.pair_statistics(session_batches.schedule(SESSIONS, lanes=2), SESSIONS)
     assert found == {"pairs": 5, "crossing": 0, "repeated": 0, "resets_a_session": 1}
 
@@ -123,7 +123,7 @@ def test_d3_fewer_sessions_than_lanes_raise():
 @settings(max_examples=50)
 @given(st.lists(st.lists(st.integers(0, 9), min_size=2, max_size=6), min_size=1, max_size=12), st.integers(1, 4))
 def test_d3_and_d4_are_the_steps_of_a_plain_loop(lists, lanes):
-    """Up to the end of the file, past which the plain loop raises, as the paper's code does."""
+    """Compare up to the end of the file; beyond it the plain loop raises, as the paper's code does."""
     sessions = Sessions.from_lists([*lists, *[[7, 7]] * (lanes - 1)])
     part = loader.sticky(loader.overrunning(sessions, lanes))
     steps = []
@@ -155,7 +155,7 @@ def test_d4_a_mask_is_repeated_until_the_next_one_and_the_first_is_missing():
     assert not loader.never(part).reset.any()
 
 
-def test_d5_by_a_plain_loop_beside_the_right_loss():
+def test_d5_by_a_plain_loop_compared_with_the_correct_loss():
     scores = np.random.default_rng(1).normal(size=(4, 4))
     bare = scores * (1 - np.eye(4))
     expected = np.zeros((4, 4))
@@ -178,8 +178,8 @@ def test_d5_by_a_plain_loop_beside_the_right_loss():
     assert (np.asarray(found) > np.asarray(right) + 55.26 / 4 - 1).all()
 
 
-def test_d6_is_the_right_loss_and_a_constant_where_no_targets_are_equal():
-    """Three lanes, three targets: 2/3 of the right loss and log 2 / 3, so its gradient is 2/3 of the right one."""
+def test_d6_is_the_correct_loss_and_a_constant_if_no_targets_are_equal():
+    """Three lanes, three targets: 2/3 of the correct loss plus log 2 / 3, so its gradient is 2/3 of the correct one."""
     scores = np.random.default_rng(2).normal(size=(3, 3))
     mask = ops.array(~np.eye(3, dtype=bool))
     found, right = (

@@ -1,4 +1,4 @@
-"""The audit: its variants, that a walk without defects is the right evaluation, and its tables."""
+"""The audit: its variants, the equality of its evaluation without defects with the correct one, and its tables."""
 
 from types import SimpleNamespace
 
@@ -39,7 +39,7 @@ def some_sessions(count, seed):
 
 @pytest.fixture
 def prepared():
-    """In the test one track is unseen in training."""
+    """One track of the test is unseen in training."""
     test = some_sessions(25, 3)
     test = Sessions(np.where(np.arange(len(test.items)) == 10, N, test.items).astype(np.int32), test.offsets)
     parts = {"train": some_sessions(60, 1), "validation": some_sessions(10, 2), "test": test}
@@ -97,7 +97,7 @@ def test_the_committed_tables_have_the_rows_in_their_order(path):
 
 
 @pytest.mark.slow
-def test_without_defects_the_walk_is_the_right_evaluation(prepared):
+def test_without_defects_the_scores_are_those_of_the_correct_evaluation(prepared):
     known = prepared.test.keep(prepared.test.known(N))
     trained = train.train(a_run(), Defects(), {Defects()}, prepared)
     walk, right = trained.testing.walks[Defects()], trained.testing.model.rank(known, N)
@@ -111,8 +111,8 @@ def test_without_defects_the_walk_is_the_right_evaluation(prepared):
 
 
 @pytest.mark.slow
-def test_in_the_paper_states_run_through_the_test_and_back_into_training(prepared):
-    """The walk goes on from the training's last state without any reset, and training from the walk's."""
+def test_in_the_paper_states_pass_through_the_test_into_training(prepared):
+    """The test continues from the last state of training without a reset, and training from that of the test."""
     way = variants.variants(a_run(), older_test=False)["as_published"].in_test_batches
     known = prepared.test.keep(prepared.test.known(N))
     testing = train.Testing(known, 4, {way}, way)
@@ -153,7 +153,7 @@ def test_the_loaders_defects_are_independent(prepared, defects, pairs):
 
 
 def scored(ranks, validation=(0.1, 0.2), **defects):
-    """Scores of ranks by epoch, for two sessions of two tracks each in one lane, with the active defects."""
+    """Return the scores of ranks by epoch, for two sessions of two tracks in one lane, with the active defects."""
     sessions = Sessions.from_lists([[0, 1], [2, 3]])
     pairs, hidden = session_batches.schedule(sessions, 1), [np.zeros((2, 1))] * 2
     walk = train.Walk(sessions, pairs, hidden, [np.array(r) for r in ranks])
@@ -163,7 +163,7 @@ def scored(ranks, validation=(0.1, 0.2), **defects):
 
 
 def test_scores_by_hand():
-    """Two epochs: the test prefers the first, validation the second, whose ranks are 2 and 30."""
+    """Of two epochs, the first is best on test and the second, with ranks 2 and 30, on validation."""
     ranks = [[1, 4], [2, 30]]
     assert scored(ranks) == [[0, 1, 1, 1 / 2], [1, 1, 0, 0]]
     assert scored(ranks, selected_on_test=True) == [[0, 1, 1, 1], [1, 1, 1, 1 / 4]]
@@ -261,7 +261,7 @@ def test_a_study_without_an_audit_raises(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_trainings_of_a_run_are_kept_and_reused(prepared, tmp_path, monkeypatch):
+def test_the_trainings_of_a_run_are_saved_and_reused(prepared, tmp_path, monkeypatch):
     sums = variants.score_variants(a_run(), prepared, None, tmp_path)
     assert sums["variant"].unique().tolist() == list(variants.variants(a_run(), older_test=False))
     by = sums.groupby("variant")[["pairs", "recall", "mrr"]].sum()

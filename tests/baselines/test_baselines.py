@@ -10,7 +10,7 @@ from gru4rec_lib.ranking.exact import NO_RANK
 ITEMS, CANDIDATES = 5, 7  # 5 and 6 are candidates that training never saw, -1 is no candidate
 
 
-def test_random_gives_each_training_track_a_rank_of_its_own():
+def test_random_gives_each_training_track_a_distinct_rank():
     tracks = Sessions.from_lists([[0, target] for target in (*range(ITEMS), 6, -1)])
     ranks = [
         Random(seed=seed).fit(Sessions.from_lists([]), ITEMS).rank(tracks, CANDIDATES).tolist() for seed in (1, 1, 2)
@@ -35,18 +35,18 @@ def test_sequential_rules_by_hand():
     assert model._rows.toarray()[0].tolist() == [0, 2, 0.5, 0, 0]
     assert model._rows.toarray()[1].tolist() == [0, 0, 1, 0, 0]
     ranks = model.rank(Sessions.from_lists([[0, 1], [0, 2], [0, 3], [0, 5], [0, 6, 2], [6, 0, 1], [3, 1]]), CANDIDATES)
-    # Without a rule: last among the training tracks; unseen: a miss; an unseen input is ignored.
+    # A target without a rule is last among the training tracks, an unseen one is a miss; unseen inputs are ignored.
     assert ranks.tolist() == [1, 2, 5, NO_RANK, NO_RANK, 2, 2, 1, 5]
     assert ranks.dtype == np.float64
 
 
 def test_session_popular_by_hand():
-    # Plays 3, 2, 1, 1, 0. After 4, 3, 4: 4 was heard twice, 3 once, then 0, 1, 2.
+    # Plays 3, 2, 1, 1, 0. After 4, 3, 4: 4 was played twice, 3 once, then 0, 1, 2.
     model = SessionPopular().fit(Sessions.from_lists([[0, 1, 0], [0, 1, 2, 3]]), ITEMS)
     lists = [[4, 3, 4, target] for target in (4, 3, 0, 1, 2, 6)]
     ranks = model.rank(Sessions.from_lists(lists), CANDIDATES)
     assert ranks.reshape(6, 3)[:, 2].tolist() == [1, 2, 3, 4, 5, NO_RANK]
-    # 2 and 3 have one play each, in training and here, and so tie; unheard, they tie behind 0 and 1.
+    # 2 and 3 have one play each, in training and here, so they tie; unplayed, they tie after 0 and 1.
     assert model.rank(Sessions.from_lists([[2, 3, 3]]), CANDIDATES).tolist() == [4, 2]
 
 
@@ -60,7 +60,7 @@ def test_item_knn_by_hand():
     assert ItemKNN(alpha=1).fit(Sessions.from_lists([[0, 1]]), ITEMS)._rows.toarray()[0, 1] == pytest.approx(1 / 21)
 
 
-def test_rules_reach_as_far_as_their_steps():
+def test_rules_have_at_most_the_given_distance():
     train = Sessions.from_lists([[0, 1, 2, 3]])
     assert SequentialRules(steps=1).fit(train, ITEMS)._rows.toarray()[0].tolist() == [0, 1, 0, 0, 0]
     assert SequentialRules(steps=2).fit(train, ITEMS)._rows.toarray()[0].tolist() == [0, 1, 0.5, 0, 0]

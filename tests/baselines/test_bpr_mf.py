@@ -14,7 +14,7 @@ BIAS = np.float32([0, 0, -1, 3])
 
 @pytest.fixture(scope="module")
 def model():
-    """Plays 3, 2, 1, 1; factors and biases are set to whole numbers, so that every sum is exact."""
+    """Plays 3, 2, 1, 1; factors and biases are integers, so that every sum is exact."""
     found = BPRMF(factors=2, iterations=1).fit(Sessions.from_lists([[0, 1, 0], [0, 1], [2, 3]]), ITEMS)
     found._factors, found._bias = FACTORS, BIAS
     return found
@@ -29,7 +29,7 @@ def test_ranks_and_lists_by_hand(model):
     assert model.top(Sessions.from_lists([[4, 1]]), CANDIDATES, k=2).tolist() == [[0, 1]]  # by plays
 
 
-def test_tracks_of_the_same_sessions_are_near_and_a_seed_gives_the_same_bytes():
+def test_tracks_of_the_same_sessions_are_similar_and_training_is_repeatable():
     rng = np.random.default_rng(0)
     groups = rng.integers(0, 5, 300)  # each session stays among ten of fifty tracks
     train = Sessions.from_lists([(rng.integers(0, 10, 6) + 10 * group).tolist() for group in groups])

@@ -27,31 +27,31 @@ def test_same_artist_by_hand():
     after_1 = Sessions.from_lists([[1, target] for target in (0, 2, 5, 1, 3, 4, 6, -1)])
     # Of artist 1 are 0, 2 and the unseen 5, then 1 itself; of the others only 3 was played, 4 and 6 tie.
     assert model.rank(after_1, CANDIDATES).tolist() == [1, 2, 3, 4, 5, 7, 7, NO_RANK]
-    # No artist was heard: by plays. An unseen track of a known artist leads to others of that artist.
+    # Without a known artist: by plays. An unseen track of a known artist ranks other tracks of that artist first.
     assert model.rank(Sessions.from_lists([[4, 0], [6, 1], [5, 0], [5, 5]]), CANDIDATES).tolist() == [1, 2, 1, 4]
     assert model.rank(Sessions.from_lists([[1, 0], [1, 3], [1, 4]]), ITEMS).tolist() == [1, 4, 5]
 
 
 def test_content_knn_by_hand():
-    # 1 points as 0 does, 5 in between, 2 across, 3 to the other side; 4 and 6 have no numbers.
+    # 1 has the direction of 0, 5 is between, 2 orthogonal, 3 opposite; 4 and 6 have no numbers.
     numbers = [[1, 0], [2, 0], [0, 1], [-1, 0], [0, 0], [1, 1], [0, 0]]
     model = ContentKNN().fit(Sessions.from_lists([[2, 3, 2]]), ITEMS, features([-1] * 7, numbers=numbers))
     sessions = Sessions.from_lists([[0, 0], [0, 1], [0, 5], [0, 2], [0, 6], [0, 3]])
     # Cosines 1, 1, 0.71, then 2, 4 and 6 with 0, at last -1.
     assert model.rank(sessions, CANDIDATES).tolist() == [2, 2, 3, 6, 6, 7]
-    # After 0 and 2 the mean is 5's direction; 4 says nothing, so that what comes after it is ranked by plays.
+    # After 0 and 2 the mean has the direction of 5; 4 has no features, so the targets after it are ranked by plays.
     assert model.rank(Sessions.from_lists([[0, 2, 5], [4, 2], [4, 3]]), CANDIDATES).tolist() == [6, 1, 1, 2]
 
 
-def test_a_rare_tag_tells_more_than_a_common_one():
-    # Track 0 has tag 1, which every track but 3 has, and tag 2, which only 3 has beside it.
+def test_a_rare_tag_weighs_more_than_a_common_one():
+    # Track 0 has tag 1, which every track except 3 has, and tag 2, which only 3 also has.
     tags = [[1, 2], [1, -1], [1, -1], [2, -1], [1, -1], [-1, -1], [-1, -1]]
     model = ContentKNN().fit(Sessions.from_lists([[0, 1]]), ITEMS, features([-1] * 7, tags))
     assert model.rank(Sessions.from_lists([[0, 0], [0, 3], [0, 1]]), CANDIDATES).tolist() == [1, 2, 5]
 
 
 @pytest.mark.parametrize("model", [SameArtist, ContentKNN])
-def test_blocks_do_not_show(model, monkeypatch):
+def test_results_do_not_depend_on_the_block_size(model, monkeypatch):
     rng = np.random.default_rng(1)
     n = 40
     made = features(rng.integers(-1, 4, n), rng.integers(-1, 4, (n, 2)), rng.normal(size=(n, 2)))

@@ -86,7 +86,7 @@ def test_ranks_are_those_of_the_naive_twin(name, data, train, test, features, ti
 @settings(max_examples=25)
 @given(TRAIN, TEST, features(), st.sampled_from([2, ITEMS, CANDIDATES]), st.integers(1, 9), st.data())
 def test_lists_hold_the_tracks_of_the_lowest_ranks(name, train, test, features, n_candidates, k, data):
-    """Every track takes its turn as the target; what it is ranked is its place in the list."""
+    """With each track as the target, its rank is its place in the list."""
     model = BASELINES[name]().fit(Sessions.from_lists(train), ITEMS, features)
     sessions = Sessions.from_lists(test)
     n = len(sessions.items)
@@ -97,7 +97,7 @@ def test_lists_hold_the_tracks_of_the_lowest_ranks(name, train, test, features, 
     assert found.dtype == np.int32
     assert found.shape == (len(heard), k)
     expected = np.array(top_by_rank(model, heard, n_candidates, k), int).reshape(len(heard), k)
-    if name == "content_knn":  # rounding may tell apart cosines that tie, though not which rank they have
+    if name == "content_knn":  # rounding may order cosines that tie, but does not change their rank
         ranks = np.pad(ranks_of_all(model, heard, n_candidates), ((0, 0), (0, 1)))  # of -1: 0
         found, expected = (np.take_along_axis(ranks, lists, 1) for lists in (found, expected))
     np.testing.assert_array_equal(found, expected)
@@ -121,7 +121,7 @@ def test_without_targets_or_training_sessions(name):
 
 
 @EVERY
-def test_settings_are_checked_and_part_of_no_other_baseline(name):
+def test_settings_are_validated_and_specific_to_the_baseline(name):
     with pytest.raises(ConfigError, match=f"^{name}: colour: no such field; check its spelling or delete it$"):
         BASELINES[name](colour=1)
     model = BASELINES[name](tag="long")
@@ -154,7 +154,7 @@ def test_features_and_ends_are_checked(name):
         ("sknn", {"tag": "A b"}, "sknn: tag: String should match pattern '^[a-z0-9_]*$' (given: 'A b')"),
     ],
 )
-def test_a_wrong_setting_is_one_sentence(name, wrong, said):
+def test_an_invalid_setting_is_one_sentence(name, wrong, said):
     with pytest.raises(ConfigError) as caught:
         BASELINES[name](**wrong)
     assert str(caught.value) == said

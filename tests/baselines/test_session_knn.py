@@ -15,7 +15,7 @@ DAY = 86400
 
 
 def scores(model, *heard):
-    """The scores of all tracks after these."""
+    """Return the scores of all tracks after these inputs."""
     heard, n = np.array(heard), len(heard)
     return model._scores(np.zeros(n, int), heard, np.arange(n, 0, -1), np.array([n])).toarray()[0]
 
@@ -30,7 +30,7 @@ def test_sknn_by_hand():
     assert scores(model, 0, 1) == pytest.approx([2 * both, 2 * both + one, both, one, both])
     ranks = model.rank(Sessions.from_lists([[0, 1, 1], [0, 1, 0], [0, 1, 2], [0, 1, 3], [0, 1, 6]]), CANDIDATES)
     assert ranks[1::2].tolist() == [1, 2, 4, 5, NO_RANK]
-    # With one neighbour the more recent of the equal ones is it; with a sample of two the first is not compared.
+    # With one neighbour, the more recent of equal ones is used; with a sample of two, the first is not compared.
     assert scores(SKNN(neighbours=1).fit(TOY, ITEMS), 0, 1) == pytest.approx([both, both, 0, 0, both])
     assert scores(SKNN(sample=2).fit(TOY, ITEMS), 0, 1) == pytest.approx([both, both + one, 0, one, both])
     assert scores(SKNN(sample=2).fit(TOY, ITEMS, ends=[3, 2, 1]), 0, 1) == pytest.approx(
@@ -106,7 +106,7 @@ def test_vstan_by_hand():
     assert scores(model, 3, 4) == pytest.approx([value * weight for value, weight in zip(expected, idf, strict=True)])
 
 
-def test_blocks_do_not_show(monkeypatch):
+def test_results_do_not_depend_on_the_block_size(monkeypatch):
     rng = np.random.default_rng(1)
     train, test = ([list(rng.integers(0, 9, 4)) for _ in range(30)] for _ in range(2))
     ranks = []

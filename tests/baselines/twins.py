@@ -96,7 +96,7 @@ def item_knn(model, train, features, ends):
 
 @twin("bpr_mf", seed=st.integers(0, 2))
 def bpr_mf(model, train, features, ends):
-    # What is learned is tested elsewhere. These have no scores that differ in their last bits alone.
+    # Learning is tested elsewhere. No two of these scores differ only in their last bits.
     factors = np.sqrt([[2, 3], [5, 7], [11, 13], [17, 19], [23, 29]]) * [[1, -1], [-1, 1], [1, 1], [-1, -1], [1, -1]]
     model._factors, model._bias = np.float32(factors), np.float32([1, 0, 0, -2, 0])
 

@@ -1,4 +1,4 @@
-"""The bench runs at toy size and writes what it promises; no clock decides whether a test passes."""
+"""The bench runs at toy size and writes its columns; no test depends on a measured time."""
 
 import json
 from functools import partial
@@ -49,7 +49,7 @@ def test_the_bench_runs_and_writes_its_columns(monkeypatch, tmp_path, capsys):
     assert "prepare_s" in capsys.readouterr().out
 
 
-def test_every_track_is_heard_and_tracks_are_numbered_by_plays():
+def test_every_track_is_played_and_tracks_are_numbered_by_plays():
     train, test = data.listened(run.SIZES["toy"])
     plays = np.bincount(train.items)
     assert len(plays) == run.SIZES["toy"].tracks
@@ -63,7 +63,7 @@ def test_the_products_of_a_step_are_those_of_the_model():
     assert models._flop(512) == 3 * 2 * 512 * (64 * 300 + 100 * 300 + 100 * 2048)
 
 
-def test_the_command_hands_on_the_size(monkeypatch):
+def test_the_command_passes_the_size(monkeypatch):
     sizes = []
     monkeypatch.setattr(run, "bench", sizes.append)
     assert __main__.main(["bench"]) == 0

@@ -1,4 +1,4 @@
-"""What the bench measures with: turns, a process of its own, plain products, a profile's sums."""
+"""The tools of the bench: alternating repetitions, separate processes, plain products, sums of a profile."""
 
 import os
 
@@ -8,7 +8,7 @@ import pytest
 from gru4rec_lib.bench import timing
 
 
-def test_apart_is_another_process_with_a_peak_of_its_own():
+def test_apart_is_another_process_with_a_separate_peak():
     held = np.ones(30_000_000)  # 240 MB
     assert timing.peak_bytes() > held.nbytes
     assert timing.apart(os.getpid) != os.getpid()

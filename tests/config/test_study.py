@@ -43,7 +43,7 @@ TWIN = EVENTS | {"data": {"layout": "mssd", "name": "twin", "simulate": {"sessio
 
 @pytest.fixture
 def load(tmp_path):
-    """Load a study from fields, some of them changed: {"data.name": "x"}; DELETE removes a field."""
+    """Return a function that loads a study with changed fields, such as {"data.name": "x"}; DELETE removes a field."""
 
     def load(changes=(), base=EVENTS):
         fields = copy.deepcopy(base)
@@ -114,13 +114,13 @@ def test_every_study_of_the_project_loads(path):
     assert len({run.name for run in study.runs}) == len(study.runs) >= 2
     assert study.simulated == ("simulated" in study.title)
     grid = {(run.input_form, run.loss) for run in study.runs}
-    if path.stem == "yoochoose_100k":  # no content: the official code's own form and losses
+    if path.stem == "yoochoose_100k":  # no content: the input form and losses of the official code
         assert grid == {("shared", "cross_entropy"), ("shared", "bpr_max")}
         return
     if path.stem == "sampled_or_full":  # one cell, its negatives are compared
         assert grid == {("one_hot", "cross_entropy")}
         return
-    if path.stem == "audit_two_logs":  # its grid is the audit's
+    if path.stem == "audit_two_logs":  # trained to compare with the audit
         assert len(study.audit) == 2
         return
     if path.stem in LISTENING_LOGS:
@@ -230,7 +230,7 @@ def test_an_unknown_field_is_named_at_every_level(load, tmp_path, base, field):
             {"losses.bpr": {"negatives": ["in_batch"], "batch_size": 1}},
             "losses.bpr: in-batch negatives need a `batch_size` above 1",
         ),
-        # No run of the grid has this loss; its settings are validated all the same.
+        # No run has this loss, but its settings are validated.
         ({"losses.top1": {"colour": 1}}, "losses.top1: colour: no such field; check its spelling or delete it"),
         (
             {"losses.hinge": {}},

@@ -27,7 +27,7 @@ def test_coverage_by_hand():
 
 
 @given(ITEMS, ITEMS)
-def test_more_lists_never_show_less(items, more):
+def test_more_lists_never_cover_less(items, more):
     both = catalogue_coverage(np.r_[items, more], N)
     assert catalogue_coverage(items, N) <= both <= min(1, len(np.r_[items, more]) / N)
 
@@ -39,7 +39,7 @@ def test_popularity_lift_by_hand():
 
 
 @given(ITEMS)
-def test_what_is_as_popular_as_the_targets_has_no_lift(items):
+def test_tracks_as_popular_as_the_targets_have_no_lift(items):
     assert popularity_lift(items, items, np.arange(1, 1 + N)) == pytest.approx(0)
     assert popularity_lift(np.repeat(items, 3), items, np.arange(1, 1 + N)) == pytest.approx(0)
 
@@ -59,12 +59,12 @@ def test_diversity_is_the_mean_over_pairs(lists, vectors):
     assert found == pytest.approx(np.mean(expected) if expected else np.nan, nan_ok=True)
 
 
-def test_all_of_them():
+def test_all_measures_together():
     lists = pd.DataFrame(
         {"session": [0, 0, 0, 0], "position": [2, 2, 3, 3], "item": [0, 1, 0, 2], "target": [1, 1, 2, 2]}
     )
     vectors = np.array([[1, 0], [0, 1], [-1, 0], [0, 0]]), sparse.csr_array((4, 0))
     found = measures(lists, 4, np.array([6, 4, 2, 1]), vectors)
-    # Mean plays 18 / 4 beside 3; the pairs lie across and against each other.
+    # Mean plays 18 / 4 compared with 3; the pairs are orthogonal and opposite.
     assert found == dict(zip(MEASURES, (2, 4, 3 / 4, 4.5 / 3 - 1, (1 + 2) / 2), strict=True))
     assert np.isnan(measures(lists, 4, np.array([6, 4, 2, 1]), None)["intra_list_diversity"])

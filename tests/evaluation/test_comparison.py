@@ -1,4 +1,4 @@
-"""Scores with intervals, what is told from the best, differences and parts of the targets, from ranks by hand."""
+"""Scores with intervals, significant differences from the best, and groups of targets, from ranks by hand."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ SESSIONS = 40
 
 
 def a_study(seeds=(1, 2)):
-    """Three baselines and a cell of several seeds on 3 targets of each of 40 sessions; recall 1/3, 2/3, 2/3 and 1/3."""
+    """Three baselines and a network of several seeds, on 40 sessions of 3 targets; recall 1/3, 2/3, 2/3 and 1/3."""
     place = np.tile([0, 1, 2], SESSIONS)
     last_hit = np.where(place < 1, 1, 21)
     two = np.where(place < 2, 2, 21)
@@ -31,7 +31,7 @@ def a_study(seeds=(1, 2)):
     return Ranked(models, targets, [own[:, None] for _, own, _ in ranks])
 
 
-def test_scores_and_which_cannot_be_told_from_the_best():
+def test_scores_and_which_models_do_not_differ_from_the_best():
     table = comparison.scored(a_study())
     assert table["recall_at_20"].tolist() == pytest.approx([1 / 3, 2 / 3, 79 / 120, 0, 1 / 3])
     assert table["mrr_at_20"].tolist() == pytest.approx([1 / 3, 1 / 3, 79 / 240, 0, 1 / 3])
@@ -41,7 +41,7 @@ def test_scores_and_which_cannot_be_told_from_the_best():
     assert table["recall_sd"].isna().all()
     assert (table["recall_low"] <= table["recall_at_20"]).all()
     assert (table["recall_at_20"] <= table["recall_high"]).all()
-    # In every session two of three are hit, or one: no session tells anything that another does not.
+    # Each session has two hits of three, or one in all of them: the sessions do not vary.
     assert table.loc[:1, ["recall_low", "recall_high"]].to_numpy().tolist() == [[1 / 3] * 2, [2 / 3] * 2]
 
 
@@ -53,7 +53,7 @@ def test_which_is_not_best_needs_the_corrected_test(monkeypatch):
     assert comparison.scored(a_study())["recall_with_best"].all()
 
 
-def test_seeds_of_a_cell_become_one_model_and_their_spread_is_told():
+def test_seeds_become_one_model_with_a_standard_deviation():
     study = a_study(seeds=(2, 3, 4)).over_seeds()
     assert study.models["model"].tolist() == ["weak", "best", "almost", "gru4rec"]
     assert study.models["seeds"].tolist() == [1, 1, 1, 3]
@@ -80,7 +80,7 @@ def test_differences_from_one_model():
     assert table["p"].iloc[1] == 1
 
 
-def test_each_score_is_told_from_its_own_reference():
+def test_each_score_is_compared_with_its_own_reference():
     table = comparison.against(a_study(), {"recall": 1, "mrr": 0}).query("seed != 1")
     assert table.groupby("score")["reference"].unique().str[0].to_dict() == {"recall": "best", "mrr": "weak"}
     recall, mrr = (table[table["score"] == score] for score in ("recall", "mrr"))
@@ -97,7 +97,7 @@ def test_the_best_baseline_is_no_trained_model():
     assert comparison.best_baseline(study, "recall") == 2
 
 
-def test_each_score_has_a_best_baseline_of_its_own():
+def test_each_score_has_its_own_best_baseline():
     study = a_study()
     study.ranks[0] = np.where(np.arange(120) % 2 == 0, 1, 99)[:, None]  # half of the targets, but each first
     assert [comparison.best_baseline(study, score) for score in ("recall", "mrr")] == [1, 0]

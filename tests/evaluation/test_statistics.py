@@ -20,7 +20,7 @@ def ranks(*columns):
 
 
 def some(sessions=300, models=3, seed=5):
-    """Targets of sessions of 1 to 8 events, of which some are easier than others, for every model alike."""
+    """Create targets of sessions of 1 to 8 events; some sessions are easier than others, for all models."""
     rng = np.random.default_rng(seed)
     session = np.repeat(np.arange(sessions), rng.integers(1, 9, sessions))
     hard = rng.normal(size=sessions)[session]
@@ -48,7 +48,7 @@ def test_sums_by_stratum():
 
 def test_a_draw_takes_whole_sessions_and_the_same_for_every_model(monkeypatch):
     monkeypatch.setattr(statistics, "DRAWS", 50)
-    # Three sessions with 1, 2 and 4 targets; of the first model only the last hits, of the second none of its own.
+    # Three sessions with 1, 2 and 4 targets; the first model hits only the last, the second none of its own.
     session, hits = np.array([0, 1, 1, 2, 2, 2, 2]), [MISS] * 3 + [1] * 4
     draws = SessionSums.of(session, ranks(hits, [1] * 3 + [MISS] * 4), 20).draws[:, 0, :, 0]
     possible = {4 * c / (a + 2 * b + 4 * c) for a in range(4) for b in range(4) for c in range(4) if a + b + c == 3}
@@ -84,7 +84,7 @@ def test_intervals_are_scipys():
     assert width > 1.2 * independent, "targets of a session are alike, which widens the interval"
 
 
-def test_an_interval_holds_the_truth_about_as_often_as_it_says(monkeypatch):
+def test_an_interval_has_its_nominal_coverage(monkeypatch):
     monkeypatch.setattr(statistics, "DRAWS", 300)
     rng, truth, held = np.random.default_rng(1), 0.5, 0
     for _ in range(200):
@@ -169,7 +169,7 @@ def test_the_interval_of_a_difference_is_paired():
     ("session", "one", "other", "p"),
     [
         ([0, 0, 1, 2], [1, 2, 3, 40], [1, 2, 3, 40], 1),  # equal
-        ([0, 0, 0], [1, 1, 1], [MISS] * 3, 1),  # one session tells nothing
+        ([0, 0, 0], [1, 1, 1], [MISS] * 3, 1),  # one session gives no evidence
         ([0, 1, 2, 3], [1] * 4, [MISS] * 4, 0),  # the same difference in every session
     ],
 )
@@ -207,7 +207,7 @@ def test_holm_lies_between_p_and_bonferroni_and_keeps_the_order(p):
     assert (np.diff(corrected[np.argsort(p, kind="stable")]) >= 0).all()
 
 
-def test_where_nothing_differs_the_table_seldom_finds_anything():
+def test_without_differences_the_table_seldom_finds_one():
     rng, found = np.random.default_rng(2), 0
     for _ in range(100):
         session = np.repeat(np.arange(50), 4)

@@ -1,4 +1,4 @@
-"""Kinds of targets, by hand."""
+"""Groups of targets, by hand."""
 
 import numpy as np
 import pandas as pd

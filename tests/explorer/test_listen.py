@@ -1,4 +1,4 @@
-"""Listening along, by hand: one unit whose scores are known, a track without plays, and one that is no candidate."""
+"""Notebook 07 by hand: one unit whose scores are known, a track without plays, and one that is no candidate."""
 
 import json
 import math
@@ -54,8 +54,8 @@ def prepared(features=FEATURES):
 
 @pytest.fixture(scope="module")
 def listener(tmp_path_factory):
-    """Scores are [0.25, -0.15, 0.5] behind a, [-0.125, 0.225, -0.25] behind a, b; the other model is as it began."""
-    tf.config.run_functions_eagerly(True)  # as the fixture `eager`, for all tests of this file
+    """Scores are [0.25, -0.15, 0.5] after a, [-0.125, 0.225, -0.25] after a, b; the other model is untrained."""
+    tf.config.run_functions_eagerly(True)  # like the fixture `eager`, for all tests of this file
     model = GRU4Rec(3, "one_hot", 1)
     model.item_input.table.assign([[0, 0, math.atanh(0.5)], [0, 0, math.atanh(-0.5)], [0, 0, 0]])
     model.recurrence[0].recurrent_kernel.assign([[0, 0, 0]])
@@ -71,7 +71,7 @@ def listener(tmp_path_factory):
 
 
 def styles(styler):
-    """The style of every cell that has one."""
+    """Return the style of every cell that has one."""
     styler._compute()
     return {place: "; ".join(f"{key}: {value}" for key, value in style) for place, style in styler.ctx.items() if style}
 
@@ -119,15 +119,15 @@ def test_the_picture_names_the_line_at_the_next_track_where_there_is_one(listene
     assert ("played next" in [text.get_text() for text in picture.legends[0].get_texts()]) == marked
 
 
-def test_cells_keep_apart_without_the_style_sheet_of_a_notebook_and_text_on_colour_can_be_read(listener):
-    """Contrast as WCAG has it, of white text, at least 4.5."""
+def test_cells_have_padding_without_a_style_sheet_and_enough_contrast(listener):
+    """The contrast of white text is at least 4.5 by WCAG."""
     assert re.search(r" td \{[^}]*padding: 0\.3em", listener.lists(NAMES, ["a"], heard=1).to_html())
     colour = np.array([int(listen.PLAYED[at : at + 2], 16) / 255 for at in (19, 21, 23)])
     light = np.where(colour > 0.03928, ((colour + 0.055) / 1.055) ** 2.4, colour / 12.92) @ [0.2126, 0.7152, 0.0722]
     assert 1.05 / (light + 0.05) > 4.5
 
 
-def test_a_list_from_popularity_says_so(listener):
+def test_a_list_from_popularity_is_labelled(listener):
     shown = listener.lists(NAMES, [NEW, "a"], heard=1)
     assert list(shown.data) == ["content, bpr", "one_hot, bpr<br><small>popularity: no known item</small>"]
 
@@ -143,7 +143,7 @@ def test_the_table_along_a_session(listener):
     assert "tempo" not in bare.label("a")
 
 
-def test_what_users_wrote_is_text_and_no_html(listener):
+def test_text_from_users_is_escaped(listener):
     assert listener.label("a", "0.5") == "a 0.5<br><small>artist &lt;b&gt; · tags folk, rock · tempo 105</small>"
     assert listener.label(NEW) == f"{NEW}<br><small>tempo 120</small>"
     assert listener.label("<i>") == "&lt;i&gt;<br><small>no candidate</small>"
@@ -152,7 +152,7 @@ def test_what_users_wrote_is_text_and_no_html(listener):
     assert "artist Nico → &lt;b&gt;" in page
 
 
-def test_ids_of_the_same_first_letters_are_told_apart(listener):
+def test_ids_with_the_same_first_letters_are_distinguished(listener):
     ids = [f"spotify:track:4uLU6hMCjMI75M1A2tKUQ{end}" for end in "CD"]
     assert all(track in listener.label(track, "0.50") for track in ids)
     page = listener.along(NAMES, [*ids, NEW]).to_html() + listener.lists(NAMES, [NEW, *ids], 1).to_html()
@@ -179,12 +179,12 @@ def test_a_session_by_its_number(listener):
     ],
 )
 def test_what_changed(before, after, told):
-    """Order of tags is no change, nor are 0.1 standard deviations, nor is an acoustic vector."""
+    """The order of tags, 0.1 standard deviations and an acoustic vector are no changes."""
     assert describe.changes(FEATURES, before, after) == told.replace("-", MINUS)
 
 
 @given(st.floats(-1e4, 1e4))
-def test_a_number_is_short_and_near(value):
+def test_a_number_is_short_and_close(value):
     features = Features(np.float32([[1]]), fitted={"numeric": ["x"], "mean": [0], "scale": [value]})
     text = describe.traits(features, 0)
     assert len(text) <= len("x -0.0055")
@@ -203,7 +203,7 @@ def write_run(place, name, recall, **config):
     (folder / "ranks.parquet").touch()
 
 
-def test_the_finished_runs_and_those_that_lead(tmp_path):
+def test_finished_runs_and_the_best_ones(tmp_path):
     place = Workspace("toy")
     place.runs = tmp_path
     assert tables.finished_runs(place).empty
@@ -250,7 +250,7 @@ def test_the_controls_show_the_number_of_the_session_that_they_begin_with(listen
 
 
 @pytest.mark.slow
-def test_hearing_on_moves_the_lists(player):
+def test_the_next_position_updates_the_lists(player):
     player.heard.value = 2
     assert "heard: 2. Played next: c" in player.lists.value
     player.models.value = NAMES
@@ -282,18 +282,18 @@ def test_a_session_is_typed_or_picked(player):
 
 
 @pytest.mark.parametrize("session", [["a", "?"], ["a"], ["?"]])
-def test_the_picture_is_there_from_one_track_on(listener, session):
+def test_the_picture_is_shown_from_one_track_on(listener, session):
     player = Player(listener, session, heard=1, note="simulated data")
     assert bytes(player.picture.value).startswith(b"\x89PNG")
     assert "heard: 1." in player.lists.value
 
 
-def test_a_session_of_one_track_has_a_sentence_in_the_place_of_the_picture(listener):
+def test_a_session_of_one_track_has_a_sentence_instead_of_the_picture(listener):
     picture = figures.picture("listen_along", listener.ranks(NAMES, ["a"]).assign(heard=1, note="simulated data"))
     assert [text.get_text() for text in picture.axes[0].texts] == [listen_figures.ALONE]
 
 
-def test_nothing_to_show_is_told(player):
+def test_an_empty_selection_is_reported(player):
     player.tracks.value = ""
     assert player.problem.value.startswith("Type or choose a track")
     assert player.lists.layout.display == "none"

@@ -1,4 +1,4 @@
-"""Notebook 07, cell by cell, on studies unlike the toy: a table of events, with features of two kinds or without."""
+"""Notebook 07, cell by cell, on studies of event tables, with features of two kinds or without."""
 
 import ast
 from functools import partial
@@ -23,7 +23,7 @@ HYBRID = "{input_form: [shared], output_form: [hybrid, content], loss: [cross_en
 
 @pytest.fixture
 def shown(tmp_path, monkeypatch):
-    """What the notebook's cells show of a study in a folder of its own, with some of its parameters changed."""
+    """Return the outputs of the notebook's cells for a study in a separate folder, with changed parameters."""
     plays = [f"{number},track {(number + n) % 7},{100 * number + n}" for number in range(40) for n in range(4)]
     (tmp_path / "plays.csv").write_text("\n".join(["session,item,time", *plays]))
     (tmp_path / "tracks.csv").write_text(

@@ -72,7 +72,7 @@ def skips(*shares):
 
 
 def some_models(forms=FORMS, losses=THREE, baselines=("most_popular", "stan")):
-    """Rows of models with their scores around the middle of an interval, the first the best."""
+    """Return rows of models with scores in the middle of their intervals; the first model is the best."""
     cells = [("gru4rec", form, loss) for loss in losses for form in forms] + [(name, None, None) for name in baselines]
     table = pd.DataFrame(cells, columns=["model", "input_form", "loss"])
     for score, scale in (("recall", 0.4), ("mrr", 0.2)):
@@ -115,7 +115,7 @@ def trained(table):
 
 
 def of_one_session(table):
-    """Without intervals, as where all targets are of one session."""
+    """Remove the intervals, as if all targets were of one session."""
     return table.assign(**dict.fromkeys([name for name in table if name.endswith(("low", "high"))], np.nan))
 
 
@@ -159,7 +159,7 @@ FRAMES = {
     "bench": a_bench(),
 }
 DEEP = Training(hidden_units=(100, 50), mlp_units=(128, 64, 32))
-# What is unlike the frames above: tiny, huge, many, one, equal.
+# Edge cases: tiny, huge, many, single and equal values.
 EDGES = [
     ("model_diagram", diagram.model_diagram(DEEP, "artist, tags and duration")),
     ("model_diagram", diagram.model_diagram(Training(), "28 features", INPUT_FORMS)),
@@ -221,7 +221,7 @@ def drawn(name, frame):
 
 
 def texts(figure):
-    """Every text that is really drawn: ticks out of view are not."""
+    """List the texts that are drawn; ticks out of view are not."""
     found = [*figure.texts, *(text for legend in figure.legends for text in legend.get_texts())]
     for ax in figure.axes:
         found += [*ax.texts, *(ax.title, ax._left_title, ax._right_title)]
@@ -239,7 +239,7 @@ def test_every_figure_has_a_frame_here():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "frame"), EVERY, ids=NAMES)
-def test_texts_are_in_the_figure_large_enough_and_apart_and_axes_are_named(name, frame):
+def test_texts_fit_are_readable_and_do_not_overlap_and_axes_are_labelled(name, frame):
     figure = drawn(name, frame)
     boxes = {text: text.get_window_extent() for text in texts(figure)}  # in pixels, 200 an inch
     assert min(text.get_fontsize() for text in boxes) >= 6
@@ -257,7 +257,7 @@ def test_texts_are_in_the_figure_large_enough_and_apart_and_axes_are_named(name,
             assert ax.get_ylabel() or ax.get_title(loc="left")
 
 
-def test_the_check_of_texts_sees_two_on_one_place():
+def test_overlapping_texts_are_detected():
     figure = drawn("plays_per_track", RARE)
     label = figure.axes[0].xaxis.label
     twin = figure.text(*figure.transFigure.inverted().transform(label.get_window_extent().min), "on top of it")
@@ -275,7 +275,7 @@ def test_a_figure_is_drawn_again_to_the_same_bytes(tmp_path):
     for kind in figures.KINDS:
         for path in tmp_path.glob(f"*.{kind}"):
             path.unlink()
-    with plt.rc_context({"font.size": 30, "axes.grid": True, "svg.fonttype": "path"}):  # somebody's own taste
+    with plt.rc_context({"font.size": 30, "axes.grid": True, "svg.fonttype": "path"}):  # settings of the user
         figures.redraw(tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     for name in names:
@@ -297,7 +297,7 @@ def test_the_csv_is_the_frame(tmp_path):
 
 
 @pytest.mark.slow
-def test_drawing_leaves_no_open_figure_and_no_style_behind(tmp_path):
+def test_drawing_closes_the_figure_and_restores_the_style(tmp_path):
     before = dict(plt.rcParams)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -322,7 +322,7 @@ def test_an_unfinished_drawing_leaves_the_old_files(tmp_path, monkeypatch):
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_what_cannot_be_drawn_is_said(tmp_path):
+def test_a_frame_that_cannot_be_drawn_raises(tmp_path):
     with pytest.raises(ValueError, match="pie: there is no such figure; known are model_diagram, plays_per_track"):
         figures.draw("pie", RARE, tmp_path)
     with pytest.raises(ValueError, match="split_sizes: the frame has no rows"):
@@ -332,7 +332,7 @@ def test_what_cannot_be_drawn_is_said(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_redraw_says_what_it_cannot_draw(tmp_path):
+def test_redraw_reports_what_it_cannot_draw(tmp_path):
     with pytest.raises(ValueError, match=r"found no \.csv file"):
         figures.redraw(tmp_path)
     (tmp_path / "table_1.csv").write_text("quantity,count\nevents,1\n")
@@ -369,7 +369,7 @@ def test_plays_per_track_writes_counts_and_shares_on_the_bars():
         ([5, 1], [1, 15], 6),  # 20 plays: 5 and five of the single ones
     ],
 )
-def test_long_tail_says_how_many_tracks_have_half_of_the_plays(plays, tracks, half):
+def test_long_tail_shows_how_many_tracks_have_half_of_the_plays(plays, tracks, half):
     figure = drawn("long_tail", pd.DataFrame({"plays": plays, "tracks": tracks, "rank": np.cumsum(tracks)}))
     (text,) = figure.axes[0].texts
     words = "1 track " if half == 1 else f"{half} tracks "
@@ -385,7 +385,7 @@ def test_session_lengths_are_bars_of_one_length_each_while_there_are_few():
     assert [label.get_text() for label in ax.get_yticklabels()] == [str(n) for n in range(2, 21)]
 
 
-def test_many_session_lengths_are_put_together_and_none_is_lost():
+def test_many_session_lengths_are_grouped_and_none_is_lost():
     frame = pd.DataFrame({"length": [2, 7, 30, 5000], "sessions": 1, "share": [0.1, 0.2, 0.3, 0.4]})
     ax = drawn("session_lengths", frame).axes[0]
     names = [label.get_text() for label in ax.get_yticklabels()]
@@ -396,7 +396,7 @@ def test_many_session_lengths_are_put_together_and_none_is_lost():
     )
 
 
-def test_table_2_shows_means_of_the_known_protocol_at_their_place():
+def test_table_2_shows_means_of_the_known_protocol():
     table = a_table_2(seeds=(1, 3))
     for ax, column in zip(drawn("table_2", table).axes, ("recall_at_20", "mrr_at_20"), strict=True):
         rows = table.query("protocol == 'known'")
@@ -409,7 +409,7 @@ def test_table_2_shows_means_of_the_known_protocol_at_their_place():
         with plt.style.context(figures.STYLE):
             colors = {loss: look["color"] for loss, look in style.looks(LOSSES).items()}
         assert points == pytest.approx({(form, colors[loss]): value for (form, loss), value in means.items()})
-        assert ax.get_xlim()[1] < 0.5  # nothing of the protocol `open`, whose scores are 0.9 here
+        assert ax.get_xlim()[1] < 0.5  # excludes the protocol `open`, whose scores are 0.9 here
         baselines = next(line for line in ax.lines if to_hex(line.get_color()) == to_hex("0.35"))
         assert list(baselines.get_xdata()) == list(rows[rows["input_form"].isna()][column])
     names = [label.get_text() for label in drawn("table_2", table).axes[0].get_yticklabels()]
@@ -433,7 +433,7 @@ def test_time_to_quality_counts_the_seconds_of_all_epochs_so_far():
     assert list(lines[1].get_ydata()) == list(frame.query("input_form == 'one_hot'")["validation_recall_at_20"])
 
 
-def test_the_curve_has_a_line_for_each_model_with_a_look_of_its_own():
+def test_the_curve_has_a_distinct_line_for_each_model():
     frame = a_curve(seeds=(1, 3))
     figure = drawn("content_signal", frame)
     for ax, column in zip(figure.axes, ("recall_at_20", "mrr_at_20"), strict=True):
@@ -461,12 +461,12 @@ def test_a_name_keeps_its_look_and_no_two_look_alike_in_grey():
 @pytest.mark.parametrize(
     ("share", "words"), [(0, "0.0 %"), (0.0004, "< 0.1 %"), (0.0006, "0.1 %"), (0.1234, "12.3 %"), (1, "100.0 %")]
 )
-def test_shares_are_said_in_percent(share, words):
+def test_shares_are_written_in_percent(share, words):
     assert style.percent(share) == words
 
 
-def test_runs_of_other_settings_are_marks_and_curves_of_their_own():
-    """An embedding of 50 beside the study's own is neither a second seed of it nor a part of its curve."""
+def test_runs_of_other_settings_have_separate_marks_and_curves():
+    """An embedding of 50 is neither a second seed of the study's embedding nor a part of its curve."""
     table = a_table_2(forms=["embedding"], losses=["bpr"], baselines=()).assign(tag=np.nan)
     other = table.assign(tag="d50", recall_at_20=0.5 * table["recall_at_20"])
     figure = drawn("table_2", pd.concat([table, other]))
@@ -485,7 +485,7 @@ def test_a_tag_that_looks_like_a_number_stays_a_text(tag, tmp_path):
     assert f"embedding {tag}" in {text.get_text() for text in texts(figure)}
 
 
-def test_differences_are_hollow_where_the_test_finds_none_and_numbers_where_they_are_far():
+def test_insignificant_differences_are_hollow_and_distant_ones_are_numbers():
     table = some_differences([0.03, -0.01, -0.03, -0.9], forms=FORMS[:2], losses=THREE[:1])
     figure = drawn("differences", table)
     for ax in figure.axes:

@@ -1,4 +1,4 @@
-"""Every mistake of `bad_input.py` has its answer: exit code, message, nothing half-written; and so has any other."""
+"""Every case of `bad_input.py` has its exit code and message and leaves no partial file; so does any other input."""
 
 import csv
 import gzip
@@ -18,9 +18,9 @@ from gru4rec_lib.__main__ import main
 from gru4rec_lib.config.study import ConfigError, EventData, load_study
 from gru4rec_lib.preparation.readers import read
 from gru4rec_lib.preparation.source_files import DataError
-from gru4rec_lib.twin import simulate  # noqa: F401  # now: a case without rights may not load them
+from gru4rec_lib.twin import simulate  # noqa: F401  # imported here: a case without permissions cannot load them
 
-NOBODY = 65534  # the user who owns nothing
+NOBODY = 65534  # the user `nobody`
 
 
 def bring(files, folder):
@@ -38,7 +38,7 @@ def files(folder):
 
 @contextmanager
 def without_rights(folder):
-    """Root becomes nobody, who may read what is in the folder as far as the case lets everyone."""
+    """Change from root to `nobody`, who can read the folder only if the case allows it."""
     folder.chmod(0o755)
     is_root = os.geteuid() == 0
     if is_root:
@@ -51,7 +51,7 @@ def without_rights(folder):
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_mistake_has_its_answer(tmp_path, monkeypatch, capsys, case):
+def test_a_bad_input_has_the_expected_message(tmp_path, monkeypatch, capsys, case):
     monkeypatch.chdir(tmp_path)
     bring(case.files, tmp_path)
     before = files(tmp_path)
@@ -72,13 +72,13 @@ def test_a_mistake_has_its_answer(tmp_path, monkeypatch, capsys, case):
     assert files(tmp_path) <= before
 
 
-def test_the_table_of_the_reports_is_that_of_the_cases():
+def test_the_table_in_reports_is_up_to_date():
     assert len(CASES) >= 60
     assert len({case.name for case in CASES}) == len(CASES)
     assert TABLE_FILE.read_text(encoding="utf-8") == as_table().to_csv(index=False), "run python tests/bad_input.py"
 
 
-# Whatever is in a file, it is read or there is a sentence
+# Any content of a file is read or reported
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ EVENTS = EventData(layout="events", name="any", events=("e.csv",), session="sess
 
 
 def answer(folder, content, name="e.csv"):
-    """The events, or the message of the error that may be."""
+    """Return the events, or the message of the error."""
     (folder / name).write_bytes(content)
     try:
         return read(EVENTS.model_copy(update={"events": (name,)}), folder).events
@@ -102,14 +102,14 @@ def answer(folder, content, name="e.csv"):
 
 @settings(max_examples=15)
 @given(st.binary(max_size=200))
-def test_any_bytes_have_an_answer(folder, content):
+def test_any_bytes_are_read_or_reported(folder, content):
     assert isinstance(answer(folder, content), str)
 
 
 @pytest.mark.slow
 @settings(max_examples=30)
 @given(st.text(st.sampled_from(list('1a,,,"\n\n\r\0é\ufeff -.e')), max_size=40), st.booleans())
-def test_any_text_below_a_header_has_an_answer(folder, text, good_rows):
+def test_any_text_below_a_header_is_read_or_reported(folder, text, good_rows):
     header = GOOD if good_rows else GOOD.splitlines()[0] + "\n"
     answer(folder, (header + text).encode())
 
@@ -120,7 +120,7 @@ SMALL = gzip.compress(GOOD.encode() * 3, mtime=0)
 @settings(max_examples=15)
 @given(st.integers(0, len(SMALL) - 1), st.integers(0, 255), st.booleans())
 @example(len(SMALL) - 1, 0, True)
-def test_a_packed_file_that_is_damaged_has_an_answer(folder, place, byte, cut):
+def test_a_damaged_compressed_file_is_read_or_reported(folder, place, byte, cut):
     answer(folder, SMALL[:place] + (b"" if cut else bytes([byte]) + SMALL[place + 1 :]), "e.csv.gz")
 
 
@@ -136,7 +136,7 @@ CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=
     st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
     st.sampled_from(["\n", "\r\n"]),
 )
-def test_what_csv_writes_is_read_as_it_was(folder, items, quoting, end):
+def test_what_the_csv_module_writes_is_read_unchanged(folder, items, quoting, end):
     text = io.StringIO(newline="")
     writer = csv.writer(text, quoting=quoting, lineterminator=end)
     writer.writerows([("session_id", "item_id", "time"), *(("s", item, n) for n, item in enumerate(items))])
@@ -158,7 +158,7 @@ ANY_VALUE = st.recursive(
 
 @settings(max_examples=100)
 @given(st.sampled_from(leaves(STUDY)), ANY_VALUE)
-def test_a_study_with_any_value_anywhere_loads_or_has_an_answer(folder, path, value):
+def test_a_study_with_any_value_loads_or_is_reported(folder, path, value):
     fields = {"study": yaml.safe_load(yaml.safe_dump(STUDY))}
     place = fields
     for key in ("study", *path)[:-1]:

@@ -1,4 +1,4 @@
-"""The command line: one command a job, a wrong word is one sentence and the exit code 2."""
+"""The command line: invalid arguments give one sentence and exit code 2."""
 
 import os
 import runpy
@@ -24,7 +24,7 @@ STOPPED = {
 
 @pytest.fixture
 def called(monkeypatch):
-    """What the commands call, with what; nothing is done."""
+    """Record what the commands call, with which arguments, and do nothing."""
     calls = []
     monkeypatch.setattr(simulate, "simulate", lambda *given, **named: calls.append((given, named)))
     monkeypatch.setattr(tables, "publish", lambda place: calls.append(place.study.name))
@@ -34,7 +34,7 @@ def called(monkeypatch):
     return calls
 
 
-def test_simulate_hands_on_what_it_was_given(called, tmp_path):
+def test_simulate_passes_its_arguments(called, tmp_path):
     words = ["simulate", "--sessions", "20", "--seed", "3", "--dates", "20180715", "20180827", "--out", str(tmp_path)]
     assert __main__.main([*words, "--content-signal", "0.25"]) == 0
     twin = {"sessions": 20, "seed": 3, "log_dates": ("20180715", "20180827"), "content_signal": 0.25}
@@ -55,7 +55,7 @@ def test_simulate_writes_files(tmp_path):
     ]
 
 
-def test_publish_and_reproduce_are_handed_on(called):
+def test_publish_and_reproduce_pass_their_arguments(called):
     assert __main__.main(["publish", "--study", "toy"]) == 0
     assert __main__.main(["reproduce", "--study", "toy", "--", "-n"]) == 7
     assert __main__.main(["figures", "--study", "toy"]) == 0
@@ -98,7 +98,7 @@ def test_a_file_that_cannot_be_written_is_one_sentence(monkeypatch, capsys, tmp_
 
 
 @pytest.mark.parametrize("words", [[], ["paint"], ["simulate", "--sessions", "many", "--out", "x"], ["publish"]])
-def test_wrong_words_end_with_the_usage(capsys, words):
+def test_unknown_arguments_print_the_usage(capsys, words):
     with pytest.raises(SystemExit) as ended:
         __main__.main(words)
     assert ended.value.code == 2
@@ -113,7 +113,7 @@ def test_help_names_every_command(capsys):
     assert all(command in text for command in ("reproduce", "simulate", "publish"))
 
 
-def test_the_module_runs_the_words_of_the_process_and_exits_with_the_code(called, monkeypatch):
+def test_the_module_passes_arguments_and_exits_with_the_code(called, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["gru4rec", "reproduce", "--study", "toy"])
     monkeypatch.delitem(sys.modules, "gru4rec_lib.__main__")
     with pytest.raises(SystemExit) as ended:
@@ -122,7 +122,7 @@ def test_the_module_runs_the_words_of_the_process_and_exits_with_the_code(called
 
 
 def run(*words, modules=ROOT, **options):
-    """The command in a process of its own, which looks for modules in this folder first."""
+    """Start the command in a separate process that looks for modules in this folder first."""
     environment = os.environ | {"PYTHONPATH": f"{modules}{os.pathsep}{ROOT}"}
     command = [sys.executable, "-m", "gru4rec_lib", *words]
     return subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, check=False, **options)
@@ -130,7 +130,7 @@ def run(*words, modules=ROOT, **options):
 
 @pytest.mark.parametrize("command", STOPPED)
 def test_ctrl_c_while_packages_are_loaded_is_one_line(tmp_path, command):
-    # Whoever runs the tests in the background ignores the signal, and all that they start with them.
+    # If the tests run in the background, they and their children ignore the signal.
     heeded = "signal.signal(signal.SIGINT, signal.default_int_handler)"
     code = f"import os, signal, time; {heeded}; os.kill(os.getpid(), signal.SIGINT); time.sleep(9)"
     (tmp_path / "pydantic.py").write_text(code)
@@ -139,7 +139,7 @@ def test_ctrl_c_while_packages_are_loaded_is_one_line(tmp_path, command):
 
 
 @pytest.mark.parametrize("command", STOPPED)
-def test_ctrl_c_at_work_says_how_to_go_on(monkeypatch, capsys, command):
+def test_ctrl_c_prints_how_to_continue(monkeypatch, capsys, command):
     def stopped(_):
         raise KeyboardInterrupt
 
@@ -149,7 +149,7 @@ def test_ctrl_c_at_work_says_how_to_go_on(monkeypatch, capsys, command):
 
 
 @pytest.mark.slow
-def test_where_nobody_reads_on_it_ends_quietly(tmp_path):
+def test_a_closed_pipe_ends_the_command_without_an_error(tmp_path):
     (tmp_path / "mine.csv").write_text("session,item,time\n1,a,1\n1,b,2\n")
     reading, writing = os.pipe()
     os.close(reading)

@@ -18,7 +18,7 @@ DESCRIBED_ONCE = {"self", "cls", "workspace"}
 
 
 def arguments_of(node):
-    """Names of the arguments of a function; of a class those of its constructor, or else its fields."""
+    """List the arguments of a function; of a class, those of its constructor, or else its fields."""
     if isinstance(node, ast.ClassDef):
         constructor = next((part for part in node.body if getattr(part, "name", "") == "__init__"), None)
         if constructor:
@@ -30,7 +30,7 @@ def arguments_of(node):
 
 
 def public(node):
-    """Public classes and functions within a module or class."""
+    """Yield the public classes and functions of a module or class."""
     for part in node.body:
         if isinstance(part, FUNCTION | ast.ClassDef) and not part.name.startswith("_"):
             yield part
@@ -38,7 +38,7 @@ def public(node):
 
 
 def undescribed(source):
-    """Public functions and classes with arguments that their docstrings do not describe."""
+    """Return public functions and classes with arguments that their docstrings do not describe."""
     found = {}
     for node in public(ast.parse(source)):
         text = inspect.cleandoc(ast.get_docstring(node) or "")

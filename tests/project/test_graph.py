@@ -1,4 +1,4 @@
-"""The whole graph, run once on the toy study in a copy of the project that already carries published reports."""
+"""The whole graph, run once on the toy study in a copy of the project that already has published reports."""
 
 import json
 import os
@@ -24,14 +24,14 @@ DRAWS = {"00_the_twin", "01_explore_sessions", "05_results", "06_audit_of_the_pa
 
 
 def planned(root):
-    """The first words of the steps that another run would take."""
+    """Return the names of the steps that another run would execute."""
     steps = re.findall(r"\d+ of \d+  (\w+)", reproduce(root, "--", "--dry-run"))
     return set(steps) - {"everything"}
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A project in which the toy study was reproduced, over reports that were there before."""
+    """A project in which the toy study was reproduced and replaced existing reports."""
     root = copy_of_the_project(tmp_path_factory.mktemp("project"))
     for folder in ("figures", "reports"):
         (root / folder / "toy").mkdir(parents=True)
@@ -90,7 +90,7 @@ def test_a_second_run_does_nothing_and_a_change_reruns_what_depends_on_it(finish
     text = drawing.read_text()
     drawing.write_text(text + "\n# another comment\n")
     assert planned(finished) == DRAWS | {"paper", "publish"}
-    os.utime(drawing, (0, 0))  # as a copy that keeps the time of an older file
+    os.utime(drawing, (0, 0))  # like a copy that keeps the time of an older file
     assert planned(finished) == DRAWS | {"paper", "publish"}
     drawing.write_text(text)
     assert planned(finished) == set()
@@ -149,7 +149,7 @@ def test_a_curve_is_the_same_rules_at_each_setting_and_one_page_of_results(tmp_p
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb")))
-def test_a_notebook_runs_by_hand_without_arguments_and_makes_what_it_does_not_find(name, tmp_path):
+def test_a_notebook_runs_without_parameters_and_creates_missing_inputs(name, tmp_path):
     root = copy_of_the_project(tmp_path)
     run(root, "papermill", "--no-progress-bar", f"notebooks/{name}", "out.ipynb")
     if name == "07_listen_along.ipynb":  # of which a page without a kernel has models, next tracks, a picture, ranks

@@ -1,4 +1,4 @@
-"""What takes minutes, `make test-long`: kills at random moments, two runs at once, a study twice, jobs of an executor.
+"""Tests that take minutes, `make test-long`: kills at random moments, parallel runs, repeated runs, submitted jobs.
 
 The toy study with two cells, in copies of the project; each ends in the bytes of an undisturbed run: arrays, weights,
 ranks, lists, tables, figures. Left out is what tells times: manifest.json, published.json, inputs.json, config.json,
@@ -26,7 +26,7 @@ KILLS, ROUNDS, SEED = 20, 4, 2018
 
 
 def start(root, *arguments):
-    """`reproduce` as `make` starts it, in a process group of its own."""
+    """Start `reproduce` as `make` does, in a separate process group."""
     environment = os.environ | {"PYTHONPATH": str(root), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     command = [sys.executable, "-m", "gru4rec_lib", "reproduce", "--study", "toy", *arguments]
     return subprocess.Popen(
@@ -37,7 +37,7 @@ def start(root, *arguments):
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    """The products of a run that nothing disturbed, and the seconds that it took."""
+    """The products of an undisturbed run, and the seconds that it took."""
     root = copy_of_the_project(tmp_path_factory.mktemp("undisturbed"))
     began = time.monotonic()
     reproduce(root)
@@ -48,7 +48,7 @@ def undisturbed(tmp_path_factory):
     return found, time.monotonic() - began
 
 
-def test_twenty_kills_at_random_moments_leave_the_same_bytes(undisturbed, tmp_path):
+def test_twenty_kills_at_random_moments_give_the_same_bytes(undisturbed, tmp_path):
     expected, seconds = undisturbed
     moments = np.random.default_rng(SEED).uniform(0, 1, (ROUNDS, KILLS // ROUNDS)) * seconds * ROUNDS / KILLS * 1.5
     rows = []
@@ -89,7 +89,7 @@ def test_a_study_twice_gives_the_same_bytes(undisturbed, tmp_path):
 
 
 def test_jobs_of_an_executor_give_the_same_bytes(undisturbed, tmp_path):
-    """Every step a job of its own that a command submits, as on a cluster, but on this machine."""
+    """Each step is a separate job that a command submits, as on a cluster, but on this machine."""
     root = copy_of_the_project(tmp_path)
     submit = root / "submit.sh"
     submit.write_text('#!/bin/sh\necho "$1" >> submitted\nsh "$1" > /dev/null 2>&1 &\necho $!\n')

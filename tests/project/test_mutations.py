@@ -1,7 +1,7 @@
-"""Metrics, statistics, splits and baselines that are broken on purpose: for each there is a test that fails.
+"""Mutations of metrics, statistics, splits and baselines: for each, a test fails.
 
-A mutation puts other words into the source of one function. The module is compiled anew, and the changed function lends
-its code to the one that everybody holds, so that a test sees it from wherever it was imported.
+A mutation replaces text in the source of one function. The module is compiled again, and the changed code replaces that
+of the original function object, so that it takes effect wherever the function was imported.
 """
 
 import importlib
@@ -31,7 +31,7 @@ scores, sums, rank_table = (
 paired = test_statistics.test_the_interval_of_a_difference_is_paired
 paired_p, holm = test_statistics.test_p_is_of_the_paired_t_test_over_sessions, test_statistics.test_holm_by_hand
 no_network = test_comparison.test_the_best_baseline_is_no_trained_model
-best_of_each = test_comparison.test_each_score_has_a_best_baseline_of_its_own
+best_of_each = test_comparison.test_each_score_has_its_own_best_baseline
 parts = test_prepare.test_training_is_in_order_of_time_and_the_last_is_held_out
 index = test_prepare.test_the_index_falls_by_plays_of_training_with_ties_by_id
 features = test_prepare.test_features_are_fitted_on_the_tracks_of_training
@@ -39,7 +39,7 @@ rules, item_knn = test_baselines.test_sequential_rules_by_hand, test_baselines.t
 sknn = test_session_knn.test_sknn_by_hand
 RANKS = {"ranks": [2, 2, 3, 9], "k": 2, "recall": 1 / 2, "mrr": 1 / 4}
 P = {"p": [0.01, 0.04, 0.03], "corrected": [0.03, 0.06, 0.06]}
-# Function, the words that go, those that come, the test that fails, and what it is given beside fixtures.
+# Function, text to replace, its replacement, the test that fails, and its arguments besides fixtures.
 MUTATIONS = {
     "recall leaves out the last place": (
         "ranking.metrics:recall",
@@ -131,7 +131,7 @@ MUTATIONS = {
 
 @pytest.fixture
 def run(tmp_path, capsys):
-    """Call a test with what it is given, and the fixtures that it asks for."""
+    """Call a test with its arguments and fixtures."""
     fixtures = {"tmp_path": tmp_path, "capsys": capsys}
 
     def call(test, given=None):
@@ -155,7 +155,7 @@ def mutate(monkeypatch, place, old, new):
 
 
 @pytest.mark.parametrize("broken", MUTATIONS)
-def test_what_is_broken_on_purpose_makes_a_test_fail(broken, run, monkeypatch):
+def test_every_mutation_makes_a_test_fail(broken, run, monkeypatch):
     place, old, new, *asked = MUTATIONS[broken]
     run(*asked)
     mutate(monkeypatch, place, old, new)

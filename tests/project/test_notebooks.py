@@ -21,7 +21,7 @@ MOST_LOOP_LINES = 3
 
 
 def problems(name, notebook):
-    """Every breach of the house's rules for notebooks, one line each.
+    """List violations of the project's rules for notebooks, one line each.
 
     Args:
         name: the file's name.
@@ -87,7 +87,7 @@ def _node_problem(node):
 
 
 def _is_path(node):
-    """Whether an operand of `/` is text or a path, as far as its form tells."""
+    """Return whether an operand of `/` is text or a path, judged by its syntax."""
     match node:
         case ast.Constant(value=str()) | ast.JoinedStr() | ast.Attribute(attr="parent" | "parents"):
             return True
@@ -97,7 +97,7 @@ def _is_path(node):
 
 
 def good():
-    """A notebook without a fault, as small as one can be."""
+    """Return a minimal valid notebook."""
     new = nbformat.v4
     parameters = new.new_code_cell('study: str = "toy"  # a file of config/\ncutoff: int = 20  # the k of Recall@k')
     parameters.metadata["tags"] = ["parameters"]
@@ -107,7 +107,7 @@ def good():
     return new.new_notebook(cells=cells, metadata={"kernelspec": kernel})
 
 
-def test_every_notebook_is_thin_and_stripped():
+def test_notebooks_have_short_cells_and_no_outputs():
     assert NOTEBOOKS
     read = {path.name: nbformat.read(path, as_version=4) for path in NOTEBOOKS}
     assert {name: found for name, notebook in read.items() if (found := problems(name, notebook))} == {}
@@ -128,7 +128,7 @@ def test_papermill_lists_every_parameter_with_its_type_default_and_comment(path)
     assert listed == written
 
 
-def test_numbers_are_given_once():
+def test_notebook_numbers_are_unique():
     numbers = [path.name[:2] for path in NOTEBOOKS]
     assert len(set(numbers)) == len(numbers)
 
@@ -158,7 +158,7 @@ def test_a_good_notebook_has_no_problem():
         ("\n".join(f"x{i} = {i}" for i in range(13)), "a cell of more than 12 lines"),
     ],
 )
-def test_a_thick_cell_is_caught(source, problem):
+def test_a_long_or_complex_cell_is_detected(source, problem):
     notebook = good()
     notebook.cells[2].source = source
     assert problems("01_sessions.ipynb", notebook) == [problem]
@@ -173,7 +173,7 @@ def test_a_thick_cell_is_caught(source, problem):
         "hits / len(ranks)",
     ],
 )
-def test_what_is_just_allowed_is_not_caught(source):
+def test_an_allowed_cell_is_accepted(source):
     notebook = good()
     notebook.cells[2].source = source
     assert problems("01_sessions.ipynb", notebook) == []
@@ -188,7 +188,7 @@ def test_what_is_just_allowed_is_not_caught(source):
         ("import numpy  # for what?", "a parameter without a type and a default"),
     ],
 )
-def test_a_careless_parameter_is_caught(source, problem):
+def test_an_incomplete_parameter_is_detected(source, problem):
     notebook = good()
     notebook.cells[1].source = source
     assert problems("01_sessions.ipynb", notebook) == [problem]
@@ -213,18 +213,18 @@ def test_parameters_may_be_long():
         (lambda n: n.metadata.kernelspec.update(name="other"), "the kernel is not python3"),
     ],
 )
-def test_a_careless_frame_is_caught(spoil, problem):
+def test_an_invalid_notebook_is_detected(spoil, problem):
     notebook = good()
     spoil(notebook)
     assert problems("01_sessions.ipynb", notebook) == [problem]
 
 
-def test_two_parameters_cells_are_caught():
+def test_two_parameters_cells_are_detected():
     notebook = good()
     notebook.cells.append(notebook.cells[1].copy())
     assert problems("01_sessions.ipynb", notebook) == ["2 cells are tagged `parameters`, not one"]
 
 
 @pytest.mark.parametrize("name", ["sessions.ipynb", "1_sessions.ipynb", "01-sessions.ipynb", "01_Sessions.ipynb"])
-def test_a_name_without_its_number_is_caught(name):
+def test_a_name_without_a_number_is_detected(name):
     assert problems(name, good()) == ["the name is no NN_name.ipynb"]

@@ -19,7 +19,7 @@ from gru4rec_lib.training import memory
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_every_step_says_how_much_memory_and_time_it_needs():
+def test_every_step_requests_memory_and_time():
     rules = re.split(r"^ *rule (?=\w+:$)", (ROOT / "Snakefile").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
     needs = {text.split(":")[0]: re.findall(r"^ +(mem_mb=room|runtime=)", text, re.MULTILINE) for text in rules}
     assert needs.pop("all") == []
@@ -27,7 +27,7 @@ def test_every_step_says_how_much_memory_and_time_it_needs():
     assert {name for name, said in needs.items() if said != ["mem_mb=room", "runtime="]} == set()
 
 
-# Snakemake with a line of JSON a job: what it asks for. The message of a rule would hide that.
+# Snakemake with a line of JSON for each job: its requests, which the message of a rule would hide.
 PLAN = """
 import json, sys
 from snakemake.cli import main
@@ -50,7 +50,7 @@ TRAIN_ON_GPU = "# set-resources:\n#   train:\n#     gpu: 1\n"
 
 
 def planned(root, *config):
-    """What the jobs of a study ask for, by rule, and how many there are.
+    """Return what the jobs of a study request, by rule, and the number of jobs.
 
     As `make reproduce ARGS="--workflow-profile profiles/slurm"` hands it on; a plan needs no Slurm.
     """
@@ -60,7 +60,7 @@ def planned(root, *config):
         (root / "profiles").symlink_to(ROOT / "profiles")
     (root / "plan.py").write_text(PLAN)
     profiles = [word for name in ("local", "slurm") for word in ("--workflow-profile", f"profiles/{name}")]
-    # A plan, in which no cluster counts its cores, gives a job no more than these.
+    # A dry run has no cluster and limits each job to these cores.
     command = [sys.executable, "plan.py", *profiles, "--cores", "8", "--config", *config]
     environment = os.environ | {"PYTHONPATH": str(root)}
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
@@ -77,7 +77,7 @@ def job(cores, gb, hours, gpu=None):
 
 
 @pytest.mark.slow
-def test_the_profile_for_slurm_takes_the_place_of_the_local_one(tmp_path):
+def test_the_slurm_profile_replaces_the_local_one(tmp_path):
     asked, jobs = planned(tmp_path, "study=toy")
     assert jobs["train"] == 12
     assert asked == {
@@ -95,7 +95,7 @@ def test_the_profile_for_slurm_takes_the_place_of_the_local_one(tmp_path):
 
 
 @pytest.mark.slow
-def test_all_of_mssd_asks_for_what_its_tracks_and_events_take_and_for_a_gpu_where_it_is_uncommented(tmp_path):
+def test_mssd_full_requests_memory_for_its_tracks_and_events_and_a_gpu_if_uncommented(tmp_path):
     shutil.copytree(ROOT / "profiles", tmp_path / "profiles")
     slurm = tmp_path / "profiles" / "slurm" / "config.yaml"
     assert TRAIN_ON_GPU in slurm.read_text()

@@ -35,7 +35,7 @@ def test_tables_are_generated_from_the_reports(page):
     assert page.read_text(encoding="utf-8") == doc_tables.filled(page, REPORTS), "run `make docs`"
 
 
-def test_every_table_stands_on_a_page():
+def test_every_table_is_on_a_page():
     found = [name for page in PAGES for _, name, _ in doc_tables.BLOCK.findall(page.read_text(encoding="utf-8"))]
     assert {name.partition(":")[0] for name in found} == {*doc_tables.TABLES}
 
@@ -47,7 +47,7 @@ def test_a_table_of_an_unknown_name_is_an_error(tmp_path):
         doc_tables.filled(page, REPORTS)
 
 
-def test_a_changed_number_is_seen(tmp_path):
+def test_a_changed_number_is_detected(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(text_of("README.md").replace("0.072", "0.073"))
     assert "0.073" not in doc_tables.filled(page, REPORTS).split("<!-- table: content_adds -->")[1].split("<!-- end")[0]
@@ -101,7 +101,7 @@ def test_the_numbers_in_the_texts_of_the_results_are_those_of_the_tables():
     assert set(best["output_form"] + " " + best["tag"]) == {"hybrid wide"}
 
 
-def test_twenty_kills_left_no_product_that_differs():
+def test_results_are_the_same_after_twenty_kills():
     kills = pd.read_csv(REPORTS / "kills.csv")
     assert re.search(r"kills\s+the\s+toy\s+study\s+twenty\s+times", text_of("docs/studies.md"))
     assert len(kills) == 20

@@ -1,4 +1,4 @@
-"""A file that somebody else made can be wrong, but it never runs as a program."""
+"""A file from an untrusted source can be invalid, but it never runs code."""
 
 import ast
 import json
@@ -16,7 +16,7 @@ from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.serving import model_folder
 
 ROOT = Path(__file__).resolve().parents[2]
-# Whatever makes a program of data.
+# Functions that run data as code.
 MODULES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 CALLS = {"eval", "exec", "compile", "read_pickle", "to_pickle", "read_hdf", "enable_unsafe_deserialization"}
 WORDS = {("allow_pickle", True), ("safe_mode", False), ("shell", True)}
@@ -31,7 +31,7 @@ def sources():
 
 
 def dangers(source):
-    """What in a program may run data."""
+    """List the parts of a program that may run data as code."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import | ast.ImportFrom):
@@ -47,7 +47,7 @@ def dangers(source):
     return found
 
 
-def test_no_module_and_no_notebook_makes_a_program_of_data():
+def test_no_module_or_notebook_runs_data_as_code():
     assert {name: found for name, source in sources() if (found := dangers(source))} == {}
 
 
@@ -67,7 +67,7 @@ def test_the_search_finds_what_it_looks_for(source):
 
 
 class Hostile:
-    """Unpickled, it makes a file."""
+    """An object that creates a file when it is unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -76,7 +76,7 @@ class Hostile:
         return Path.touch, (self.path,)
 
 
-def test_an_array_of_objects_is_refused_unread(tmp_path):
+def test_an_array_of_objects_is_not_unpickled(tmp_path):
     done = tmp_path / "done"
     hostile = np.array([Hostile(done)], dtype=object)
     for name in ("train_items", "train_offsets", "features_numeric"):
@@ -88,10 +88,10 @@ def test_an_array_of_objects_is_refused_unread(tmp_path):
         Features.load(tmp_path)
     assert not done.exists()
     np.load(tmp_path / "train_items.npy", allow_pickle=True)
-    assert done.exists()  # it would have worked
+    assert done.exists()  # the attack works without the protection
 
 
-def test_a_model_with_a_program_in_it_is_refused(tmp_path):
+def test_a_model_with_code_in_it_is_refused(tmp_path):
     hostile = keras.Sequential([keras.Input((1,)), keras.layers.Lambda(lambda x: x + 1)])
     hostile.save(tmp_path / "model.keras")
     pd.DataFrame({"item": ["a"]}).to_parquet(tmp_path / "items.parquet")
@@ -100,7 +100,7 @@ def test_a_model_with_a_program_in_it_is_refused(tmp_path):
         model_folder.load(tmp_path)
 
 
-def test_the_lab_is_for_this_machine_alone_and_asks_for_a_token(tmp_path, monkeypatch):
+def test_the_lab_listens_on_localhost_and_requires_a_token(tmp_path, monkeypatch):
     for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR"):
         monkeypatch.setenv(name, str(tmp_path))
     monkeypatch.delenv("JUPYTER_TOKEN", raising=False)

@@ -29,7 +29,7 @@ def site(tmp_path_factory):
 
 @pytest.fixture
 def small(tmp_path):
-    """A project with the site's settings and hook, a README and a page on notebooks."""
+    """Create a project with the site's settings and hook, a README and a page on notebooks."""
     settings = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").split("\nnav:\n")[0]
     (tmp_path / "mkdocs.yml").write_text(settings, encoding="utf-8")
     (tmp_path / "docs").mkdir()
@@ -60,7 +60,7 @@ def test_the_executed_notebooks_of_every_study_are_listed(site):
     assert "<a href='../../../notebooks.html'>" in page
 
 
-def test_a_project_without_executed_notebooks_says_how_to_get_them(small):
+def test_without_executed_notebooks_the_site_explains_how_to_get_them(small):
     done = build(small, small / "site")
     assert done.returncode == 0, done.stderr
     assert "No study has been run here yet" in (small / "site" / "notebooks.html").read_text()

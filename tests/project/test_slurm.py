@@ -61,7 +61,7 @@ models: [{input_form: [embedding], loss: [bpr]}]
 
 @pytest.fixture(scope="module", autouse=True)
 def slurm():
-    """Slurm's commands in this process and its children use the Slurm of the tests."""
+    """Use the Slurm of the tests in this process and its children."""
     with pytest.MonkeyPatch.context() as patch:
         try:
             with slurm_on_one_node() as environment:
@@ -73,7 +73,7 @@ def slurm():
 
 
 def queue():
-    """The ids of all jobs that are pending or running."""
+    """Return the ids of all pending and running jobs."""
     done = subprocess.run(["squeue", "--noheader", "--format=%i"], capture_output=True, text=True, check=True)
     return done.stdout.split()
 
@@ -98,7 +98,7 @@ def start():
             environment = os.environ | {"PYTHONPATH": str(root)}
             environment.pop("GRU4REC_PARENT", None)
             pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-            # A background job of a shell ignores Ctrl-C and passes that on.
+            # A background job of a shell ignores Ctrl-C, and so do its children.
             pipes["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
             process = started.enter_context(subprocess.Popen(command, cwd=root, env=environment, **pipes))
             started.callback(process.kill)
@@ -108,7 +108,7 @@ def start():
 
 
 def to_end(process):
-    """What a run prints, which must succeed."""
+    """Return the output of a run, which must succeed."""
     output, _ = process.communicate()
     assert process.returncode == 0, output
     return output
@@ -148,7 +148,7 @@ def test_a_study_whose_controller_is_killed_ends_in_the_bytes_of_a_local_run(sta
 
 @pytest.fixture
 def mini(tmp_path):
-    """A project of one step, which lasts as long as there is a file `slow`."""
+    """Create a project of one step, which runs while the file `slow` exists."""
     for name, text in {"Snakefile": SNAKEFILE, "job.py": JOB, "config/mini.yaml": STUDY, "setting": "1"}.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
@@ -162,7 +162,7 @@ def mini(tmp_path):
 
 
 def calls(root):
-    """What the step did: `begin`, `end`."""
+    """Return the calls of the step: `begin`, `end`."""
     return (root / "calls").read_text().split() if (root / "calls").exists() else []
 
 

@@ -1,4 +1,4 @@
-"""The library on its own: its wheel, outside the repository, without the packages of the notebooks."""
+"""The library alone: its wheel, outside the repository, without the packages of the notebooks."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = "import sys; from flit_core.buildapi import build_wheel; print(build_wheel(sys.argv[1]))"
-# What imports are blocked for a package whose module has another name, or that comes along with one of the extras.
+# Modules to block for packages whose module has another name, or that are dependencies of the extras.
 MODULES = {"jupyterlab": "jupyterlab jupyter_core notebook", "ipykernel": "ipykernel IPython", "flit_core": "flit_core"}
 OUTSIDE = """
 import sys
@@ -42,7 +42,7 @@ def wheel(tmp_path_factory):
 
 
 def blocked():
-    """Modules of the extras' packages, which the core must do without."""
+    """List the modules of the extras' packages, which the library must not need."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     names = {Requirement(line).name for name in ("study", "dev") for line in extras[name]}
     return {module for name in names for module in MODULES.get(name, name.replace("-", "_")).split()}
@@ -65,7 +65,7 @@ def run_outside(wheel, folder, program):
     )
 
 
-def test_it_holds_the_library_and_its_data_and_nothing_else(wheel):
+def test_the_wheel_contains_only_the_library_and_its_data(wheel):
     with zipfile.ZipFile(wheel) as parts:
         names = set(parts.namelist())
     files = (ROOT / "gru4rec_lib").rglob("*")
@@ -90,7 +90,7 @@ def test_the_examples_run_outside_the_repository_without_the_packages_of_the_not
     assert (tmp_path / "elsewhere" / "my_model" / "model.keras").is_file()
 
 
-def test_what_is_blocked_is_absent(wheel, tmp_path):
+def test_blocked_packages_are_absent(wheel, tmp_path):
     assert {"matplotlib", "papermill", "snakemake", "jupyterlab", "pytest"} <= blocked()
     done = run_outside(wheel, tmp_path, "import gru4rec_lib.plotting.figures")
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""`check` knows a file by its header; what it says of bad ones stands in bad_input.py, and is tried there."""
+"""`check` recognises a file by its header; bad_input.py has the messages for invalid files."""
 
 import json
 import re
@@ -20,7 +20,7 @@ FOUR = "4 events, 2 sessions, 2 items"
 
 @pytest.fixture
 def check(tmp_path, monkeypatch, capsys):
-    """Check a file with this content: what is printed, after exit 0."""
+    """Check a file with this content, expect exit code 0, and return the output."""
     monkeypatch.chdir(tmp_path)
 
     def check(content, *words, name="e.csv"):
@@ -122,7 +122,7 @@ def export(n_days=6):
     return json.dumps([extended(time, spotify_track_uri=f"spotify:track:{track % 8}") for time, track in plays])
 
 
-def test_an_export_is_known_and_its_study_is_written(tmp_path, monkeypatch, capsys):
+def test_an_export_is_recognised_and_its_study_is_written(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("my_data.zip").write_bytes(zipped({"MyData/endsong_0.json": export(3), "MyData/endsong_1.json": export()}))
     assert main(["check", "my_data.zip", "--write", "mine.yaml"]) == 0
@@ -137,7 +137,7 @@ def test_an_export_is_known_and_its_study_is_written(tmp_path, monkeypatch, caps
     assert main(["check", "mine.yaml", "--data", "my_data.zip"]) == 0
 
 
-def test_a_file_of_an_export_is_known_by_its_name_and_fields(check):
+def test_a_file_of_an_export_is_recognised_by_its_name_and_fields(check):
     lines = check(export(), name="Streaming_History_Audio_2023_0.json")
     assert (
         lines[0] == "Streaming_History_Audio_2023_0.json: the layout of the study spotify_history (my Spotify history)"
@@ -152,7 +152,7 @@ def test_a_file_of_an_export_is_known_by_its_name_and_fields(check):
         ("x.txt", "SessionId\tItemId\tTime", ["session: SessionId", "time: Time"]),
     ],
 )
-def test_a_table_is_known_by_its_header_and_its_study_is_written(check, name, header, roles):
+def test_a_table_is_recognised_by_its_header_and_its_study_is_written(check, name, header, roles):
     rows = [f"{n // 5}\ti{n % 4}\t{100.5 * n + 9000 * (n // 5)}" for n in range(60)]
     assert check("\n".join([header, *rows]), "--write", "mine.yaml", name=name)[0] == f"{name}: a table of events"
     written = Path("mine.yaml").read_text()
@@ -160,12 +160,12 @@ def test_a_table_is_known_by_its_header_and_its_study_is_written(check, name, he
     assert main(["check", "mine.yaml", "--data", "."]) == 0
 
 
-def test_a_column_of_users_cuts_sessions(check):
+def test_a_column_of_users_splits_sessions(check):
     lines = check("\n".join(["who,item,time", *ROWS]), "--user", "who")
     assert lines[-1].endswith("user: who, item: item, time: time, idle_minutes: 30}")
 
 
-def test_the_layouts_that_are_known_are_those_of_the_studies():
+def test_the_recognised_layouts_are_those_of_the_studies():
     for name, known in _event_data().items():
         assert load_study(name, ROOT / "config").data == known
     assert {"spotify_history", "thirty_music", "yoochoose_100k"} <= {*_event_data()}

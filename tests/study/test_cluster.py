@@ -1,4 +1,4 @@
-"""Jobs of a study in Slurm, with commands that stand in for Slurm's; tests/project/test_slurm.py runs a real one."""
+"""Jobs of a study in Slurm, with mocked commands; tests/project/test_slurm.py runs a real Slurm."""
 
 import contextlib
 import os
@@ -36,7 +36,7 @@ def study(tmp_path):
 
 @pytest.fixture
 def command(tmp_path, monkeypatch):
-    """Put a shell script in the workspace of a command."""
+    """Replace a command by a shell script."""
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
 
@@ -64,7 +64,7 @@ CONFIG = "MinJobAge               = {} sec\nAccountingStorageType   = accounting
     ("name", "start"),
     [("toy", "gru4rec-toy-"), ("my_study.2", "gru4rec-my-study-2-"), ("éü", "gru4rec-"), ("n" * 99, "gru4rec-nnn")],
 )
-def test_a_job_name_is_as_slurms_plugin_demands(study, name, start):
+def test_a_job_name_is_valid_for_slurms_plugin(study, name, start):
     found = cluster.job_name(study(name))
     assert re.fullmatch(r"[A-Za-z0-9_-]{1,50}", found)
     assert re.fullmatch(rf"{start}[a-z-]*[0-9a-f]{{8}}-[0-9a-f]{{8}}", found)
@@ -116,7 +116,7 @@ def test_all_settings_of_content_signal_share_their_raw_files(study):
         ("exit 3", "exit code 3"),
     ],
 )
-def test_where_slurm_does_not_answer_the_run_is_refused_with_one_sentence(study, command, script, sentence):
+def test_without_an_answer_of_slurm_the_run_is_refused_with_one_sentence(study, command, script, sentence):
     command("squeue", script)
     command("scontrol", queued(CONFIG.format(300, "none")))
     with pytest.raises(ConfigError, match=rf"^squeue: {sentence}.*; jobs of this study may still run") as raised:
@@ -133,7 +133,7 @@ def test_without_slurm_its_profile_is_refused_with_one_sentence(study, monkeypat
 @pytest.mark.parametrize(
     ("age", "accounting", "refused"), [(179, "none", True), (180, "none", False), (2, "slurmdbd", False)]
 )
-def test_a_slurm_that_forgets_finished_jobs_is_refused(command, age, accounting, refused):
+def test_a_slurm_that_soon_deletes_finished_jobs_is_refused(command, age, accounting, refused):
     command("scontrol", queued(CONFIG.format(age, accounting)))
     if not refused:
         cluster.refuse_forgetful_slurm()
@@ -166,7 +166,7 @@ def test_a_local_run_looks_for_jobs_only_if_the_study_had_some(study, command, n
     assert "7 (baselines)" in capsys.readouterr().out
 
 
-def test_what_a_stopped_run_left_is_cancelled_until_it_has_ended(study, command, no_pause, tmp_path):
+def test_jobs_of_a_stopped_run_are_cancelled_until_they_end(study, command, no_pause, tmp_path):
     toy = study("toy")
     command("scancel", f'echo "$@" >> {tmp_path}/cancelled')
     lines = [f"{number}|{cluster.job_name(toy)}_x|rule_train" for number in (7, 8)]
@@ -262,7 +262,7 @@ def test_jobs_are_cancelled_even_if_the_terminal_is_gone(study, command, no_paus
 
 @pytest.mark.slow
 def test_a_cancelled_job_has_the_state_that_snakemakes_plugin_knows():
-    """In a process of its own, for the plugin is changed."""
+    """Run in a separate process, because it changes the plugin."""
     program = """
 import asyncio, logging
 from gru4rec_lib.study.workflow import cluster

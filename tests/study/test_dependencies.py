@@ -27,7 +27,7 @@ MODULES = {
 
 @pytest.fixture
 def files(tmp_path, monkeypatch):
-    """Names of the library files that a notebook with one cell of this source reads, of a hand-made package."""
+    """Return the files of a small package that a notebook with one cell of this source reads."""
     monkeypatch.setattr(dependencies, "PACKAGE", tmp_path)
     monkeypatch.setattr(dependencies, "NOT_IN_THE_GRAPH", {"demo.py"})
     for name, source in MODULES.items():
@@ -65,7 +65,7 @@ def files(tmp_path, monkeypatch):
         ),
     ],
 )
-def test_the_closure_of_imports(files, source, read):
+def test_all_imported_files_are_found(files, source, read):
     assert files(source) == read
 
 
@@ -84,7 +84,7 @@ def read_by_notebooks():
 
 
 def notebooks_that_read(name):
-    """Numbers of the notebooks that read a file of this name, folders above it as far as they are given."""
+    """Return the numbers of the notebooks that read a file with this name or partial path."""
     return {number for number, files in read_by_notebooks().items() if any(f.endswith(f"/{name}") for f in files)}
 
 
@@ -100,7 +100,7 @@ def test_training_depends_on_the_model_and_on_no_later_step():
     core = {"01", "02", "03", "04", "05"}
     for name in ("gru4rec.py", "losses.py", "inputs.py", "optimizers.py", "network.py"):
         assert notebooks_that_read(name) & core == {"03"}
-    # What 02 reads, every training waits for.
+    # Every training depends on the files that 02 reads.
     assert notebooks_that_read("study/tables.py") & core == {"05"}
     assert notebooks_that_read("study/publish.py") == set()
     assert notebooks_that_read("prepare.py") >= {"02", "03", "04"}

@@ -112,7 +112,7 @@ def test_differences_are_from_the_best_baseline_of_each_score(place):
     assert table["p_holm"].tolist() == pytest.approx(statistics.holm(table["p"].to_numpy()))
     path = place.baseline_folder("markov") / "ranks.parquet"
     ranks = pd.read_parquet(path)
-    ranks.assign(rank=ranks["rank"].replace(HIT, 20)).to_parquet(path)  # as many hits, each as late as can be
+    ranks.assign(rank=ranks["rank"].replace(HIT, 20)).to_parquet(path)  # as many hits, all at rank 20
     table = evidence.from_best_baseline(place)
     assert table.groupby("score")["reference"].unique().str[0].to_dict() == {"recall": "markov", "mrr": "item_knn"}
     assert set(table.query("score == 'mrr'")["model"]) == {"most_popular", "markov", "gru4rec"}
@@ -164,7 +164,7 @@ def test_time_to_quality_ends_at_the_first_epoch_near_the_best(place):
     assert table["loss"].tolist() == ["bpr", "top1", "bpr", "top1", "bpr"]
     assert table["validation_recall_at_20"].tolist() == [0.4, 0.9, 0.4, 0.5, 0.4]
     assert table["seconds"].tolist() == [15, 3, 3, 3, 3]
-    # 0.381 is above 95 % of 0.4; of top1 the second seed never reaches 95 % of the 0.9 of the first.
+    # 0.381 is above 95 % of 0.4; the second seed of top1 never reaches 95 % of the first seed's 0.9.
     assert table["seconds_to_enough"].fillna(-1).tolist() == [9, 2, 2, -1, 2]
     assert table["recall_at_20"].tolist() == [1, 1 / 4, 3 / 4, 1 / 4, 1 / 4]
     assert table["seconds_of_tested"].tolist() == [1.5, 7.5, 7.5, 7.5, 2.5]
@@ -172,7 +172,7 @@ def test_time_to_quality_ends_at_the_first_epoch_near_the_best(place):
 
 
 def test_facts_of_runs_are_joined_by_name(place, monkeypatch):
-    """In whatever order histories and settings are read."""
+    """The order in which histories and settings are read has no effect."""
     expected = [
         evidence.time_to_quality(place, tables.table_2(place)),
         evidence.validation_and_test(place, tables.over_seeds(place)),

@@ -1,4 +1,4 @@
-"""The contents of raw files decide which steps run again; folders may have any name. Real steps, run once by make."""
+"""The contents of raw files determine which steps run again; folders may have any name. One real run by make."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def write_data(folder):
 
 
 def make(root, data, *words):
-    """`make reproduce` for the study in a project: what it prints."""
+    """Run `make reproduce` for the study in a project and return its output."""
     environment = {name: os.environ[name] for name in os.environ if not name.startswith(("MAKE", "ARGS", "GRU4REC"))}
     arguments = " ".join([*words, *TARGETS])
     command = ["make", "reproduce", "STUDY=2024", f"DATA={data}", f"ARGS={arguments}"]
@@ -68,7 +68,7 @@ def finished(tmp_path_factory):
 
 @pytest.fixture
 def planned(finished, tmp_path):
-    """The steps that another run would take after a change in a copy, which keeps every file's times."""
+    """Return the steps that another run would execute after a change in a copy, which keeps the files' times."""
     folder = tmp_path / "copy {of} 'it'"
     shutil.copytree(finished / DATA, folder)
 
@@ -79,7 +79,7 @@ def planned(finished, tmp_path):
 
 
 def replace(path, text):
-    """Another content under the same name and the same time of modification."""
+    """Change the content of a file but not its name and time of modification."""
     times = path.stat()
     path.unlink()
     path.write_text(text)

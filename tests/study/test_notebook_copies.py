@@ -93,7 +93,7 @@ def test_a_file_that_is_not_a_notebook_is_one_sentence(tmp_path, text):
 
 @pytest.fixture
 def lab(notebooks, tmp_path, monkeypatch, capsys):
-    """`python -m gru4rec_lib lab` in a project; what it prints."""
+    """Run `python -m gru4rec_lib lab` in a project and return its output."""
     monkeypatch.setattr(cli, "ROOT", tmp_path)
 
     def lab():

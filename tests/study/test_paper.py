@@ -24,7 +24,7 @@ from gru4rec_lib.utils.rounding import between, fixed, signed
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("paper.typ", "reading.typ", "references.bib")
 EVERY_PART = ("twin", "skips", "curve", "lists", "audit")
-MODELS = [  # model, input form, output form, loss, Recall@20, whether it cannot be told from the best
+MODELS = [  # model, input form, output form, loss, Recall@20, whether it is not significantly different from the best
     ("sequential_rules", "", "", "", 0.25, False),
     ("most_popular", "", "", "", 0.0625, False),
     ("gru4rec", "one_hot", "ids", "cross_entropy", 0.5, True),
@@ -158,7 +158,7 @@ def typed_digits(source):
     """Lines with digits in the abstract and the sections of results, except in names such as `table_2`."""
     sections = re.split(r"^ *= (.+)\n", re.sub(r"//.*", "", source), flags=re.MULTILINE)
     named = [("abstract", sections[0]), *zip(sections[1::2], sections[2::2], strict=True)]
-    may = {"Question", "Related work", "Data", "Method"}  # what others published, and how it is measured here
+    may = {"Question", "Related work", "Data", "Method"}  # published results of others, and the method
     lines = [(name, line.strip()) for name, part in named if name not in may for line in part.splitlines()]
     return [(name, line) for name, line in lines if re.search(r"\d", re.sub(r"[@<]?\b[a-zA-Z_][\w-]*", "", line))]
 
@@ -170,7 +170,7 @@ def test_the_paper_has_no_typed_result():
         assert f"= {section}\n" in source
 
 
-def test_a_typed_result_is_found():
+def test_a_typed_result_is_detected():
     source = 'abstract 1 @gru2\n= Method\n2\n= Results\n3 // 4\n#rows("table_5") // 6\n== Deeper\n  Recall@20\n'
     assert typed_digits(source) == [("abstract", "abstract 1 @gru2"), ("Results", "3"), ("Results", "Recall@20")]
 
@@ -181,19 +181,19 @@ def test_the_paper_has_the_numbers_of_the_tables(run):
     for words in (
         "Of 5 models on 12,455 targets, one-hot with cross-entropy has the highest Recall@20, 0.500 (0.490 to 0.510)",
         "and 1 other cannot be distinguished from it",
-        "the best with their content 0.438 (0.428 to 0.448)",
+        "the best with content 0.438 (0.428 to 0.448)",
         "each among 1,234,567 tracks; one seed",
         "Of the 2 differences, the corrected test finds none in favour of content and 1 against it",
-        "content less one-hot\N{MINUS SIGN}0.063\N{MINUS SIGN}0.250 to 0.250+0.125",
+        "content minus one-hot\N{MINUS SIGN}0.063\N{MINUS SIGN}0.250 to 0.250+0.125",
         "The baseline with the highest Recall@20 is sequential-rules, with 0.250 (0.240 to 0.260)",
-        "2 of the 4 other models lie above it and 1 below. The baseline with the highest MRR@20 is",
+        "2 of the 4 other models score higher and 1 lower. The baseline with the highest MRR@20 is",
         "C1 (one-hot is the best input) holds in 2 of 2 and C5 (content helps little in addition to identity) holds in",
         "is 0.500 (0.490 to 0.510) for targets with 1 track before them in the session, and 0.500 (0.490 to 0.510) for",
-        "Recall@20 changes by \N{MINUS SIGN}0.020 to +0.010 over the 3 cells",
-        "at the same 1,000 test targets, one-hot with cross-entropy shows 60.0 % of the 4,321 training tracks",
-        "one-hot with cross-entropy recommends has 1.5 times the mean plays of the targets",
-        "content with cross-entropy differs from the better identity by \N{MINUS SIGN}0.063 in Recall@20 and +0.063",
-        "Of 2 quantities, 1 hold",
+        "Recall@20 changes by \N{MINUS SIGN}0.020 to +0.010 over the 3 configurations",
+        "for the same 1,000 test targets, one-hot with cross-entropy recommends 60.0 % of the 4,321 training tracks",
+        "one-hot with cross-entropy recommends have 1.5 times the mean plays of the targets",
+        "with cross-entropy differs from the better identity form by \N{MINUS SIGN}0.063 in Recall@20 and +0.063",
+        "Of 2 quantities, 1 are within it",
         "hours (real 0.500, twin 0.750)",
         "12.5 %",
         "as published0.0250.240 to 0.260",
@@ -201,9 +201,9 @@ def test_the_paper_has_the_numbers_of_the_tables(run):
         "C1 (one-hot is the best input) holds in 1 of 2",
         "+0.125 undecided0.125 to 0.125",
         "one-hotbpr0.12780.0170",
-        "Among the 100 most played tracks alone, sequential-rules would reach 0.900 in Recall@20 instead of 0.250",
+        "only the 100 most played tracks, sequential-rules would reach 0.900 in Recall@20 instead of 0.250",
         "0123456789 with changes",
-        "in 2.5 minutes",
+        "took 2.5 minutes",
         "No row of the raw files was left out",
     ):
         assert words in text, words
@@ -215,8 +215,8 @@ def test_the_paper_has_the_numbers_of_the_tables(run):
     assert not re.findall(r'src="(?!data:)', page)
 
 
-def test_the_paper_and_the_pages_round_alike(run):
-    """Digit by digit: hits of 2,000 targets, of which every other is a tie of the third decimal, and other numbers."""
+def test_the_paper_and_the_notebooks_round_alike(run):
+    """Compare each digit: shares of 2,000 targets, half of which are ties in the third decimal, and other numbers."""
     rng = np.random.default_rng(1)
     ties = [0.0625, 0.1235, 0.0005, 0.00005, 2.5, 12.25, 12.35, 1 - 1e-4, 0.9995, 1e-7, 1e-17, 5e-300, 0.0]
     noisy = [math.nextafter(tie, end) for tie in ties[:8] for end in (0, 1)] + [100 * share for share in ties]
@@ -232,15 +232,15 @@ def test_the_paper_and_the_pages_round_alike(run):
     given = {"run": "/runs/toy", "parts": "", "format": "html", "alpha": "0.05", "draws": "9", "one-session": "?"}
     page = typst.Compiler(source, run.parents[1], sys_inputs=given).compile(format="html").decode()
     found = re.sub(r"</?p>|.*<body>|</body>.*", "", page, flags=re.DOTALL).replace("\n", " ").split("<br>")
-    for value, said in zip(values.tolist(), map(str.strip, found), strict=False):
+    for value, printed in zip(values.tolist(), map(str.strip, found), strict=False):
         expected = [fixed(value), fixed(value, 4), signed(value), signed(value, 1), f"{fixed(100 * value, 1)} %"]
-        assert said.split("; ") == [*expected, between(value, value)], value
+        assert printed.split("; ") == [*expected, between(value, value)], value
     assert len(values) > 5000
     assert len(found) >= len(values)
 
 
 def test_a_table_on_a_page_has_the_digits_of_the_paper(run):
-    """Scores of 2,000 targets in the table of the notebook and in that of the paper."""
+    """Compare scores of 2,000 targets in the notebook's table and in the paper's."""
     table, hits = scored(), np.array([247, 125, 1001, 875, 1999])
     for score in SCORED:
         table[f"{score}_at_20"], table[f"{score}_low"], table[f"{score}_high"] = hits / 2000, (hits - 2) / 2000, 0.9995
@@ -252,7 +252,7 @@ def test_a_table_on_a_page_has_the_digits_of_the_paper(run):
 
 
 def test_targets_of_one_session_have_no_interval(run):
-    """All of the study, or those of one stratum."""
+    """Test all targets of a study, and those of one stratum."""
     one, other = "is 0.500 (one session) for targets with 1 track", "and 0.500 (0.490 to 0.510) for those with 2 to 5"
     path = run / "tables" / "strata.csv"
     strata = pd.read_csv(path, keep_default_na=False)
@@ -268,12 +268,12 @@ def test_targets_of_one_session_have_no_interval(run):
     text = filled(run)[1]
     for words in (
         "has the highest Recall@20, 0.500 (one session)",
-        "content less one-hot\N{MINUS SIGN}0.063one session+0.125",
+        "content minus one-hot\N{MINUS SIGN}0.063one session+0.125",
         "D1 fixed0.250one session",
         "+0.125 undecidedone session",
     ):
         assert words in text, words
-    assert " to " not in re.search(r"Scores under the protocol open.*?Every variant", text, re.DOTALL)[0]
+    assert " to " not in re.search(r"Scores under the protocol open.*?All variants", text, re.DOTALL)[0]
 
 
 def test_a_comparison_missing_in_the_course_paper_is_empty(run):
@@ -298,24 +298,24 @@ def test_the_same_run_gives_the_same_bytes(run):
 
 @pytest.mark.slow
 def test_a_missing_table_or_figure_raises(run):
-    """Each .csv of a study is needed: without it the paper fails with one sentence that names it."""
+    """A missing CSV file or figure is named in one sentence."""
     for path in [*run.glob("*/*.csv"), *run.glob("figures/*.pdf"), run / publish.MANIFEST]:
         hidden = path.rename(path.with_suffix(".hidden"))
-        with pytest.raises(ValueError, match="the paper is filled from this file") as told:
+        with pytest.raises(ValueError, match="the paper is filled from this file") as caught:
             paper.fill(run.parents[1], run, EVERY_PART)
-        assert str(path) in str(told.value)
-        assert "\n" not in str(told.value)
+        assert str(path) in str(caught.value)
+        assert "\n" not in str(caught.value)
         hidden.rename(path)
     assert not list(run.glob("paper.*"))
 
 
 @pytest.mark.parametrize(
-    ("words", "names"), [("inputs", INPUT_FORMS), ("formulas", LOSSES), ("walks", tuple(BASELINES))]
+    ("block", "names"), [("inputs", INPUT_FORMS), ("formulas", LOSSES), ("baseline-texts", tuple(BASELINES))]
 )
-def test_what_is_described_is_in_the_registries(words, names):
+def test_what_is_described_is_in_the_registries(block, names):
     text = (ROOT / "reports" / "paper.typ").read_text(encoding="utf-8")
-    block = re.search(rf"#let {words} = \((.*?)\n\)", text, re.DOTALL)[1]
-    described = re.findall(r"^  (\w+): \[", block, re.MULTILINE)
+    entries = re.search(rf"#let {block} = \((.*?)\n\)", text, re.DOTALL)[1]
+    described = re.findall(r"^  (\w+): \[", entries, re.MULTILINE)
     assert described
     assert set(described) <= set(names)  # what has no description yet is named, and the library referred to
 

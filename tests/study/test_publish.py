@@ -38,7 +38,7 @@ def executed(path, minutes=1.5):
 
 @pytest.fixture
 def published(tmp_path, monkeypatch):
-    """A complete study, with files that must not be published: partial ones, and a run outside the grid."""
+    """A complete study, with files that must not be published: partial ones, and a run that is not in the study."""
     monkeypatch.setattr(notebook, "versions", lambda: {"python": "3.11.7"})
     here = workspace(tmp_path)
     for run in here.study.runs:

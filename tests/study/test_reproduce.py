@@ -1,4 +1,4 @@
-"""One run at a time, one line a step, and no process that remains after a kill."""
+"""One run at a time, one line for each step, and no process remains after a kill."""
 
 import json
 import os
@@ -86,7 +86,7 @@ def root(tmp_path, monkeypatch):
 
 @pytest.fixture
 def start(root):
-    """Start `make reproduce` in a process group of its own, as a terminal would."""
+    """Start `make reproduce` in a separate process group, as a terminal would."""
     with ExitStack() as started:
 
         def start_make(study="mini", data="data of mine"):
@@ -142,7 +142,7 @@ def wait_for_end(*pids, seconds=3.0):
 
 
 def parent_of(pid):
-    """The id of a process' parent."""
+    """Return the id of a process' parent."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
@@ -301,7 +301,7 @@ def test_an_invalid_argument_is_one_sentence(root, argv, sentence):
 
 
 def command(root, *words, **options):
-    """`python -m gru4rec_lib reproduce` to its end: exit code and what it says of what is wrong."""
+    """Run `python -m gru4rec_lib reproduce` to its end; return the exit code and the error message."""
     words = [sys.executable, "-m", "gru4rec_lib", "reproduce", *words]
     environment = os.environ | {"PYTHONPATH": str(root)}
     done = subprocess.run(words, cwd=root, env=environment, capture_output=True, text=True, check=False, **options)
@@ -309,7 +309,7 @@ def command(root, *words, **options):
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(root):
-    (root / "runs").touch()  # rights do not bind root, who may run the tests
+    (root / "runs").touch()  # the tests may run as root, for whom permissions have no effect
     told = f"{root}/runs/mini: Not a directory; fix it and run the command again\n"
     assert command(root, "--study", "mini", "--data", "data of mine") == (2, told)
 
@@ -360,7 +360,7 @@ def test_problems_in_another_data_folder_are_one_sentence(root):
     assert count.startswith("1 problem in all;")
 
 
-# Names of a study and of a folder that YAML, or papermill's -p, would not read as texts.
+# Names of a study and of a folder that YAML, or papermill's -p, would not read as text.
 STUDIES = ["256", "64_128", "0042", "nan", "1e5", "null", "1_0", "true"]
 FOLDERS = ["[a]", "my #2", "Music: 2024", "{x}", "~", "[1, 2]", "-r", "a 'b' \"c\" $HOME `d`"]
 

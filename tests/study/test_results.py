@@ -48,7 +48,7 @@ def test_the_studys_rule_for_ties_is_the_one_used(place):
 
 @pytest.fixture
 def place(tmp_path):
-    """The study's folders; its limit can be set."""
+    """Create the study's folders, with a limit on the number of targets."""
 
     def place(limit="null", lists=1000):
         (tmp_path / "config").mkdir(exist_ok=True)
@@ -69,7 +69,7 @@ def test_all_targets_are_ranked_under_both_protocols(place):
     model = MostPopular().fit(prepared().train_and_validation, 3)
     ranks = results.rank(model, prepared(), place().study)
     assert ranks.to_dict("list") == {
-        # Known: 3, 4 and -1 are removed, so that 0 and 1 begin the second and the third session.
+        # Known: 3, 4 and -1 are removed, so 0 and 1 are the first events of the second and third session.
         "protocol": ["known"] * 7 + ["open"] * 10,
         "session": [0, 0, 1, 3, 3, 3, 3, 0, 0, 0, 1, 1, 2, 3, 3, 3, 3],
         "position": [2, 4, 3, 2, 3, 4, 5, 2, 3, 4, 2, 3, 2, 2, 3, 4, 5],
@@ -88,7 +88,7 @@ def test_a_limit_chooses_the_same_targets_for_every_model(place, limit):
     assert popular[where].equals(worst[where])
     assert len(popular[popular["protocol"] == "open"]) == limit
     assert len(worst.merge(whole)) == len(worst)
-    # Chosen once: the part of them that `known` has.
+    # The targets are chosen once; `known` has a part of them.
     known = popular[popular["protocol"] == "known"]
     chosen = popular[popular["protocol"] == "open"][["session", "position"]]
     kept = whole[whole["protocol"] == "known"].merge(chosen)

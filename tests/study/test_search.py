@@ -1,4 +1,4 @@
-"""A search tries as many settings for each cell and baseline, resumes where it was killed, and never reads the test."""
+"""A search has as many trials for each configuration and baseline, resumes after a kill, and never reads the test."""
 
 import json
 import queue
@@ -38,7 +38,7 @@ losses: {bpr: {samples: [64, 128]}}
 
 @pytest.fixture
 def make(tmp_path):
-    """A project with the toy study, two cells of it, and a small space; arrays are said to be there."""
+    """Create a project with two configurations of the toy study and a small space, as if its arrays existed."""
 
     def make(name="project"):
         root = tmp_path / name
@@ -57,7 +57,7 @@ def make(tmp_path):
 
 
 class Trainings:
-    """In place of real ones: best where the rate is 0.1; `killed` at that many, as by kill -9."""
+    """Replace trainings: the best rate is 0.1; stop after `killed` trainings, as by kill -9."""
 
     def __init__(self, killed=None):
         self.runs, self.killed = [], killed
@@ -86,13 +86,13 @@ def tried(trainings):
     return [(run.loss, run.training.learning_rate, run.training.batch_size) for run in trainings.runs]
 
 
-def test_each_cell_gets_its_trials_from_the_studys_own_settings_on_and_the_best_is_kept(make, trainings, capsys):
+def test_each_configuration_is_searched_from_the_studys_settings_and_the_best_is_kept(make, trainings, capsys):
     place, made = make(), trainings()
     path = search.search(place, trials=4, jobs=1)
     assert path == place.root / "config" / "settings" / "toy.yaml"
     losses = [run.loss for run in made.runs]
     assert losses == ["bpr"] * 4 + ["cross_entropy"] * 4
-    assert tried(made)[0] == ("bpr", 0.05, 16)  # toy's own
+    assert tried(made)[0] == ("bpr", 0.05, 16)  # the toy study's settings
     assert {(run.training.refit, run.training.max_epochs, run.seed) for run in made.runs} == {(False, 3, 1)}
     assert {run.training.samples for run in made.runs if run.loss == "cross_entropy"} == {64}
     cell = yaml.safe_load(path.read_text())["cells"]["one_hot-cross_entropy"]
@@ -119,7 +119,7 @@ settings:
 """
 
 
-def test_the_first_trial_has_the_studys_own_settings_whatever_the_space_holds(make, trainings, capsys):
+def test_the_first_trial_has_the_studys_settings_for_any_space(make, trainings, capsys):
     place, made = make(), trainings()
     (place.root / "config" / "spaces" / "default.yaml").write_text(OUTSIDE)
     toy = yaml.safe_load((place.root / "config" / "toy.yaml").read_text())
@@ -135,13 +135,13 @@ def test_the_first_trial_has_the_studys_own_settings_whatever_the_space_holds(ma
     assert all(run.training.samples == 256 for run in made.runs[1:])
     said = "learning_rate=0.0512345 batch_size=32 dropout_hidden=0.0 samples=33 negatives=['in_batch', 'sampled']"
     assert capsys.readouterr().out.splitlines()[0].endswith(said)
-    # As the best of its cell it is written down as it was.
+    # As the best of its configuration it is written unchanged.
     path = search.search(place, trials=1, cells=("one_hot-bpr",), jobs=1)
     found = yaml.safe_load(path.read_text())["cells"]["one_hot-bpr"]["settings"]
     assert found == {name: own.training.model_dump(mode="json")[name] for name in yaml.safe_load(OUTSIDE)["settings"]}
 
 
-def test_what_a_search_of_a_study_elsewhere_finds_is_beside_that_study(make, trainings, tmp_path, capsys):
+def test_results_of_a_search_are_written_beside_the_studys_file(make, trainings, tmp_path, capsys):
     place, _ = make(), trainings()
     mine = tmp_path / "mine" / "study.yaml"
     mine.parent.mkdir()
@@ -165,7 +165,7 @@ def test_what_a_search_of_a_study_elsewhere_finds_is_beside_that_study(make, tra
         Workspace(str(mine), root=place.root)
 
 
-def test_settings_that_cannot_be_read_end_a_search_before_it_trains(make, trainings):
+def test_unreadable_settings_end_a_search_before_training(make, trainings):
     place, made = make(), trainings()
     path = place.root / "config" / "settings" / "toy.yaml"
     path.parent.mkdir()
@@ -175,7 +175,7 @@ def test_settings_that_cannot_be_read_end_a_search_before_it_trains(make, traini
     assert (made.runs, path.read_text()) == ([], "[]")
 
 
-def test_the_study_takes_what_was_found(make, trainings):
+def test_the_study_uses_the_found_settings(make, trainings):
     place = make()
     trainings()
     search.search(place, trials=3, jobs=1)
@@ -189,10 +189,10 @@ def test_the_study_takes_what_was_found(make, trainings):
     assert found.run("one_hot", "bpr", 1).training.max_epochs == 2  # the study's, not the search's
     again = trainings()
     search.search(Workspace("toy", root=place.root, searched=False), trials=3, jobs=1)
-    assert again.runs == []  # what was found does not make it another search
+    assert again.runs == []  # the found settings do not start another search
 
 
-def test_the_same_seed_tries_the_same_and_another_one_others(make, trainings):
+def test_the_same_seed_gives_the_same_trials_and_another_seed_others(make, trainings):
     once = trainings()
     search.search(make("a"), trials=3, jobs=1)
     again = trainings()
@@ -205,7 +205,7 @@ def test_the_same_seed_tries_the_same_and_another_one_others(make, trainings):
 
 
 @pytest.mark.parametrize("killed", [0, 2])
-def test_a_killed_search_goes_on_and_ends_as_if_it_had_not_been(make, trainings, killed):
+def test_a_killed_search_continues_to_the_same_result(make, trainings, killed):
     whole = trainings()
     search.search(make("whole"), trials=3, jobs=1)
     place, parts = make("parts"), trainings(killed)
@@ -256,7 +256,7 @@ baselines:
 
 @pytest.fixture
 def with_baselines(make, monkeypatch):
-    """A project whose study has baselines; in place of fitting one, its neighbours are the score."""
+    """Create a project whose study has baselines; the number of neighbours is the score, and none is fitted."""
     place, models = make(), []
     with (place.root / "config" / "spaces" / "default.yaml").open("a") as file:
         file.write(BASELINES)
@@ -273,7 +273,7 @@ def with_baselines(make, monkeypatch):
     return Workspace("toy", root=place.root, searched=False), models
 
 
-def test_baselines_get_as_many_trials_from_the_studys_own_settings_on(with_baselines, trainings, capsys):
+def test_baselines_get_as_many_trials_from_the_studys_settings(with_baselines, trainings, capsys):
     (place, models), made = with_baselines, trainings()
     path = search.search(place, trials=6, jobs=1)
     assert len(made.runs) == 12
@@ -293,7 +293,7 @@ def test_baselines_get_as_many_trials_from_the_studys_own_settings_on(with_basel
     assert lines[12].startswith("stan-long 1/6  0.2000 complete, best 0.2000  0 s  neighbours=9 time_decay=5.0")
 
 
-def test_the_study_takes_what_was_found_for_its_baselines(with_baselines, trainings):
+def test_the_study_uses_the_found_settings_of_baselines(with_baselines, trainings):
     (place, models), made = with_baselines, trainings()
     path = search.search(place, trials=3, jobs=1, cells=("stan",))
     assert made.runs == []
@@ -306,7 +306,7 @@ def test_the_study_takes_what_was_found_for_its_baselines(with_baselines, traini
     assert Workspace("toy", root=place.root).study.runs == place.study.runs
     assert long.neighbours == 9
     search.search(Workspace("toy", root=place.root, searched=False), trials=3, jobs=1, cells=("stan",))
-    assert len(models) == 3  # what was found does not make it another search
+    assert len(models) == 3  # the found settings do not start another search
 
 
 def test_a_baseline_without_a_space_is_not_searched(with_baselines):
@@ -357,7 +357,7 @@ def test_a_number_below_one_is_one_sentence(make, name, number):
 
 
 class Waiting:
-    """In place of a process of the search: what it would do with Ctrl-C."""
+    """Replace a process of the search; record how it handles Ctrl-C."""
 
     handlers, exitcode = (), 0
 
@@ -371,7 +371,7 @@ class Waiting:
         Waiting.handlers += (signal.getsignal(signal.SIGINT),)
 
 
-def test_ctrl_c_is_for_the_process_that_waits_and_not_for_those_that_it_starts(monkeypatch):
+def test_ctrl_c_interrupts_the_waiting_process_and_not_its_children(monkeypatch):
     context = SimpleNamespace(Process=Waiting, SimpleQueue=queue.SimpleQueue)
     monkeypatch.setattr(search.multiprocessing, "get_context", lambda _: context)
     for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", tied.PARENT):
@@ -382,7 +382,7 @@ def test_ctrl_c_is_for_the_process_that_waits_and_not_for_those_that_it_starts(m
 
 
 class Trial:
-    """Optuna's, as far as a training sees it: hopeless from the second epoch on."""
+    """A trial that Optuna prunes from the second epoch on."""
 
     def __init__(self):
         self.told = []
@@ -395,7 +395,7 @@ class Trial:
 
 
 def prepared_in(folder, monkeypatch):
-    """Arrays on disk whose test part cannot be read."""
+    """Save arrays whose test part cannot be read."""
     sessions = Sessions.from_lists([[0, 1, 2], [1, 2, 3], [2, 3, 0]] * 4)
     items = pd.DataFrame({"item": list("abcd"), "plays": 9})
     events = pd.DataFrame({"session": ["s"]})
@@ -405,7 +405,7 @@ def prepared_in(folder, monkeypatch):
     assert {path.stem for path in folder.iterdir()} >= {"train_items", "validation_items", "prepared"}
 
 
-def test_a_trial_trains_on_training_alone_and_ends_early_where_it_is_hopeless(make, monkeypatch):
+def test_a_trial_trains_on_training_alone_and_is_pruned_early(make, monkeypatch):
     place = make()
     shutil.rmtree(place.prepared)
     prepared_in(place.prepared, monkeypatch)
@@ -441,7 +441,7 @@ def test_a_trial_trains_on_training_alone_and_ends_early_where_it_is_hopeless(ma
 
 
 def ends(study, scores):
-    """What a trial with these scores after its epochs is told: the epoch it ends at, or None."""
+    """Return the epoch after which a trial with these scores is pruned, or None."""
     callback = Pruning(study.ask(), "val")
     callback.set_model(keras.Sequential())
     callback.model.stop_training = False
@@ -455,11 +455,11 @@ def ends(study, scores):
     return None
 
 
-def test_only_the_better_half_goes_on_behind_one_two_and_four_epochs():
+def test_only_the_better_half_continues_after_one_two_and_four_epochs():
     study = optuna.create_study(direction="maximize", pruner=search.HALVING)
     assert ends(study, [0.30, 0.40, 0.45, 0.50]) is None  # nothing to compare it with
     assert ends(study, [0.29, 0.90]) == 1  # second of two
     assert ends(study, [0.31, 0.39, 0.90]) == 2  # first of three, then second of two
-    # Second of four, then first of three, then an epoch unasked, then second of two.
+    # Second of four, then first of three, then an epoch without pruning, then second of two.
     assert ends(study, [0.305, 0.41, 0.10, 0.49]) == 4
     assert ends(study, [0.32, 0.42, 0.10, 0.51]) is None

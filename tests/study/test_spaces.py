@@ -1,4 +1,4 @@
-"""A search space is checked before anything runs."""
+"""A search space is validated before a search runs."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def load(tmp_path, **fields):
 
 
 class Trial:
-    """Takes the middle of a range and the last of a list."""
+    """Suggest the middle of a range and the last value of a list."""
 
     def suggest_float(self, name, low, high, log, step):
         return (low * high) ** 0.5 if log else (low + high) / 2
@@ -45,7 +45,7 @@ def test_the_papers_space_has_its_best_settings():
     assert space.held(Training(**best), "cross_entropy") == best
 
 
-def test_a_loss_has_settings_of_its_own_and_one_value_is_fixed(tmp_path):
+def test_a_loss_has_its_own_settings_and_a_single_value_is_fixed(tmp_path):
     rate = {"low": 0.01, "high": 1.0, "log": True}
     losses = {"bpr": {"samples": [8], "negatives": [["in_batch", "sampled"]]}}
     space = load(tmp_path, settings={"samples": [1, 2], "learning_rate": rate}, losses=losses)
@@ -56,7 +56,7 @@ def test_a_loss_has_settings_of_its_own_and_one_value_is_fixed(tmp_path):
     assert space.held(Training(samples=8, learning_rate=1), "bpr") == {"learning_rate": 1}
 
 
-def test_a_range_rounds_what_it_suggests_and_knows_what_it_holds():
+def test_a_range_rounds_its_suggestions_and_tests_membership():
     third = spaces.Range(low=0.0, high=2 / 3)
     assert third.suggest(Trial(), "x") == 0.333
     stepped = spaces.Range(low=0.1, high=0.5, step=0.1)
@@ -70,7 +70,7 @@ def test_a_range_rounds_what_it_suggests_and_knows_what_it_holds():
     ]
 
 
-def test_a_baseline_has_a_space_of_its_own(tmp_path):
+def test_a_baseline_has_its_own_space(tmp_path):
     space = load(tmp_path, baselines={"stan": {"neighbours": [1, 2], "time_decay": {"low": 1, "high": 9}}})
     assert space.of("stan").keys() == {"neighbours", "time_decay"}
     assert space.of("sknn") == {}
@@ -104,6 +104,6 @@ def test_the_default_space_tunes_every_baseline_that_has_settings_beside_a_seed(
         ({"max_epochs": 0}, "max_epochs: .*greater than or equal to 1"),
     ],
 )
-def test_a_wrong_space_is_said_so(tmp_path, fields, said):
+def test_an_invalid_space_raises(tmp_path, fields, said):
     with pytest.raises(ConfigError, match=said):
         load(tmp_path, **fields)

@@ -25,7 +25,7 @@ TABLE = ", item_table: {file: items.tsv, item: i, numeric: [n]}}\n"
 
 @pytest.fixture
 def place(tmp_path):
-    """A study of this text; its project's folder is empty but for files named."""
+    """Create a study of this text in a project's folder that is empty except for the named files."""
 
     def place(text, *files, data=""):
         for file in ("config/made.yaml", *files):
@@ -54,7 +54,7 @@ def test_paths_of_a_study(place, tmp_path):
 
 
 def test_simulated_files_are_named_so_in_every_study(place, tmp_path):
-    """The record is beside the files: a study of real data that reads simulated files is named so too."""
+    """The record is in the folder of the files, so any study that reads simulated files is labelled."""
     files = tmp_path / "files"
     files.mkdir()
     for text in (OFFICIAL, TWIN):
@@ -141,7 +141,7 @@ def study(tmp_path):
 
 
 def refused(place, told):
-    """The study may not write, and a refusal writes nothing."""
+    """Check that the study is refused and that nothing is written."""
     before = sorted(place.root.rglob("*"))
     for write in (
         place.refuse_if_taken,
@@ -245,7 +245,7 @@ def test_an_unknown_study_raises(tmp_path):
 
 @pytest.fixture
 def asked(monkeypatch):
-    """The calls of `ensure`, in their order; only empty folders and ranks are created."""
+    """Record the calls of `ensure` in order; only empty folders and ranks are created."""
     calls = []
 
     def call(module, name, answer=None):

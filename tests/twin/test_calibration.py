@@ -1,4 +1,4 @@
-"""The calibration: distances and measures worked by hand, the facts it uses, and the twin within its tolerances."""
+"""The calibration: distances and measures by hand, the facts that it uses, and the twin within its tolerances."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ def compared(statistic, real, twin, tolerance=0.5):
         ("orders of magnitude", np.log10(2), "a"),
     ],
 )
-def test_a_distance_of_several_numbers_and_where_it_is_greatest(statistic, distance, where):
+def test_a_distance_and_where_it_is_greatest(statistic, distance, where):
     real, twin = {"a": 2.0, "b": 8.0, "c": 4.0}, {"c": 4.0, "b": 10.0, "a": 1.0}
     row = compared(statistic, real, twin)
     assert row["distance"] == pytest.approx(distance)
@@ -47,7 +47,7 @@ def test_a_value_that_one_side_lacks_is_zero_there():
     assert row["distance"] == pytest.approx(0.25)
 
 
-def test_a_relative_distance_minds_the_sign():
+def test_a_relative_distance_depends_on_the_sign():
     assert not compared("relative", -0.1, 0.1)["holds"]
     assert compared("relative", -0.1, -0.06)["holds"]
 
@@ -58,7 +58,7 @@ def test_gini_by_hand():
     assert measurements.gini(np.array([97, 1, 1, 1])) == pytest.approx(0.72)
 
 
-def test_thinning_the_full_histogram_gives_the_tracks_that_were_reckoned_before():
+def test_thinning_the_full_histogram_gives_the_known_number_of_tracks():
     year = measurements.expected_plays(167_880)
     assert year.sum() == pytest.approx(167_880, rel=0.01)
     assert len(year) == pytest.approx(61_695, rel=0.01)
@@ -69,7 +69,7 @@ def test_thinning_the_full_histogram_gives_the_tracks_that_were_reckoned_before(
 
 
 def raw(folder: Path, *logs: dict[str, str], **sound: float) -> Path:
-    """Raw files by hand: of each session a word whose letters are tracks; `sound` is the tempo of a track."""
+    """Write raw files: each session is a word whose letters are tracks; `sound` is the tempo of a track."""
     for n, log in enumerate(logs):
         rows = [
             (name, place, len(tracks), track, "editorial_playlist")
@@ -86,13 +86,13 @@ def raw(folder: Path, *logs: dict[str, str], **sound: float) -> Path:
 @pytest.mark.parametrize(
     ("log", "share"),
     [
-        ({"s": "abd"}, 1.0),  # from a, b is nearer than d
+        ({"s": "abd"}, 1.0),  # b is nearer to a than d is
         ({"s": "adb"}, 0.0),
         ({"s": "abd", "t": "adb"}, 0.5),
-        ({"s": "bac"}, 0.5),  # a and c are as far from b
+        ({"s": "bac"}, 0.5),  # a and c have the same distance from b
     ],
 )
-def test_how_often_the_next_track_sounds_nearer_by_hand(tmp_path, log, share):
+def test_how_often_the_next_track_is_nearer_in_sound_by_hand(tmp_path, log, share):
     with measurements.load(raw(tmp_path, log, a=0.0, b=1.0, c=2.0, d=9.0)) as con:
         assert measurements.next_sounds_alike(con) == share
 
@@ -172,7 +172,7 @@ def test_a_wrong_log_misses(toy, tmp_path):
     assert not holds[["skips", "skip_2 by position", "context type", "distinct values in a session, mean"]].any()
 
 
-def test_the_frames_of_the_figures_tell_both_sides(toy):
+def test_the_frames_of_the_figures_have_both_sides(toy):
     with measurements.load(toy) as con:
         plays, lengths, skips = measurements.plays(con), measurements.lengths(con), measurements.skips(con)
         falling = measurements.play_counts(con)
@@ -187,20 +187,20 @@ def test_the_frames_of_the_figures_tell_both_sides(toy):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 3])
-def test_mini_is_within_its_tolerances_but_for_single_hours(tmp_path, seed):
+def test_mini_is_within_its_tolerances_except_for_single_hours(tmp_path, seed):
     simulate(tmp_path, 10_000, seed)
     table = calibrate(tmp_path, "mini").set_index("quantity")
     # Hours of few listeners, and places of 1.5 % of the rows, are a handful of sessions.
     small = ["skip_2 by hour", "skip_2 by context type"]
     assert set(table.index[~table["holds"]]) <= set(small)
     assert table.loc[small, "distance"].max() < 0.05
-    # No tolerance of its own; published for Mini: 0.10.
+    # This quantity has no tolerance; published for Mini: 0.10.
     with measurements.load(tmp_path) as con:
         assert 0.05 < measurements.most_popular_recall(con) < 0.2
 
 
 @pytest.mark.slow
-def test_content_signal_moves_sound_and_nothing_that_is_told_by_identity(tmp_path):
+def test_content_signal_changes_sound_and_not_what_identity_predicts(tmp_path):
     alike, identity, recall = [], [], []
     for signal in (0.0, 0.25, 0.5, 1.0):
         folder = tmp_path / str(signal)

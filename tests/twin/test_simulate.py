@@ -1,4 +1,4 @@
-"""The twin: MSSD's layout and invariants, its published aggregates, and the walk's two extremes."""
+"""The twin: MSSD's format and invariants, its published aggregates, and both extremes of content_signal."""
 
 import gzip
 import json
@@ -31,7 +31,7 @@ LOG_COLUMNS = re.findall(r"\w+", LOG_TEXT)
 FEATURE_COLUMNS = re.findall(r"\w+", FEATURE_TEXT)
 UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 FEATURES = "track_features/tf_000000000000.csv"
-# Two of the 201 published rows; dates and booleans as the official files have them.
+# Two of the 201 published rows; dates and booleans as in the official files.
 REAL_LOG = """\
 0_00006f66-33e5-4de7-a324-2d18e439fc1e,1,20,t_0479f24c-27d2-46d6-a00c-7ec928f2b539,false,false,false,true,\
 0,0,0,0,0,0,true,16,2018-07-15,true,editorial_playlist,trackdone,trackdone
@@ -89,13 +89,13 @@ def test_the_files_have_the_official_names_columns_and_spelling(folder):
     assert (folder / FEATURES).read_text().splitlines()[0].split(",") == FEATURE_COLUMNS
 
 
-def test_the_pattern_of_a_line_fits_real_rows_and_no_spreadsheets():
+def test_the_pattern_of_a_line_matches_real_rows_and_no_spreadsheet():
     assert all(LOG_LINE.fullmatch(line) for line in REAL_LOG.splitlines())
     assert not LOG_LINE.fullmatch(REAL_LOG.splitlines()[0].replace("2018-07-15", "15-07-18"))
     assert not LOG_LINE.fullmatch(REAL_LOG.splitlines()[0].replace("false", "False"))
 
 
-def test_the_columns_are_those_of_the_real_rows_where_they_are_at_hand():
+def test_the_columns_are_those_of_the_real_rows_if_available():
     real = Path(__file__).parents[3] / "shared/data/mssd_fixture"
     files = [real / name for name in ("log_very_small.csv", "tf_very_small.csv") if real.exists()]
     headers = [path.read_text().splitlines()[0].split(",") for path in files] or [LOG_COLUMNS, FEATURE_COLUMNS]
@@ -116,14 +116,14 @@ def test_every_played_track_has_features_and_one_in_twenty_more_was_not_played(f
     assert table.loudness.between(-60, 6.275).all()
 
 
-def test_the_toy_size_repeats_tracks_enough_to_learn(folder):
+def test_the_toy_size_repeats_enough_tracks_to_learn_from(folder):
     log = read(logs(folder)[0])
     assert log.session_id.nunique() == 300
     assert 1500 <= log.track_id_clean.nunique() <= 3200
 
 
 def invariants(log: pd.DataFrame, session: str) -> None:
-    """What holds for every row of MSSD."""
+    """Check properties that all rows of MSSD have."""
     sessions = log.groupby(session, sort=False)
     assert log.session_position.equals(sessions.cumcount() + 1)
     assert log.session_length.equals(sessions[session].transform("size"))
@@ -134,7 +134,7 @@ def invariants(log: pd.DataFrame, session: str) -> None:
     assert not (log.skip_3 & log.not_skipped).any()
     changes = (log.premium != sessions.premium.shift()) & (log.session_position > 1)
     assert changes.groupby(log[session]).sum().max() <= 1
-    assert changes.sum() <= 1 + len(sessions) / 1000  # really 2 sessions in 10,000
+    assert changes.sum() <= 1 + len(sessions) / 1000  # in the real data 2 sessions in 10,000
     assert (log.no_pause_before_play + log.long_pause_before_play == (log.session_position > 1)).all()
     assert (log.short_pause_before_play <= log.long_pause_before_play).all()
     assert log.loc[log.session_position == 1, "context_switch"].eq(0).all()
@@ -195,7 +195,7 @@ def test_two_dates_are_two_different_logs_about_their_own_days(folder):
 
 
 @pytest.mark.slow
-def test_mini_counts_what_was_published_of_mini(mini):
+def test_mini_matches_the_published_counts(mini):
     real = FACTS["rows"]
     plays = mini.track_id_clean.value_counts()
     assert len(mini) == pytest.approx(real["events"], rel=0.05)
@@ -213,7 +213,7 @@ def distance(values: pd.Series, counts: dict) -> float:
     return values.value_counts(normalize=True).sub(real / real.sum(), fill_value=0).abs().sum() / 2
 
 
-def test_mini_behaves_as_was_published_of_mini(mini):
+def test_mini_matches_the_published_behaviour(mini):
     real, skip = FACTS["rows"], FACTS["skip"]
     mini = mini.rename(columns=lambda name: name.removeprefix("hist_user_behavior_"))
     for column in ("context_type", "reason_start", "reason_end"):
@@ -277,7 +277,7 @@ def test_a_draw_stays_in_its_run_and_follows_popularity(world):
     assert np.mean(drawn == low[0] + best) == pytest.approx(shares[best] / shares.sum(), abs=0.005)
 
 
-def test_places_lie_in_places(world):
+def test_albums_belong_to_one_artist_and_artists_to_one_genre(world):
     assert np.diff(world.popularity).min() > 0
     assert world.popularity[-1] == 1
     for inner, outer in ((world.album, world.artist), (world.artist, world.genre)):
@@ -304,7 +304,7 @@ def test_a_catalog_place_plays_the_artists_records_from_the_album(world):
 
 
 def gap(world: catalogue.Catalogue, signal: float) -> float:
-    """Mean squared difference in sound of successive tracks that the ear picked."""
+    """Return the mean squared difference in sound of successive tracks that were chosen by sound."""
     log = listen(world, 1500, np.random.default_rng(3), content_signal=signal)
     log = log[log.context_type.isin(["radio", "user_collection"])]
     sound = world.sound[log.track_id_clean]
@@ -329,7 +329,7 @@ def test_without_content_signal_sound_changes_nothing(world):
     assert not other[0].equals(other[1])
 
 
-def test_the_facts_are_small_and_say_where_they_are_from():
+def test_the_facts_are_small_and_name_their_source():
     path = Path(catalogue.__file__).with_name("mssd_facts.json")
     assert path.stat().st_size < 40_000
     facts = json.loads(path.read_text(encoding="utf-8"))
@@ -339,7 +339,7 @@ def test_the_facts_are_small_and_say_where_they_are_from():
     assert sum(facts["rows"]["context_type"].values()) == facts["rows"]["events"] == 167_880
 
 
-def test_every_assumption_stands_in_the_table():
+def test_every_assumption_is_in_the_table():
     from gru4rec_lib.twin import simulate as module
 
     named = set(re.findall(r"[A-Z][A-Z_0-9]{2,}", "\n".join(re.findall(r"^\| (.*?) \|", module.__doc__, re.M))))
