@@ -1200,8 +1200,8 @@ CASES = [
     table(
         "an archive of something else",
         ("my_data.zip", zipped({"cat.png": "x"})),
-        "my_data.zip: holds no layout that a study of the project reads (docs/data.md); name a table in it, or write a "
-        "study",
+        "my_data.zip: holds no layout that a study of the project reads (docs/data.md; there: cat.png); name a table "
+        "in it, or write a study",
     ),
     table(
         "one part of several",

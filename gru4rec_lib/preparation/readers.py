@@ -655,12 +655,12 @@ def _missing_parts(sources: list[Source]) -> list[str]:
 
 
 def _of_choices(con: duckdb.DuckDBPyConnection, data: EventData, columns: dict) -> list[tuple[str, str]]:
-    """Warnings of items and starts of plays that are known by another column than the first."""
+    """Warnings of items that are known by several columns, and of where the starts of plays are from."""
     noted = []
     if "choice" in columns:
         labels = ["` + `".join(choice) for choice in columns["item"][0].choices]
         rows = con.execute("SELECT choice, count(*) FROM plays GROUP BY 1 ORDER BY 1").fetchall()
-        if any(choice for choice, _ in rows):
+        if len(rows) > 1:
             told = ", ".join(f"{n:,} by `{labels[choice]}`" for choice, n in rows)
             noted.append(("", f"plays whose item is known by several columns: {told}"))
     if "start" in columns and data.idle_minutes:

@@ -436,7 +436,7 @@ def _broken(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict
                 packed, plain = (shlex.quote(name) for name in (source.name, source.name[: -len(".gz")]))
                 told = "zeros follow the packed data; unpack it, and put the unpacked file in its place"
                 return f"{source.name}: {told}: python3 -m gzip -d < {packed} > {plain}"
-            return f"{source.name}: cannot be read: {reason(own)}; copy it again"
+            return f"{source.name}: cannot be read: {reason(own).replace(str(source.path), source.name)}; copy it again"
     return f"{', '.join(source.name for source in sources)}: cannot be read: {reason(error)}; copy them again"
 
 

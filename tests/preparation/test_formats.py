@@ -139,6 +139,8 @@ def test_an_item_is_the_first_choice_that_is_not_empty(tmp_path):
         "name": ["x", "x", "x"],
     }
     assert "plays whose item is known by several columns: 2 by `mbid`, 2 by `artist` + `title`" in tables.warnings
+    (tmp_path / "e.csv").write_text("\n".join(["s,t,artist,title", "1,5,A,x", "1,6,A,y", ""]))
+    assert not read(tmp_path, item=["mbid", ["artist", "title"]]).warnings
 
 
 @settings(max_examples=50, deadline=None)
