@@ -1236,7 +1236,7 @@ CASES = [
     ),
     config(
         "a user with one play",
-        "warning: sessions of one event: 1; there is nothing to predict in them, and they are left out",
+        "warning: sessions of one event: 1; they have nothing to predict and are skipped",
         0,
         data=listening(user="session_id"),
         rows=MANY + "u,i1,5\n",

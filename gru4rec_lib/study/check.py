@@ -36,6 +36,7 @@ from gru4rec_lib.preparation.source_files import (
     declare_quote,
     found,
     is_marked,
+    is_table,
     known_as,
     open_source,
 )
@@ -84,7 +85,7 @@ def check_path(
     if not named and not quote and (study := _known(path)):
         text = study_file(study, ROOT / "config")[0].read_text(encoding="utf-8")
         yield from _of_study(path, load_study(study, ROOT / "config"))
-    elif path.is_dir() or is_archive(path):
+    elif is_archive(path) or (path.is_dir() and not is_table(path)):
         problem = f"holds no layout that a study of the project reads (docs/data.md; there: {_there(path)})"
         raise DataError(f"{path}: {problem}; name a table in it, or write a study")
     else:
@@ -131,7 +132,7 @@ def _known(path: Path) -> str:
 
     A file of a folder or archive that has the name of a layout and cannot be opened is an error where no study fits.
     """
-    if not path.exists():
+    if not path.is_file() and not path.is_dir():  # there is none, or it is a pipe
         return ""
     best, most, broken = "", 0, []
     with Plain() as plain, duckdb.connect() as con:
