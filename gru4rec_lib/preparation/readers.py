@@ -550,7 +550,8 @@ def _items(
         typed_columns.check_forms(con, [texts_of[name] for name in group], missing)
     items = items.astype(dict.fromkeys(("item", *texts), "str"))
     if table.key:
-        items = _by_key(con, items)
+        items, noted = _by_key(con, items)
+        warnings += noted
     numeric, multivalued = [*table.numeric], dict(table.multivalued)
     for name in table.embedding:
         items, added = _side_by_side(items, name, sources[0].name)
@@ -585,16 +586,18 @@ def _merged(con: duckdb.DuckDBPyConnection, columns: list[str], rows: str) -> tu
     return items, [told] if n else []
 
 
-def _by_key(con: duckdb.DuckDBPyConnection, items: pd.DataFrame) -> pd.DataFrame:
-    """The item table with a row for each item of the log whose key it has."""
-    query = (
-        "SELECT CAST(item AS VARCHAR) AS item, arg_min(key, row) FILTER (key IS NOT NULL) AS key FROM plays GROUP BY 1"
-    )
-    keys = con.sql(query + " ORDER BY min(row)").df().astype("str").dropna()
+def _by_key(con: duckdb.DuckDBPyConnection, items: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The item table with a row for each item of the log whose key it has, and a warning of items with several keys."""
+    query = """SELECT CAST(item AS VARCHAR) AS item, arg_min(key, row) FILTER (key IS NOT NULL) AS key,
+        count(DISTINCT key) > 1 AS differs FROM plays GROUP BY 1 ORDER BY min(row)"""
+    found = con.sql(query).df()
+    n = int(found.pop("differs").sum())
+    told = f"items with several keys to the table of features: {n:,} of {len(found):,}; the first key of each counts"
+    keys = found.astype("str").dropna()
     keys = keys[keys["key"].isin(items["item"])]
     rows = items.set_index("item").loc[keys["key"]].reset_index(drop=True)
     rows.insert(0, "item", keys["item"].array)
-    return rows
+    return rows, [told] if n else []
 
 
 def _side_by_side(items: pd.DataFrame, name: str, file: str) -> tuple[pd.DataFrame, tuple[str, ...]]:

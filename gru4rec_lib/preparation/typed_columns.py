@@ -113,13 +113,22 @@ class Cells(NamedTuple):
 
 
 class Folder(NamedTuple):
-    """The first folder of a file's path, as the cell of each of its rows."""
+    """The first folder of a file's path, as the cell of each of its rows.
+
+    Args:
+        label: what messages call the column.
+    """
 
     label: str = "folder"
 
 
 class Choice(NamedTuple):
-    """The number of the alternative that a cell is of, 0 for the first."""
+    """The number of the alternative that a cell is of, 0 for the first.
+
+    Args:
+        cells: the alternatives.
+        label: what messages call the column.
+    """
 
     cells: Cells
     label: str = ""
@@ -283,6 +292,8 @@ def load(
             sources.append(open_source(con, path, name, wanted, text.quote, header=text.header, others=others))
             _check_choices(sources[-1], needed)
             _check_types(sources[-1], columns)
+            if any(isinstance(cells, Folder) for cells, _ in columns.values()) and "/" not in name:
+                raise DataError(f"{name}: lies in no folder, and folders name the listeners; put it into a folder")
         except DataError as error:
             wrong.append(str(error))
     if wrong:
