@@ -1200,8 +1200,8 @@ CASES = [
     table(
         "an archive of something else",
         ("my_data.zip", zipped({"cat.png": "x"})),
-        "my_data.zip: holds no layout that a study of the project reads (docs/data.md); name a table in it, or write a "
-        "study",
+        "my_data.zip: holds no layout that a study of the project reads (docs/data.md; there: cat.png); name a table "
+        "in it, or write a study",
     ),
     table(
         "one part of several",
@@ -1236,7 +1236,7 @@ CASES = [
     ),
     config(
         "a user with one play",
-        "warning: sessions of one event: 1; there is nothing to predict in them, and they are left out",
+        "warning: sessions of one event: 1; they have nothing to predict and are skipped",
         0,
         data=listening(user="session_id"),
         rows=MANY + "u,i1,5\n",

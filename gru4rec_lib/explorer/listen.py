@@ -18,6 +18,7 @@ from gru4rec_lib.plotting.listen import HIT
 from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.ranking.exact import NO_RANK, popularity_ranks
 from gru4rec_lib.serving.recommender import Recommender
+from gru4rec_lib.study import explore
 from gru4rec_lib.study.tables import finished_runs
 from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.utils.arguments import whole
@@ -48,6 +49,8 @@ class Listener:
         self._index = pd.Index(prepared.items["item"])
         self._plays = prepared.items["plays"].to_numpy()
         self._by_plays = popularity_ranks(self._plays)
+        self._names = {} if prepared.labels is None else explore.names(prepared.labels).to_dict()
+        self._ids = {name: track for track, name in self._names.items()}
 
     @classmethod
     def of(cls, place: Workspace) -> Listener:
@@ -135,16 +138,32 @@ class Listener:
         table = pd.concat(lists, names=["model", "place"]).reset_index()
         return table.assign(place=table["place"] + 1, played=table["item"] == played)
 
-    def label(self, track: str, score: str = "") -> str:
-        """Return a track as HTML: its id and score, and its description in a second line.
+    def name(self, track: str) -> str:
+        """Return the name of a track: its labels (see `explore.names`), or its id where the study has none.
 
         Args:
             track: its id.
-            score: a text after the id.
+        """
+        return self._names.get(track, track)
+
+    def track(self, name: str) -> str:
+        """Return the id of a track; a text that is no name is taken as an id.
+
+        Args:
+            name: of `name`, or an id.
+        """
+        return self._ids.get(name, name)
+
+    def label(self, track: str, score: str = "") -> str:
+        """Return a track as HTML: its name and score, and its description in a second line.
+
+        Args:
+            track: its id.
+            score: a text after the name.
         """
         place = self.places([track])[0]
         known = traits(self.prepared.features, place) if self.prepared.features else ""
-        return _two_lines(f"{track} {score}", known if place >= 0 else "no candidate")
+        return _two_lines(f"{self.name(track)} {score}", known if place >= 0 else "no candidate")
 
     def lists(self, names: Sequence[str], session: Sequence[str], heard: int, k: int = 10) -> Styler:
         """Write the next tracks of each model as a table, with the track that was played in colour.

@@ -35,7 +35,7 @@ class Player(widgets.VBox):
         self.number = widgets.BoundedIntText(value=number, min=0, max=most, description="session")
         self.another = widgets.Button(description="another", tooltip="choose a random test session")
         self.tracks = widgets.Textarea(description="tracks", rows=5, layout=WIDE, continuous_update=False)
-        offered = listener.prepared.items["item"].iloc[:OFFERED].tolist()
+        offered = [*map(listener.name, listener.prepared.items["item"].iloc[:OFFERED])]
         self.track = widgets.Combobox(description="one more", options=offered, placeholder="type or choose a track")
         self.add = widgets.Button(description="add", tooltip="add the track at the end of the session")
         self.remove = widgets.Button(description="remove the last")
@@ -54,7 +54,7 @@ class Player(widgets.VBox):
         self.number.observe(lambda change: self._set(listener.session(change["new"]), self.heard.value), "value")
         self.another.on_click(self._another)
         self.tracks.observe(lambda _: self._set(self.session, len(self.session)), "value")
-        self.add.on_click(lambda _: self._set([*self.session, self.track.value.strip()], len(self.session) + 1))
+        self.add.on_click(lambda _: self._set([*self.session, self._typed(self.track.value)], len(self.session) + 1))
         self.remove.on_click(lambda _: self._set(self.session[:-1], len(self.session) - 1))
         self.heard.observe(lambda _: self._show(), "value")
         self.models.observe(lambda _: self._show(), "value")
@@ -62,8 +62,11 @@ class Player(widgets.VBox):
 
     @property
     def session(self) -> list[str]:
-        """The track ids, one for each line of the box `tracks`."""
-        return [line.strip() for line in self.tracks.value.splitlines() if line.strip()]
+        """The track ids, one for each line of the box `tracks`, which holds names or ids."""
+        return [self._typed(line) for line in self.tracks.value.split("\n") if line.strip()]
+
+    def _typed(self, text: str) -> str:
+        return self.listener.track(text.strip())
 
     def _another(self, _) -> None:
         self.number.value = int(np.random.default_rng().integers(self.number.max)) + 1
@@ -72,7 +75,7 @@ class Player(widgets.VBox):
         if self._setting:  # the assignments below call this method again
             return
         self._setting = True
-        self.tracks.value = "\n".join(filter(None, session))
+        self.tracks.value = "\n".join(map(self.listener.name, filter(None, session)))
         self.play.max = self.heard.max = max(1, len(self.session))
         self.heard.value = max(1, min(heard, self.heard.max))
         self._setting = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import shutil
 import tempfile
 import zipfile
@@ -114,8 +115,13 @@ class Plain:
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
             problem = "is damaged or only a part of a .zip archive"
             raise DataError(f"{path.name}: {problem}; download or copy it again") from None
-        except FileExistsError:
+        except (FileExistsError, NotADirectoryError):
             problem = "two of its members have one name"
+            raise DataError(f"{path.name}: {problem}; unpack it and name the folder instead") from None
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            problem = f"a member has a name that is too long here: `{shown(member.filename, 60)}`"
             raise DataError(f"{path.name}: {problem}; unpack it and name the folder instead") from None
         return folder
 

@@ -553,7 +553,8 @@ def _items(
         typed_columns.check_forms(con, [texts_of[name] for name in group], missing)
     items = items.astype(dict.fromkeys(("item", *texts), "str"))
     if table.key:
-        items = _by_key(con, items)
+        items, noted = _by_key(con, items)
+        warnings += noted
     numeric, multivalued = [*table.numeric], dict(table.multivalued)
     for name in table.embedding:
         items, added = _side_by_side(items, name, sources[0].name)
@@ -588,16 +589,18 @@ def _merged(con: duckdb.DuckDBPyConnection, columns: list[str], rows: str) -> tu
     return items, [warning] if n else []
 
 
-def _by_key(con: duckdb.DuckDBPyConnection, items: pd.DataFrame) -> pd.DataFrame:
-    """Return the item table with a row for each item of the log whose key is in the table."""
-    query = (
-        "SELECT CAST(item AS VARCHAR) AS item, arg_min(key, row) FILTER (key IS NOT NULL) AS key FROM plays GROUP BY 1"
-    )
-    keys = con.sql(query + " ORDER BY min(row)").df().astype("str").dropna()
+def _by_key(con: duckdb.DuckDBPyConnection, items: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Return the item table with a row for each item of the log whose key it has, and a warning of items with several keys."""
+    query = """SELECT CAST(item AS VARCHAR) AS item, arg_min(key, row) FILTER (key IS NOT NULL) AS key,
+        count(DISTINCT key) > 1 AS differs FROM plays GROUP BY 1 ORDER BY min(row)"""
+    found = con.sql(query).df()
+    n = int(found.pop("differs").sum())
+    warning = f"items with several keys to the table of features: {n:,} of {len(found):,}; the first key of each counts"
+    keys = found.astype("str").dropna()
     keys = keys[keys["key"].isin(items["item"])]
     rows = items.set_index("item").loc[keys["key"]].reset_index(drop=True)
     rows.insert(0, "item", keys["item"].array)
-    return rows
+    return rows, [warning] if n else []
 
 
 def _side_by_side(items: pd.DataFrame, name: str, file: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -663,7 +666,7 @@ def _of_choices(con: duckdb.DuckDBPyConnection, data: EventData, columns: dict) 
     if "choice" in columns:
         labels = ["` + `".join(choice) for choice in columns["item"][0].choices]
         rows = con.execute("SELECT choice, count(*) FROM plays GROUP BY 1 ORDER BY 1").fetchall()
-        if any(choice for choice, _ in rows):
+        if len(rows) > 1:
             by_column = ", ".join(f"{n:,} by `{labels[choice]}`" for choice, n in rows)
             notes.append(("", f"plays whose item is known by several columns: {by_column}"))
     if "start" in columns and data.idle_minutes:

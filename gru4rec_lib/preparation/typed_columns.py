@@ -293,6 +293,8 @@ def load(
             sources.append(open_source(con, path, name, wanted, text.quote, header=text.header, others=others))
             _check_choices(sources[-1], needed)
             _check_types(sources[-1], columns)
+            if any(isinstance(cells, Folder) for cells, _ in columns.values()) and "/" not in name:
+                raise DataError(f"{name}: lies in no folder, and folders name the listeners; put it into a folder")
         except DataError as error:
             wrong.append(str(error))
     if wrong:
@@ -450,7 +452,7 @@ def _broken(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict
                 packed, plain = (shlex.quote(name) for name in (source.name, source.name[: -len(".gz")]))
                 problem = "zeros follow the packed data; unpack it, and put the unpacked file in its place"
                 return f"{source.name}: {problem}: python3 -m gzip -d < {packed} > {plain}"
-            return f"{source.name}: cannot be read: {reason(own)}; copy it again"
+            return f"{source.name}: cannot be read: {reason(own).replace(str(source.path), source.name)}; copy it again"
     return f"{', '.join(source.name for source in sources)}: cannot be read: {reason(error)}; copy them again"
 
 

@@ -36,6 +36,7 @@ from gru4rec_lib.preparation.source_files import (
     declare_quote,
     found,
     is_marked,
+    is_table,
     known_as,
     open_source,
 )
@@ -84,8 +85,8 @@ def check_path(
     if not named and not quote and (study := _known(path)):
         text = study_file(study, ROOT / "config")[0].read_text(encoding="utf-8")
         yield from _of_study(path, load_study(study, ROOT / "config"))
-    elif path.is_dir() or is_archive(path):
-        problem = "holds no layout that a study of the project reads (docs/data.md)"
+    elif is_archive(path) or (path.is_dir() and not is_table(path)):
+        problem = f"holds no layout that a study of the project reads (docs/data.md; there: {_there(path)})"
         raise DataError(f"{path}: {problem}; name a table in it, or write a study")
     else:
         with Plain() as plain:
@@ -127,21 +128,39 @@ def _table(path: Path, plain_path: Path, named: dict[str, str], quote: str | Non
 
 
 def _known(path: Path) -> str:
-    """The project's study that reads a folder, archive or file: its files have their names and columns; else empty."""
-    if not path.exists():
+    """The project's study that reads a folder, archive or file: its files have their names and columns; else empty.
+
+    A file of a folder or archive that has the name of a layout and cannot be opened is an error where no study fits.
+    """
+    if not path.is_file() and not path.is_dir():  # there is none, or it is a pipe
         return ""
-    best, most = "", 0
+    best, most, broken = "", 0, []
     with Plain() as plain, duckdb.connect() as con:
         is_file = path.is_file() and not is_archive(path)
         folder = path.parent if is_file else plain.folder(path)
         for name, data in _event_data().items():
             try:
-                n = _fit(con, plain, data, folder, path if is_file else None)
+                files = _files(data, folder, path if is_file else None)
             except DataError:
+                continue
+            try:
+                n = _fit(con, plain, data, files)
+            except DataError as error:
+                broken.append(error)
                 continue
             if n > most:
                 best, most = name, n
+    if not best and broken and not is_file:
+        raise broken[0]
     return best
+
+
+def _there(path: Path) -> str:
+    """The names of the first files of a folder or archive."""
+    with Plain() as plain:
+        folder = plain.folder(path)
+        names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
+    return shown(", ".join(names)) or "nothing"
 
 
 @functools.cache
@@ -156,23 +175,23 @@ def _event_data() -> dict[str, EventData]:
     return found
 
 
-def _fit(con: duckdb.DuckDBPyConnection, plain: Plain, data: EventData, folder: Path, only: Path | None) -> int:
-    """How many columns of the files a study needs, where they are there; a DataError or 0 where they are not."""
-    if only:
-        names = {pattern.rpartition("/")[2] for pattern in data.patterns}
-        files = [only] if any(fnmatch.fnmatchcase(only.name, name) for name in names) else []
-    else:
-        files = [found(folder, pattern)[0] for pattern in data.events]
-    if only and data.item_table and data.item_table.file:
-        return 0
+def _files(data: EventData, folder: Path, only: Path | None) -> list[Path]:
+    """The first file of each pattern of events, then the item table; a DataError where one is not there."""
+    table = [data.item_table.file] if data.item_table and data.item_table.file else []
+    if not only:
+        return [found(folder, pattern)[0] for pattern in (*data.events, *table)]
+    names = {pattern.rpartition("/")[2] for pattern in data.patterns}
+    return [only] if not table and any(fnmatch.fnmatchcase(only.name, name) for name in names) else []
+
+
+def _fit(con: duckdb.DuckDBPyConnection, plain: Plain, data: EventData, files: list[Path]) -> int:
+    """How many columns of its files (see `_files`) a study needs; 0 where they lack one. Bad files are a DataError."""
     needed = [cells for cells, _ in readers.columns_of(data).values() if isinstance(cells, Cells) and cells.is_required]
     columns = {column for cells in needed for column in cells.columns}
-    for file in files:
+    for file in files[: len(data.events)]:
         source = open_source(con, plain.path(file), file.name, set(), data.quote, header=data.header, others=columns)
         if not all(cells.there(source.header) for cells in needed):
             return 0
-    if not only and data.item_table and data.item_table.file:
-        files += found(folder, data.item_table.file)[:1]
     return len(files) and len(needed) + 10 * (len(files) - 1) + len({*data.label})
 
 
@@ -253,9 +272,10 @@ def _column(source: Source, role: str) -> str:
         if marked := next(filter(is_marked, source.header), ""):
             problem = f"names of columns are in quotation marks, such as `{shown(marked)}`"
             raise DataError(f"{source.name}, line 1: {problem}; {declare_quote(marked[0])}")
-        flags = "--time or --position" if role == "time" else f"--{role}"
+        flags = {"time": "--time or --position", "session": "--session, or the listener by --user"}
         there = shown(", ".join(source.header))
-        raise DataError(f"{source.name}, line 1: no column is known as the {role} (there: {there}); name it by {flags}")
+        remedy = f"name it by {flags.get(role, f'--{role}')}"
+        raise DataError(f"{source.name}, line 1: no column is known as the {role} (there: {there}); {remedy}")
     return known[0]
 
 

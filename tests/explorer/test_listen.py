@@ -44,12 +44,15 @@ MINUS = "\N{MINUS SIGN}"
 NAMES = ["content, bpr", "one_hot, bpr"]
 
 
-def prepared(features=FEATURES):
+LABELS = pd.DataFrame({"item": ITEMS, "title": ["Ann", "Bob", None, "Bob"]}).astype("str")
+
+
+def prepared(features=FEATURES, labels=None):
     index = pd.Index(ITEMS)
     test = Sessions.from_lists([index.get_indexer(session) for session in TESTS])
     events = pd.DataFrame({"item": pd.Categorical(np.concatenate(TESTS))})
     items = pd.DataFrame({"item": ITEMS, "plays": PLAYS})
-    return Prepared(items, 3, test, test, test, events, features, pd.DataFrame())
+    return Prepared(items, 3, test, test, test, events, features, pd.DataFrame(), labels=labels)
 
 
 @pytest.fixture(scope="module")
@@ -247,6 +250,23 @@ def test_the_controls_show_the_number_of_the_session_that_they_begin_with(listen
     assert (begun.number.value, begun.session) == (2, TESTS[1])
     begun.number.value = 1
     assert begun.session == TESTS[0]
+
+
+def test_tracks_with_labels_are_shown_and_found_by_name(listener, monkeypatch):
+    named = listen.Listener({}, NAMES[1:], prepared(labels=LABELS))
+    named.names, named.model = listener.names, listener.model
+    assert [named.name(track) for track in (*ITEMS, "?")] == ["Ann", "Bob (b)", "c", f"Bob ({NEW})", "?"]
+    assert all(named.track(named.name(track)) == track == named.track(track) for track in (*ITEMS, "?"))
+    assert named.label("a", "0.5").startswith("Ann 0.5<br>")
+    monkeypatch.setattr(Player, "_picture", lambda self, names, session, heard: b"")
+    player = Player(named, ["a", "b", "?"], heard=1)
+    assert player.tracks.value == "Ann\nBob (b)\n?"
+    assert player.session == ["a", "b", "?"]
+    assert player.track.options == ("Ann", "Bob (b)", "c", f"Bob ({NEW})")
+    assert "heard: 1. Played next: Bob (b)" in player.lists.value
+    player.track.value = "Ann"
+    player.add.click()
+    assert player.session == ["a", "b", "?", "a"]
 
 
 @pytest.mark.slow

@@ -91,6 +91,13 @@ def failure(tmp_path, content, name="x.zip", pattern="*.csv"):
     return str(caught.value)
 
 
+def test_members_that_cannot_be_unpacked_together_are_refused(tmp_path):
+    assert "two of its members have one name" in failure(tmp_path, zipped({"a": CSV, "a/e.csv": CSV}))
+    assert "two of its members have one name" in failure(tmp_path, zipped({"a": CSV, "a/b/e.csv": CSV}))
+    assert "a name that is too long here" in failure(tmp_path, zipped({f"{'m' * 300}/e.csv": CSV}))
+    assert "a name that is too long here" in failure(tmp_path, zipped({f"{'m' * 300}.csv": CSV}))
+
+
 @pytest.mark.parametrize("member", ["../e.csv", "/etc/e.csv", "a/../../e.csv", "C:\\e.csv", "..\\e.csv"])
 def test_a_member_that_leads_outside_is_refused(tmp_path, member):
     found = failure(tmp_path, zipped({"good.csv": CSV, member: CSV}))

@@ -139,6 +139,8 @@ def test_an_item_is_the_first_choice_that_is_not_empty(tmp_path):
         "name": ["x", "x", "x"],
     }
     assert "plays whose item is known by several columns: 2 by `mbid`, 2 by `artist` + `title`" in tables.warnings
+    (tmp_path / "e.csv").write_text("\n".join(["s,t,artist,title", "1,5,A,x", "1,6,A,y", ""]))
+    assert not read(tmp_path, item=["mbid", ["artist", "title"]]).warnings
 
 
 @settings(max_examples=50, deadline=None)
@@ -276,6 +278,12 @@ def test_features_keyed_by_title(tmp_path):
     tables = read(tmp_path, item_table=table)
     assert tables.items.to_dict("list") == {"item": ["a", "b"], "energy": [1.0, 1.0]}
     assert tables.counts.iloc[-1].tolist() == ["of items with features", 2, 1, 2]
+    assert not tables.warnings
+    (tmp_path / "e.csv").write_text("\n".join([*rows, "1,a,5,z", "1,b,6,", ""]))
+    tables = read(tmp_path, item_table=table)
+    assert tables.items["energy"].tolist() == [1, 1]
+    told = "items with several keys to the table of features: 1 of 4; the first key of each counts"
+    assert told in tables.warnings
 
 
 def test_features_in_the_rows_of_the_log(tmp_path):

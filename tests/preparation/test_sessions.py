@@ -78,6 +78,8 @@ def test_the_first_folder_of_a_file_is_its_user(tmp_path):
     data = plays(user=None, user_by_folder=True, events=["*/**/e*.csv"])
     events = readers.read(data, tmp_path).events
     assert events.groupby("session", observed=True).size().to_dict() == {"ann-1": 4, "bob-1": 2}
+    with pytest.raises(readers.DataError, match=r"^e0\.csv: lies in no folder, and folders name the listeners"):
+        readers.read(plays(user=None, user_by_folder=True, events=["**/e*.csv"]), tmp_path)
 
 
 def test_ids_of_sessions_of_users_with_hyphens_differ(tmp_path):

@@ -137,6 +137,33 @@ def test_an_export_is_recognised_and_its_study_is_written(tmp_path, monkeypatch,
     assert main(["check", "mine.yaml", "--data", "my_data.zip"]) == 0
 
 
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("[]", "holds no record"),
+        (export()[:-200], "is only a part of a file of JSON"),
+        (export().replace('"ts"', "ts", 1), "cannot be read: Invalid Input Error: Malformed JSON"),
+        ("\ufeff" + export(), "begins with a byte order mark"),
+    ],
+)
+def test_a_damaged_part_of_an_export_is_named(tmp_path, monkeypatch, capsys, content, problem):
+    monkeypatch.chdir(tmp_path)
+    Path("my_data.zip").write_bytes(zipped({"MyData/endsong_0.json": content}))
+    assert main(["check", "my_data.zip", "--write", "mine.yaml"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"endsong_0.json: {problem}" in line
+    assert "/gru4rec_" not in line  # the temporary copy
+    assert not Path("mine.yaml").exists()
+
+
+def test_files_of_no_layout_are_listed(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    podcasts = json.dumps([{"endTime": "2020-01-01 00:00", "podcastName": "p", "episodeName": "e", "msPlayed": 5}])
+    Path("my_data.zip").write_bytes(zipped({"MyData/StreamingHistory_podcast_0.json": podcasts}))
+    assert main(["check", "my_data.zip"]) == 2
+    assert "there: MyData/StreamingHistory_podcast_0.json)" in capsys.readouterr().err
+
+
 def test_a_file_of_an_export_is_recognised_by_its_name_and_fields(check):
     lines = check(export(), name="Streaming_History_Audio_2023_0.json")
     assert (
@@ -158,6 +185,12 @@ def test_a_table_is_recognised_by_its_header_and_its_study_is_written(check, nam
     written = Path("mine.yaml").read_text()
     assert all(f"  {role}" in written for role in roles)
     assert main(["check", "mine.yaml", "--data", "."]) == 0
+
+
+def test_the_argument_of_a_listener_is_named_where_there_are_no_sessions(tmp_path, capsys):
+    (tmp_path / "e.csv").write_text("\n".join(["who,item,time", *ROWS]))
+    assert main(["check", str(tmp_path / "e.csv")]) == 2
+    assert capsys.readouterr().err.strip().endswith("name it by --session, or the listener by --user")
 
 
 def test_a_column_of_users_splits_sessions(check):
