@@ -255,8 +255,8 @@ def open_source(
         else:
             header, types = _parquet(con, path)
     except (OSError, duckdb.Error) as error:
-        told = reason(error).replace(str(path), name)  # an unpacked file has a temporary path
-        raise DataError(f"{name}: cannot be read: {told}; mend that, or copy it again") from None
+        problem = reason(error).replace(str(path), name)  # an unpacked file has a temporary path
+        raise DataError(f"{name}: cannot be read: {problem}; mend that, or copy it again") from None
     source = Source(path, name, delimiter, header, mark if delimiter else "", lines, types, first)
     source = source._replace(header=_with_row_names(source))
     header = source.header
@@ -504,8 +504,8 @@ def _check_ends(path: Path, name: str) -> None:
     with _unpacked(path)(path, "rb") as file:
         while block := file.read(1 << 20):
             if not first and block.startswith(b"\xef\xbb\xbf"):
-                told = "begins with a byte order mark, which JSON may not have; save it as UTF-8 without one"
-                raise DataError(f"{name}: {told}")
+                problem = "begins with a byte order mark, which JSON may not have; save it as UTF-8 without one"
+                raise DataError(f"{name}: {problem}")
             text = block.strip()
             first, last = first or text[:1], text[-1:] or last
     ends = {b"[": b"]", b"{": b"}"}
