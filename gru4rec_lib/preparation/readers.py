@@ -590,7 +590,7 @@ def _merged(con: duckdb.DuckDBPyConnection, columns: list[str], rows: str) -> tu
 
 
 def _by_key(con: duckdb.DuckDBPyConnection, items: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Return the item table with a row for each item of the log whose key it has, and warn of items with several keys."""
+    """Return the item table with a row for each item of the log whose key it has, and a warning of several keys."""
     query = """SELECT CAST(item AS VARCHAR) AS item, arg_min(key, row) FILTER (key IS NOT NULL) AS key,
         count(DISTINCT key) > 1 AS differs FROM plays GROUP BY 1 ORDER BY min(row)"""
     found = con.sql(query).df()
