@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import sparse
-from sklearn.feature_extraction.text import TfidfTransformer
-from sklearn.preprocessing import normalize
 
 from gru4rec_lib.data.features import Features
 
@@ -21,6 +19,10 @@ def unit_vectors(features: Features, n_items: int) -> tuple[np.ndarray, sparse.c
         The two parts of the vectors, float32 [candidates, F] and float32 [candidates, values of all categories]; a
         track without features has length 0.
     """
+    # Imported here, as it takes seconds: every command reads the names of the baselines, of which one needs vectors.
+    from sklearn.feature_extraction.text import TfidfTransformer
+    from sklearn.preprocessing import normalize
+
     values = category_counts(features)
     if values.shape[1]:
         values = sparse.csr_array(TfidfTransformer().fit(values[:n_items]).transform(values))
