@@ -10,7 +10,7 @@ import pytest
 
 from gru4rec_lib import __main__, cli
 from gru4rec_lib.plotting import figures
-from gru4rec_lib.study import paper, tables
+from gru4rec_lib.study import paper, publish
 from gru4rec_lib.study.workflow import reproduce
 from gru4rec_lib.twin import simulate
 
@@ -27,7 +27,7 @@ def called(monkeypatch):
     """Record what the commands call, with which arguments, and do nothing."""
     calls = []
     monkeypatch.setattr(simulate, "simulate", lambda *given, **named: calls.append((given, named)))
-    monkeypatch.setattr(tables, "publish", lambda place: calls.append(place.study.name))
+    monkeypatch.setattr(publish, "publish", lambda place: calls.append(place.study.name))
     monkeypatch.setattr(paper, "make", lambda place: calls.append(f"paper of {place.study.name}"))
     monkeypatch.setattr(figures, "redraw", lambda folder: calls.append(folder.parts[-2:]))
     monkeypatch.setattr(reproduce, "main", lambda words: calls.append(words) or 7)

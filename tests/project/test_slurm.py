@@ -19,6 +19,7 @@ from slurm_on_one_node import StartError, missing, slurm_on_one_node
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.timeout(900),
     pytest.mark.skipif(bool(missing()), reason=missing()),
 ]
@@ -174,7 +175,7 @@ def test_scancel_of_a_running_job_ends_the_run_and_the_step_is_not_submitted_aga
     output, _ = process.communicate()
     assert process.returncode == 1
     assert f"SLURM-job '{job}' failed, SLURM status is: 'CANCELLED'" in output
-    assert "the same command goes on from here" in output
+    assert "run the same command again" in output
     assert f"submitted  make the file, job {job}\n" in output
     assert " of 2 " not in output, "no step is counted as finished"
     assert calls(mini) == ["begin"]

@@ -532,9 +532,13 @@ def test_the_examples_of_the_documentation_run(tmp_path, monkeypatch, capsys):
         exec(compile(block, "library.md", "exec"), {})
     assert scope["hybrid"].recommend(["work", "rest"], k=2)["item"].tolist() == ["sleep", "nap"]
     assert "recall_at_1" in capsys.readouterr().out
-    (readme,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    exec(compile(readme, "README.md", "exec"), {})
+    example, own = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    exec(compile(example, "README.md", "exec"), scope := {})
     assert "work" in capsys.readouterr().out
+    (tmp_path / "mine").mkdir()
+    columns = {"session": "user", "item": "song", "time": "played_at"}
+    scope["events"].rename(columns=columns).to_csv(tmp_path / "mine" / "plays.csv", index=False)
+    exec(compile(own, "README.md", "exec"), scope)
 
 
 def test_unknown_targets_are_misses():

@@ -225,8 +225,8 @@ def test_sigterm_interrupts_a_run_on_a_cluster_and_an_ignored_sighup_does_not():
 
 SNAKEMAKE = """
 import time
-print("up", flush=True)
 try:
+    print("up", flush=True)
     time.sleep(60)
 except KeyboardInterrupt:
     print("interrupted")

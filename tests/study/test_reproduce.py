@@ -171,7 +171,7 @@ def test_a_failed_step_shows_its_log_and_returns_its_code(root, make):
     code, lines = make()
     assert code != 0
     assert "the job says why it fails" in lines
-    assert "the same command goes on from here" in "\n".join(lines)
+    assert "run the same command again" in "\n".join(lines)
 
 
 @pytest.mark.slow

@@ -69,6 +69,6 @@ def test_the_names_in_the_training_notebook_are_in_the_registries(name, known):
 
 def test_the_losses_on_the_method_page_are_in_the_registry():
     text = " ".join((ROOT / "docs" / "method.md").read_text(encoding="utf-8").split())
-    named = re.findall(r"`(\w+)`", re.search(r"Losses are (.*?), over", text)[1])
+    named = re.findall(r"`(\w+)`", re.search(r"Losses are (.*?)\. ", text)[1])
     assert len(named) >= 3
     assert set(named) <= set(settings.LOSSES)
