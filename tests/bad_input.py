@@ -354,12 +354,12 @@ CASES = [
     table(
         "too few cells",
         events("1,a,10", "1,b"),
-        one("e.csv, line 3: has fewer cells than the header's 3; mend or delete the line"),
+        one("e.csv, line 3: has fewer cells than the header's 3; correct or delete the line"),
     ),
     table(
         "too many cells",
         events("1,a,10", "1,b,20,30"),
-        one("e.csv, line 3: has more cells than the header's 3; mend or delete the line"),
+        one("e.csv, line 3: has more cells than the header's 3; correct or delete the line"),
     ),
     table(
         "more than ten bad rows",
@@ -551,7 +551,7 @@ CASES = [
     table(
         "no right to read",
         ("e.csv", no_rights),
-        "e.csv: cannot be read: Permission denied; mend that, or copy it again",
+        "e.csv: cannot be read: Permission denied; fix that, or copy it again",
     )._replace(rights=False),
     table(
         "another kind of file",
@@ -615,7 +615,7 @@ CASES = [
     table(
         "a Parquet file cut short",
         ("e.parquet", b"PAR1" + bytes(50)),
-        "e.parquet: cannot be read: …; mend that, or copy it again",
+        "e.parquet: cannot be read: …; fix that, or copy it again",
     ),
     table(
         "lists in a Parquet file",
@@ -1044,7 +1044,7 @@ CASES = [
     ),
     config(
         "a pattern of test files that matches none",
-        "no log file matches the split's `test: test/*`; mend the pattern (there: e.csv)",
+        "no log file matches the split's `test: test/*`; correct the pattern (there: e.csv)",
         split={"how": "by_file", "test": "test/*"},
     ),
     Case(

@@ -88,7 +88,7 @@ SELECT row, file, NULL, problem.column, problem.problem, problem.remedy FROM pro
 QUALIFY row_number() OVER (PARTITION BY session ORDER BY row) = 1
 """
 _SESSION_MATES = """
-SELECT log.rowid, _file, NULL, 'session_id', 'its session has a bad row', 'mend that row to have the session back'
+SELECT log.rowid, _file, NULL, 'session_id', 'its session has a bad row', 'correct that row to have the session back'
 FROM log SEMI JOIN (SELECT session FROM log SEMI JOIN log_bad ON log.rowid = log_bad.row) AS broken USING (session)
 ANTI JOIN log_bad ON log.rowid = log_bad.row
 """

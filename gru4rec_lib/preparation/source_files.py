@@ -256,7 +256,7 @@ def open_source(
             header, types = _parquet(con, path)
     except (OSError, duckdb.Error) as error:
         problem = reason(error).replace(str(path), name)  # an unpacked file has a temporary path
-        raise DataError(f"{name}: cannot be read: {problem}; mend that, or copy it again") from None
+        raise DataError(f"{name}: cannot be read: {problem}; fix that, or copy it again") from None
     source = Source(path, name, delimiter, header, mark if delimiter else "", lines, types, first)
     source = source._replace(header=_with_row_names(source))
     header = source.header

@@ -50,7 +50,9 @@ def test_sessions(events: pd.DataFrame, starts: np.ndarray, split: Split, folder
         chosen = files.map(lambda name: is_test_file(name, split)).to_numpy(bool)
         if not chosen.any():
             names = ", ".join(sorted(files.unique()))
-            raise DataError(f"no log file matches the split's `test: {split.test}`; mend the pattern (there: {names})")
+            raise DataError(
+                f"no log file matches the split's `test: {split.test}`; correct the pattern (there: {names})"
+            )
     elif split.how == "listed":
         path = folder / split.test
         if not path.is_file():

@@ -309,7 +309,7 @@ def load(
     rejected = dict.fromkeys(range(len(sources)), 0)
     for name, line, fault in _rejected(con, sources):
         if fault not in _RAGGED:
-            wrong.append(f"{name}, line {line}: {_FAULTS.get(fault, 'cannot be read; mend this line')}")
+            wrong.append(f"{name}, line {line}: {_FAULTS.get(fault, 'cannot be read; correct this line')}")
         rejected[next(i for i, source in enumerate(sources) if source.name == name)] += 1
     wrong += [
         f"{s.name}: has a header but no rows; replace it by the whole file or take it away"
@@ -355,7 +355,7 @@ def check(
     for name, line, fault in _rejected(con, sources):
         number = next(i for i, source in enumerate(sources) if source.name == name)
         problem = f"has {_RAGGED[fault]} cells than the header's {len(sources[number].header)}"
-        insert = f"INSERT INTO {table}_bad VALUES (NULL, ?, ?, '', ?, 'mend or delete the line')"
+        insert = f"INSERT INTO {table}_bad VALUES (NULL, ?, ?, '', ?, 'correct or delete the line')"
         con.execute(insert, [number, line, problem])
     found = _located(con, table, sources, on_bad_rows)
     for query in checks:

@@ -493,7 +493,7 @@ FILES = {"s1": "log_1.csv", "s2": "log_2.csv", "s3": "log_2.csv"}
         (
             TRAINING,
             {"how": "by_file", "test": "*x*"},
-            "no log file matches the split's `test: *x*`; mend the pattern (there: log_1.csv, log_2.csv)",
+            "no log file matches the split's `test: *x*`; correct the pattern (there: log_1.csv, log_2.csv)",
         ),
         (
             TRAINING,
