@@ -196,7 +196,7 @@ def _fit(con: duckdb.DuckDBPyConnection, plain: Plain, data: EventData, files: l
 
 
 def _of_study(path: Path, study: Study) -> Iterator[str]:
-    """What a folder, archive or file of a known layout holds."""
+    """Report what a folder, archive or file of a known layout contains."""
     is_file = path.is_file() and not is_archive(path)
     data = study.data.model_copy(update={"events": (path.name,)}) if is_file else study.data
     yield f"{path.name}: the layout of the study {study.name} ({study.title})"
@@ -205,9 +205,9 @@ def _of_study(path: Path, study: Study) -> Iterator[str]:
 
 
 def _study_text(fields: dict) -> str:
-    """A study file with comments for a table of events."""
+    """Write a study file with comments for a table of events."""
     has_time = "time" in fields
-    told = {
+    comments = {
         "user": "sessions are cut from a user's plays",
         "idle_minutes": "a session ends where more minutes pass",
         "time": "unix seconds or ISO dates (UTC where they name no zone)",
@@ -218,7 +218,7 @@ def _study_text(fields: dict) -> str:
     lines = []
     for name, value in fields.items():
         dumped = yaml.safe_dump({name: value}, default_flow_style=True, allow_unicode=True, width=math.inf).strip()
-        lines.append(f"  {dumped[1:-1]}{f'  # {told[name]}' if name in told else ''}")
+        lines.append(f"  {dumped[1:-1]}{f'  # {comments[name]}' if name in comments else ''}")
     split = (
         "{how: by_time, test_fraction: 0.2}  # the last sessions"
         if has_time
