@@ -45,7 +45,9 @@ def here(path):
 
 AT = "".join(study.name.partition("@")[1:])
 OTHERS = {
-    f"{config['study']}@{s:g}": at for s, at in place.curve.items() if at is not place
+    f"{config['study']}@{value:g}": at
+    for value, at in place.variants().items()
+    if at is not place
 }
 RUNS, PREPARED = here(place.runs), here(place.prepared)
 # A step identifies a user's raw files by hashes of their contents in its params (`study/fingerprints.py`): modification
@@ -420,7 +422,10 @@ rule results:
         expand(f"{RUNS}/tables/{{table}}.csv", table=TABLES),
         drawn("model_diagram", "split_sizes", "learning_curves", "table_2", *EVIDENCE),
         [f"{RUNS}/tables/content_signal.csv", *drawn("content_signal")]
-        if OTHERS
+        if place.variants("content_signal")
+        else [],
+        [f"{RUNS}/tables/table_2_over_windows.csv"]
+        if place.variants("windows")
         else [],
     log:
         f"{RUNS}/logs/05_results.log",
@@ -516,7 +521,7 @@ rule publish:
         f"{LIBRARY} publish{PUBLISHED} {TO_LOG}"
 
 
-# The same rules for the study at its other settings of content_signal; `results` reads their runs.
+# The same rules for the study's other variants; `results` reads their runs.
 for other in OTHERS:
 
     module:
@@ -524,6 +529,6 @@ for other in OTHERS:
         snakefile:
             "Snakefile"
         config:
-            {"study": other}
+            {**config, "study": other}
 
     use rule * from other as other*

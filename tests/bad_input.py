@@ -1062,11 +1062,11 @@ CASES = [
         data=data(quote="ab"),
     ),
     Case(
-        "a setting of content_signal, where the study lists none",
+        "a variant of a study that has none",
         {"s.yaml": study()},
         "publish --study s.yaml@0.5",
         2,
-        "s.yaml: content_signal: no such setting as 0.5; the study lists none",
+        "s.yaml: there is no variant `0.5`; the study has none",
     ),
     # Two studies of one file name
     *(

@@ -82,7 +82,8 @@ def of_study(workspace: Workspace) -> pd.DataFrame:
         column `content_signal` first. No row where the grid allows no comparison.
     """
     tables, every = [], []
-    for setting, at in (workspace.curve or {np.nan: workspace}).items():
+    curve = workspace.variants("content_signal")
+    for setting, at in (curve or {np.nan: workspace}).items():
         ranked = read(at, "known").over_seeds()
         own = ranked.models[(ranked.models["output_form"] == "ids") & (ranked.models["tag"] == "")]
         models = {(form, loss): row for row, form, loss in own[["input_form", "loss"]].itertuples()}
@@ -93,7 +94,7 @@ def of_study(workspace: Workspace) -> pd.DataFrame:
                 named(compared).join(found[["difference", "low", "high", "p"]]).assign(content_signal=setting)
             )
             every += compared
-    front = ["content_signal", *NAMED] if workspace.curve else NAMED
+    front = ["content_signal", *NAMED] if curve else NAMED
     if not every:
         return pd.DataFrame(columns=[*front, *FOUND])
     table = pd.concat(tables, ignore_index=True)

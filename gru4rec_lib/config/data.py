@@ -39,6 +39,7 @@ def _as_a_day(day: object) -> object:
         raise ValueError("should be a day such as 2000-01-31") from None
 
 
+Days = Annotated[float, Field(gt=0)]
 Day = Annotated[date, BeforeValidator(_as_a_day)]
 Quote = Annotated[str, BeforeValidator(lambda quote: "none" if quote is None else quote), AfterValidator(_is_a_mark)]
 
@@ -253,7 +254,7 @@ class Filters(Strict):
 
     since: Day | None = None
     until: Literal["today"] | Day | None = None
-    recent_days: Annotated[float, Field(gt=0)] | None = None
+    recent_days: Days | None = None
     min_seconds: Annotated[float, Field(gt=0)] | None = None
     merge_repeats: bool = False
     repeats_in_session: Literal["keep", "drop"] = "keep"
@@ -392,12 +393,19 @@ class Split(Strict):
     Args:
         how: `by_file` (test files match the pattern `test`), `by_session` (a random `test_fraction`), `by_time` (the
             last `test_fraction` of the sessions by start; sessions that start at the same time stay together, and those
-            that start before the test and end at its first event or later are dropped and counted), `listed` (`test`
-            is a file of session ids in the folder).
+            that start before the test and end at its first event or later are dropped and counted; or all sessions of
+            the last `test_days`), `listed` (`test` is a file of session ids in the folder).
         test: see `how`. A pattern with `/` is matched with the path below the data folder, such as `test/*` or
             `**/day_7/*` (`**`: any folders); a pattern without `/` is matched with the file name in any folder.
         test_fraction: share of the sessions, 0 to 1.
-        by: whether `by_time` takes the last sessions by their `start` or by their `end`.
+        test_days: for `by_time`, instead of `test_fraction`: the days of the test, of 24 hours each, counted back from
+            the newest play.
+        train_days: with `test_days`, the days before the test from which training takes its sessions; earlier sessions
+            are dropped and counted. null: all.
+        window: with `train_days`, the number of the window of `train_days` + `test_days` days, counted back: 1 ends
+            with the newest play, 2 where 1 begins. A session belongs to the window in which it lies, see `by`; sessions
+            of other windows are dropped and counted.
+        by: whether `by_time` orders the sessions by their `start` or by their `end`.
         gap_days: for `by_time`, days between training and test; training sessions that end in the gap are dropped, too.
         validation: how the validation part is chosen: `random`, or the `last` training sessions by start time (by
             reading order if there are no times), with the rules of `by_time`. Sessions that start before validation and
@@ -409,6 +417,9 @@ class Split(Strict):
     how: Literal["by_file", "by_session", "by_time", "listed"]
     test: str | None = None
     test_fraction: Fraction | None = None
+    test_days: Days | None = None
+    train_days: Days | None = None
+    window: Count = 1
     by: Literal["start", "end"] = "start"
     gap_days: Annotated[float, Field(ge=0)] = 0
     validation: Literal["random", "last"] = "random"
@@ -417,12 +428,19 @@ class Split(Strict):
 
     @model_validator(mode="after")
     def _complete(self):
-        wants_test = self.how in ("by_file", "listed")
-        if wants_test != (self.test is not None) or wants_test == (self.test_fraction is not None):
-            raise ValueError(f"split `{self.how}` needs `{'test' if wants_test else 'test_fraction'}` and nothing else")
-        if self.how != "by_time" and (self.by != "start" or self.gap_days):
-            name = "by" if self.by != "start" else "gap_days"
-            raise ValueError(f"`{name}` is for the split `by_time` alone; leave it out")
+        wanted = "test" if self.how in ("by_file", "listed") else "test_fraction"
+        if self.how == "by_time" and self.test_days is not None:
+            wanted = "test_days"
+        if any((getattr(self, name) is not None) != (name == wanted) for name in ("test", "test_fraction")):
+            raise ValueError(f"split `{self.how}` needs `{wanted}` and nothing else")
+        of_time = ("by", "gap_days", "test_days", "train_days", "window")
+        changed = [name for name in of_time if getattr(self, name) != type(self).model_fields[name].default]
+        if self.how != "by_time" and changed:
+            raise ValueError(f"`{changed[0]}` is for the split `by_time` alone; leave it out")
+        if self.train_days is not None and self.test_days is None:
+            raise ValueError("`train_days` needs `test_days`, the days of the test")
+        if self.window > 1 and self.train_days is None:
+            raise ValueError("`window` needs `train_days` and `test_days`, the days of a window")
         return self
 
 

@@ -178,6 +178,8 @@ class Study(Strict):
         evaluation: settings of the test.
         content_signal: values of `data.simulate.content_signal`, including that of the study itself, at each of which
             the whole grid runs; empty for that one alone.
+        windows: number of windows of `split.train_days` + `split.test_days` days, counted back from the newest play, in
+            each of which the whole grid is trained and tested.
         audit: blocks of runs that the audit trains; their `settings` are changes of the paper's. Empty for no audit.
     """
 
@@ -194,6 +196,7 @@ class Study(Strict):
     )
     evaluation: Evaluation = Evaluation()
     content_signal: tuple[Signal, ...] = ()
+    windows: Count = 1
     audit: tuple[Models, ...] = ()
 
     @property
@@ -201,17 +204,36 @@ class Study(Strict):
         """Whether the study's data is simulated."""
         return isinstance(self.data, MssdData) and self.data.simulate is not None
 
-    def at(self, content_signal: float) -> Study:
-        """Return the study at another content_signal, named `<study>@<setting>`, with separate data and runs.
+    @property
+    def varied(self) -> str:
+        """What differs between the study's variants: `content_signal`, `windows`, or nothing."""
+        return "content_signal" if self.content_signal else "windows" if self.windows > 1 else ""
 
-        Args:
-            content_signal: 0 to 1.
+    @property
+    def variants(self) -> dict[float, Study]:
+        """The study at each of its content_signals, or in each of its windows, itself included; else empty.
+
+        A variant is named `<study>@<value>`, with separate runs, such as `twin_signal@0.25`, or `lastfm_1k@2` for the
+        second window.
         """
-        setting = f"@{content_signal:g}"
-        simulate = self.data.simulate.model_copy(update={"content_signal": content_signal})
-        data = self.data.model_copy(update={"name": self.data.name + setting, "simulate": simulate})
-        names = {"name": self.name + setting, "title": f"{self.title}, content_signal {content_signal:g}"}
-        return self.model_copy(update=names | {"data": data, "content_signal": ()})
+        if not self.varied:
+            return {}
+        if self.content_signal:
+            own, values = self.data.simulate.content_signal, self.content_signal
+        else:
+            own, values = self.split.window, range(1, self.windows + 1)
+        return {value: self if value == own else self._at(value) for value in values}
+
+    def _at(self, value: float) -> Study:
+        changes = {"name": f"{self.name}@{value:g}", "content_signal": (), "windows": 1}
+        if self.content_signal:
+            simulate = self.data.simulate.model_copy(update={"content_signal": value})
+            names = {"name": f"{self.data.name}@{value:g}", "simulate": simulate}
+            changes |= {"title": f"{self.title}, content_signal {value:g}", "data": self.data.model_copy(update=names)}
+        else:
+            split = self.split.model_copy(update={"window": value})
+            changes |= {"title": f"{self.title}, window {value}", "split": split}
+        return self.model_copy(update=changes)
 
     def run(self, input_form: str, loss: str, seed: int, tag: str = "", output_form: str = "ids", **changes) -> Run:
         """Return one run, in the grid or not, with its settings resolved.
@@ -263,6 +285,10 @@ class Study(Strict):
         own = self.data.simulate.content_signal if self.simulated else None
         if self.content_signal and own not in self.content_signal:
             raise ValueError("`content_signal` lists settings of `data.simulate.content_signal`, and that one too")
+        if self.windows > 1 and self.split.train_days is None:
+            raise ValueError("`windows` needs `train_days` and `test_days` in `split`, the days of each window")
+        if self.windows > 1 and self.split.window > self.windows:
+            raise ValueError("`split.window` should be at most `windows`")
         table = self.data.item_table if events else None
         for baseline in self.baselines:
             if baseline.needs_category and not (table and table.categorical):
@@ -304,8 +330,8 @@ def load_study(name: str, folder: Path, searched: bool = True) -> Study:
     """Read and validate one study.
 
     Args:
-        name: such as `twin_mini`, or the path of a .yaml file anywhere; followed by `@<setting>` for the study at one
-            of its values of content_signal.
+        name: such as `twin_mini`, or the path of a .yaml file anywhere; followed by `@<value>` for one of
+            the study's variants.
         folder: `config/`, with the studies, and with files of settings that are not beside a study elsewhere.
         searched: false ignores the settings that a search chose, for the search itself.
 
@@ -313,9 +339,9 @@ def load_study(name: str, folder: Path, searched: bool = True) -> Study:
         The study.
 
     Raises:
-        ConfigError: there is no such file or setting, or a field is unknown, missing or invalid.
+        ConfigError: there is no such file or variant, or a field is unknown, missing or invalid.
     """
-    path, setting = study_file(name, folder)
+    path, value = study_file(name, folder)
     known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
     missing = f"there is no such study; known are {known}"
     fields = read_mapping(path, missing, "a study is a mapping of fields; see config/toy.yaml")
@@ -329,13 +355,13 @@ def load_study(name: str, folder: Path, searched: bool = True) -> Study:
             settings = _beside(path, block["settings"], folder)
             block["settings"] = read_mapping(settings, "there is no such file", "is no mapping of fields of `training`")
     study = check(Study, {"name": path.stem} | fields, path)
-    if setting is None:
+    if value is None:
         return study
-    settings = {f"{value:g}": value for value in study.content_signal}
-    if setting not in settings:
-        known = f"known are {', '.join(settings)}" if settings else "the study lists none"
-        raise ConfigError(f"{path}: content_signal: no such setting as {setting}; {known}")
-    return study.at(settings[setting])
+    variants = {f"{one:g}": variant for one, variant in study.variants.items()}
+    if value not in variants:
+        known = f"known are {', '.join(variants)} ({study.varied})" if variants else "the study has none"
+        raise ConfigError(f"{path}: there is no variant `{value}`; {known}")
+    return variants[value]
 
 
 def study_file(name: str, folder: Path) -> tuple[Path, str | None]:
@@ -346,10 +372,10 @@ def study_file(name: str, folder: Path) -> tuple[Path, str | None]:
         folder: `config/`, with the studies.
 
     Returns:
-        (the file, whether it exists or not; the setting of content_signal after `@`, None without one).
+        (the file, whether it exists or not; the value of a variant after `@`, None without one).
     """
-    name, setting = re.fullmatch(r"(.*?)(?:@([\d.e-]+))?", name).groups()
-    return user_path(name) if is_study_file(name) else folder / f"{name}.yaml", setting
+    name, value = re.fullmatch(r"(.*?)(?:@([\d.e-]+))?", name).groups()
+    return user_path(name) if is_study_file(name) else folder / f"{name}.yaml", value
 
 
 def _beside(study: Path, name: str, folder: Path) -> Path:

@@ -21,7 +21,7 @@ from gru4rec_lib.data.sessions import Sessions, item_index
 from gru4rec_lib.evaluation.protocols import random_targets
 from gru4rec_lib.preparation.counts import Counts
 from gru4rec_lib.preparation.readers import DataError, Tables
-from gru4rec_lib.preparation.split import BOTH_SIDES, apart, crossing, test_sessions, validation_sessions
+from gru4rec_lib.preparation.split import BOTH_SIDES, apart, crossing, in_window, test_sessions, validation_sessions
 from gru4rec_lib.utils.arguments import user_path
 from gru4rec_lib.utils.atomic_write import replacing
 
@@ -152,6 +152,13 @@ def prepare(tables: Tables, split: Split, folder: Path) -> Prepared:
         events = events.assign(position=position).reset_index(drop=True)
         log.add(BOTH_SIDES.format(n_apart), events)
     is_test = test_sessions(events, starts, split, folder)
+    if split.how == "by_time" and split.test_days is not None:
+        inside = in_window(events, starts, split)
+        events, is_test = events[inside[code]].reset_index(drop=True), is_test[inside]
+        code, starts = sessions_of(events)
+        if split.train_days is not None:
+            window = f"window {split.window} of {split.train_days:g} + {split.test_days:g} days"
+            log.add(f"sessions outside {window} dropped ({(~inside).sum():,})", events)
     times = events["time"].to_numpy(np.float64) if "time" in events else None
     if split.how == "by_time":
         last_event = np.append(starts[1:], len(events)) - 1

@@ -22,6 +22,7 @@ from gru4rec_lib.preparation.source_files import (
     shown,
 )
 
+DAY = 86_400  # seconds
 # Description of a step in the table of counts.
 BOTH_SIDES = "session ids in files of training and of the test, each taken as two sessions ({:,})"
 
@@ -39,8 +40,8 @@ def test_sessions(events: pd.DataFrame, starts: np.ndarray, split: Split, folder
         bool [sessions].
 
     Raises:
-        DataError: no file matches, there are no times, all sessions begin at one time, or the list is missing or names
-            unknown sessions.
+        DataError: no file matches, there are no times or too few days, all sessions begin at one time, or the list is
+            missing or names unknown sessions.
     """
     n = len(starts)
     n_test = round(n * (split.test_fraction or 0))
@@ -62,12 +63,78 @@ def test_sessions(events: pd.DataFrame, starts: np.ndarray, split: Split, folder
     elif split.how == "by_time":
         if "time" not in events:
             raise DataError("the split `by_time` needs events with times; name the `time` column, or split by session")
-        if n_test:
-            ends = np.append(starts[1:], len(events)) - 1
-            chosen = last(events["time"].to_numpy()[starts if split.by == "start" else ends], split.test_fraction)
+        if split.test_days is not None:
+            _, middle, end = window_of(events, split)
+            at = _placed(events, starts, split)
+            chosen = (middle < at) & (at <= end)
+        elif n_test:
+            chosen = last(_placed(events, starts, split), split.test_fraction)
     else:
         chosen[np.random.default_rng(split.seed).permutation(n)[:n_test]] = True
     return chosen
+
+
+def window_of(events: pd.DataFrame, split: Split) -> tuple[float, float, float]:
+    """Return the times between which a window lies, in unix seconds: (begin, middle, end).
+
+    Training is after `begin` until `middle`, the test after `middle` until `end`.
+
+    Args:
+        events: with `time`.
+        split: by time, with `test_days`. Without `train_days`, `begin` is minus infinity.
+
+    Raises:
+        DataError: the window begins more than a day before the first play.
+    """
+    first, newest = events["time"].min(), events["time"].max()
+    if split.train_days is None:
+        return -np.inf, newest - DAY * split.test_days, newest
+    days = split.train_days + split.test_days
+    end = newest - DAY * (split.window - 1) * days
+    begin = end - DAY * days
+    if begin < first - DAY:
+        covered = (newest - first) / DAY
+        raise DataError(
+            f"window {split.window} of {split.train_days:g} + {split.test_days:g} days begins {split.window * days:g} "
+            f"days before the newest play, but the plays cover {covered:.1f} days, enough for "
+            f"{int((covered + 1) / days)} windows; lower `windows`, or `train_days` or `test_days` in `split`"
+        )
+    return begin, end - DAY * split.test_days, end
+
+
+def in_window(events: pd.DataFrame, starts: np.ndarray, split: Split) -> np.ndarray:
+    """Find the sessions of a window, by their start or end as `split.by` says.
+
+    Args:
+        events: of `readers.Tables`, with `time`.
+        starts: int [sessions], the first row of each.
+        split: by time, with `test_days`.
+
+    Returns:
+        bool [sessions].
+
+    Raises:
+        DataError: the plays do not cover the window, or it has no session for training or for the test.
+    """
+    begin, middle, end = window_of(events, split)
+    at = _placed(events, starts, split)
+    training, test = int(((begin < at) & (at <= middle)).sum()), int(((middle < at) & (at <= end)).sum())
+    if not (training and test):
+        side, other, until = ("training", f"{test:,} test", middle) if test else ("test", f"{training:,} training", end)
+        days = split.train_days if test else split.test_days
+        within = f"in the {days:g} days until" if days else "until"
+        remedy = f"raise `{'train_days' if test else 'test_days'}`" if days else "lower `test_days`"
+        raise DataError(
+            f"window {split.window} has {other} sessions, but no {side} session {split.by}s {within} "
+            f"{np.datetime64(int(np.floor(until)), 's')}; {remedy} in `split`, or lower `windows`"
+        )
+    return (begin < at) & (at <= end)
+
+
+def _placed(events: pd.DataFrame, starts: np.ndarray, split: Split) -> np.ndarray:
+    """The time by which each session is ordered: that of its first event, or of its last."""
+    rows = starts if split.by == "start" else np.append(starts[1:], len(events)) - 1
+    return events["time"].to_numpy(np.float64)[rows]
 
 
 def is_test_file(name: str, split: Split) -> bool:
@@ -192,7 +259,7 @@ def crossing(begins: np.ndarray, ends: np.ndarray, later: np.ndarray, part: str,
     Raises:
         DataError: all sessions that begin before the later part end in it.
     """
-    found = ~later & (ends >= begins[later].min(initial=np.inf) - 86400 * gap_days)
+    found = ~later & (ends >= begins[later].min(initial=np.inf) - DAY * gap_days)
     if found.any() and (found | later).all():
         raise DataError(
             f"all {found.sum():,} sessions that begin before {part} end in it, so that none is left to learn from; "

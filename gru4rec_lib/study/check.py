@@ -294,10 +294,11 @@ def _study(workspace: Workspace) -> Iterator[str]:
         yield from _features(tables.items, numeric, tables.events["item"].cat.categories)
     elif _wants_content(study):
         raise DataError(f"{workspace.raw}: has no track features (tf_*.csv), but models or baselines need them")
-    prepared = prepare(tables, study.split, workspace.raw)
-    if not prepared.learnable_validation.is_target.any():
-        raise DataError("no validation session has two tracks of training; raise `validation_fraction` in `split`")
-    check_targets(prepared, study)
+    for variant in study.variants.values() or (study,):
+        prepared = prepare(tables, variant.split, workspace.raw)
+        if not prepared.learnable_validation.is_target.any():
+            raise DataError("no validation session has two tracks of training; raise `validation_fraction` in `split`")
+        check_targets(prepared, variant)
 
 
 def _wants_content(study: Study) -> bool:

@@ -60,11 +60,11 @@ def need_prepared(workspace: Workspace) -> None:
 
 
 def need_runs(workspace: Workspace) -> None:
-    """Train the runs and rank the baselines whose ranks are missing, at every content_signal that the study lists."""
+    """Train the runs and rank the baselines whose ranks are missing, also of the study's variants."""
     from gru4rec_lib.preparation import prepare
     from gru4rec_lib.study import baseline_runs, results, runs
 
-    for other in workspace.curve.values():
+    for other in workspace.variants().values():
         if other is not workspace:
             need_runs(other)
     need_prepared(workspace)

@@ -38,7 +38,11 @@ def parts(workspace: Workspace) -> list[str]:
         Some of `twin` (calibrated simulated data), `skips`, `curve` (over content_signal), `lists` (of
         recommendations), `audit`.
     """
-    has = {"twin": workspace.simulates, "skips": workspace.study.data.layout == "mssd", "curve": bool(workspace.curve)}
+    has = {
+        "twin": workspace.simulates,
+        "skips": workspace.study.data.layout == "mssd",
+        "curve": bool(workspace.variants("content_signal")),
+    }
     has["lists"] = workspace.study.evaluation.lists is not None
     has["audit"] = bool(workspace.study.audit)
     return [name for name, exists in has.items() if exists]

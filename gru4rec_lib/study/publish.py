@@ -72,14 +72,14 @@ def manifest(workspace: Workspace) -> dict:
     """Collect the provenance of the results: commit, config, versions, data fingerprint, seeds, device, minutes.
 
     Returns:
-        See `manifest_of`; where the study runs along a curve, `other_settings` has the same for its other settings.
+        See `manifest_of`; where the study has variants, `other_settings` has the same for the others.
     """
-    others = [manifest_of(at) for at in workspace.curve.values() if at is not workspace]
+    others = [manifest_of(at) for at in workspace.variants().values() if at is not workspace]
     return manifest_of(workspace) | ({"other_settings": others} if others else {})
 
 
 def manifest_of(workspace: Workspace) -> dict:
-    """As `manifest`, for the study at its own setting alone.
+    """As `manifest`, for the study without its other variants.
 
     Returns:
         Plain JSON: study, simulated, commit, config, versions, data_sha256, seeds, device, minutes, minutes_total.

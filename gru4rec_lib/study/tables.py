@@ -19,6 +19,8 @@ IDENTITY = [form for form in INPUT_FORMS if form not in FORMS_WITH_CONTENT]
 TABLE_2 = ["study", *Columns.MODEL[:-1], "seed", "protocol", "n_candidates", "n_targets", "recall_at_20", "mrr_at_20"]
 TABLE_2 += ["recall_low", "recall_high", "mrr_low", "mrr_high", "recall_with_best", "mrr_with_best"]
 OVER_SEEDS = [{"seed": "seeds"}.get(name, name) for name in TABLE_2] + ["recall_sd", "mrr_sd"]
+OVER_WINDOWS = ["study", *Columns.MODEL[:-1], "seeds", "protocol", "windows", "n_targets"]
+OVER_WINDOWS += ["recall_at_20", "recall_sd", "mrr_at_20", "mrr_sd"]
 
 
 def table_2(workspace: Workspace) -> pd.DataFrame:
@@ -41,6 +43,28 @@ def over_seeds(workspace: Workspace) -> pd.DataFrame:
     return _scored(workspace, {protocol: read(workspace, protocol).over_seeds() for protocol in PROTOCOLS}, OVER_SEEDS)
 
 
+def over_windows(workspace: Workspace) -> pd.DataFrame:
+    """Compute means and standard deviations over the study's windows of each model's scores, means over seeds.
+
+    Returns:
+        A row a model and protocol: the columns of OVER_WINDOWS, and `tag` where a run has one. `n_targets` is the sum
+        over windows, `recall_sd` and `mrr_sd` are sample standard deviations over windows.
+    """
+    table = pd.concat([over_seeds(at) for at in workspace.variants("windows").values()], ignore_index=True)
+    same = [name for name in (*Columns.MODEL, "seeds", "protocol") if name in table]
+    grouped = table.fillna({"tag": ""}).groupby(same, sort=False, dropna=False)
+    found = grouped.agg(
+        windows=("study", "nunique"),
+        n_targets=("n_targets", "sum"),
+        recall_at_20=("recall_at_20", "mean"),
+        recall_sd=("recall_at_20", "std"),
+        mrr_at_20=("mrr_at_20", "mean"),
+        mrr_sd=("mrr_at_20", "std"),
+    )
+    found = found.reset_index().assign(study=workspace.study.name)
+    return found[OVER_WINDOWS + (["tag"] if "tag" in found else [])]
+
+
 def cold_tracks(workspace: Workspace) -> pd.DataFrame:
     """As `table_2`, for the targets that are unseen in training, ranked among all candidates of `open`.
 
@@ -58,7 +82,7 @@ def content_signal(workspace: Workspace) -> pd.DataFrame:
         score less that of the best run without content at the same setting, loss, seed and protocol; empty for
         baselines.
     """
-    parts = [table_2(at).assign(content_signal=setting) for setting, at in workspace.curve.items()]
+    parts = [table_2(at).assign(content_signal=setting) for setting, at in workspace.variants("content_signal").items()]
     table = pd.concat(parts, ignore_index=True)
     table.insert(0, "content_signal", table.pop("content_signal"))
     same, scored = ["content_signal", "loss", "seed", "protocol"], ["recall_at_20", "mrr_at_20"]

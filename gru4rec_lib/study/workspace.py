@@ -32,7 +32,7 @@ class Workspace:
     """A study and the paths of its files.
 
     Args:
-        study: its name, or the path of its .yaml file; optionally followed by `@<setting>`, see `load_study`.
+        study: its name, or the path of its .yaml file; optionally followed by `@<value>`, see `load_study`.
         data: the folder of its raw files; data/raw/<data set> when empty.
         root: the project's folder.
         searched: false ignores the settings that a search chose, for the search itself.
@@ -104,7 +104,7 @@ class Workspace:
 
     @property
     def _claimed(self) -> Path:
-        """The record of the file; one for a study at all its settings of content_signal."""
+        """The record of the file; one for a study and its variants."""
         return self.root / "runs" / self.file.stem / "study.json"
 
     @property
@@ -143,12 +143,23 @@ class Workspace:
         """The raw files as `preparation` takes them."""
         return RawData(self.study.data, self.study.split, self.raw, self.prepared)
 
-    @property
-    def curve(self) -> dict[float, Workspace]:
-        """The study at each setting of content_signal that it lists; empty on files that are not simulated."""
-        settings = self.study.content_signal if self.simulates else ()
-        own = {self.study.data.simulate.content_signal: self} if settings else {}
-        return {s: own.get(s) or Workspace(f"{self.given}@{s:g}", root=self.root) for s in settings}
+    def variants(self, of: str = "") -> dict[float, Workspace]:
+        """Return the study's variants, itself included, see `Study.variants`.
+
+        Args:
+            of: only those of `content_signal` or of `windows`; empty for either.
+
+        Returns:
+            By value; empty where the study has none, and for `content_signal` on files that are not simulated.
+        """
+        varied = self.study.varied
+        if (of and of != varied) or (varied == "content_signal" and not self.simulates):
+            return {}
+        data = self.raw if self.brought else ""
+        return {
+            value: self if study is self.study else Workspace(f"{self.given}@{value:g}", data, self.root)
+            for value, study in self.study.variants.items()
+        }
 
     def raw_files(self) -> list[Path]:
         """List the raw files that the study reads; those that it simulates need not exist yet.

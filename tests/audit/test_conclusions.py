@@ -50,7 +50,7 @@ def test_a_loss_that_the_paper_lacks_is_in_no_conclusion():
 def test_a_conclusion_may_hold_at_one_setting_and_not_at_another(monkeypatch):
     at = {0.0: {"one_hot": 5, "content": 3}, 0.5: {"one_hot": 4, "content": 4}, 1.0: {"one_hot": 2, "content": 4}}
     monkeypatch.setattr(conclusions, "read", lambda hits, protocol: ranked(hits))
-    table = conclusions.of_study(SimpleNamespace(curve=at))
+    table = conclusions.of_study(SimpleNamespace(variants=lambda of: at))
     assert len(table) == 3 * 2 * 2
     assert [*table] == ["content_signal", *conclusions.NAMED, *conclusions.FOUND]
     recall = table[table["score"] == "recall"].set_index(["conclusion", "content_signal"])
@@ -64,7 +64,7 @@ def test_a_conclusion_may_hold_at_one_setting_and_not_at_another(monkeypatch):
 
 def test_without_a_curve_the_study_itself_is_compared(monkeypatch):
     monkeypatch.setattr(conclusions, "read", lambda workspace, protocol: ranked({"one_hot": 5, "content": 3}))
-    table = conclusions.of_study(SimpleNamespace(curve={}))
+    table = conclusions.of_study(SimpleNamespace(variants=lambda of: {}))
     assert [*table] == [*conclusions.NAMED, *conclusions.FOUND]
     assert table["conclusion"].tolist() == ["C1", "C1", "C5", "C5"]
     assert table["holds"].tolist() == ["yes"] * 4
@@ -72,6 +72,6 @@ def test_without_a_curve_the_study_itself_is_compared(monkeypatch):
 
 def test_configurations_without_a_comparison_give_no_rows(monkeypatch):
     monkeypatch.setattr(conclusions, "read", lambda hits, protocol: ranked(hits))
-    table = conclusions.of_study(SimpleNamespace(curve={0.5: {"embedding": 3}}))
+    table = conclusions.of_study(SimpleNamespace(variants=lambda of: {0.5: {"embedding": 3}}))
     assert table.empty
     assert "holds" in table

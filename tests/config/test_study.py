@@ -344,10 +344,13 @@ CURVE = {"content_signal": [0, 0.25, 0.5]}
 def test_a_study_at_another_setting_has_separate_names_and_data(load, tmp_path):
     study = load(CURVE, TWIN)
     other = config.load_study("made@0.25", tmp_path)
-    assert other == study.at(0.25) == config.load_study(f"{tmp_path}/made.yaml@0.25", tmp_path / "elsewhere")
+    assert other == study.variants[0.25] == config.load_study(f"{tmp_path}/made.yaml@0.25", tmp_path / "elsewhere")
     assert (other.name, other.data.name, other.title) == ("made@0.25", "twin@0.25", "hand-made, content_signal 0.25")
     assert (study.data.simulate.content_signal, other.data.simulate.content_signal) == (0.5, 0.25)
     assert other.content_signal == ()
+    assert other.variants == {}
+    assert [*study.variants] == [0, 0.25, 0.5]
+    assert study.variants[0.5] is study
     assert {run.study for run in other.runs} == {"made@0.25"}
     assert [run.parameters for run in other.runs] == [run.parameters for run in study.runs]
     assert config.load_study("made@0", tmp_path).data.simulate.content_signal == 0
@@ -357,7 +360,7 @@ def test_a_setting_that_the_study_does_not_list_raises(load, tmp_path):
     load(CURVE, TWIN)
     with pytest.raises(config.ConfigError) as caught:
         config.load_study("made@0.3", tmp_path)
-    told = "content_signal: no such setting as 0.3; known are 0, 0.25, 0.5"
+    told = "there is no variant `0.3`; known are 0, 0.25, 0.5 (content_signal)"
     assert str(caught.value) == f"{tmp_path}/made.yaml: {told}"
 
 
@@ -368,6 +371,34 @@ def test_a_curve_is_of_simulated_data_and_includes_the_studys_setting(load):
             load(changes, base)
     with pytest.raises(config.ConfigError, match=r"content_signal\.1: .* less than or equal to 1"):
         load({"content_signal": [0.5, 1.5]}, TWIN)
+
+
+WINDOWS = {"split": {"how": "by_time", "train_days": 9, "test_days": 2}, "windows": 3}
+
+
+def test_a_study_in_several_windows_has_one_variant_each(load, tmp_path):
+    study = load(WINDOWS)
+    assert [*study.variants] == [1, 2, 3]
+    assert study.variants[1] is study
+    other = config.load_study("made@3", tmp_path)
+    assert other == study.variants[3]
+    assert (other.name, other.data, other.title) == ("made@3", study.data, "hand-made, window 3")
+    assert (other.split.window, other.windows, other.variants) == (3, 1, {})
+    with pytest.raises(config.ConfigError, match=r"there is no variant `4`; known are 1, 2, 3 \(windows\)"):
+        config.load_study("made@4", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"windows": 2}, "`windows` needs `train_days` and `test_days` in `split`, the days of each window"),
+        (WINDOWS | {"windows": 0}, "windows: Input should be greater than or equal to 1"),
+        (WINDOWS | {"split": WINDOWS["split"] | {"window": 4}}, "`split.window` should be at most `windows`"),
+    ],
+)
+def test_windows_need_their_days(load, changes, message):
+    with pytest.raises(config.ConfigError, match=message):
+        load(changes)
 
 
 def test_an_audit_is_of_the_papers_losses_with_settings_that_exist(load):

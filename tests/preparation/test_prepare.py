@@ -243,7 +243,88 @@ def test_by_time_drops_training_sessions_that_end_in_the_gap():
         prepare.prepare(tables(sessions, times), Split(**fields, gap_days=30), "")
 
 
-@pytest.mark.parametrize(("fields", "name"), [({"by": "end"}, "by"), ({"gap_days": 1}, "gap_days")])
+TEN_DAYS = dict.fromkeys("abcdefghij", "xy")  # a session a day
+AT = {name: 86400 * n for n, name in enumerate(TEN_DAYS)}
+WINDOW = {"how": "by_time", "train_days": 3, "test_days": 2, "validation_fraction": 0.5}
+
+
+@pytest.mark.parametrize(("window", "training", "test"), [(1, "fgh", "ij"), (2, "abc", "de")])
+def test_windows_are_counted_back_from_the_newest_play(window, training, test):
+    made = tables(TEN_DAYS, AT)
+    prepared = prepare.prepare(made, Split(**WINDOW, window=window), "")
+    assert "".join(prepared.test_events["session"].unique()) == test
+    assert sorted(prepared.ends) == [AT[name] + 0.02 for name in training]
+    counts = prepared.counts.set_index("step")
+    assert counts.loc[f"sessions outside window {window} of 3 + 2 days dropped (5)"].tolist() == [5, 10, 2]
+
+
+def test_a_training_session_that_ends_in_the_test_of_its_window_is_dropped():
+    made = tables(TEN_DAYS, AT)
+    of_b = made.events["session"].eq("b") & made.events["position"].eq(2)
+    made.events.loc[of_b, "time"] = AT["d"] + 0.01  # the first test event of window 2
+    prepared = prepare.prepare(made, Split(**WINDOW, window=2), "")
+    assert sorted(prepared.ends) == [AT["a"] + 0.02, AT["c"] + 0.02]
+    assert "sessions that begin before the test and end in it dropped (1)" in prepared.counts["step"].tolist()
+    # By their ends, `b` is a test session; `a` and `c` end before it begins or after that.
+    with pytest.raises(DataError, match="leaves no pair of events in `train`"):
+        prepare.prepare(made, Split(**WINDOW, window=2, by="end"), "")
+
+
+def test_the_last_days_are_the_test():
+    prepared = prepare.prepare(tables(TEN_DAYS, AT), Split(how="by_time", test_days=1.5), "")
+    assert "".join(prepared.test_events["session"].unique()) == "ij"
+    assert len(prepared.train_and_validation) == 8
+    assert not any("window" in step for step in prepared.counts["step"])
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        (
+            {"train_days": 3, "test_days": 2, "window": 3},
+            "window 3 of 3 + 2 days begins 15 days before the newest play, but the plays cover 9.0 days, enough for 2 "
+            "windows; lower `windows`, or `train_days` or `test_days` in `split`",
+        ),
+        (
+            {"train_days": 0.5, "test_days": 0.25},
+            "window 1 has 1 test sessions, but no training session starts in the 0.5 days until 1970-01-09T18:00:00; "
+            "raise `train_days` in `split`, or lower `windows`",
+        ),
+        (
+            {"train_days": 2, "test_days": 0.5, "window": 2},
+            "window 2 has 2 training sessions, but no test session starts in the 0.5 days until 1970-01-07T12:00:00; "
+            "raise `test_days` in `split`, or lower `windows`",
+        ),
+        (
+            {"test_days": 20},
+            "window 1 has 10 test sessions, but no training session starts until 1969-12-21T00:00:00; lower "
+            "`test_days` in `split`, or lower `windows`",
+        ),
+    ],
+)
+def test_a_window_without_days_or_sessions_is_an_error(split, message):
+    with pytest.raises(DataError) as caught:
+        prepare.prepare(tables(TEN_DAYS, AT), Split(how="by_time", **split), "")
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"test_fraction": 0.2, "test_days": 1}, "split `by_time` needs `test_days` and nothing else"),
+        ({"train_days": 3, "test_fraction": 0.2}, "`train_days` needs `test_days`, the days of the test"),
+        ({"window": 2, "test_days": 1}, "`window` needs `train_days` and `test_days`, the days of a window"),
+        ({"test_days": 0}, "test_days\n  Input should be greater than 0"),
+    ],
+)
+def test_the_days_of_a_split_go_together(fields, message):
+    with pytest.raises(ValueError, match=message):
+        Split(how="by_time", **fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"), [({"by": "end"}, "by"), ({"gap_days": 1}, "gap_days"), ({"train_days": 1}, "train_days")]
+)
 def test_by_and_gap_are_for_the_split_by_time(fields, name):
     with pytest.raises(ValueError, match=f"`{name}` is for the split `by_time` alone; leave it out"):
         Split(how="by_session", test_fraction=0.2, **fields)
@@ -337,6 +418,37 @@ def test_no_leak_and_no_lost_event_for_any_events(tmp_path_factory, rows, how, v
     assert len(prepared.train_and_validation.items) == counts["training: sessions of one event dropped"]
     assert len(prepared.train.items) + len(prepared.validation.items) == counts[["train", "validation"]].sum()
     assert len(prepared.test.items) == counts["test: sessions of one event dropped"] == len(prepared.test_events)
+
+
+times = st.floats(0, 86400 * 30)
+
+
+@given(
+    st.dictionaries(st.sampled_from([*map(str, range(20))]), st.lists(times, min_size=2, max_size=4), min_size=6),
+    st.integers(1, 9),
+    st.integers(1, 4),
+    st.integers(1, 4),
+    st.sampled_from(["start", "end"]),
+    st.floats(0, 2),
+)
+def test_no_training_event_of_a_window_is_in_its_test_and_windows_are_apart(sessions, train, test, n, by, gap):
+    sessions = {name: sorted(at) for name, at in sessions.items()}
+    made = tables({name: "xyxy"[: len(at)] for name, at in sessions.items()}, dict.fromkeys(sessions, 0))
+    made.events["time"] = np.concatenate([*sessions.values()])
+    newest, seen = made.events["time"].max(), set()
+    for window in range(1, n + 1):
+        split = Split(how="by_time", train_days=train, test_days=test, window=window, by=by, gap_days=gap)
+        try:
+            prepared = prepare.prepare(made, split, "")
+        except DataError:
+            continue
+        assert max(prepared.ends) < prepared.test_events["time"].min() - 86400 * gap
+        end = newest - 86400 * (window - 1) * (train + test)
+        for at in (sessions[name] for name in prepared.test_events["session"].unique()):
+            assert end - 86400 * test < at[0 if by == "start" else -1] <= end
+        used = {*prepared.test_events["session"], *prepared.ends}
+        assert not used & seen
+        seen |= used
 
 
 # Features: c has no values and y no row; x and z occur only in the test.

@@ -80,6 +80,38 @@ def test_table_2_has_a_row_a_run_and_protocol(place):
     assert table.loc[6, "mrr_at_20"] == pytest.approx((1 / 2 + 1 / 4 + 1 / 20) / 4)
 
 
+WINDOWS = """
+title: hand-made
+data: {layout: events, name: log, events: [e.csv], session: s, item: i, time: t}
+split: {how: by_time, train_days: 3, test_days: 2}
+windows: 2
+models:
+  - {input_form: [one_hot], loss: [bpr], seed: [1, 2]}
+baselines: [most_popular]
+"""
+
+
+def test_means_and_deviations_over_windows(place):
+    here = place(WINDOWS)
+    for window, ranks in {1: ([1, 4, 20, 21], [21] * 4), 2: ([2, 2, 21, 21], [1] * 4)}.items():
+        at = here.variants()[window]
+        write_ranks(at.baseline_folder("most_popular"), [4] * 4, [21] * 3)
+        for run, known in zip(at.study.runs, ranks, strict=True):
+            write_ranks(at.run_folder(run), known, [21] * 3)
+    table = tables.over_windows(here)
+    assert table.columns.tolist() == tables.OVER_WINDOWS
+    assert table[["study", "seeds", "windows"]].to_numpy().tolist() == [["made", 1, 2]] * 2 + [["made", 2, 2]] * 2
+    assert table["protocol"].tolist() == ["known", "open"] * 2
+    assert table["n_targets"].tolist() == [8, 6] * 2
+    known = table[table["protocol"] == "known"].set_index("model")
+    assert known.loc["most_popular", ["recall_at_20", "recall_sd", "mrr_at_20", "mrr_sd"]].tolist() == [1, 0, 0.25, 0]
+    # Means over the two seeds: 3 and 6 of 8 hits; MRR 1.3 / 8 and 5 / 8.
+    recall, mrr = np.array([3, 6]) / 8, np.array([1.3, 5]) / 8
+    expected = [recall.mean(), recall.std(ddof=1), mrr.mean(), mrr.std(ddof=1)]
+    found = known.loc["gru4rec", ["recall_at_20", "recall_sd", "mrr_at_20", "mrr_sd"]].tolist()
+    assert found == pytest.approx(expected)
+
+
 CURVE = """
 title: hand-made
 data: {layout: mssd, name: twin, simulate: {sessions: 10}}
@@ -95,7 +127,7 @@ baselines: [most_popular]
 def test_the_curve_has_each_runs_difference_from_the_best_without_content(place):
     here = place(CURVE)
     for setting, ranks in {0.1: (20, 4, 30, 5, 1), 0.5: (1, 2, 4, 8, 1)}.items():
-        at = here.curve[setting]
+        at = here.variants()[setting]
         write_ranks(at.baseline_folder("most_popular"), [1] * 4, [1] * 3)
         for run, rank in zip(at.study.runs, ranks, strict=True):
             write_ranks(at.run_folder(run), [rank] * 4, [1] * 3)

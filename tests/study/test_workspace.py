@@ -88,20 +88,34 @@ def test_simulated_files_are_listed_before_they_exist(place):
 
 def test_a_curve_is_the_study_at_each_setting_in_separate_folders(place, tmp_path):
     here = place(TWIN + "content_signal: [0, 0.5, 1]\n")
-    assert list(here.curve) == [0, 0.5, 1]
-    assert here.curve[0.5] is here
-    folders = [[str(p.relative_to(tmp_path)) for p in (at.raw, at.prepared, at.runs)] for at in here.curve.values()]
+    assert list(here.variants()) == [0, 0.5, 1]
+    assert here.variants()[0.5] is here
+    folders = [
+        [str(p.relative_to(tmp_path)) for p in (at.raw, at.prepared, at.runs)] for at in here.variants().values()
+    ]
     assert folders == [
         ["data/raw/twin@0", "data/prepared/made@0", "runs/made@0"],
         ["data/raw/twin", "data/prepared/made", "runs/made"],
         ["data/raw/twin@1", "data/prepared/made@1", "runs/made@1"],
     ]
-    assert here.curve[1].simulates
-    assert here.curve[1].curve == place(TWIN).curve == {}
+    assert here.variants()[1].simulates
+    assert here.variants()[1].variants() == place(TWIN).variants() == {}
+
+
+@pytest.mark.parametrize("brought", [False, True])
+def test_the_windows_of_a_study_share_its_raw_files(place, tmp_path, brought):
+    windows = MODELS + "{how: by_time, train_days: 3, test_days: 1}\n" + CLICKS + "}\n"
+    here = place(windows + "windows: 2\n", **({"data": tmp_path / "x"} if brought else {}))
+    assert here.variants("content_signal") == {}
+    one, two = here.variants("windows").values()
+    assert one is here
+    assert two.raw == here.raw
+    assert (two.runs.name, two.prepared.name, two.study.split.window) == ("made@2", "made@2", 2)
+    assert two.variants() == {}
 
 
 def test_files_of_the_user_have_one_setting_at_most(place, tmp_path):
-    assert place(TWIN + "content_signal: [0, 0.5]\n", data=tmp_path / "x").curve == {}
+    assert place(TWIN + "content_signal: [0, 0.5]\n", data=tmp_path / "x").variants() == {}
 
 
 def test_files_of_the_user_are_those_that_are_read(place, tmp_path):
@@ -176,7 +190,7 @@ def test_a_study_of_the_name_of_one_in_config_is_refused_at_once(study, name):
 
 def test_one_claim_covers_all_settings_of_a_curve(study, tmp_path):
     curve = TWIN + "content_signal: [0, 0.5]\n"
-    study("a/study.yaml", curve).curve[0].claim()
+    study("a/study.yaml", curve).variants()[0].claim()
     study("b/study.yaml", curve)
     for setting in ("", "@0"):
         with pytest.raises(ConfigError, match=r"b/study\.yaml: runs/study holds the results of a/study\.yaml"):

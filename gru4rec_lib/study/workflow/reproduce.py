@@ -113,7 +113,7 @@ def _alone(workspace: Workspace) -> Iterator[list[BinaryIO]]:
     """
     with ExitStack() as held:
         locks = [held.enter_context(only_run(workspace.runs / ".lock"))]
-        for raw in sorted({at.raw for at in (workspace, *workspace.curve.values()) if at.simulates}):
+        for raw in sorted({at.raw for at in (workspace, *workspace.variants().values()) if at.simulates}):
             which = f"that may write data/raw/{raw.name}"
             locks.append(held.enter_context(only_run(raw.with_name(f".{raw.name}.lock"), which)))
         yield locks
@@ -174,7 +174,7 @@ def _environment(workspace: Workspace) -> dict[str, str]:
 def _replaced(workspace: Workspace) -> list[str]:
     """Records of simulated raw files that have changed since, which the graph simulates again."""
     found = []
-    for at in {at.raw: at for at in (workspace, *workspace.curve.values()) if at.simulates}.values():
+    for at in {at.raw: at for at in (workspace, *workspace.variants().values()) if at.simulates}.values():
         if any(path.exists() for path in at.raw_files()) and not fingerprints.as_simulated(at):
             print(f"{at.raw}: is not what {at.study.name} simulates; it is simulated again", flush=True)
             found.append(str((at.raw / SIMULATED).relative_to(workspace.root)))
