@@ -303,8 +303,9 @@ class EventData(Quoted):
         time_is: whether `time` is the `start` or the `end` of a play.
         duration: column of durations; null: each play lasts 0 seconds.
         duration_unit: `s` or `ms`.
-        start: column of the start of a play if `time` is its end, in unix seconds or milliseconds. A start before 2000
-            or after the end is ignored; the start is then the end minus the duration.
+        start: column of the start of a play if `time` is its end, in unix seconds or milliseconds. A start before 2000,
+            after the end, or earlier than the end by more than the duration and `idle_minutes` (listening paused within
+            the play) is ignored; the start is then the end minus the duration.
         label: for each displayed name, such as `title`, its column or columns.
         leave_out: for each reason, a condition on the rows that are left out.
         filters: which plays and sessions are kept.

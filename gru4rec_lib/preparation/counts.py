@@ -38,6 +38,24 @@ class Counts:
         """
         self.add_row(step, len(part), len(part.items), len(np.unique(part.items)))
 
+    def add_described(self, described: np.ndarray, training: Sessions, test: Sessions) -> None:
+        """Add the training plays and the test targets whose item has features, with their share.
+
+        Args:
+            described: bool [candidates], the items with features.
+            training: all training sessions.
+            test: test sessions; an item of -1 is no candidate and has no features.
+        """
+        described = np.append(described, False)  # -1 selects the appended False
+        for step, part, counted in (
+            ("training: plays", training, np.ones(len(training.items), bool)),
+            ("test: targets", test, test.is_target),
+        ):
+            found = counted & described[part.items]
+            share = f"{found.sum() / max(counted.sum(), 1):.1%}"
+            items, sessions = (len(np.unique(of[found])) for of in (part.items, part.session_of_event))
+            self.add_row(f"{step} of items with features ({share})", sessions, int(found.sum()), items)
+
     def add_row(self, step: str, sessions: int, events: int, items: int) -> None:
         """Add a row of known counts.
 

@@ -67,6 +67,11 @@ class Prepared:
         return len(self.items)
 
     @property
+    def labelled_items(self) -> pd.DataFrame:
+        """The table `items` with the labels beside the ids, if the study names labels."""
+        return self.items if self.labels is None else self.items.join(self.labels.drop(columns="item"))
+
+    @property
     def train_and_validation(self) -> Sessions:
         """All training sessions, the validation part last."""
         return Sessions.joined([self.train, self.crossing, self.validation])
@@ -206,6 +211,9 @@ def prepare(tables: Tables, split: Split, folder: Path) -> Prepared:
     seen = test.known(len(plays))
     log.add("test, protocol known: tracks unseen in training removed", test_events[seen])
     parts = {"train": train, "crossing": across, "validation": validation, "test": test, "test_events": test_events}
+    if tables.items is not None:
+        training = Sessions.joined([train, across, validation])
+        log.add_described(items["item"].isin(tables.items["item"]).to_numpy(), training, test)
     labels = None if tables.labels is None else tables.labels.set_index("item").reindex(items["item"]).reset_index()
     prepared = Prepared(items, len(plays), **parts, features=features, counts=log.table, ends=ends, labels=labels)
     return checked(prepared, split)

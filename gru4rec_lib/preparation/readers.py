@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -202,7 +202,7 @@ def read_tracks(data: MssdData, folder: Path) -> ItemRows:
 def _tracks(folder: Path, files: list[Path], on_bad_rows: str) -> ItemRows:
     if files:
         with duckdb.connect() as con:
-            return replace(_items(con, TRACKS, _named(folder, files), on_bad_rows), categorical=())
+            return _items(con, TRACKS, _named(folder, files), on_bad_rows)
     return NO_ITEMS
 
 
@@ -243,7 +243,7 @@ def _tables(
         events=events,
         items=features.items,
         numeric=features.numeric,
-        categorical=() if is_mssd else features.categorical,
+        categorical=features.categorical,
         multivalued=features.multivalued,
         missing_indicator=features.missing_indicator,
         counts=pd.DataFrame(counts, columns=["step", "events", "sessions", "items"]),
@@ -570,7 +570,7 @@ def _items(
     return ItemRows(
         items=items,
         numeric=tuple(numeric),
-        categorical=tuple(table.categorical),
+        categorical=() if table is TRACKS else tuple(table.categorical),
         multivalued=multivalued,
         missing_indicator=table.missing_indicator,
         problems=problems,
@@ -670,8 +670,10 @@ def _of_choices(con: duckdb.DuckDBPyConnection, data: EventData, columns: dict) 
             by_column = ", ".join(f"{n:,} by `{labels[choice]}`" for choice, n in rows)
             notes.append(("", f"plays whose item is known by several columns: {by_column}"))
     if "start" in columns and data.idle_minutes:
-        recorded, others = sessions.starts_by_source(con)
-        origins = f"{recorded:,} recorded, {others:,} the end less the duration"
+        recorded, paused, others = sessions.starts_by_source(con, data)
+        origins = f"{recorded:,} recorded, {paused + others:,} the end less the duration"
+        if paused:
+            origins += f" ({paused:,} of them recorded, but with a pause of more than the idle time before the end)"
         notes.append(("", f"starts of plays, by which sessions are cut: {origins}"))
     return notes
 

@@ -6,12 +6,26 @@ import duckdb
 
 from gru4rec_lib.config.data import EventData
 
-# The recorded start of a play in unix seconds, also if it is in milliseconds; NULL before 2000 or after the end.
 _YEAR_2000 = 946684800
-_PLAUSIBLE = f"""CASE
-    WHEN start BETWEEN {_YEAR_2000} AND time THEN start
-    WHEN start / 1000 BETWEEN {_YEAR_2000} AND time THEN start / 1000
-END"""
+
+
+def _played(data: EventData) -> str:
+    """The SQL of the seconds that a play lasted; 0 where unknown."""
+    return "coalesce(duration, 0)" if data.duration else "0"
+
+
+def _recorded(first: str) -> str:
+    """The SQL of the recorded start in unix seconds, also if it is in milliseconds.
+
+    NULL before `first` or after the end.
+    """
+    within = f"BETWEEN {first} AND time"
+    return f"CASE WHEN start {within} THEN start WHEN start / 1000 {within} THEN start / 1000 END"
+
+
+def _plausible(data: EventData) -> str:
+    """The same, but NULL where the play paused for longer than the idle time, which ends a session."""
+    return _recorded(f"greatest({_YEAR_2000}, time - {_played(data)} - {60 * data.idle_minutes!r})")
 
 
 def cut(con: duckdb.DuckDBPyConnection, data: EventData) -> None:
@@ -26,12 +40,12 @@ def cut(con: duckdb.DuckDBPyConnection, data: EventData) -> None:
             `session_number` (1.. for each user, in order of time) are added.
         data: settings of the times and of `idle_minutes`.
     """
-    seconds = "coalesce(duration, 0)" if data.duration else "0"
+    seconds = _played(data)
     starts, ends = f"time - {seconds}", "time"
     if data.time_is == "start":
         starts, ends = "time", f"time + {seconds}"
     if data.start:
-        starts = f"coalesce({_PLAUSIBLE}, {starts})"
+        starts = f"coalesce({_plausible(data)}, {starts})"
     users = "user" if data.has_users else "1"
     con.execute(
         f"""CREATE TABLE cut AS
@@ -74,11 +88,16 @@ def name(con: duckdb.DuckDBPyConnection, has_users: bool) -> None:
     con.execute("ALTER TABLE named RENAME TO plays")
 
 
-def starts_by_source(con: duckdb.DuckDBPyConnection) -> tuple[int, int]:
-    """Count the plays of the table `plays` with a plausible recorded start, and the others.
+def starts_by_source(con: duckdb.DuckDBPyConnection, data: EventData) -> tuple[int, int, int]:
+    """Count the plays of the table `plays` by the source of their start.
 
     Args:
-        con: has `plays` with time and start.
+        con: has `plays` with time and start, and duration in seconds if the data has it.
+        data: settings of the times and of `idle_minutes`.
+
+    Returns:
+        Plays whose recorded start is used; whose recorded start is ignored because of a pause within the play; others.
     """
-    ((recorded, plays),) = con.execute(f"SELECT count({_PLAUSIBLE}), count(*) FROM plays").fetchall()
-    return recorded, plays - recorded
+    sources = f"count({_plausible(data)}), count({_recorded(str(_YEAR_2000))}), count(*)"
+    ((used, recorded, plays),) = con.execute(f"SELECT {sources} FROM plays").fetchall()
+    return used, recorded - used, plays - recorded

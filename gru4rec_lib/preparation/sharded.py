@@ -331,4 +331,7 @@ def _counts(place, names, record, parts, test_events, n_items, has_features) -> 
     log.add("test: sessions of one event dropped", test_events)
     seen = parts["test"].known(n_items)
     log.add("test, protocol known: tracks unseen in training removed", test_events[seen])
+    if has_features:
+        training = Sessions.joined([parts["train"], parts["validation"]])
+        log.add_described(np.load(indexed / "described.npy"), training, parts["test"])
     return log.table

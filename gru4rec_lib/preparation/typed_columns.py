@@ -587,15 +587,25 @@ def _whole_as_such(column: str, kind: str) -> str:
 
 
 def _rejected(con: duckdb.DuckDBPyConnection, sources: list[Source]) -> list[tuple[str, int, str]]:
-    """Return file, line and fault of each line that DuckDB could not split into cells."""
+    """Return file, line and fault of each row that DuckDB could not split into cells.
+
+    DuckDB's own numbers of lines do not count the line ends within cells.
+    """
     if not any(source.delimiter for source in sources):
         return []
-    names = {str(source.path): source.name for source in sources}
     rows = con.execute(
         """SELECT file_path, line, min(CAST(error_type AS VARCHAR))
         FROM reject_errors JOIN reject_scans USING (scan_id, file_id) GROUP BY ALL ORDER BY ALL"""
     ).fetchall()
-    return [(names[path], line, fault) for path, line, fault in rows if path in names]
+    found = []
+    for source in sources:
+        faults = [(line, fault) for path, line, fault in rows if path == str(source.path)]
+        if faults and all(fault in _RAGGED for _, fault in faults):
+            lines = [line for line, _, cells in records(source) if cells and not is_row(source, cells)]
+            if len(lines) == len(faults):
+                faults = [(line, fault) for line, (_, fault) in zip(lines, faults, strict=True)]
+        found += [(source.name, line, fault) for line, fault in faults]
+    return found
 
 
 def _located(con: duckdb.DuckDBPyConnection, table: str, sources: list[Source], on_bad_rows: str) -> pd.DataFrame:

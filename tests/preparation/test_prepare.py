@@ -1,5 +1,6 @@
 """Sessions are not divided between parts, and nothing of the test is used in training."""
 
+import dataclasses
 import gzip
 import json
 from pathlib import Path
@@ -449,6 +450,27 @@ def test_no_training_event_of_a_window_is_in_its_test_and_windows_are_apart(sess
         used = {*prepared.test_events["session"], *prepared.ends}
         assert not used & seen
         seen |= used
+
+
+def test_the_shares_of_plays_and_targets_with_features_are_counted(tmp_path):
+    sessions = {"s1": "abab", "s2": "bca", "s3": "ca", "t1": "abcaq", "t2": "cc"}
+    made = tables(sessions, items=pd.DataFrame({"item": ["a", "c", "z"], "size": [1.0, 2.0, 3.0]}), numeric=("size",))
+    prepared = prepare.prepare(made, LISTED, listed(tmp_path, "t1", "t2"))
+    counts = prepared.counts.set_index("step")
+    # Of abab, bca, ca all but b; of the targets b, c, a, q and c all but b and q.
+    assert counts.loc["training: plays of items with features (66.7%)"].tolist() == [3, 6, 2]
+    assert counts.loc["test: targets of items with features (60.0%)"].tolist() == [2, 3, 2]
+    without = prepare.prepare(tables(sessions), LISTED, tmp_path)
+    assert not any("with features" in step for step in without.counts["step"])
+
+
+def test_labels_are_beside_the_ids():
+    made = tables({"s1": "abab", "s2": "ba", "s3": "ab", "s4": "ab"})
+    assert prepare.prepare(made, BY_SESSION, "").labelled_items.columns.tolist() == ["item", "plays"]
+    labels = pd.DataFrame({"item": ["b", "a"], "title": ["B!", "A!"]})
+    items = prepare.prepare(dataclasses.replace(made, labels=labels), BY_SESSION, "").labelled_items
+    assert items.columns.tolist() == ["item", "plays", "title"]
+    assert items.set_index("item")["title"].to_dict() == {"a": "A!", "b": "B!"}
 
 
 # Features: c has no values and y no row; x and z occur only in the test.

@@ -495,13 +495,14 @@ def test_an_id_and_a_category_are_written_in_one_way(tmp_path, files, expected):
 
 
 def test_quoted_cells_and_blank_lines_keep_lines_right(tmp_path):
-    write(tmp_path / "e.csv", ["t,note,s,i", "2", "", '1,"a, ""b""\nc",s,x', "", "?,,s,y"])
+    write(tmp_path / "e.csv", ["t,note,s,i", "2", "", '1,"a, ""b""\nc",s,x', "", "3,s", "?,,s,y"])
     lines = failure(clicks(), tmp_path)
     assert lines[0].startswith("e.csv, line 2: has fewer cells than the header's 4;")
-    assert lines[1].startswith("e.csv, line 7, column `t`: cannot read `?`; write unix seconds")
+    assert lines[1].startswith("e.csv, line 7: has fewer cells than the header's 4;")
+    assert lines[2].startswith("e.csv, line 8, column `t`: cannot read `?`; write unix seconds")
     tables = readers.read(clicks(on_bad_rows="drop"), tmp_path)
     assert tables.events["item"].tolist() == ["x"]
-    assert counts(tables)["read"] == (3, 1, 2)
+    assert counts(tables)["read"] == (4, 1, 2)
 
 
 def test_times_are_numbers_or_iso(tmp_path):

@@ -59,8 +59,8 @@ def test_a_recorded_start_is_used_if_it_is_plausible(tmp_path):
     end = 1_700_000_000
     rows = [
         f"a,{end},10,",
-        f"b,{end + 9000},10,{end + 100}",  # paused for two hours
-        f"c,{end + 18000},10,{(end + 9100) * 1000}",  # in milliseconds
+        f"b,{end + 1910},10,{end + 100}",  # paused for 30 minutes
+        f"c,{end + 3820},10,{(end + 2010) * 1000}",  # in milliseconds
         f"d,{end + 27000},10,0",
         f"e,{end + 36000},10,{end + 36001}",  # after its end
         f"f,{end + 36005},10,soon",
@@ -69,6 +69,18 @@ def test_a_recorded_start_is_used_if_it_is_plausible(tmp_path):
     assert found == {"1": "abc", "2": "d", "3": "ef"}
     tables = readers.read(plays(user=None, time_is="end", duration="d", start="s"), tmp_path)
     assert "starts of plays, by which sessions are cut: 2 recorded, 4 the end less the duration" in tables.warnings
+
+
+def test_a_pause_within_a_play_ends_a_session_as_one_between_plays(tmp_path):
+    end = 1_700_000_000
+    rows = [f"a,{end},10,{end - 10}", f"b,{end + 1911},10,{end + 100}", f"c,{end + 1930},,{end + 1915}"]
+    fields = {"user": None, "time_is": "end", "duration": "d", "start": "s"}
+    assert sessions(tmp_path, "i,t,d,s", rows, **fields) == {"1": "a", "2": "bc"}
+    told = (
+        "starts of plays, by which sessions are cut: 2 recorded, 1 the end less the duration "
+        "(1 of them recorded, but with a pause of more than the idle time before the end)"
+    )
+    assert told in readers.read(plays(**fields), tmp_path).warnings
 
 
 def test_the_first_folder_of_a_file_is_its_user(tmp_path):
