@@ -307,6 +307,8 @@ class EventData(Quoted):
             after the end, or earlier than the end by more than the duration and `idle_minutes` (listening paused within
             the play) is ignored; the start is then the end minus the duration.
         label: for each displayed name, such as `title`, its column or columns.
+        label_features: labels that are also features, with one category per item; items that are not in `item_table`
+            have them as well.
         leave_out: for each reason, a condition on the rows that are left out.
         filters: which plays and sessions are kept.
         exact_repeats: what to do with repeated rows of the same (session, item, time or position); counted either way.
@@ -330,6 +332,7 @@ class EventData(Quoted):
     duration_unit: Literal["s", "ms"] = "s"
     start: Columns | None = None
     label: dict[str, Columns] = Field(default_factory=dict)
+    label_features: tuple[str, ...] = ()
     leave_out: dict[str, LeftOut] = Field(default_factory=dict)
     filters: Filters = Filters()
     exact_repeats: Literal["keep", "drop"] = "keep"
@@ -345,6 +348,16 @@ class EventData(Quoted):
     def has_users(self) -> bool:
         """Whether the listener of each play is known."""
         return self.user is not None or self.user_by_folder
+
+    @property
+    def has_features(self) -> bool:
+        """Whether the items have features."""
+        return bool(self.item_table or self.label_features)
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Names of the features with one category per item."""
+        return (*self.label_features, *(self.item_table.categorical if self.item_table else ()))
 
     @model_validator(mode="after")
     def _has_an_order(self):
@@ -378,6 +391,13 @@ class EventData(Quoted):
                 raise ValueError(f"`filters.{name}` needs a column `{needed}`; name it or leave the filter out")
         if self.start and self.time_is == "start":
             raise ValueError("`start` goes with `time_is: end`; name the column of starts as `time`, or set `time_is`")
+        table = self.item_table
+        named = [*table.numeric, *table.embedding, *table.categorical, *table.multivalued] if table else []
+        for number, name in enumerate(self.label_features):
+            if name not in self.label:
+                raise ValueError(f"`label_features` names `{name}`, which is not in `label`; add it there")
+            if name in (*named, *self.label_features[:number], *NOT_CATEGORIES):
+                raise ValueError(f"`label_features` names `{name}`, a name that another feature has; rename the label")
         taken = [name for name in self.label if name in ("item", "plays")]
         if taken:
             raise ValueError(f"a label cannot be called `{taken[0]}`; rename it")

@@ -280,7 +280,7 @@ class Study(Strict):
         if not events and self.data.shards and self.split.how != "by_file":
             raise ValueError("with `data.shards` a log is for training or for the test as a whole: split `by_file`")
         forms = {form for m in self.models for form in (*m.input_form, *m.output_form)}
-        if events and not self.data.item_table and forms & FORMS_WITH_CONTENT:
+        if events and not self.data.has_features and forms & FORMS_WITH_CONTENT:
             raise ValueError("a form with content needs features; describe them in `data.item_table`")
         own = self.data.simulate.content_signal if self.simulated else None
         if self.content_signal and own not in self.content_signal:
@@ -289,11 +289,11 @@ class Study(Strict):
             raise ValueError("`windows` needs `train_days` and `test_days` in `split`, the days of each window")
         if self.windows > 1 and self.split.window > self.windows:
             raise ValueError("`split.window` should be at most `windows`")
-        table = self.data.item_table if events else None
         for baseline in self.baselines:
-            if baseline.needs_category and not (table and table.categorical):
-                raise ValueError(f"baseline `{baseline.name}` needs a `categorical` column in `data.item_table`")
-            if baseline.needs_features and events and not table:
+            if baseline.needs_category and not (events and self.data.categories):
+                column = "a `categorical` column in `data.item_table`, or `data.label_features`"
+                raise ValueError(f"baseline `{baseline.name}` needs {column}")
+            if baseline.needs_features and events and not self.data.has_features:
                 raise ValueError(f"baseline `{baseline.name}` needs features; describe them in `data.item_table`")
         return self
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -239,6 +239,8 @@ def _tables(
             known = events["item"].cat.categories.isin(features.items["item"])[events["item"].cat.codes]
             counts.append(_count("of items with features", events[known]))
         labels = None if is_mssd else _labels(con, data, sources, events)
+        if not is_mssd and data.label_features:
+            features = _with_labels(features, labels[["item", *data.label_features]])
     return Tables(
         events=events,
         items=features.items,
@@ -576,6 +578,15 @@ def _items(
         problems=problems,
         warnings=tuple(warnings),
     )
+
+
+def _with_labels(features: ItemRows, labels: pd.DataFrame) -> ItemRows:
+    """Return the features with labels as the first categories, and with rows for items that have labels alone."""
+    labels = labels.set_index("item").dropna(how="all")
+    items = labels.index.to_frame()[[]] if features.items is None else features.items.set_index("item")
+    every = items.index.append(labels.index.difference(items.index, sort=False))
+    items = items.reindex(every).join(labels).rename_axis("item").reset_index()
+    return replace(features, items=items, categorical=(*labels.columns, *features.categorical))
 
 
 def _merged(con: duckdb.DuckDBPyConnection, columns: list[str], rows: str) -> tuple[pd.DataFrame, list[str]]:

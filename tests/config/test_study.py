@@ -1,6 +1,7 @@
 """A study is validated before anything runs, and an error is one sentence that names the file and the field."""
 
 import copy
+import re
 import shutil
 from pathlib import Path
 
@@ -303,6 +304,20 @@ def test_a_content_baseline_needs_its_features(load):
             load(changes, base)
     with pytest.raises(config.ConfigError, match="`content_knn` needs features"):
         load({"baselines": ["content_knn"], "data.item_table": None}, ids)
+    named = {"data.item_table": None, "data.label": {"artist": "a"}, "data.label_features": ["artist"]}
+    assert load(both | named).data.categories == ("artist",)
+
+
+def test_label_features_are_labels_with_a_name_of_their_own(load):
+    label = {"data.label": {"artist": "a", "size": "b"}}
+    for names, told in (
+        (["title"], "`label_features` names `title`, which is not in `label`; add it there"),
+        (["artist", "artist"], "`label_features` names `artist`, a name that another feature has; rename the label"),
+        (["size"], "`label_features` names `size`, a name that another feature has; rename the label"),
+    ):
+        table = {"data.item_table.numeric": ["size"]}
+        with pytest.raises(config.ConfigError, match=re.escape(told)):
+            load(label | table | {"data.label_features": names})
 
 
 def test_a_baseline_has_settings_and_variants(load):

@@ -166,6 +166,22 @@ def test_each_file_needs_one_alternative(tmp_path):
     )
 
 
+def test_labels_are_features_of_items_that_the_table_lacks(tmp_path):
+    rows = ["1,a,1,A", "1,b,2,B", "1,c,3,", "1,c,4,C", "1,d,5,"]
+    (tmp_path / "e.csv").write_text("\n".join(["s,i,t,artist", *rows, ""]))
+    (tmp_path / "f.csv").write_text("i,n,key\nx,1,k\nb,2,l\n")
+    given = {"label": {"artist": "artist"}, "label_features": ["artist"]}
+    alone = read(tmp_path, **given)
+    assert alone.items.to_dict("list") == {"item": ["a", "b", "c"], "artist": ["A", "B", "C"]}
+    assert alone.categorical == ("artist",)
+    both = read(tmp_path, **given, item_table={"file": "f.csv", "item": "i", "numeric": ["n"], "categorical": ["key"]})
+    assert both.items["item"].tolist() == ["x", "b", "a", "c"]  # `d` has neither
+    assert both.items["artist"].fillna("none").tolist() == ["none", "B", "A", "C"]
+    assert both.items["n"].fillna(0).tolist() == [1, 2, 0, 0]
+    assert both.items["key"].fillna("none").tolist() == ["k", "l", "none", "none"]
+    assert both.categorical == ("artist", "key")
+
+
 def test_a_label_that_no_file_has_is_an_error(tmp_path):
     (tmp_path / "e.csv").write_text("s,i,t\n1,a,5\n")
     assert failure(tmp_path, label={"title": ["titel", "name"]}) == (

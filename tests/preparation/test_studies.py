@@ -177,9 +177,10 @@ def test_listeners_in_folders_with_audio_features(tmp_path):
         (folder / "track_features.csv").write_text(text_of(rows, header=header))
     tables, _ = read("spotify_listeners", tmp_path)
     assert sorted(tables.events["session"].cat.categories)[:2] == ["ann-1", "ann-10"]
-    assert tables.items["item"].tolist() == [f"Artist {n % 3} | Title, {n}" for n in range(6)]
-    assert np.isnan(tables.items["tempo"]).tolist() == [True, False] * 3
-    assert tables.categorical == ("key", "mode", "artist_name")
+    assert tables.items["item"].tolist() == [f"Artist {n % 3} | Title, {n}" for n in range(8)]
+    assert tables.items["artist"].tolist() == [f"Artist {n % 3}" for n in range(8)]
+    assert np.isnan(tables.items["tempo"]).tolist() == [True, False] * 3 + [True] * 2  # the table has six of the tracks
+    assert tables.categorical == ("artist", "key", "mode")
 
 
 def test_no_personal_field_is_written(tmp_path, capsys, monkeypatch):
