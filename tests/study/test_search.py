@@ -455,11 +455,11 @@ def ends(study, scores):
     return None
 
 
-def test_only_the_better_half_continues_after_one_two_and_four_epochs():
-    study = optuna.create_study(direction="maximize", pruner=search.HALVING)
-    assert ends(study, [0.30, 0.40, 0.45, 0.50]) is None  # nothing to compare it with
-    assert ends(study, [0.29, 0.90]) == 1  # second of two
-    assert ends(study, [0.31, 0.39, 0.90]) == 2  # first of three, then second of two
-    # Second of four, then first of three, then an epoch without pruning, then second of two.
-    assert ends(study, [0.305, 0.41, 0.10, 0.49]) == 4
-    assert ends(study, [0.32, 0.42, 0.10, 0.51]) is None
+def test_trials_below_the_median_stop_after_the_third_epoch():
+    study = optuna.create_study(direction="maximize", pruner=search.PRUNER)
+    for last in (0.40, 0.41, 0.42, 0.43, 0.44):
+        assert ends(study, [0.1, 0.1, last - 0.1, last]) is None  # medians: 0.32 after three epochs, 0.42 after four
+    assert ends(study, [0.0, 0.0, 0.31, 0.9]) == 3
+    assert ends(study, [0.32, 0.0, 0.0, 0.43]) is None  # its best score counts
+    assert ends(study, [0.0, 0.0, 0.33, 0.41, 0.9]) == 4
+    assert ends(study, [0.0, 0.0]) is None

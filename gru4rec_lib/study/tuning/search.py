@@ -1,7 +1,8 @@
 """Search settings for each cell and baseline of a study, and keep those with the best validation score (`make search`).
 
-Optuna chooses the settings of a trial (TPE). After 1, 2, 4, ... epochs, a network continues only if it is in the better
-half of the trials so far (asynchronous successive halving, Li et al., arXiv 1810.05934). Finished trials are stored in
+Optuna chooses the settings of a trial (TPE). The first networks are trained to the end; later ones stop after the third
+epoch or later if their score is below the median of those trained to the end (Golovin et al., Google Vizier, KDD 2017,
+section 3.2.2). Finished trials are stored in
 runs/<study>/search.db. The settings of a trial depend only on the seed, the cell or baseline and the finished trials,
 so that an interrupted search continues to the same result. The test part is not read.
 """
@@ -39,7 +40,8 @@ from gru4rec_lib.utils.checked import ConfigError, Strict
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 STARTING = 5  # random trials before the sampler uses the results
-HALVING = optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=2)
+# Not successive halving: with ten trials it stops nearly all that begin slowly, and a stopped one is never resumed.
+PRUNER = optuna.pruners.MedianPruner(n_startup_trials=STARTING, n_warmup_steps=3)
 
 
 def search(
@@ -136,7 +138,7 @@ class Search(ABC):
         default = self.default.model_dump(mode="json")
         # The searched settings as they are in the study, for the first trial; they may be outside the space.
         self.own = {setting: default[setting] for setting in space.of(self.part)}
-        key = [*self.identity, record["sha256"], seed, "first: own settings"]
+        key = [*self.identity, record["sha256"], seed, "first: own settings", "pruner: median"]
         # A search with another space, seed, study or data is stored in the same file under another name.
         self.asked = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
 
@@ -167,7 +169,7 @@ class Search(ABC):
             storage=_storage(self.workspace.runs / "search.db"),
             study_name=f"{self.name} {self.asked[:12]}",
             direction="maximize",
-            pruner=HALVING,
+            pruner=PRUNER,
             load_if_exists=True,
         )
 
