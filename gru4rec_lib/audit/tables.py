@@ -197,5 +197,5 @@ def _side_by_side(sums: pd.DataFrame, variant: str) -> tuple[list[tuple], Sessio
     of = [own.set_index("session") for _, own in part.groupby(RUN, sort=False)]
     if any(not own["pairs"].equals(of[0]["pairs"]) for own in of):
         raise ValueError(f"{variant}: the runs were tested on different pairs")
-    gains = np.stack([own[list(SCORES)].to_numpy(np.float64) for own in of], axis=1)
-    return audited, SessionSums(gains[:, None], of[0]["pairs"].to_numpy(np.float64)[:, None])
+    gains = [own[list(SCORES)].to_numpy(np.float64)[:, None, None] for own in of]
+    return audited, SessionSums(gains, of[0]["pairs"].to_numpy(np.float64)[:, None])

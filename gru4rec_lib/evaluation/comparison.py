@@ -38,7 +38,10 @@ class Ranked:
     k: int = 20
 
     def over_seeds(self) -> Ranked:
-        """Combine runs that differ in their seed alone to one model, whose gain from a target is their mean."""
+        """Combine runs that differ in their seed alone to one model, whose score is their mean.
+
+        Intervals and tests then hold for other seeds too; see `statistics`.
+        """
         by_model = self.models.groupby(Columns.MODEL, sort=False)
         models = by_model.size().rename("seeds").reset_index()
         runs = [np.flatnonzero(by_model.ngroup() == model) for model in range(len(models))]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,7 @@ from gru4rec_lib.data.columns import Columns
 from gru4rec_lib.data.vectors import unit_vectors
 from gru4rec_lib.evaluation.beyond_accuracy import MEASURES, measures
 from gru4rec_lib.evaluation.comparison import against, best_baseline, by_stratum
-from gru4rec_lib.evaluation.statistics import SCORES, differences
+from gru4rec_lib.evaluation.statistics import SCORES, SessionSums, differences
 from gru4rec_lib.evaluation.target_groups import of_targets
 from gru4rec_lib.plotting.style import named
 from gru4rec_lib.preparation.prepare import Prepared
@@ -174,11 +173,13 @@ def fewer_candidates(workspace: Workspace) -> pd.DataFrame:
     full, popular = (part.targets.iloc[0] for part in parts)
     table = parts[0].models[Columns.MODEL].assign(n_targets=len(parts[0].targets), n_candidates=full["n_candidates"])
     table["n_popular"] = popular["n_candidates"]
-    both = replace(parts[0], ranks=parts[1].ranks + parts[0].ranks).sums()
-    scores = both.scores[0].reshape(2, len(table), 2)
-    for suffix, own in zip(("popular", "at_20"), scores, strict=True):
-        table[[f"recall_{suffix}", f"mrr_{suffix}"]] = own
-    added = differences(both, [(model, model + len(table)) for model in range(len(table))])
+    among_all, among_popular = (part.sums() for part in parts)
+    for suffix, own in (("popular", among_popular), ("at_20", among_all)):
+        table[[f"recall_{suffix}", f"mrr_{suffix}"]] = own.scores[0]
+    # The same trainings are ranked in both ways, so the difference is taken in each seed, and compared with 0.
+    by_seed = [one - other for one, other in zip(among_popular.by_seed, among_all.by_seed, strict=True)]
+    both = SessionSums([*by_seed, np.zeros_like(by_seed[0][:, :, :1])], among_all.counts)
+    added = differences(both, [(model, len(table)) for model in range(len(table))])
     table[BIAS] = added[["difference", "low", "high"]].to_numpy().reshape(len(table), -1)
     for where, by in (("place", "recall_at_20"), ("place_popular", "recall_popular")):
         table[where] = table[by].rank(ascending=False, method="min").astype(int)

@@ -18,11 +18,14 @@ from gru4rec_lib.utils import rounding
 IDENTITY = [form for form in INPUT_FORMS if form not in FORMS_WITH_CONTENT]
 TABLE_2 = ["study", *Columns.MODEL[:-1], "seed", "protocol", "n_candidates", "n_targets", "recall_at_20", "mrr_at_20"]
 TABLE_2 += ["recall_low", "recall_high", "mrr_low", "mrr_high", "recall_with_best", "mrr_with_best"]
+ONE_SEED = "¹"  # marks a network of which one training is known
 OVER_SEEDS = [{"seed": "seeds"}.get(name, name) for name in TABLE_2] + ["recall_sd", "mrr_sd"]
 
 
 def table_2(workspace: Workspace) -> pd.DataFrame:
     """Compute Recall@20 and MRR@20 of every run and baseline, with 95 % intervals over sessions.
+
+    Each run is one training: its interval does not cover another seed.
 
     Returns:
         A row a model and protocol: the columns of TABLE_2, and `tag` last where a run has one. A row without
@@ -35,8 +38,8 @@ def over_seeds(workspace: Workspace) -> pd.DataFrame:
     """As `table_2`, with the runs that differ in their seed alone in one row: means and standard deviations.
 
     Returns:
-        The columns of OVER_SEEDS, and `tag`. The intervals are over sessions; `recall_sd` and `mrr_sd` are standard
-        deviations over seeds, empty for a single seed.
+        The columns of OVER_SEEDS, and `tag`. The intervals are over sessions and seeds; for a single seed, over
+        sessions alone. `recall_sd` and `mrr_sd` are standard deviations over seeds, empty for a single seed.
     """
     return _scored(workspace, {protocol: read(workspace, protocol).over_seeds() for protocol in PROTOCOLS}, OVER_SEEDS)
 
@@ -151,13 +154,15 @@ def printed(table: pd.DataFrame, score: str = "recall", protocol: str = "known")
 
     Returns:
         Texts such as `0.353 (0.336 to 0.370) ≈`: score, interval, and a mark for the best model of the whole table (★)
-        or one that does not differ significantly from it (≈). A baseline has the same text under every loss.
+        or one that does not differ significantly from it (≈), and another for a network with one seed (ONE_SEED). A
+        baseline has the same text under every loss.
     """
     table = table[table["protocol"] == protocol]
     best = table[f"{score}_at_20"] == table[f"{score}_at_20"].max()
     mark = np.where(best, " ★", np.where(table[f"{score}_with_best"], " ≈", ""))
-    table = table.assign(text=with_interval(table, score) + mark, name=named(table))
     trained = table["loss"] != ""
+    one_seed = np.where(trained & (table["seeds"] == 1), f" {ONE_SEED}", "")
+    table = table.assign(text=with_interval(table, score) + mark + one_seed, name=named(table))
     wide = table[trained].pivot_table("text", "name", "loss", aggfunc="first", sort=False)
     for baseline, text in table.loc[~trained, ["name", "text"]].to_numpy():
         wide.loc[baseline] = text

@@ -97,6 +97,27 @@ def test_fewer_candidates_by_hand(place):
     assert table.loc[("most_popular", "", ""), "recall_bias_low"] >= 0, "a shorter list lowers no session's score"
 
 
+def test_the_bias_of_fewer_candidates_is_taken_within_a_seed(place):
+    """Seeds that differ much have the same bias, so the interval of the bias has no width."""
+    for number, seed in enumerate((1, 2)):
+        path = place.run_folder(place.study.run("embedding", "bpr", seed)) / "ranks.parquet"
+        ranks, hits = pd.read_parquet(path), [MISS, HIT][number]
+        rank = ranks["rank"].where(ranks["protocol"] != "known", hits)
+        rank = rank.where(ranks["protocol"] != "popular", [HIT, 2][number])
+        ranks.assign(rank=rank).to_parquet(path)
+    row = evidence.fewer_candidates(place).query("loss == 'bpr' and output_form == 'ids'").iloc[0]
+    # Recall rises by 1 and 0, MRR by 1 and -1/2: seeds without a common bias give a wide interval.
+    assert row[["recall_bias", "mrr_bias"]].tolist() == [1 / 2, 1 / 4]
+    assert row["recall_bias_high"] - row["recall_bias_low"] > 1
+    for path in (place.run_folder(place.study.run("embedding", "bpr", seed)) / "ranks.parquet" for seed in (1, 2)):
+        ranks = pd.read_parquet(path)
+        popular = ranks.loc[ranks["protocol"] == "known", "rank"].to_numpy()
+        ranks.loc[ranks["protocol"] == "popular", "rank"] = popular
+        ranks.to_parquet(path)
+    row = evidence.fewer_candidates(place).query("loss == 'bpr' and output_form == 'ids'").iloc[0]
+    assert row[["recall_bias_low", "recall_bias", "recall_bias_high"]].tolist() == [0, 0, 0]
+
+
 def test_a_study_without_the_protocol_popular_has_no_fewer_candidates(place):
     for file in place.runs.rglob("ranks.parquet"):
         ranks = pd.read_parquet(file)

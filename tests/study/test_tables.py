@@ -176,6 +176,8 @@ def test_the_printed_table_has_intervals_and_marks(place):
     rest = 1 / 4 + 1 / 20
     best, content = (rest + (1 + 1 / 3) / 2) / 4, (rest + (1 / 2 + 1 / 4) / 2) / 4
     assert wide.loc["embedding", "bpr"] == f"{best:.3f} ({low:.3f} to {high:.3f}) ★"
+    assert wide.loc["embedding wide", "top1"].endswith(" ¹"), "one seed"
+    assert not wide.loc["most_popular", "top1"].endswith("¹"), "a baseline has no seeds"
     assert re.fullmatch(rf"{content:.3f} \(.* to .*\) ≈", wide.loc["content", "bpr"]), (
         "three sessions are too few for a significant difference"
     )
