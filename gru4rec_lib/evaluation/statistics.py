@@ -219,6 +219,28 @@ def differences(sums: SessionSums, pairs: Sequence[tuple[int, int]]) -> pd.DataF
     )
 
 
+def margin_p(sums: SessionSums, pairs: Sequence[tuple[int, int]], margin: float) -> np.ndarray:
+    """Test differences against -margin: whether the first model is at most `margin` below the second.
+
+    The test is that of `differences`, one-sided, with the first model's score raised by the margin. A p below 0.05 is a
+    lower bound of 95 % above -margin where the difference is (non-inferiority; Wellek, Testing Statistical Hypotheses
+    of Equivalence and Noninferiority, 2010, section 2.2), and an upper bound below -margin elsewhere.
+
+    Args:
+        sums: of the sessions.
+        pairs: models to compare, by number: (first, second).
+        margin: 0 or more, in units of the score.
+
+    Returns:
+        float64 [pairs, 2], one-sided p for recall and mrr, of the side of -margin on which the difference is.
+    """
+    raised = [own + margin * sums.counts[:, :, None, None] for own in sums.by_seed]
+    both = SessionSums([*sums.by_seed, *raised], sums.counts)
+    models = len(raised)
+    found = differences(both, [(first + models, second) for first, second in pairs])
+    return found["p"].to_numpy().reshape(-1, len(SCORES)) / 2
+
+
 def holm(p: np.ndarray) -> np.ndarray:
     """Correct p by Holm's step-down rule: the smallest times n, the next times n - 1, ..., never falling, at most 1.
 
