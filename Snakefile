@@ -142,6 +142,7 @@ EVIDENCE = [
 TABLES = [
     "table_2",
     "table_2_over_seeds",
+    "best_model",
     "content_less_identity",
     "differences",
     "conclusions",
@@ -155,7 +156,7 @@ TABLES = [
 ranked_baselines = expand(
     f"{RUNS}/baselines/{{name}}/{{file}}",
     name=[baseline.name for baseline in study.baselines],
-    file=["ranks.parquet", "lists.parquet"],
+    file=["ranks.parquet", "lists.parquet", "validation.csv"],
 )
 
 
