@@ -177,7 +177,8 @@ def quick_intervals(sums: SessionSums) -> tuple[np.ndarray, np.ndarray]:
         error = np.sqrt((residuals**2).sum(axis=0) * n / max(n - 1, 1)) / sums.counts.sum(axis=0)[:, None, None]
     error[sums.alone] = np.nan
     error, freedom = _with_seeds(error, np.inf, [(sums.seed_variance, sums.seeds[:, None])])
-    half = stats.t.ppf(1 - ALPHA / 2, freedom) * error
+    # SciPy's t-distribution of infinite freedom differs from the normal one in the last bit.
+    half = np.where(np.isinf(freedom), stats.norm.ppf(1 - ALPHA / 2), stats.t.ppf(1 - ALPHA / 2, freedom)) * error
     return np.clip(scores - half, 0, 1), np.clip(scores + half, 0, 1)
 
 

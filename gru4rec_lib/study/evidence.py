@@ -30,6 +30,7 @@ FEWER = ["n_targets", "n_candidates", "recall_at_20", "mrr_at_20", "n_popular", 
 BIAS = [f"{score}_bias{end}" for score in SCORES for end in ("", "_low", "_high")]
 FEWER += [*BIAS, "place", "place_popular"]
 FEW = 3  # networks of a kind in one figure
+MOST = 0.5  # of the lists, above which a model is reported that gives them all the same
 ENOUGH = 0.95  # of the best validation Recall@20
 DIFFERENCE = ["score", "difference", "low", "high", "p", "p_holm", "seeds"]
 CONTENT = ["loss", "against", "content", "identity", *DIFFERENCE]
@@ -102,9 +103,9 @@ def answer(table: pd.DataFrame) -> str:
         lines.append(f"On the test its {title} is {value}.")
         for row in rows.itertuples():
             more = f"{rounding.signed(row.difference)} ({rounding.between(row.low, row.high)})"
-            told = "is significant" if row.p_holm < ALPHA else "may be chance"
-            p = f"corrected p {row.p_holm:.2g}"
-            lines.append(f"  Minus that of {row.reference}: {more}; the difference {told}, {p}.")
+            told = f"significantly {'higher' if row.difference > 0 else 'lower'}"
+            told = told if row.p_holm < ALPHA else "which may be chance"
+            lines.append(f"  Minus that of {row.reference}: {more}, {told} (corrected p {row.p_holm:.2g}).")
     if (table["seeds"] == 1).any():
         lines.append("A network here has one seed: what is said of it holds for this training alone.")
     return "\n".join(lines)
@@ -259,6 +260,20 @@ def coverage(workspace: Workspace, prepared: Prepared) -> pd.DataFrame:
     return table.merge(
         by_model[MEASURES].mean().astype({"n_lists": int, "n_items": int}).reset_index(), on=Columns.MODEL
     )
+
+
+def same_lists(coverage: pd.DataFrame) -> list[str]:
+    """Warn of models that give most sessions the same list, in a sentence each; `most_popular` does so by design.
+
+    Args:
+        coverage: of `coverage`.
+    """
+    found = coverage[(coverage["same_list"] > MOST) & (coverage["model"] != "most_popular")]
+    names = named(found) + found["loss"].where(found["loss"] == "", ", " + found["loss"])
+    return [
+        f"Warning: {name} gives {100 * share:.0f} % of the sessions the same list; it hardly reads the session."
+        for name, share in zip(names, found["same_list"], strict=True)
+    ]
 
 
 def fewer_candidates(workspace: Workspace) -> pd.DataFrame:

@@ -220,10 +220,12 @@ def test_the_best_model_is_chosen_on_validation_and_compared_on_the_test(place):
     assert text[0] == "Use embedding, top1: it has the best Recall@20 on validation."
     assert text[1].startswith("On the test its Recall@20 is 0.250 (")
     assert text[2].startswith("  Minus that of markov: \N{MINUS SIGN}0.500 (")
-    assert "; the difference may be chance, corrected p " in text[2]
     assert len(text) == 5
-    sure = evidence.answer(table.assign(p_holm=0.001, seeds=1)).splitlines()
-    assert sure[2].endswith("; the difference is significant, corrected p 0.001.")
+    for p, difference, words in ((0.5, -0.1, "which may be chance"), (0.001, -0.1, "significantly lower")):
+        text = evidence.answer(table.assign(p_holm=p, difference=difference)).splitlines()
+        assert text[2].endswith(f", {words} (corrected p {p}).")
+    sure = evidence.answer(table.assign(p_holm=0.001, difference=0.1, seeds=1)).splitlines()
+    assert sure[2].endswith(", significantly higher (corrected p 0.001).")
     assert sure[-1] == "A network here has one seed: what is said of it holds for this training alone."
 
 
@@ -380,3 +382,14 @@ def test_strata_are_printed_with_their_size(place, prepared, monkeypatch):
     assert wide.columns.tolist() == ["most_popular", "markov", "embedding", "embedding → content"]
     assert wide["markov"].tolist() == ["0.500 (0.000 to 1.000)", "1.000 (1.000 to 1.000)", "0.750 (0.260 to 1.000)"]
     assert wide["most_popular"].tolist() == ["0.000 (0.000 to 0.000)"] * 3
+
+
+def test_models_that_give_most_sessions_the_same_list_are_reported(place, prepared):
+    table = evidence.coverage(place, prepared)
+    # In LISTS, and SAME for the others; two lists each.
+    assert table["same_list"].tolist() == [1, 1 / 2, 1, 1 / 2, 1, 1]
+    assert evidence.same_lists(table) == [
+        f"Warning: {name} gives 100 % of the sessions the same list; it hardly reads the session."
+        for name in ("item_knn", "embedding, top1", "embedding → content, bpr")
+    ]
+    assert evidence.same_lists(table.assign(same_list=0.5)) == []

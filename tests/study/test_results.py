@@ -214,3 +214,17 @@ def test_targets_are_checked_before_anything_is_trained(notebook):
         "".join(cell["source"]) for cell in json.loads((NOTEBOOKS / f"{notebook}.ipynb").read_text())["cells"]
     )
     assert 0 < source.find("check_targets(prepared, place.study)") < (source + "runs.train(").find("runs.train(")
+
+
+def test_played_tracks_may_be_excluded(place):
+    """Plays 4, 4 and 2; the targets of `known` are [1, 2], [0], and [0, 1, 2, 0] after 2."""
+    study = place().study
+    study = study.model_copy(update={"evaluation": study.evaluation.model_copy(update={"exclude_heard": True})})
+    model = MostPopular().fit(prepared().train_and_validation, 3)
+    ranks = results.rank(model, prepared(), study)
+    known = ranks[ranks["protocol"] == "known"]
+    assert known["target"].tolist() == [1, 2, 0, 0, 1, 2, 0]
+    assert known["rank"].tolist() == [1, 1, NO_RANK, 2, 1, NO_RANK, NO_RANK]
+    lists = results.lists(model, prepared(), study)
+    assert not len(lists.merge(pd.DataFrame({"session": [0, 3], "position": [2, 2], "item": [0, 2]})))
+    assert lists.query("session == 0 and position == 4")["item"].tolist() == [2]
