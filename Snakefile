@@ -366,7 +366,7 @@ rule train:
         code=content(notebook("03_train_gru4rec")),
         run=lambda wildcards: papermill_words(runs[wildcards.run].parameters),
         settings=lambda wildcards: runs[wildcards.run].model_dump_json(),
-        evaluation=fixed(study.evaluation.model_dump_json()),
+        evaluation=fixed(study.evaluation.model_dump_json(exclude={"cutoffs"})),
     message:
         f"03_train_gru4rec{AT}: {{wildcards.run}}"
     shell:
@@ -389,7 +389,7 @@ rule baselines:
         code=content(notebook("04_baselines")),
         baselines=study.model_dump(mode="json")["baselines"],
         refit=all(run.training.refit for run in study.runs),
-        evaluation=fixed(study.evaluation.model_dump_json()),
+        evaluation=fixed(study.evaluation.model_dump_json(exclude={"cutoffs"})),
     message:
         f"04_baselines{AT}: " + ", ".join(baseline.name for baseline in study.baselines)
     shell:
@@ -431,6 +431,7 @@ rule results:
     params:
         code=content(notebook("05_results")),
         settings=fixed(study.training.model_dump_json()),
+        cutoffs=study.evaluation.cutoffs,
     message:
         f"05_results{AT}: Table 2 and its figures"
     shell:

@@ -131,7 +131,8 @@ def validation_and_test(frame: pd.DataFrame) -> Figure:
             rows = frame[frame["name"] == name]
             place = rows[f"validation_{score}_at_20"]
             ax.vlines(place, rows[f"{score}_low"], rows[f"{score}_high"], color=look["color"], linewidth=0.9)
-            ax.plot(place, rows[f"{score}_at_20"], **look, clip_on=False)
+            # A baseline may score 0, so that its mark is on the edge.
+            ax.plot(place, rows[f"{score}_at_20"], **look, clip_on=bool(rows["input_form"].notna().all()))
         ax.set(xlim=(least, most), ylim=(least, most), aspect="equal", title=title, xlabel="validation", ylabel="test")
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))

@@ -197,6 +197,7 @@ EDGES = [
     ("coverage", some_models(forms=()).assign(catalogue_coverage=[0.0, 0.001], recall_at_20=0.0, **SHOWN)),
     ("validation_and_test", trained(some_models(forms=FORMS[:1], losses=THREE[:1]))),
     ("validation_and_test", trained(some_models(forms=INPUT_FORMS, losses=LOSSES))),
+    ("validation_and_test", some_models(INPUT_FORMS, LOSSES, MORE)),
     ("validation_and_test", trained(some_models()).assign(**dict.fromkeys(ZEROS, 0.0))),
     ("validation_and_test", of_one_session(trained(some_models()))),
     ("quality_by_position", of_one_session(some_strata(["1"]))),
@@ -523,3 +524,10 @@ def test_a_defect_that_one_cell_alone_has_is_drawn_for_this_cell():
     marks = [line for line in figure.axes[0].lines if len(line.get_xdata()) > 2]
     assert [len(line.get_xdata()) for line in marks] == [5, 6]
     assert [round(y) for y in marks[0].get_ydata()] == [0, 1, 2, 3, 5]
+
+
+def test_baselines_are_drawn_against_validation_in_black():
+    figure = drawn("validation_and_test", some_models())
+    lines = figure.axes[0].lines[1:]
+    assert [line.get_color() == "black" for line in lines] == [False] * 4 + [True] * 2
+    assert lines[4].get_xydata().tolist() == pytest.approx(np.array([(0.8 * 0.4 / 13, 0.4 / 13)]))
