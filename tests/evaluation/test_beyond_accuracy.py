@@ -67,7 +67,7 @@ def test_all_measures_together():
     vectors = np.array([[1, 0], [0, 1], [-1, 0], [0, 0]]), sparse.csr_array((4, 0))
     found = measures(lists, 4, np.array([6, 4, 2, 1]), vectors)
     # Mean plays 18 / 4 compared with 3; the pairs are orthogonal and opposite.
-    assert found == dict(zip(MEASURES, (2, 4, 3 / 4, 4.5 / 3 - 1, (1 + 2) / 2), strict=True))
+    assert found == dict(zip(MEASURES, (2, 4, 3 / 4, 4.5 / 3 - 1, (1 + 2) / 2, 1 / 2), strict=True))
     assert np.isnan(measures(lists, 4, np.array([6, 4, 2, 1]), None)["intra_list_diversity"])
 
 
