@@ -278,7 +278,11 @@ def test_an_unknown_field_is_named_at_every_level(load, tmp_path, base, field):
         ),
         (
             {"evaluation": {"cutoffs": [5, 10]}},
-            "evaluation.cutoffs: should be rising numbers with 20 among them, such as [5, 10, 20] (given: (5, 10))",
+            "evaluation.cutoffs: should be rising numbers with 20 among them, such as [5, 10, 20] (given: [5, 10])",
+        ),
+        (
+            {"evaluation": {"cutoffs": [20, 10]}},
+            "evaluation.cutoffs: should be rising numbers with 20 among them, such as [5, 10, 20] (given: [20, 10])",
         ),
     ],
 )
