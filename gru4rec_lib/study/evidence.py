@@ -299,6 +299,8 @@ def fewer_candidates(workspace: Workspace) -> pd.DataFrame:
     both = SessionSums([*by_seed, np.zeros_like(by_seed[0][:, :, :1])], among_all.counts)
     added = differences(both, [(model, len(table)) for model in range(len(table))])
     table[BIAS] = added[["difference", "low", "high"]].to_numpy().reshape(len(table), -1)
+    for score in SCORES:  # not rounded otherwise than the two columns
+        table[f"{score}_bias"] = table[f"{score}_popular"] - table[f"{score}_at_20"]
     for where, by in (("place", "recall_at_20"), ("place_popular", "recall_popular")):
         table[where] = table[by].rank(ascending=False, method="min").astype(int)
     return table.sort_values("place", kind="stable", ignore_index=True)[[*Columns.MODEL, *FEWER]]
