@@ -144,6 +144,7 @@ EVIDENCE = [
 TABLES = [
     "table_2",
     "table_2_over_seeds",
+    "best_model",
     "content_less_identity",
     "differences",
     "conclusions",
@@ -157,7 +158,7 @@ TABLES = [
 ranked_baselines = expand(
     f"{RUNS}/baselines/{{name}}/{{file}}",
     name=[baseline.name for baseline in study.baselines],
-    file=["ranks.parquet", "lists.parquet"],
+    file=["ranks.parquet", "lists.parquet", "validation.csv"],
 )
 
 
@@ -367,7 +368,7 @@ rule train:
         code=content(notebook("03_train_gru4rec")),
         run=lambda wildcards: papermill_words(runs[wildcards.run].parameters),
         settings=lambda wildcards: runs[wildcards.run].model_dump_json(),
-        evaluation=fixed(study.evaluation.model_dump_json()),
+        evaluation=fixed(study.evaluation.model_dump_json(exclude={"cutoffs"})),
     message:
         f"03_train_gru4rec{AT}: {{wildcards.run}}"
     shell:
@@ -390,7 +391,7 @@ rule baselines:
         code=content(notebook("04_baselines")),
         baselines=study.model_dump(mode="json")["baselines"],
         refit=all(run.training.refit for run in study.runs),
-        evaluation=fixed(study.evaluation.model_dump_json()),
+        evaluation=fixed(study.evaluation.model_dump_json(exclude={"cutoffs"})),
     message:
         f"04_baselines{AT}: " + ", ".join(baseline.name for baseline in study.baselines)
     shell:
@@ -435,6 +436,7 @@ rule results:
     params:
         code=content(notebook("05_results")),
         settings=fixed(study.training.model_dump_json()),
+        cutoffs=study.evaluation.cutoffs,
     message:
         f"05_results{AT}: Table 2 and its figures"
     shell:

@@ -9,13 +9,14 @@ import pandas as pd
 
 from gru4rec_lib.audit.course_paper import TABLE_2
 from gru4rec_lib.config.audit import LOSSES
-from gru4rec_lib.evaluation.statistics import ALPHA, SCORES, differences, holm
+from gru4rec_lib.evaluation.statistics import ALPHA, SCORES, SessionSums, differences, holm, margin_p
 from gru4rec_lib.study.results import read
 from gru4rec_lib.study.workspace import Workspace
 
+MARGIN = 0.01  # of Recall@20 and of MRR@20: C3 calls a model competitive that is at most so much lower
 CONTENT = ("content", "content_mlp")
 NAMED = ["conclusion", "first", "second", "score", "published"]
-FOUND = ["difference", "low", "high", "p_holm", "holds"]
+FOUND = ["difference", "low", "high", "p_holm", "seeds", "holds"]
 
 
 def comparisons(models: Sequence[tuple[str, str]]) -> list[tuple[str, tuple[str, str], tuple[str, str], int]]:
@@ -61,25 +62,44 @@ def holds(compared: Sequence[tuple], found: pd.DataFrame) -> list[str]:
 
     Args:
         compared: of `comparisons`.
-        found: of `statistics.differences` for these, in the same order: difference, p_holm.
+        found: of `tested` for these, in the same order: difference, and p_holm, its p after correction.
 
     Returns:
-        `yes` or `no` where the corrected test is significant, else `undecided`. C3, which claims no difference, is
-        `yes` unless BPR-max is significantly lower.
+        `yes` or `no` where the corrected test is significant, else `undecided`. C3 is `yes` where BPR-max is
+        significantly above -MARGIN (non-inferior) and `no` where it is significantly below -MARGIN.
     """
     expected = np.repeat([sign for *_, sign in compared], len(SCORES))
-    sign = np.where(found["p_holm"] < ALPHA, np.sign(found["difference"]), 0)
-    answers = np.select([expected == 0, sign == expected, sign == -expected], [sign >= 0, True, False], None)
-    return [{True: "yes", False: "no", None: "undecided"}[answer] for answer in answers.tolist()]
+    from_limit = found["difference"].to_numpy() + np.where(expected == 0, MARGIN, 0)
+    agrees = np.sign(from_limit) == np.where(expected == 0, 1, expected)
+    answers = np.select([found["p_holm"] >= ALPHA, agrees], ["undecided", "yes"], "no")
+    return answers.tolist()
+
+
+def tested(compared: Sequence[tuple], sums: SessionSums, pairs: Sequence[tuple[int, int]]) -> pd.DataFrame:
+    """Test the comparisons: differences against 0, and those of C3, which claims no difference, against -MARGIN.
+
+    Args:
+        compared: of `comparisons`.
+        sums: of the models' sessions.
+        pairs: the models of each comparison, by their number in `sums`.
+
+    Returns:
+        As `statistics.differences` without the correction; p is two-sided, for C3 the one-sided of `margin_p`.
+    """
+    found = differences(sums, pairs).drop(columns="p_holm")
+    margins = np.repeat([sign == 0 for *_, sign in compared], len(SCORES))
+    found["p"] = np.where(margins, margin_p(sums, pairs, MARGIN).ravel(), found["p"])
+    return found
 
 
 def of_study(workspace: Workspace) -> pd.DataFrame:
     """Test the conclusions on the ranks of a study's own runs, protocol `known`, means over seeds.
 
     Returns:
-        A row a comparison and score: the columns of `named`, difference, low, high (95 %), p_holm (corrected over the
-        table), holds. Where the study lists settings of content_signal, each comparison at each of them, with the
-        column `content_signal` first. No row where the grid allows no comparison.
+        A row a comparison and score: the columns of `named`, difference, low, high (95 %), p_holm (of `tested`,
+        corrected over the table), seeds (of the model with fewer), holds. Where the study lists settings of
+        content_signal, each comparison at each of them, with the column `content_signal` first. No row where the grid
+        allows no comparison.
     """
     tables, every = [], []
     curve = workspace.variants("content_signal")
@@ -89,10 +109,11 @@ def of_study(workspace: Workspace) -> pd.DataFrame:
         models = {(form, loss): row for row, form, loss in own[["input_form", "loss"]].itertuples()}
         compared = comparisons(list(models))
         if compared:
-            found = differences(ranked.sums(), [(models[first], models[second]) for _, first, second, _ in compared])
-            tables.append(
-                named(compared).join(found[["difference", "low", "high", "p"]]).assign(content_signal=setting)
-            )
+            pairs = [(models[first], models[second]) for _, first, second, _ in compared]
+            found = tested(compared, ranked.sums(), pairs)
+            seeds = np.repeat([ranked.models["seeds"].iloc[list(pair)].min() for pair in pairs], len(SCORES))
+            columns = found[["difference", "low", "high", "p"]].assign(seeds=seeds, content_signal=setting)
+            tables.append(named(compared).join(columns))
             every += compared
     front = ["content_signal", *NAMED] if curve else NAMED
     if not every:

@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib.audit import course_paper
-from gru4rec_lib.audit.conclusions import comparisons, holds, named
+from gru4rec_lib.audit.conclusions import comparisons, holds, named, tested
 from gru4rec_lib.audit.defects import loader, metric
 from gru4rec_lib.audit.defects.switches import ALL_FIXED, AS_IN_PAPER, ROWS
 from gru4rec_lib.audit.variants import RUN, runs
 from gru4rec_lib.config.audit import course_paper_training
 from gru4rec_lib.config.study import Study
 from gru4rec_lib.data import session_batches
-from gru4rec_lib.evaluation.statistics import SCORES, SessionSums, differences, intervals
+from gru4rec_lib.evaluation.statistics import SCORES, SessionSums, holm, intervals
 from gru4rec_lib.plotting.audit import said
 from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.study.workspace import Workspace
@@ -109,7 +109,8 @@ def conclusions(sums: pd.DataFrame) -> pd.DataFrame:
         if not compared:
             return pd.DataFrame()
         pairs = [(models.index(first), models.index(second)) for _, first, second, _ in compared]
-        found = differences(of_sessions, pairs)
+        found = tested(compared, of_sessions, pairs)
+        found["p_holm"] = holm(found["p"].to_numpy())
         found[f"{variant}_holds"] = holds(compared, found)
         names = {name: f"{variant}_{name}" for name in ("difference", "low", "high")}
         tables.append(found.rename(columns=names)[[*names.values(), f"{variant}_holds"]])
@@ -197,5 +198,5 @@ def _side_by_side(sums: pd.DataFrame, variant: str) -> tuple[list[tuple], Sessio
     of = [own.set_index("session") for _, own in part.groupby(RUN, sort=False)]
     if any(not own["pairs"].equals(of[0]["pairs"]) for own in of):
         raise ValueError(f"{variant}: the runs were tested on different pairs")
-    gains = np.stack([own[list(SCORES)].to_numpy(np.float64) for own in of], axis=1)
-    return audited, SessionSums(gains[:, None], of[0]["pairs"].to_numpy(np.float64)[:, None])
+    gains = [own[list(SCORES)].to_numpy(np.float64)[:, None, None] for own in of]
+    return audited, SessionSums(gains, of[0]["pairs"].to_numpy(np.float64)[:, None])

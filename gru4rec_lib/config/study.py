@@ -33,6 +33,7 @@ from gru4rec_lib.utils.checked import ConfigError, Count, Name, Seed, Some, Stri
 
 __all__ = [
     "BASELINES",
+    "CUTOFF",
     "FORMS_WITH_CONTENT",
     "INPUT_FORMS",
     "LOSSES",
@@ -60,6 +61,7 @@ __all__ = [
 ]
 
 PROTOCOLS = ("known", "open")
+CUTOFF = 20  # of intervals, tests, figures and lists
 
 
 def _read(given: object) -> Baseline:
@@ -115,22 +117,32 @@ class Models(Strict):
     settings: dict = Field(default_factory=dict)
 
 
+def _rising_with_20(cutoffs: tuple[int, ...]) -> tuple[int, ...]:
+    if list(cutoffs) != sorted({*cutoffs}) or CUTOFF not in cutoffs:
+        raise ValueError(f"should be rising numbers with {CUTOFF} among them, such as [5, 10, {CUTOFF}]")
+    return cutoffs
+
+
 class Evaluation(Strict):
     """Settings of the evaluation on the test sessions.
 
     Args:
-        cutoff: the k of Recall@k and MRR@k; only 20, as in the columns of tables.
+        cutoffs: every k of Recall@k, MRR@k and NDCG@k in Table 2, rising; 20, which intervals, tests, figures and lists
+            use, is one of them.
         max_test_events: the number of targets to rank, chosen at random; null for all.
         ties: how equal scores count in a rank, see `exact.rank_table`.
         popular: also rank each target among this number of most played tracks, as the course project's proposal did
             (protocol `popular`); null for not.
+        exclude_heard: whether the tracks that a session has played are no candidates for its next track. Targets that
+            repeat one of them are then misses, so that the number of targets stays the same.
         lists: the number of `known` targets, chosen at random, at which recommendations are saved; null for none.
     """
 
-    cutoff: Literal[20] = 20
+    cutoffs: Annotated[tuple[Count, ...], AfterValidator(_rising_with_20)] = (5, 10, 20)
     ties: Literal["conservative", "standard", "median"] = "conservative"
     max_test_events: Count | None = None
     popular: Count | None = None
+    exclude_heard: bool = False
     lists: Count | None = 1000
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
 from gru4rec_lib.data.columns import Columns
 
-MEASURES = ["n_lists", "n_items", "catalogue_coverage", "popularity_lift", "intra_list_diversity"]
+MEASURES = ["n_lists", "n_items", "catalogue_coverage", "popularity_lift", "intra_list_diversity", "same_list"]
 
 
 def catalogue_coverage(items: np.ndarray, n_items: int) -> float:
@@ -74,6 +76,25 @@ def intra_list_diversity(which: np.ndarray, items: np.ndarray, numbers: np.ndarr
     return float(np.mean(1 - total[pairs > 0] / pairs[pairs > 0])) if pairs.any() else float("nan")
 
 
+def same_list(which: np.ndarray, items: np.ndarray) -> float:
+    """Return the share of the lists that are equal to the most common list, tracks and order.
+
+    A share near 1 shows a model that hardly reads the session, such as one that failed to train.
+
+    Args:
+        which: int [n], the list of each item; the items of a list follow each other.
+        items: int [n], the tracks of all lists.
+
+    Returns:
+        0 to 1; NaN without lists.
+
+    >>> same_list(np.array([0, 0, 1, 1, 2, 2]), np.array([5, 7, 7, 5, 5, 7]))
+    0.6666666666666666
+    """
+    counts = Counter(own.tobytes() for own in np.split(items, np.flatnonzero(np.diff(which)) + 1))
+    return max(counts.values()) / counts.total() if len(items) else float("nan")
+
+
 def measures(lists: pd.DataFrame, n_items: int, plays: np.ndarray, vectors: tuple | None) -> dict[str, float]:
     """Compute all measures for the lists of one model.
 
@@ -94,5 +115,6 @@ def measures(lists: pd.DataFrame, n_items: int, plays: np.ndarray, vectors: tupl
         catalogue_coverage(item, n_items),
         popularity_lift(item, targets, plays),
         intra_list_diversity(which, item, *vectors) if vectors else float("nan"),
+        same_list(which, item),
     )
     return dict(zip(MEASURES, found, strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -11,7 +11,7 @@ import pandas as pd
 
 from gru4rec_lib.data.columns import Columns
 from gru4rec_lib.evaluation.statistics import ALPHA, SCORES, SessionSums, differences, holm, intervals, quick_intervals
-from gru4rec_lib.ranking.metrics import cold
+from gru4rec_lib.ranking.metrics import cold, gains
 
 PARTS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "known": lambda table: table[table["protocol"] == "known"],
@@ -30,15 +30,20 @@ class Ranked:
         targets: one row a target: Columns.TARGET.
         ranks: for each model float64 [targets, seeds], infinite for a miss.
         k: cutoff of its scores.
+        cutoffs: every cutoff of the table `scored`, `k` among them.
     """
 
     models: pd.DataFrame
     targets: pd.DataFrame
     ranks: list[np.ndarray]
     k: int = 20
+    cutoffs: tuple[int, ...] = (20,)
 
     def over_seeds(self) -> Ranked:
-        """Combine runs that differ in their seed alone to one model, whose gain from a target is their mean."""
+        """Combine runs that differ in their seed alone to one model, whose score is their mean.
+
+        Intervals and tests then hold for other seeds too; see `statistics`.
+        """
         by_model = self.models.groupby(Columns.MODEL, sort=False)
         models = by_model.size().rename("seeds").reset_index()
         runs = [np.flatnonzero(by_model.ngroup() == model) for model in range(len(models))]
@@ -65,7 +70,8 @@ def scored(ranked: Ranked) -> pd.DataFrame:
     Returns:
         A row a model: the columns of `ranked.models`, protocol, n_candidates, n_targets, then for
         recall and mrr <score>_at_<k>, <score>_low, <score>_high, <score>_sd (over the seeds; empty for one), and
-        <score>_with_best: true for the best and for those that do not differ from it by the test after Holm.
+        <score>_with_best: true for the best and for those that do not differ from it by the test after Holm. Then
+        recall, mrr and ndcg at the other cutoffs, and ndcg at k.
     """
     sums = ranked.sums()
     low, high = intervals(sums)
@@ -84,7 +90,21 @@ def scored(ranked: Ranked) -> pd.DataFrame:
         table[f"{score}_low"], table[f"{score}_high"] = low[0, :, number], high[0, :, number]
         table[f"{score}_sd"] = spread[:, number]
         table[f"{score}_with_best"] = [model not in beaten for model in range(len(table))]
+    for name in more_scores(ranked.cutoffs, ranked.k):
+        score, _, cutoff = name.partition("_at_")
+        table[name] = [gains(own, int(cutoff))[score].mean() for own in ranked.ranks]
     return table
+
+
+def more_scores(cutoffs: Sequence[int], k: int) -> list[str]:
+    """Name the scores of `scored` that have neither interval nor test, such as `recall_at_5` and `ndcg_at_20`.
+
+    Args:
+        cutoffs: rising.
+        k: the one whose recall and MRR have intervals.
+    """
+    every = [(score, cutoff) for cutoff in cutoffs for score in (*SCORES, "ndcg")]
+    return [f"{score}_at_{cutoff}" for score, cutoff in every if cutoff != k or score not in SCORES]
 
 
 def against(ranked: Ranked, references: Mapping[str, int]) -> pd.DataFrame:

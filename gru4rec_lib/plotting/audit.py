@@ -23,7 +23,7 @@ def audit(frame: pd.DataFrame) -> Figure:
     """
     frame = frame[frame["seed"] == frame["seed"].iloc[0]]
     losses, forms = frame["loss"].unique(), looks(frame["input_form"])
-    switches = [list(frame.loc[frame["loss"] == loss, "switch"].unique()) for loss in losses]
+    switches = [_in_order(frame.loc[frame["loss"] == loss, "switch"]) for loss in losses]
     heights = [len(own) + 1 for own in switches]
     figure, *axes = new_figure(
         2.6 + 0.34 * sum(heights) + 0.7 * len(losses),
@@ -39,11 +39,13 @@ def audit(frame: pd.DataFrame) -> Figure:
                 cell = rows[rows["input_form"] == form].set_index("switch")
                 if cell.empty:
                     continue
-                place = np.arange(len(own)) + 0.7 * ((number + 0.5) / len(forms) - 0.5)
-                begin, value = cell.loc["as_published", "value"], cell.loc[own, "value"].to_numpy()
+                found = [switch for switch in own if switch in cell.index]  # D12 is not in every cell
+                place = np.array([own.index(switch) for switch in found])
+                place = place + 0.7 * ((number + 0.5) / len(forms) - 0.5)
+                begin, value = cell.loc["as_published", "value"], cell.loc[found, "value"].to_numpy()
                 ax.axvline(begin, color=look["color"], linewidth=0.6, linestyle=":", marker="", zorder=0)
                 ax.hlines(place, begin, value, color=look["color"], linewidth=2.2, alpha=0.45)
-                ax.hlines(place, cell.loc[own, "low"], cell.loc[own, "high"], color=look["color"], linewidth=0.6)
+                ax.hlines(place, cell.loc[found, "low"], cell.loc[found, "high"], color=look["color"], linewidth=0.6)
                 ax.plot(value, place, **look | {"linestyle": "", "markersize": 2.6})
             most = frame.loc[frame["metric"] == metric, ["value", "high"]].max(axis=None)
             ax.set_xlim(0, 1.04 * most or 1)
@@ -58,6 +60,11 @@ def audit(frame: pd.DataFrame) -> Figure:
         ax.set_xlabel(title)
     legend(figure, {form: look | {"linestyle": ""} for form, look in forms.items()}, columns=3)
     return figure
+
+
+def _in_order(switches: pd.Series) -> list[str]:
+    """Each variant once, in the order of the table, and all fixed last: the first cell may lack some of the others."""
+    return sorted(switches.unique(), key=lambda switch: switch == "all_mended")
 
 
 def said(switch: str) -> str:

@@ -114,14 +114,14 @@ def _by_stratum(frame: pd.DataFrame, what: str) -> Figure:
 
 
 def validation_and_test(frame: pd.DataFrame) -> Figure:
-    """Show the test score of every cell, with 95 % intervals, against its validation score.
+    """Show the test score of every cell and baseline, with 95 % intervals, against its validation score.
 
     Args:
-        frame: `evidence.validation_and_test`: input_form, output_form, tag, and for recall and mrr
+        frame: `evidence.validation_and_test`: model, input_form, output_form, tag, and for recall and mrr
             validation_<score>_at_20, <score>_at_20, <score>_low, <score>_high (0 to 1).
     """
     frame = frame.assign(name=named(frame))
-    forms = {name: look | {"linestyle": ""} for name, look in looks(frame["name"]).items()}
+    forms = {name: look | {"linestyle": ""} for name, look in looks_of_models(frame).items()}
     figure, *axes = new_figure(4.9 + 0.2 * len(forms), columns=2)
     for ax, (score, title) in zip(axes, SCORES.items(), strict=True):
         ends = frame[[f"{score}_low", f"{score}_high", f"{score}_at_20", f"validation_{score}_at_20"]].to_numpy()
@@ -131,7 +131,8 @@ def validation_and_test(frame: pd.DataFrame) -> Figure:
             rows = frame[frame["name"] == name]
             place = rows[f"validation_{score}_at_20"]
             ax.vlines(place, rows[f"{score}_low"], rows[f"{score}_high"], color=look["color"], linewidth=0.9)
-            ax.plot(place, rows[f"{score}_at_20"], **look)
+            # A baseline may score 0, so that its mark is on the edge.
+            ax.plot(place, rows[f"{score}_at_20"], **look, clip_on=bool(rows["input_form"].notna().all()))
         ax.set(xlim=(least, most), ylim=(least, most), aspect="equal", title=title, xlabel="validation", ylabel="test")
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))

@@ -24,7 +24,7 @@ SCORES = {"recall": "Recall@20", "mrr": "MRR@20"}
 # Baselines are black; input forms have colours.
 BASELINES = [
     {"color": "black", "marker": marker, "linestyle": line, "linewidth": 0.8}
-    for marker, line in zip("d*vPX<>^sop", cycle(("--", ":", "-.")), strict=False)
+    for marker, line in zip("d*vPX<>^sophH8", cycle(("--", ":", "-.")), strict=False)
 ]
 
 

@@ -33,6 +33,33 @@ def mrr(ranks: np.ndarray, k: int) -> float:
     return float(np.mean(np.where(ranks <= whole(k, "k"), 1.0 / ranks, 0.0))) if len(ranks) else float("nan")
 
 
+def ndcg(ranks: np.ndarray, k: int) -> float:
+    """Return NDCG@k with one target an event: 1 / log2(1 + rank), 0 beyond the cutoff; see `recall`.
+
+    With one relevant item the ideal gain is 1 (Järvelin & Kekäläinen, ACM TOIS 2002).
+
+    >>> ndcg(np.array([1, 3, 21]), 20)
+    0.5
+    """
+    return float(np.mean(gains(ranks, k)["ndcg"])) if len(ranks) else float("nan")
+
+
+def gains(ranks: np.ndarray, k: int) -> dict[str, np.ndarray]:
+    """Return what each target adds to each score.
+
+    Args:
+        ranks: as for `recall`, of any shape.
+        k: cutoff, 1 and more.
+
+    Returns:
+        By score (`recall`, `mrr`, `ndcg`) a float64 array of the shape of `ranks`, 0 to 1.
+    """
+    within = np.asarray(ranks) <= whole(k, "k")
+    discount = {"recall": np.ones_like, "mrr": np.reciprocal, "ndcg": lambda rank: 1 / np.log2(1 + rank)}
+    ranks = np.where(within, ranks, np.inf).astype(np.float64)
+    return {name: np.where(within, of(ranks), 0.0) for name, of in discount.items()}
+
+
 def scores(ranks: pd.DataFrame, k: int = 20) -> pd.DataFrame:
     """Return the scores of one run, a row for each protocol.
 

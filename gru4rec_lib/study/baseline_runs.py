@@ -2,20 +2,56 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 
 from gru4rec_lib.baselines import Baseline
+from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.preparation.prepare import Prepared, check_targets
-from gru4rec_lib.ranking.metrics import scores
+from gru4rec_lib.ranking.metrics import mrr, recall, scores
 from gru4rec_lib.study import results
 from gru4rec_lib.study.workspace import Workspace
+from gru4rec_lib.utils.arguments import user_path
+from gru4rec_lib.utils.atomic_write import save_table
+
+VALIDATION = {"val_recall_at_20": recall, "val_mrr_at_20": mrr}  # named as in a run's history.csv
+
+
+def validate(model: Baseline, prepared: Prepared, monitor: str) -> float:
+    """Fit a baseline on the training part and score it on the validation part, as for a network after an epoch.
+
+    Args:
+        model: not fitted.
+        prepared: arrays.
+        monitor: `val_recall_at_20` or `val_mrr_at_20`.
+
+    Returns:
+        The score, 0 to 1.
+
+    Raises:
+        ValueError: the validation part has no target to predict.
+    """
+    return validation_scores(model, prepared)[monitor]
+
+
+def validation_scores(model: Baseline, prepared: Prepared) -> dict[str, float]:
+    """As `validate`, with both scores by name."""
+    validation = prepared.learnable_validation
+    if not validation.is_target.any():
+        raise ValueError("no validation session holds two tracks known from training: raise `validation_fraction`")
+    _fit(model, prepared.train, prepared)
+    ranks = model.rank(validation, prepared.n_items)
+    return {name: score(ranks, 20) for name, score in VALIDATION.items()}
 
 
 def rank_baseline(baseline: Baseline, prepared: Prepared, workspace: Workspace) -> pd.DataFrame:
-    """Fit one baseline on the sessions of the tested networks, rank the test targets, save ranks and lists.
+    """Score one baseline on validation, fit it on the sessions of the tested networks, rank the test targets.
 
-    These are training and validation where every network is trained again on both (`refit`), else training alone. The
-    tracks of protocol `known` are those of both either way.
+    It saves validation.csv, lists and ranks.
+
+    The sessions are training and validation where every network is trained again on both (`refit`), else training
+    alone. The tracks of protocol `known` are those of both either way.
 
     Args:
         baseline: one of the study's.
@@ -25,13 +61,38 @@ def rank_baseline(baseline: Baseline, prepared: Prepared, workspace: Workspace) 
     Returns:
         Its scores, a row for each protocol.
     """
-    refit = all(run.training.refit for run in workspace.study.runs)
-    train = prepared.train_and_validation if refit else prepared.train
-    ends = None if prepared.ends is None else prepared.ends[: len(train)]
-    model = baseline.model_copy().fit(train, prepared.n_items, prepared.features, ends)
+    model, folder = baseline.model_copy(), workspace.baseline_folder(baseline.name)
+    save_table(pd.DataFrame([validation_scores(model, prepared)]), folder, "validation")
+    if all(run.training.refit for run in workspace.study.runs):
+        model = _fit(baseline.model_copy(), prepared.train_and_validation, prepared)
     ranks = results.rank(model, prepared, workspace.study)
-    results.save(workspace.baseline_folder(baseline.name), ranks, results.lists(model, prepared, workspace.study))
+    results.save(folder, ranks, results.lists(model, prepared, workspace.study))
     return scores(ranks).assign(model=baseline.name)
+
+
+def is_saved(folder: Path) -> bool:
+    """Whether a folder holds the files that `rank_baseline` writes.
+
+    Args:
+        folder: of a baseline.
+    """
+    return results.is_saved(folder) and (user_path(folder) / "validation.csv").exists()
+
+
+def read_validation(workspace: Workspace) -> pd.DataFrame:
+    """Read the validation scores of the study's baselines.
+
+    Returns:
+        A row a baseline: model, validation_recall_at_20, validation_mrr_at_20.
+
+    Raises:
+        FileNotFoundError: a baseline was not scored on validation; the message names its file.
+    """
+    names = [baseline.name for baseline in workspace.study.baselines]
+    rows = [pd.read_csv(workspace.baseline_folder(name) / "validation.csv").assign(model=name) for name in names]
+    columns = {name: name.replace("val_", "validation_") for name in VALIDATION}
+    table = pd.concat(rows) if rows else pd.DataFrame(columns=["model", *VALIDATION])
+    return table.rename(columns=columns)
 
 
 def rank_baselines(prepared: Prepared, workspace: Workspace) -> pd.DataFrame:
@@ -50,3 +111,8 @@ def rank_baselines(prepared: Prepared, workspace: Workspace) -> pd.DataFrame:
     check_targets(prepared, workspace.study)
     tables = [rank_baseline(baseline, prepared, workspace) for baseline in workspace.study.baselines]
     return pd.concat(tables, ignore_index=True).set_index("model")
+
+
+def _fit(model: Baseline, train: Sessions, prepared: Prepared) -> Baseline:
+    ends = None if prepared.ends is None else prepared.ends[: len(train)]
+    return model.fit(train, prepared.n_items, prepared.features, ends)

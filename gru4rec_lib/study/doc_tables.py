@@ -111,7 +111,7 @@ def _with_unseen(folder: Path) -> Iterator[list[str]]:
 
 def _audit(folder: Path) -> Iterator[list[str]]:
     table = _read(folder, "audit")
-    switches = table["switch"].drop_duplicates().tolist()
+    switches = sorted(table["switch"].unique(), key=lambda switch: switch == "all_mended")  # which stands last
     yield ["configuration", "score", *(name.replace("all_mended", "all fixed").replace("_", " ") for name in switches)]
     for (form, loss, metric), rows in table.groupby(["input_form", "loss", "metric"], sort=False):
         values = dict(zip(rows["switch"], rows["value"], strict=True))
@@ -152,13 +152,11 @@ def _content_adds(reports: Path) -> Iterator[list[str]]:
         table = pd.read_csv(path, keep_default_na=False)
         if "content_signal" in table or not len(table):
             continue
-        table = table[table["loss"] == "cross_entropy"].set_index("score")
-        first = table.iloc[0]
-        texts = [
-            f"{_number(r.difference)} ({_number(r.low)} to {_number(r.high)})"
-            for r in table.loc[[*SCORES]].itertuples()
-        ]
-        yield [f"`{path.parent.name}`", first["content"], first["identity"], *texts]
+        table = table[table["loss"] == "cross_entropy"]
+        for names, rows in table.groupby(["content", "identity"], sort=False):  # the control may be the best identity
+            rows = rows.drop_duplicates("score").set_index("score").loc[[*SCORES]]
+            texts = [f"{_number(r.difference)} ({_number(r.low)} to {_number(r.high)})" for r in rows.itertuples()]
+            yield [f"`{path.parent.name}`", *names, *texts]
 
 
 def _conclusions(reports: Path) -> Iterator[list[str]]:

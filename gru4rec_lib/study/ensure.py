@@ -79,7 +79,7 @@ def need_runs(workspace: Workspace) -> None:
             lists = results.lists(trained.model, prepared, workspace.study)
             runs.save(folder, run, trained, ranks, lists, prepared)
     for baseline in workspace.study.baselines:
-        if not results.is_saved(workspace.baseline_folder(baseline.name)):
+        if not baseline_runs.is_saved(workspace.baseline_folder(baseline.name)):
             baseline_runs.rank_baseline(baseline, prepared, workspace)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,14 +11,17 @@ from gru4rec_lib.config.study import PROTOCOLS
 from gru4rec_lib.data.columns import Columns
 from gru4rec_lib.data.vectors import unit_vectors
 from gru4rec_lib.evaluation.beyond_accuracy import MEASURES, measures
-from gru4rec_lib.evaluation.comparison import against, best_baseline, by_stratum
-from gru4rec_lib.evaluation.statistics import SCORES, differences
+from gru4rec_lib.evaluation.comparison import Ranked, against, best_baseline, by_stratum
+from gru4rec_lib.evaluation.statistics import ALPHA, SCORES, SessionSums, differences, intervals
 from gru4rec_lib.evaluation.target_groups import of_targets
+from gru4rec_lib.plotting.style import SCORES as TITLES
 from gru4rec_lib.plotting.style import named
 from gru4rec_lib.preparation.prepare import Prepared
+from gru4rec_lib.study.baseline_runs import read_validation
 from gru4rec_lib.study.results import read, read_lists
-from gru4rec_lib.study.tables import epochs_of_runs, knows_identity_alone, records, with_interval
+from gru4rec_lib.study.tables import IDENTITY, epochs_of_runs, knows_identity_alone, records, with_interval
 from gru4rec_lib.study.workspace import Workspace
+from gru4rec_lib.utils import rounding
 
 VALIDATION = ["validation_recall_at_20", "validation_mrr_at_20"]
 SCORED = ["recall_at_20", "mrr_at_20"]
@@ -28,8 +30,11 @@ FEWER = ["n_targets", "n_candidates", "recall_at_20", "mrr_at_20", "n_popular", 
 BIAS = [f"{score}_bias{end}" for score in SCORES for end in ("", "_low", "_high")]
 FEWER += [*BIAS, "place", "place_popular"]
 FEW = 3  # networks of a kind in one figure
+MOST = 0.5  # of the lists, above which a model is reported that gives them all the same
 ENOUGH = 0.95  # of the best validation Recall@20
-DIFFERENCE = ["score", "difference", "low", "high", "p", "p_holm"]
+DIFFERENCE = ["score", "difference", "low", "high", "p", "p_holm", "seeds"]
+CONTENT = ["loss", "against", "content", "identity", *DIFFERENCE]
+BEST = ["model", "reference", "score", "value", "value_low", "value_high", *DIFFERENCE[1:]]
 TEST = ["recall_at_20", "recall_low", "recall_high", "mrr_at_20", "mrr_low", "mrr_high"]
 
 
@@ -43,31 +48,128 @@ def from_best_baseline(workspace: Workspace) -> pd.DataFrame:
     return against(ranked, {score: best_baseline(ranked, score) for score in SCORES})
 
 
-def content_less_identity(workspace: Workspace, validation: pd.DataFrame) -> pd.DataFrame:
-    """Compute what content adds: for each loss the best model with content less the best without, protocol `known`.
+def best_model(workspace: Workspace, validation: pd.DataFrame) -> pd.DataFrame:
+    """Compare the study's best model with the second best, and with the best network or baseline, protocol `known`.
 
-    The two models are chosen on validation, not on the test that compares them.
+    All are chosen by validation Recall@20, not by the test that compares them. A network counts with the mean of its
+    seeds.
 
     Args:
         validation: of `validation_and_test`.
 
     Returns:
-        A row a loss and score: loss, content and identity (names of the models), score, difference, low, high, p,
-        p_holm (corrected over the table). No row where no loss has both.
+        A row a reference and score: model, reference (names with the loss), score, value (of the best model),
+        value_low, value_high, difference (from the reference), low, high, p, p_holm (corrected over the table), seeds
+        (of the one with fewer, without baselines; empty for two baselines). No row for a single model.
     """
-    ranked = read(workspace, "known").over_seeds()
-    models = ranked.models.merge(validation[[*Columns.MODEL, VALIDATION[0]]], "left", Columns.MODEL)
-    alone, trained = knows_identity_alone(models), models[VALIDATION[0]].notna()
-    content, identity = (
-        models[trained & which].groupby("loss", sort=False)[VALIDATION[0]].idxmax() for which in (~alone, alone)
+    ranked, models = _with_validation(workspace, validation)
+    order = models[VALIDATION[0]].sort_values(ascending=False, kind="stable").dropna().index.tolist()
+    best, *rest = order
+    is_network = models["model"] == "gru4rec"
+    other_kind = [model for model in rest if is_network[model] != is_network[best]]
+    references = list(dict.fromkeys([*rest[:1], *other_kind[:1]]))
+    if not references:
+        return pd.DataFrame(columns=BEST)
+    sums = ranked.sums()
+    table = differences(sums, [(best, reference) for reference in references])
+    names = named(models) + models["loss"].where(models["loss"] == "", ", " + models["loss"])
+    ends = [pair[0, best] for pair in intervals(sums)]
+    scores = dict(zip(("value", "value_low", "value_high"), (sums.scores[0, best], *ends), strict=True))
+    table = table.assign(
+        model=names[best],
+        reference=names.loc[table["second"]].to_numpy(),
+        seeds=_fewest_seeds(models, table),
+        **{name: np.tile(pair, len(references)) for name, pair in scores.items()},
     )
-    losses = [loss for loss in content.index if loss in identity.index]
-    if not losses:
-        return pd.DataFrame(columns=["loss", "content", "identity", *DIFFERENCE])
-    table = differences(ranked.sums(), [(content[loss], identity[loss]) for loss in losses])
-    names, of_each = named(models).to_numpy(), np.repeat(losses, len(SCORES))
-    table = table.assign(loss=of_each, content=names[table["first"]], identity=names[table["second"]])
-    return table[["loss", "content", "identity", *DIFFERENCE]]
+    return table[BEST]
+
+
+def answer(table: pd.DataFrame) -> str:
+    """Say in words which model to use, by how much it is better, and whether that may be chance.
+
+    Args:
+        table: of `best_model`.
+
+    Returns:
+        A sentence a line.
+    """
+    if table.empty:
+        return "The study has a single model, so there is nothing to compare it with."
+    first = table.iloc[0]
+    lines = [f"Use {first['model']}: it has the best Recall@20 on validation."]
+    for score, rows in table.groupby("score", sort=False):
+        title, row = TITLES[score], rows.iloc[0]
+        value = rounding.with_interval(row["value"], row["value_low"], row["value_high"])
+        lines.append(f"On the test its {title} is {value}.")
+        for row in rows.itertuples():
+            more = f"{rounding.signed(row.difference)} ({rounding.between(row.low, row.high)})"
+            told = f"significantly {'higher' if row.difference > 0 else 'lower'}"
+            told = told if row.p_holm < ALPHA else "which may be chance"
+            lines.append(f"  Minus that of {row.reference}: {more}, {told} (corrected p {row.p_holm:.2g}).")
+    if (table["seeds"] == 1).any():
+        lines.append("A network here has one seed: what is said of it holds for this training alone.")
+    return "\n".join(lines)
+
+
+def content_less_identity(workspace: Workspace, validation: pd.DataFrame) -> pd.DataFrame:
+    """Compute what content adds: for each loss the best network with content less two models without, protocol `known`.
+
+    The two are the best model of the study that knows identity alone, a network of any loss or a baseline without
+    features; and the network's control, the cell with the same loss, tag and settings, with identity alone. The control
+    of an input form with content is the best input form with identity alone. All are chosen on validation, not on the
+    test that compares them. Where a search chose the settings of each cell, the control has its own.
+
+    Args:
+        validation: of `validation_and_test`.
+
+    Returns:
+        A row a loss, reference and score: loss, against (`best identity` or `control`), content and identity (names of
+        the models), score, difference, low, high, p, p_holm (corrected over the table), seeds (of the model with fewer,
+        baselines left out). No row without content.
+    """
+    ranked, models = _with_validation(workspace, validation)
+    score, is_network = models[VALIDATION[0]], models["model"] == "gru4rec"
+    without_features = {one.name for one in workspace.study.baselines if not one.needs_features}
+    alone = knows_identity_alone(models) & is_network
+    content = models[score.notna() & is_network & ~alone]
+    identity = models[score.notna() & (alone | models["model"].isin(without_features))]
+    rows = []
+    for loss, cells in content.groupby("loss", sort=False):
+        first = cells[VALIDATION[0]].idxmax()
+        first_form, tag = cells.loc[first, ["input_form", "tag"]]
+        forms = [first_form] if first_form in IDENTITY else IDENTITY
+        same = (identity["model"] == "gru4rec") & (identity["loss"] == loss) & (identity["tag"] == tag)
+        controls = identity[same & identity["input_form"].isin(forms)]
+        references = {"best identity": identity, "control": controls}
+        rows += [(loss, against, first, own[VALIDATION[0]].idxmax()) for against, own in references.items() if len(own)]
+    if not rows:
+        return pd.DataFrame(columns=CONTENT)
+    table = differences(ranked.sums(), [(first, second) for _, _, first, second in rows])
+    losses, against = (np.repeat([row[column] for row in rows], len(SCORES)) for column in (0, 1))
+    names = named(models)
+    # The loss of the reference is named where it is another one.
+    second = models.loc[table["second"], "loss"].to_numpy()
+    other = np.where((second == "") | (second == losses), "", ", " + second.astype(object))
+    table = table.assign(
+        loss=losses,
+        against=against,
+        content=names[table["first"]].to_numpy(),
+        identity=names[table["second"]].to_numpy() + other,
+        seeds=_fewest_seeds(models, table),
+    )
+    return table[CONTENT]
+
+
+def _with_validation(workspace: Workspace, validation: pd.DataFrame) -> tuple[Ranked, pd.DataFrame]:
+    """The ranks over seeds, and their models with the validation scores; missing where a model has none."""
+    ranked = read(workspace, "known").over_seeds()
+    return ranked, ranked.models.merge(validation[[*Columns.MODEL, VALIDATION[0]]], "left", Columns.MODEL)
+
+
+def _fewest_seeds(models: pd.DataFrame, table: pd.DataFrame) -> np.ndarray:
+    """For each row of `statistics.differences` the smaller number of seeds; a baseline has no seeds."""
+    seeds = models["seeds"].where(models["model"] == "gru4rec").astype("Int64")
+    return pd.concat([seeds[table[side]].reset_index(drop=True) for side in ("first", "second")], axis=1).min(axis=1)
 
 
 def strata(workspace: Workspace, prepared: Prepared) -> pd.DataFrame:
@@ -85,7 +187,9 @@ def strata(workspace: Workspace, prepared: Prepared) -> pd.DataFrame:
 
 
 def validation_and_test(workspace: Workspace, table: pd.DataFrame) -> pd.DataFrame:
-    """Compare each model's scores on validation, where its epoch and settings were chosen, with those on test.
+    """Compare each model's scores on validation, where epochs and settings are chosen, with those on test.
+
+    For validation a baseline is fitted on the training part alone, as a network is.
 
     Args:
         table: of `over_seeds`.
@@ -97,11 +201,10 @@ def validation_and_test(workspace: Workspace, table: pd.DataFrame) -> pd.DataFra
     epochs = epochs_of_runs(workspace)
     monitors = {run.name: run.training.monitor.replace("val_", "validation_") for run in workspace.study.runs}
     chosen = [own[monitors[name]].idxmax() for name, own in epochs.groupby("run", sort=False)]
-    validation = epochs.loc[chosen].groupby(Columns.MODEL[1:], as_index=False)[VALIDATION].mean()
+    networks = epochs.loc[chosen].groupby(Columns.MODEL[1:], as_index=False)[VALIDATION].mean().assign(model="gru4rec")
+    both = pd.concat([read_validation(workspace), networks]).fillna(dict.fromkeys(Columns.MODEL, ""))
     test = table[table["protocol"] == "known"]
-    return test.assign(tag=test.get("tag", "")).merge(validation, on=Columns.MODEL[1:])[
-        [*Columns.MODEL, *VALIDATION, *TEST]
-    ]
+    return test.assign(tag=test.get("tag", "")).merge(both, on=Columns.MODEL)[[*Columns.MODEL, *VALIDATION, *TEST]]
 
 
 def time_to_quality(workspace: Workspace, table: pd.DataFrame) -> pd.DataFrame:
@@ -159,6 +262,20 @@ def coverage(workspace: Workspace, prepared: Prepared) -> pd.DataFrame:
     )
 
 
+def same_lists(coverage: pd.DataFrame) -> list[str]:
+    """Warn of models that give most sessions the same list, in a sentence each; `most_popular` does so by design.
+
+    Args:
+        coverage: of `coverage`.
+    """
+    found = coverage[(coverage["same_list"] > MOST) & (coverage["model"] != "most_popular")]
+    names = named(found) + found["loss"].where(found["loss"] == "", ", " + found["loss"])
+    return [
+        f"Warning: {name} gives {100 * share:.0f} % of the sessions the same list; it hardly reads the session."
+        for name, share in zip(names, found["same_list"], strict=True)
+    ]
+
+
 def fewer_candidates(workspace: Workspace) -> pd.DataFrame:
     """Compare scores among all training tracks with those among the most played of them, for the same targets.
 
@@ -174,12 +291,16 @@ def fewer_candidates(workspace: Workspace) -> pd.DataFrame:
     full, popular = (part.targets.iloc[0] for part in parts)
     table = parts[0].models[Columns.MODEL].assign(n_targets=len(parts[0].targets), n_candidates=full["n_candidates"])
     table["n_popular"] = popular["n_candidates"]
-    both = replace(parts[0], ranks=parts[1].ranks + parts[0].ranks).sums()
-    scores = both.scores[0].reshape(2, len(table), 2)
-    for suffix, own in zip(("popular", "at_20"), scores, strict=True):
-        table[[f"recall_{suffix}", f"mrr_{suffix}"]] = own
-    added = differences(both, [(model, model + len(table)) for model in range(len(table))])
+    among_all, among_popular = (part.sums() for part in parts)
+    for suffix, own in (("popular", among_popular), ("at_20", among_all)):
+        table[[f"recall_{suffix}", f"mrr_{suffix}"]] = own.scores[0]
+    # The same trainings are ranked in both ways, so the difference is taken in each seed, and compared with 0.
+    by_seed = [one - other for one, other in zip(among_popular.by_seed, among_all.by_seed, strict=True)]
+    both = SessionSums([*by_seed, np.zeros_like(by_seed[0][:, :, :1])], among_all.counts)
+    added = differences(both, [(model, len(table)) for model in range(len(table))])
     table[BIAS] = added[["difference", "low", "high"]].to_numpy().reshape(len(table), -1)
+    for score in SCORES:  # not rounded otherwise than the two columns
+        table[f"{score}_bias"] = table[f"{score}_popular"] - table[f"{score}_at_20"]
     for where, by in (("place", "recall_at_20"), ("place_popular", "recall_popular")):
         table[where] = table[by].rank(ascending=False, method="min").astype(int)
     return table.sort_values("place", kind="stable", ignore_index=True)[[*Columns.MODEL, *FEWER]]
@@ -200,6 +321,7 @@ def leading(table: pd.DataFrame, validation: pd.DataFrame, by: Sequence[str], pr
     Returns:
         Rows of `table`; without strata of fewer than FEWEST targets where others have more.
     """
+    validation = validation[validation["model"] == "gru4rec"]
     chosen = validation.loc[validation.groupby(named(validation))[VALIDATION[0]].idxmax()]
     chosen = chosen.sort_values(VALIDATION[0], ascending=False)
     chosen = chosen.groupby(knows_identity_alone(chosen)).head(FEW)[Columns.MODEL]

@@ -135,6 +135,19 @@ def settings(part: Strict) -> pd.DataFrame:
     return pd.DataFrame({"setting": part.model_dump()}).rename_axis("name")
 
 
+def shown(table: pd.DataFrame, otherwise: str) -> pd.DataFrame | None:
+    """Return a table for a notebook to show; print a sentence instead of an empty one.
+
+    Args:
+        table: columns without any value are left out.
+        otherwise: the sentence, why there are no rows.
+    """
+    if table.empty:
+        print(otherwise)
+        return None
+    return table.dropna(axis=1, how="all")
+
+
 def record(workspace: Workspace, name: str, given: Strict) -> pd.DataFrame:
     """Write parameters, config, commit and versions to runs/<study>/records/<name>.json.
 

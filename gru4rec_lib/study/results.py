@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from gru4rec_lib.config.study import Study
+from gru4rec_lib.config.study import CUTOFF, Study
 from gru4rec_lib.data.columns import Columns
 from gru4rec_lib.evaluation.comparison import PARTS, Ranked
-from gru4rec_lib.evaluation.protocols import recommended_lists
+from gru4rec_lib.evaluation.protocols import WithoutHeard, recommended_lists
 from gru4rec_lib.preparation.prepare import Prepared, chosen_targets
 from gru4rec_lib.ranking.exact import rank_table
 from gru4rec_lib.study.workspace import Workspace
@@ -30,6 +30,7 @@ def rank(model, prepared: Prepared, study: Study) -> pd.DataFrame:
     Returns:
         See `rank_table`.
     """
+    model = WithoutHeard(model) if study.evaluation.exclude_heard else model
     chosen = chosen_targets(prepared.test, study)
     sizes = prepared.n_items, prepared.n_candidates
     return rank_table(model, prepared.test, *sizes, chosen, study.evaluation.ties, study.evaluation.popular)
@@ -41,15 +42,15 @@ def lists(model, prepared: Prepared, study: Study) -> pd.DataFrame:
     Args:
         model: as for `recommended_lists`.
         prepared: arrays.
-        study: its evaluation settings have the number of targets and the length of a list (the cutoff).
+        study: its evaluation settings have the number of targets; a list has CUTOFF tracks.
 
     Returns:
         See `recommended_lists`; no rows where the study writes no lists.
     """
     evaluation, seed = study.evaluation, study.split.seed
+    model = WithoutHeard(model) if evaluation.exclude_heard else model
     chosen = chosen_targets(prepared.test, study)
-    n, k = evaluation.lists or 0, evaluation.cutoff
-    return recommended_lists(model, prepared.test, prepared.n_items, chosen, n, k, seed)
+    return recommended_lists(model, prepared.test, prepared.n_items, chosen, evaluation.lists or 0, CUTOFF, seed)
 
 
 def save(folder: Path, ranks: pd.DataFrame, lists: pd.DataFrame) -> None:
@@ -97,7 +98,7 @@ def read(workspace: Workspace, part: str) -> Ranked:
             raise ValueError(f"{folder} has ranked other test targets than the rest of the study; delete it, run again")
         ranks.append(table[["rank"]].to_numpy())
     models = pd.DataFrame(list(_folders(workspace)), columns=[*Columns.MODEL, "seed"])
-    return Ranked(models, targets, ranks, workspace.study.evaluation.cutoff)
+    return Ranked(models, targets, ranks, CUTOFF, workspace.study.evaluation.cutoffs)
 
 
 def read_lists(workspace: Workspace, targets: pd.DataFrame) -> list[pd.DataFrame]:

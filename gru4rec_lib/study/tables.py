@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib.config.study import FORMS_WITH_CONTENT, INPUT_FORMS, PROTOCOLS
+from gru4rec_lib.config.study import CUTOFF, FORMS_WITH_CONTENT, INPUT_FORMS, PROTOCOLS
 from gru4rec_lib.data.columns import Columns
-from gru4rec_lib.evaluation.comparison import Ranked, scored
+from gru4rec_lib.evaluation.comparison import Ranked, more_scores, scored
 from gru4rec_lib.plotting.style import named
 from gru4rec_lib.study.results import read
 from gru4rec_lib.study.workspace import Workspace
@@ -18,6 +18,8 @@ from gru4rec_lib.utils import rounding
 IDENTITY = [form for form in INPUT_FORMS if form not in FORMS_WITH_CONTENT]
 TABLE_2 = ["study", *Columns.MODEL[:-1], "seed", "protocol", "n_candidates", "n_targets", "recall_at_20", "mrr_at_20"]
 TABLE_2 += ["recall_low", "recall_high", "mrr_low", "mrr_high", "recall_with_best", "mrr_with_best"]
+TITLES = {"recall": "Recall", "mrr": "MRR", "ndcg": "NDCG"}
+ONE_SEED = "¹"  # marks a network of which one training is known
 OVER_SEEDS = [{"seed": "seeds"}.get(name, name) for name in TABLE_2] + ["recall_sd", "mrr_sd"]
 OVER_WINDOWS = ["study", *Columns.MODEL[:-1], "seeds", "protocol", "windows", "n_targets"]
 OVER_WINDOWS += ["recall_at_20", "recall_sd", "mrr_at_20", "mrr_sd"]
@@ -26,8 +28,11 @@ OVER_WINDOWS += ["recall_at_20", "recall_sd", "mrr_at_20", "mrr_sd"]
 def table_2(workspace: Workspace) -> pd.DataFrame:
     """Compute Recall@20 and MRR@20 of every run and baseline, with 95 % intervals over sessions.
 
+    Each run is one training: its interval does not cover another seed.
+
     Returns:
-        A row a model and protocol: the columns of TABLE_2, and `tag` last where a run has one. A row without
+        A row a model and protocol: the columns of TABLE_2, the scores at the study's other cutoffs and NDCG, and `tag`
+        last where a run has one. A row without
         `with_best` differs significantly from the best of its protocol; see `comparison.scored`.
     """
     return _scored(workspace, {protocol: read(workspace, protocol) for protocol in PROTOCOLS}, TABLE_2)
@@ -37,8 +42,9 @@ def over_seeds(workspace: Workspace) -> pd.DataFrame:
     """As `table_2`, with the runs that differ in their seed alone in one row: means and standard deviations.
 
     Returns:
-        The columns of OVER_SEEDS, and `tag`. The intervals are over sessions; `recall_sd` and `mrr_sd` are standard
-        deviations over seeds, empty for a single seed.
+        The columns of OVER_SEEDS, the other scores as in `table_2`, and `tag`. The intervals are over sessions and
+        seeds; for a single seed, over sessions alone. `recall_sd` and `mrr_sd` are standard deviations over seeds,
+        empty for a single seed.
     """
     return _scored(workspace, {protocol: read(workspace, protocol).over_seeds() for protocol in PROTOCOLS}, OVER_SEEDS)
 
@@ -104,6 +110,7 @@ def knows_identity_alone(table: pd.DataFrame) -> pd.Series:
 
 
 def _scored(workspace: Workspace, parts: dict[str, Ranked], columns: list[str]) -> pd.DataFrame:
+    columns = [*columns, *more_scores(workspace.study.evaluation.cutoffs, CUTOFF)]
     tables = [scored(part) for part in parts.values() if len(part.targets)]
     if not tables:
         return pd.DataFrame(columns=columns)
@@ -175,17 +182,37 @@ def printed(table: pd.DataFrame, score: str = "recall", protocol: str = "known")
 
     Returns:
         Texts such as `0.353 (0.336 to 0.370) ≈`: score, interval, and a mark for the best model of the whole table (★)
-        or one that does not differ significantly from it (≈). A baseline has the same text under every loss.
+        or one that does not differ significantly from it (≈), and another for a network with one seed (ONE_SEED). A
+        baseline has the same text under every loss.
     """
     table = table[table["protocol"] == protocol]
     best = table[f"{score}_at_20"] == table[f"{score}_at_20"].max()
     mark = np.where(best, " ★", np.where(table[f"{score}_with_best"], " ≈", ""))
-    table = table.assign(text=with_interval(table, score) + mark, name=named(table))
     trained = table["loss"] != ""
+    one_seed = np.where(trained & (table["seeds"] == 1), f" {ONE_SEED}", "")
+    table = table.assign(text=with_interval(table, score) + mark + one_seed, name=named(table))
     wide = table[trained].pivot_table("text", "name", "loss", aggfunc="first", sort=False)
     for baseline, text in table.loc[~trained, ["name", "text"]].to_numpy():
         wide.loc[baseline] = text
     return wide.fillna("").rename_axis(index=None, columns=None)
+
+
+def printed_cutoffs(table: pd.DataFrame, protocol: str = "known") -> pd.DataFrame:
+    """Format Recall, MRR and NDCG at every cutoff for reading: a row a model and loss, the best NDCG@20 first.
+
+    Args:
+        table: of `over_seeds`.
+        protocol: `known` or `open`.
+
+    Returns:
+        Texts such as `0.353` in columns such as `Recall@5`.
+    """
+    table = table[table["protocol"] == protocol].sort_values(f"ndcg_at_{CUTOFF}", ascending=False, kind="stable")
+    cutoffs = sorted({int(name.partition("_at_")[2]) for name in table if "_at_" in name})
+    names = [f"{score}_at_{k}" for score in TITLES for k in cutoffs]
+    wide = table[names].map(rounding.fixed)
+    wide.columns = [f"{TITLES[score]}@{k}" for score, k in (name.split("_at_") for name in names)]
+    return wide.set_index(pd.MultiIndex.from_arrays([named(table), table["loss"]], names=["", "loss"]))
 
 
 def with_interval(table: pd.DataFrame, score: str) -> pd.Series:

@@ -203,7 +203,7 @@ class Workspace:
         return self.runs / "gru4rec" / run.name
 
     def baseline_folder(self, name: str) -> Path:
-        """Return the folder of a baseline: ranks.parquet, lists.parquet.
+        """Return the folder of a baseline: ranks.parquet, lists.parquet, validation.csv.
 
         Args:
             name: the baseline's.

@@ -5,10 +5,12 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from gru4rec_lib.audit import conclusions
 from gru4rec_lib.data.columns import Columns
 from gru4rec_lib.evaluation.comparison import Ranked
+from gru4rec_lib.evaluation.statistics import SessionSums, differences
 
 FORMS = ("one_hot", "content", "content_mlp")
 
@@ -75,3 +77,49 @@ def test_configurations_without_a_comparison_give_no_rows(monkeypatch):
     table = conclusions.of_study(SimpleNamespace(variants=lambda of: {0.5: {"embedding": 3}}))
     assert table.empty
     assert "holds" in table
+
+
+C3 = [("C3", ("content", "bpr_max"), ("content", "cross_entropy"), 0)]
+
+
+def with_gap(gap, spread, sessions=400):
+    """Two models of one target a session, whose sums differ by `gap` in the mean and by `spread` between sessions."""
+    noise = np.tile([-spread, spread], sessions // 2)
+    gains = [np.stack([0.5 + own] * 2, axis=-1)[:, None, None] for own in (gap + noise, np.zeros(sessions))]
+    return SessionSums(gains, np.ones((sessions, 1)))
+
+
+@pytest.mark.parametrize(
+    ("gap", "spread", "answer"),
+    [
+        (0.0, 0.05, "yes"),  # the standard error is 0.0025: the lower bound is -0.004
+        (0.0, 0.2, "undecided"),  # 0.01: the lower bound is -0.016
+        (-0.005, 0.005, "yes"),  # significantly lower than the other model, and within the margin
+        (-0.008, 0.05, "undecided"),
+        (-0.02, 0.05, "no"),
+        (-0.012, 0.05, "undecided"),  # lower by more than the margin, but not significantly more
+        (0.05, 0.05, "yes"),
+    ],
+)
+def test_c3_is_a_test_of_non_inferiority(gap, spread, answer):
+    found = conclusions.tested(C3, with_gap(gap, spread), [(0, 1)])
+    found["p_holm"] = found["p"]
+    assert conclusions.holds(C3, found) == [answer] * 2
+
+
+def test_c3_holds_where_the_one_sided_bound_is_above_the_margin():
+    sums = with_gap(-0.003, 0.08)
+    difference = sums.gains[:, 0, 0, 0] - sums.gains[:, 0, 1, 0]
+    expected = stats.ttest_1samp(difference, -conclusions.MARGIN, alternative="greater")
+    found = conclusions.tested(C3, sums, [(0, 1)])
+    assert found["p"].tolist() == pytest.approx([expected.pvalue] * 2)
+    assert (expected.pvalue < 0.05) == (expected.confidence_interval(0.95).low > -conclusions.MARGIN)
+
+
+def test_only_c3_is_tested_against_the_margin():
+    c4 = [("C4", ("content_mlp", "bpr"), ("content", "bpr"), 1)]
+    sums = with_gap(-0.02, 0.05)
+    one, both = conclusions.tested(c4, sums, [(0, 1)]), conclusions.tested(c4 + C3, sums, [(0, 1), (0, 1)])
+    assert both["p"].tolist()[:2] == one["p"].tolist() == differences(sums, [(0, 1)])["p"].tolist()
+    assert both["p"].tolist()[2] > one["p"].tolist()[0]
+    assert conclusions.holds(c4, one.assign(p_holm=one["p"])) == ["no"] * 2

@@ -230,7 +230,7 @@ def test_a_conclusion_holds_where_the_difference_is_significant():
     assert tables.conclusions(SUMS[SUMS["input_form"] == "content"]).empty
 
 
-def test_c3_holds_unless_bpr_max_is_significantly_lower_and_the_opposite_sign_is_a_no():
+def test_c3_holds_between_equal_models_and_the_opposite_sign_is_a_no():
     models = {("one_hot", "bpr_max"): 4, ("one_hot", "cross_entropy"): 4, ("one_hot", "bpr"): 6}
     table = tables.conclusions(some_sums({"as_published": models, "all_mended": models}))
     holds = table[table["score"] == "recall"].set_index(["conclusion", "second"])["all_mended_holds"]
@@ -239,6 +239,26 @@ def test_c3_holds_unless_bpr_max_is_significantly_lower_and_the_opposite_sign_is
         ("C2", "one_hot, cross_entropy"): "no",
         ("C3", "one_hot, cross_entropy"): "yes",
     }
+
+
+@pytest.mark.parametrize("study", ["toy", "paper"])
+def test_every_defect_that_can_be_switched_is_audited(study):
+    """D9 needs two logs; it is in the study `audit_two_logs`."""
+    runs = variants.runs(load_study(study, ROOT / "config"))
+    found = {row for run in runs for row in variants.variants(run, older_test=False)}
+    assert {"with_D12", "D5", *(f"D{number}" for number in (1, 2, 3, 4, 8, 10))} <= found
+    cells = [(run.input_form, run.loss, run.seed) for run in runs]
+    assert len(set(cells)) == len(cells), "a row of audit.csv names its cell by form, loss and seed"
+
+
+def test_the_printed_audit_shows_d12_where_a_cell_has_it():
+    table = tables.scores(
+        some_sums({"as_published": {ONE: 5, RAW: 3}, "with_D12": {RAW: 1}, "all_mended": {ONE: 4, RAW: 4}}), "made"
+    )
+    wide = tables.printed(table, "recall")
+    assert wide.index.tolist() == ["as published", "D12 added", "all fixed"]
+    assert wide.loc["D12 added", "one_hot, bpr_max"] == ""
+    assert wide.loc["D12 added", "content, bpr_max"].startswith("0.150 (")
 
 
 def test_the_bounds_of_table_2():

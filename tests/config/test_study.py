@@ -277,7 +277,14 @@ def test_an_unknown_field_is_named_at_every_level(load, tmp_path, base, field):
             {"models": [BLOCK, BLOCK | {"seed": [2], "settings": {"samples": 9}}]},
             "blocks of `models` with different `settings` need a different `tag` each",
         ),
-        ({"evaluation": {"cutoff": 10}}, "evaluation.cutoff: Input should be 20 (given: 10)"),
+        (
+            {"evaluation": {"cutoffs": [5, 10]}},
+            "evaluation.cutoffs: should be rising numbers with 20 among them, such as [5, 10, 20] (given: [5, 10])",
+        ),
+        (
+            {"evaluation": {"cutoffs": [20, 10]}},
+            "evaluation.cutoffs: should be rising numbers with 20 among them, such as [5, 10, 20] (given: [20, 10])",
+        ),
     ],
 )
 def test_an_error_is_one_sentence(load, tmp_path, changes, told):

@@ -13,6 +13,7 @@ from gru4rec_lib.evaluation.beyond_accuracy import (
     intra_list_diversity,
     measures,
     popularity_lift,
+    same_list,
 )
 
 N = 6
@@ -66,5 +67,11 @@ def test_all_measures_together():
     vectors = np.array([[1, 0], [0, 1], [-1, 0], [0, 0]]), sparse.csr_array((4, 0))
     found = measures(lists, 4, np.array([6, 4, 2, 1]), vectors)
     # Mean plays 18 / 4 compared with 3; the pairs are orthogonal and opposite.
-    assert found == dict(zip(MEASURES, (2, 4, 3 / 4, 4.5 / 3 - 1, (1 + 2) / 2), strict=True))
+    assert found == dict(zip(MEASURES, (2, 4, 3 / 4, 4.5 / 3 - 1, (1 + 2) / 2, 1 / 2), strict=True))
     assert np.isnan(measures(lists, 4, np.array([6, 4, 2, 1]), None)["intra_list_diversity"])
+
+
+def test_the_share_of_the_most_common_list_counts_order_and_length():
+    which, items = np.array([0, 0, 1, 1, 2, 2, 3, 4, 4]), np.array([5, 7, 5, 7, 7, 5, 5, 5, 7])
+    assert same_list(which, items) == 3 / 5
+    assert np.isnan(same_list(which[:0], items[:0]))

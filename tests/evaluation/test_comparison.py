@@ -135,3 +135,15 @@ def test_targets_of_one_session_have_scores_and_no_intervals():
     assert table.filter(regex="low|high").isna().all(axis=None)
     assert table["recall_with_best"].all(), "nothing differs by a test of one session"
     assert tables.with_interval(table, "recall").tolist()[:2] == ["0.333 (one session)", "0.667 (one session)"]
+
+
+def test_other_cutoffs_and_ndcg_have_columns_of_their_own():
+    study = replace(a_study(seeds=(2, 4)).over_seeds(), cutoffs=(1, 20))
+    study.ranks[1] = np.tile([1, 2, 21], SESSIONS)[:, None]
+    table = comparison.scored(study)
+    assert [*table.columns[-4:]] == ["recall_at_1", "mrr_at_1", "ndcg_at_1", "ndcg_at_20"]
+    assert [*table.columns[-4:]] == comparison.more_scores((1, 20), 20)
+    assert table["recall_at_1"].iloc[1] == pytest.approx(1 / 3)
+    assert table["ndcg_at_20"].iloc[1] == pytest.approx((1 + 1 / np.log2(3)) / 3)
+    assert table["ndcg_at_20"].iloc[3] == pytest.approx((1 / 3 + 1) / 2), "the mean over seeds"
+    assert table["recall_at_20"].iloc[1] == pytest.approx(2 / 3)

@@ -212,7 +212,103 @@ def test_without_differences_the_table_seldom_finds_one():
     for _ in range(100):
         session = np.repeat(np.arange(50), 4)
         models = [rng.integers(1, 41, (200, 1)) for _ in range(5)]
-        sums = SessionSums.of(session, models, 20)
-        p = np.stack([statistics._paired_p(sums.gains[:, 0, :, 0], *np.triu_indices(5, 1))])
-        found += holm(p.ravel()).min() < 0.05
+        p = statistics._paired_p(SessionSums.of(session, models, 20), 0, *np.triu_indices(5, 1))
+        found += holm(p).min() < 0.05
     assert found <= 10, "5 of 100 are expected at most"
+
+
+def seeded(rng, seeds, spread, sessions=60, own=1.0):
+    """Sums of models without a true difference, in one stratum of one target a session.
+
+    Args:
+        rng: of the draws.
+        seeds: of each model.
+        spread: standard deviation of the scores of seeds, relative to the standard error over sessions.
+        own: standard deviation of what differs between seeds from session to session, relative to sessions.
+    """
+    shared = rng.normal(size=(sessions, 1, 1, 2))
+    by_seed = []
+    for n in seeds:
+        effect = rng.normal(size=(1, 1, n, 2)) * spread / np.sqrt(sessions) * (n > 1)
+        of_model = rng.normal(size=(sessions, 1, 1, 2))
+        by_seed.append(0.5 + 0.05 * (shared + of_model + effect + own * rng.normal(size=(sessions, 1, n, 2))))
+    return SessionSums(by_seed, np.ones((sessions, 1)))
+
+
+def test_the_variance_of_seeds_by_hand():
+    # Two seeds hit 2 and 0 of 4 targets, in sessions of one target. Their scores 1/2 and 0 have the variance 1/8. Rest
+    # after both means: 1/4, 1/4, -1/4, -1/4 and the opposite, so that chance explains 8 / 16 / (3 * 1) / 4 = 1/24.
+    both = np.array([[1, MISS], [1, MISS], [MISS, MISS], [MISS, MISS]])
+    sums = SessionSums.of(np.arange(4), [both, *ranks([1, 1, MISS, MISS])], 20)
+    assert sums.seeds.tolist() == [2, 1]
+    assert sums.seed_variance[0] == pytest.approx(np.array([[(1 / 8 - 1 / 24) / 2] * 2, [0, 0]]))
+
+
+def test_the_variance_of_seeds_is_that_of_a_balanced_analysis_of_variance():
+    sums = seeded(np.random.default_rng(4), [3], spread=3)
+    gains = sums.by_seed[0][:, 0, :, 0]
+    rest = gains - gains.mean(axis=0) - gains.mean(axis=1, keepdims=True) + gains.mean()
+    between = gains.mean(axis=0).var(ddof=1) - (rest**2).sum() / (59 * 2) / 60
+    assert between > 0
+    assert sums.seed_variance[0, 0, 0] == pytest.approx(between / 3)
+
+
+def test_seeds_that_differ_by_chance_alone_add_no_variance():
+    both = np.array([[1, MISS], [MISS, 1]] * 20)
+    alike = SessionSums.of(np.arange(40), [both], 20)
+    assert (alike.seed_variance == 0).all()
+
+
+def test_seeds_widen_intervals_and_one_seed_does_not():
+    sums = seeded(np.random.default_rng(3), [3, 1], spread=5)
+    mean = SessionSums([own.mean(axis=2, keepdims=True) for own in sums.by_seed], sums.counts)
+    np.testing.assert_array_equal(sums.scores, mean.scores)
+    for found in (intervals, quick_intervals):
+        (low, high), (old_low, old_high) = found(sums), found(mean)
+        np.testing.assert_array_equal((low[0, 1], high[0, 1]), (old_low[0, 1], old_high[0, 1]))
+        assert (high[0, 0] - low[0, 0] > 1.5 * (old_high[0, 0] - old_low[0, 0])).all()
+    (wide,), (narrow,) = (differences(one, [(0, 1)]).query("score == 'recall'").itertuples() for one in (sums, mean))
+    assert wide.difference == narrow.difference
+    assert wide.high - wide.low > narrow.high - narrow.low
+    assert wide.p > narrow.p
+
+
+def test_an_interval_over_seeds_is_that_of_a_t_distribution_where_seeds_dominate():
+    scores = np.array([0.4, 0.5, 0.6])
+    sums = SessionSums([np.tile(scores[:, None], (50, 1, 1, 2))], np.ones((50, 1)))
+    half = stats.t.ppf(0.975, 2) * 0.1 / 3**0.5
+    for found in (intervals, quick_intervals):
+        low, high = found(sums)
+        assert (low[0, 0, 0], high[0, 0, 0]) == pytest.approx((0.5 - half, 0.5 + half), rel=0.02)
+
+
+def test_p_over_seeds_is_welchs_where_seeds_dominate():
+    seeds = np.array([0.4, 0.5, 0.6]), np.array([0.2, 0.4, 0.5, 0.3])
+    sums = SessionSums([np.tile(own[:, None], (50, 1, 1, 2)) for own in seeds], np.ones((50, 1)))
+    expected = stats.ttest_ind(*seeds, equal_var=False).pvalue
+    assert differences(sums, [(0, 1)])["p"].tolist() == pytest.approx([expected] * 2)
+
+
+@pytest.mark.parametrize("seeds", [(3, 3), (3, 1), (5, 2)])
+@pytest.mark.parametrize("spread", [0, 1, 2])
+def test_equal_models_differ_in_about_one_test_of_twenty(seeds, spread):
+    """The test rejects about 5 % of true hypotheses, whether seeds add much or nothing."""
+    rng, pair = np.random.default_rng(6), (np.array([0]), np.array([1]))
+    p = [statistics._paired_p(seeded(rng, seeds, spread), score, *pair) for _ in range(500) for score in (0, 1)]
+    assert 0.03 <= np.mean(np.array(p) < 0.05) <= 0.08
+
+
+@pytest.mark.parametrize(("seeds", "spread"), [((3, 3), 0), ((3, 3), 3), ((3, 1), 1)])
+def test_intervals_of_differences_cover_the_truth_over_seeds(seeds, spread, monkeypatch):
+    monkeypatch.setattr(statistics, "DRAWS", 400)
+    rng = np.random.default_rng(7)
+    tables = [differences(seeded(rng, seeds, spread), [(0, 1)]) for _ in range(150)]
+    held = np.mean([((table["low"] <= 0) & (table["high"] >= 0)).tolist() for table in tables])
+    assert 0.9 <= held <= 0.99
+
+
+def test_strata_of_several_seeds_are_taken_together_in_a_difference():
+    session, (one, other) = some(60, 2)
+    both, stratum = [np.hstack([one, other]), other], np.arange(len(session)) % 3
+    split = differences(SessionSums.of(session, both, 20, stratum), [(0, 1)])
+    pd.testing.assert_frame_equal(split, differences(SessionSums.of(session, both, 20), [(0, 1)]))

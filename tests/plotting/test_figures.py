@@ -197,6 +197,7 @@ EDGES = [
     ("coverage", some_models(forms=()).assign(catalogue_coverage=[0.0, 0.001], recall_at_20=0.0, **SHOWN)),
     ("validation_and_test", trained(some_models(forms=FORMS[:1], losses=THREE[:1]))),
     ("validation_and_test", trained(some_models(forms=INPUT_FORMS, losses=LOSSES))),
+    ("validation_and_test", some_models(INPUT_FORMS, LOSSES, MORE)),
     ("validation_and_test", trained(some_models()).assign(**dict.fromkeys(ZEROS, 0.0))),
     ("validation_and_test", of_one_session(trained(some_models()))),
     ("quality_by_position", of_one_session(some_strata(["1"]))),
@@ -512,3 +513,21 @@ def test_test_is_drawn_against_validation():
     figure = drawn("validation_and_test", trained(some_models()))
     points = [line.get_xydata().tolist() for line in figure.axes[0].lines[1:]]
     assert points[0] == pytest.approx(np.array([(0.8 * y, y) for y in (0.4, 0.4 / 5, 0.4 / 9)]))
+
+
+def test_a_defect_that_one_cell_alone_has_is_drawn_for_this_cell():
+    frame = an_audit(FORMS[:2], THREE[:1])
+    frame = frame[(frame["input_form"] != FORMS[0]) | (frame["switch"] != "with_D12")]
+    figure = drawn("audit", frame)
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == ["as published", "D1 fixed", "D3 in testing fixed", "D10 fixed", "D12 added", "all fixed"]
+    marks = [line for line in figure.axes[0].lines if len(line.get_xdata()) > 2]
+    assert [len(line.get_xdata()) for line in marks] == [5, 6]
+    assert [round(y) for y in marks[0].get_ydata()] == [0, 1, 2, 3, 5]
+
+
+def test_baselines_are_drawn_against_validation_in_black():
+    figure = drawn("validation_and_test", some_models())
+    lines = figure.axes[0].lines[1:]
+    assert [line.get_color() == "black" for line in lines] == [False] * 4 + [True] * 2
+    assert lines[4].get_xydata().tolist() == pytest.approx(np.array([(0.8 * 0.4 / 13, 0.4 / 13)]))

@@ -30,6 +30,7 @@ scores, sums, rank_table = (
 )
 paired = test_statistics.test_the_interval_of_a_difference_is_paired
 paired_p, holm = test_statistics.test_p_is_of_the_paired_t_test_over_sessions, test_statistics.test_holm_by_hand
+welch = test_statistics.test_p_over_seeds_is_welchs_where_seeds_dominate
 no_network = test_comparison.test_the_best_baseline_is_no_trained_model
 best_of_each = test_comparison.test_each_score_has_its_own_best_baseline
 parts = test_prepare.test_training_is_in_order_of_time_and_the_last_is_held_out
@@ -64,6 +65,7 @@ MUTATIONS = {
         paired,
     ),
     "its test is not paired": ("evaluation.statistics:_paired_p", "- 2 * covariance[first, second]", "", paired_p),
+    "seeds add nothing": ("evaluation.statistics:_with_seeds", "error**2 + added", "error**2", welch),
     "Holm corrects nothing": ("evaluation.statistics:holm", "np.arange(len(p), 0, -1)", "1", holm, P),
     "the best baseline is a network": (
         "evaluation.comparison:best_baseline",

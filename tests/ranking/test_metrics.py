@@ -120,3 +120,18 @@ def test_any_cutoff_follows_from_the_ranks():
     found = {k: metrics.scores(ranks, k).loc[0, f"recall_at_{k}"] for k in (1, 5, 10, 20)}
     assert found == {1: 0.25, 5: 0.5, 10: 0.75, 20: 0.75}
     assert metrics.scores(ranks, 5).loc[0, "mrr_at_5"] == (1 + 1 / 4) / 4
+
+
+def test_ndcg_by_hand():
+    # 1 / log2(2), 1 / log2(4), and a miss.
+    assert metrics.ndcg(np.array([1, 3, 21]), 20) == pytest.approx((1 + 1 / 2) / 3)
+    assert metrics.ndcg(np.array([1, 3, 21]), 2) == pytest.approx(1 / 3)
+    assert np.isnan(metrics.ndcg(np.array([]), 5))
+
+
+@pytest.mark.parametrize("k", [1, 5, 20])
+def test_gains_of_targets_average_to_the_scores(k):
+    ranks = np.array([1.0, 1.5, 4, 5, 20, 21, np.inf])
+    gains = metrics.gains(ranks, k)
+    for name, score in (("recall", metrics.recall), ("mrr", metrics.mrr), ("ndcg", metrics.ndcg)):
+        assert gains[name].mean() == pytest.approx(score(ranks, k))

@@ -2,14 +2,18 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from gru4rec_lib.baselines import ItemKNN
+from gru4rec_lib.data.columns import Columns
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.evaluation import statistics
+from gru4rec_lib.evaluation.comparison import Ranked
 from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.study import evidence, tables
 from gru4rec_lib.study.workspace import Workspace
@@ -40,6 +44,12 @@ SAME = [0, 1, 0, 1]
 LISTS = {"markov": [0, 2, 3, 4], "embedding-bpr-seed1": [0, 1, 2, 3], "embedding-bpr-seed2": [2, 4, 4, 2]}
 SECONDS = {"embedding-bpr-seed1": 1.5, "embedding-to_content-bpr-seed1": 2.5}
 VALIDATION = {"embedding-top1-seed1": (0.9, 0.2), "embedding-top1-seed2": (0.5, 0.3)}
+OF_BASELINES = {"most_popular": (0.05, 0.01), "markov": (0.6, 0.35), "item_knn": (0.3, 0.15)}
+
+
+def validated(folder, recall, mrr=0.0):
+    scores = pd.DataFrame({"val_recall_at_20": [recall], "val_mrr_at_20": [mrr]})
+    scores.to_csv(folder / "validation.csv", index=False)
 
 
 @pytest.fixture
@@ -66,6 +76,9 @@ def place(tmp_path):
             "item": LISTS.get(name, SAME),
         }
         pd.DataFrame(lists).to_parquet(folder / "lists.parquet")
+        if name in OF_BASELINES:
+            validated(folder, *OF_BASELINES[name])
+            continue
         recall, mrr = VALIDATION.get(name, (0.4, 0.1))
         history = {"epoch": [1, 2, 3], "loss": 1.0, "val_recall_at_20": [0.1, recall, 0.3], "seconds": 1.0}
         (folder / "config.json").write_text(json.dumps({"seconds": SECONDS.get(name, 7.5)}))
@@ -97,6 +110,27 @@ def test_fewer_candidates_by_hand(place):
     assert table.loc[("most_popular", "", ""), "recall_bias_low"] >= 0, "a shorter list lowers no session's score"
 
 
+def test_the_bias_of_fewer_candidates_is_taken_within_a_seed(place):
+    """Seeds that differ much have the same bias, so the interval of the bias has no width."""
+    for number, seed in enumerate((1, 2)):
+        path = place.run_folder(place.study.run("embedding", "bpr", seed)) / "ranks.parquet"
+        ranks, hits = pd.read_parquet(path), [MISS, HIT][number]
+        rank = ranks["rank"].where(ranks["protocol"] != "known", hits)
+        rank = rank.where(ranks["protocol"] != "popular", [HIT, 2][number])
+        ranks.assign(rank=rank).to_parquet(path)
+    row = evidence.fewer_candidates(place).query("loss == 'bpr' and output_form == 'ids'").iloc[0]
+    # Recall rises by 1 and 0, MRR by 1 and -1/2: seeds without a common bias give a wide interval.
+    assert row[["recall_bias", "mrr_bias"]].tolist() == [1 / 2, 1 / 4]
+    assert row["recall_bias_high"] - row["recall_bias_low"] > 1
+    for path in (place.run_folder(place.study.run("embedding", "bpr", seed)) / "ranks.parquet" for seed in (1, 2)):
+        ranks = pd.read_parquet(path)
+        popular = ranks.loc[ranks["protocol"] == "known", "rank"].to_numpy()
+        ranks.loc[ranks["protocol"] == "popular", "rank"] = popular
+        ranks.to_parquet(path)
+    row = evidence.fewer_candidates(place).query("loss == 'bpr' and output_form == 'ids'").iloc[0]
+    assert row[["recall_bias_low", "recall_bias", "recall_bias_high"]].tolist() == [0, 0, 0]
+
+
 def test_a_study_without_the_protocol_popular_has_no_fewer_candidates(place):
     for file in place.runs.rglob("ranks.parquet"):
         ranks = pd.read_parquet(file)
@@ -126,19 +160,95 @@ def test_differences_are_from_the_best_baseline_of_each_score(place):
 def test_content_less_identity_compares_what_validation_chose(place):
     validation = evidence.validation_and_test(place, tables.over_seeds(place))
     table = evidence.content_less_identity(place, validation)
-    assert table["loss"].tolist() == ["bpr", "bpr"], "top1 has no content"
-    assert table["content"].tolist() == ["embedding → content"] * 2
-    assert table["identity"].tolist() == ["embedding"] * 2
-    assert table["score"].tolist() == ["recall", "mrr"]
-    assert table["difference"].tolist() == pytest.approx([1 / 4 - 7 / 8] * 2)
+    assert table["loss"].tolist() == ["bpr"] * 4, "top1 has no content"
+    assert table["against"].tolist() == ["best identity"] * 2 + ["control"] * 2
+    assert table["content"].tolist() == ["embedding → content"] * 4
+    assert table["identity"].tolist() == ["embedding, top1"] * 2 + ["embedding"] * 2
+    assert table["score"].tolist() == ["recall", "mrr"] * 2
+    assert table["difference"].tolist() == pytest.approx([0, 0] + [1 / 4 - 7 / 8] * 2)
+    assert table["seeds"].tolist() == [1] * 4, "the network with content has one seed"
     assert (table["low"] <= table["difference"]).all()
     assert (table["p_holm"] >= table["p"]).all()
-    alone = validation[validation["output_form"] == "ids"]
+    alone = validation[validation["output_form"] != "content"]
     assert evidence.content_less_identity(place, alone).empty
+
+
+def test_a_baseline_without_features_may_be_the_best_that_knows_identity_alone(place):
+    """It is chosen on validation: markov is better than any network on the test, and item_knn is not."""
+    validated(place.baseline_folder("item_knn"), 0.95)
+    validation = evidence.validation_and_test(place, tables.over_seeds(place))
+    table = evidence.content_less_identity(place, validation)
+    assert table["identity"].tolist() == ["item_knn"] * 2 + ["embedding"] * 2
+    assert table["difference"].tolist()[0] == pytest.approx(1 / 4 - 2 / 4)
+
+
+def test_a_baseline_with_features_does_not_know_identity_alone(place, monkeypatch):
+    validated(place.baseline_folder("item_knn"), 0.95)
+    monkeypatch.setattr(ItemKNN, "needs_features", True)
+    validation = evidence.validation_and_test(place, tables.over_seeds(place))
+    assert evidence.content_less_identity(place, validation)["identity"].iloc[0] == "embedding, top1"
+
+
+def test_the_control_of_an_input_with_content_is_the_best_input_with_identity_alone(place, monkeypatch):
+    models = [("content", "ids", "", 0.5), ("one_hot", "ids", "", 0.2), ("shared", "ids", "", 0.3)]
+    models += [("embedding", "ids", "wide", 0.4), ("shared", "hybrid", "wide", 0.1), ("one_hot", "content", "", 0.1)]
+    table = pd.DataFrame(models, columns=["input_form", "output_form", "tag", "validation_recall_at_20"])
+    table = table.assign(model="gru4rec", loss="bpr", seeds=1)
+    targets = pd.DataFrame({"session": [0, 1, 2], "protocol": "known"})
+    ranked = Ranked(table[[*Columns.MODEL, "seeds"]], targets, [np.ones((3, 1))] * len(table))
+    monkeypatch.setattr(evidence, "read", lambda *_: SimpleNamespace(over_seeds=lambda: ranked))
+    found = evidence.content_less_identity(place, table).query("score == 'recall'").set_index("against")
+    assert found["content"].tolist() == ["content"] * 2
+    assert found["identity"].to_dict() == {"best identity": "embedding wide", "control": "shared"}
+    chosen = table.assign(validation_recall_at_20=[0.1, 0.2, 0.3, 0.4, 0.1, 0.5])
+    found = evidence.content_less_identity(place, chosen).set_index("against")
+    assert found.loc["control", "identity"].tolist() == ["one_hot"] * 2, "the same input form"
+    wide = evidence.content_less_identity(place, table.iloc[3:5])
+    assert wide["against"].tolist() == ["best identity"] * 2, "no `shared` is wide with identity alone"
+
+
+def test_the_best_model_is_chosen_on_validation_and_compared_on_the_test(place):
+    """Validation prefers top1, which is worse than markov on the test."""
+    validation = evidence.validation_and_test(place, tables.over_seeds(place))
+    table = evidence.best_model(place, validation)
+    assert table["model"].tolist() == ["embedding, top1"] * 2
+    assert table["reference"].tolist() == ["markov"] * 2, "the second best, which is also the best baseline"
+    assert table["value"].tolist() == pytest.approx([1 / 4] * 2)
+    assert table["difference"].tolist() == pytest.approx([1 / 4 - 3 / 4] * 2)
+    assert table["seeds"].tolist() == [2, 2]
+    text = evidence.answer(table).splitlines()
+    assert text[0] == "Use embedding, top1: it has the best Recall@20 on validation."
+    assert text[1].startswith("On the test its Recall@20 is 0.250 (")
+    assert text[2].startswith("  Minus that of markov: \N{MINUS SIGN}0.500 (")
+    assert len(text) == 5
+    for p, difference, words in ((0.5, -0.1, "which may be chance"), (0.001, -0.1, "significantly lower")):
+        text = evidence.answer(table.assign(p_holm=p, difference=difference)).splitlines()
+        assert text[2].endswith(f", {words} (corrected p {p}).")
+    sure = evidence.answer(table.assign(p_holm=0.001, difference=0.1, seeds=1)).splitlines()
+    assert sure[2].endswith(", significantly higher (corrected p 0.001).")
+    assert sure[-1] == "A network here has one seed: what is said of it holds for this training alone."
+
+
+def test_the_best_model_is_compared_with_the_second_best_and_the_best_of_the_other_kind(place):
+    validated(place.baseline_folder("markov"), 0.9)
+    validated(place.baseline_folder("item_knn"), 0.8)
+    validation = evidence.validation_and_test(place, tables.over_seeds(place))
+    table = evidence.best_model(place, validation)
+    assert table["model"].unique().tolist() == ["markov"]
+    assert table["reference"].tolist() == ["item_knn"] * 2 + ["embedding, top1"] * 2
+    assert table["seeds"].fillna(0).tolist() == [0, 0, 2, 2]
+    single = evidence.best_model(place, validation.head(1))
+    assert single.empty
+    assert evidence.answer(single) == "The study has a single model, so there is nothing to compare it with."
 
 
 def test_validation_and_test_by_hand(place):
     table = evidence.validation_and_test(place, tables.over_seeds(place))
+    assert table["model"].tolist() == ["most_popular", "markov", "item_knn"] + ["gru4rec"] * 3
+    baselines, table = table.iloc[:3], table.iloc[3:]
+    assert baselines["validation_recall_at_20"].tolist() == [0.05, 0.6, 0.3]
+    assert baselines["validation_mrr_at_20"].tolist() == [0.01, 0.35, 0.15]
+    assert baselines["recall_at_20"].tolist() == [0, 3 / 4, 2 / 4]
     assert table["loss"].tolist() == ["bpr", "top1", "bpr"]
     assert table["output_form"].tolist() == ["ids", "ids", "content"]
     # The epoch with the best recall of each seed, then their mean.
@@ -152,7 +262,7 @@ def test_validation_is_read_at_the_epoch_of_the_monitored_score(place):
     config = place.root / "config" / "made.yaml"
     config.write_text(config.read_text() + "training: {monitor: val_mrr_at_20}\n")
     place = Workspace("made", root=place.root)
-    table = evidence.validation_and_test(place, tables.over_seeds(place))
+    table = evidence.validation_and_test(place, tables.over_seeds(place)).iloc[3:]
     assert table["validation_mrr_at_20"].tolist() == pytest.approx([0.8] * 3), "the last of three epochs"
     assert table["validation_recall_at_20"].tolist() == pytest.approx([0.3] * 3)
 
@@ -272,3 +382,14 @@ def test_strata_are_printed_with_their_size(place, prepared, monkeypatch):
     assert wide.columns.tolist() == ["most_popular", "markov", "embedding", "embedding → content"]
     assert wide["markov"].tolist() == ["0.500 (0.000 to 1.000)", "1.000 (1.000 to 1.000)", "0.750 (0.260 to 1.000)"]
     assert wide["most_popular"].tolist() == ["0.000 (0.000 to 0.000)"] * 3
+
+
+def test_models_that_give_most_sessions_the_same_list_are_reported(place, prepared):
+    table = evidence.coverage(place, prepared)
+    # In LISTS, and SAME for the others; two lists each.
+    assert table["same_list"].tolist() == [1, 1 / 2, 1, 1 / 2, 1, 1]
+    assert evidence.same_lists(table) == [
+        f"Warning: {name} gives 100 % of the sessions the same list; it hardly reads the session."
+        for name in ("item_knn", "embedding, top1", "embedding → content, bpr")
+    ]
+    assert evidence.same_lists(table.assign(same_list=0.5)) == []

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
 from papermill.cli import papermill
 
@@ -197,3 +198,11 @@ def test_outside_git_the_commit_is_unknown(monkeypatch, error):
 
     monkeypatch.setattr(subprocess, "run", run)
     assert notebook.commit() == "unknown"
+
+
+def test_an_empty_table_is_one_sentence(capsys):
+    table = pd.DataFrame({"difference": [0.5], "published": [None]})
+    assert [*notebook.shown(table, "Nothing.")] == ["difference"]
+    assert capsys.readouterr().out == ""
+    assert notebook.shown(table.head(0), "Nothing to compare.") is None
+    assert capsys.readouterr().out == "Nothing to compare.\n"

@@ -75,7 +75,7 @@ def tables():
         "differences": pd.concat([others.assign(score=score) for score in SCORED]),
         "content_less_identity": pd.DataFrame(
             {"loss": "cross_entropy", "content": "content", "identity": "one_hot", "score": [*SCORED]}
-        ).assign(difference=[-0.0625, 0.125], low=-0.25, high=0.25, p_holm=[0.01, 0.5]),
+        ).assign(against="control", difference=[-0.0625, 0.125], low=-0.25, high=0.25, p_holm=[0.01, 0.5]),
         "conclusions": pd.DataFrame(
             {"conclusion": ["C1", "C1", "C5"], "score": ["recall", "mrr", "recall"], "holds": ["yes", "yes", "no"]}
         ),

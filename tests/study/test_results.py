@@ -123,8 +123,8 @@ def test_a_baseline_is_fitted_on_what_the_tested_networks_are_fitted_on(place, r
     original = MostPopular.fit
     monkeypatch.setattr(MostPopular, "fit", fit)
     baseline_runs.rank_baseline(MostPopular(), replace(prepared(), ends=ends), here)
-    n = 3 if all(refit) else 2
-    assert seen == [(n, 3, None, None if ends is None else [5, 6, 7][:n])]
+    on_training, on_both = ((n, 3, None, None if ends is None else [5, 6, 7][:n]) for n in (2, 3))
+    assert seen == ([on_training, on_both] if all(refit) else [on_training]), "first for validation"
 
 
 def test_a_baseline_is_fitted_and_its_ranks_are_saved(place):
@@ -137,7 +137,15 @@ def test_a_baseline_is_fitted_and_its_ranks_are_saved(place):
     assert pd.read_parquet(path).equals(results.rank(model, prepared(), here.study))
     lists = results.lists(model, prepared(), here.study)
     assert pd.read_parquet(path.with_name("lists.parquet")).equals(lists)
-    assert sorted(p.name for p in path.parent.iterdir()) == ["lists.parquet", "ranks.parquet"]
+    assert sorted(p.name for p in path.parent.iterdir()) == ["lists.parquet", "ranks.parquet", "validation.csv"]
+    assert baseline_runs.is_saved(path.parent)
+    # Plays 3, 2 and 1 in training alone; the validation targets 2, 1 and 1 have the ranks 3, 2 and 2.
+    expected = {"model": "most_popular", "validation_recall_at_20": 1, "validation_mrr_at_20": (1 / 3 + 1) / 3}
+    assert baseline_runs.read_validation(here).iloc[0][[*expected]].tolist() == pytest.approx([*expected.values()])
+    (path.parent / "validation.csv").unlink()
+    assert not baseline_runs.is_saved(path.parent)
+    with pytest.raises(FileNotFoundError, match="most_popular"):
+        baseline_runs.read_validation(here)
     # Targets on the known side: ranks 2, 3, 2, 2, 2, 3, 2; by hand (5 / 2 + 2 / 3) / 7.
     assert table["mrr_at_20"].iloc[0] == pytest.approx((5 / 2 + 2 / 3) / 7)
 
@@ -206,3 +214,17 @@ def test_targets_are_checked_before_anything_is_trained(notebook):
         "".join(cell["source"]) for cell in json.loads((NOTEBOOKS / f"{notebook}.ipynb").read_text())["cells"]
     )
     assert 0 < source.find("check_targets(prepared, place.study)") < (source + "runs.train(").find("runs.train(")
+
+
+def test_played_tracks_may_be_excluded(place):
+    """Plays 4, 4 and 2; the targets of `known` are [1, 2], [0], and [0, 1, 2, 0] after 2."""
+    study = place().study
+    study = study.model_copy(update={"evaluation": study.evaluation.model_copy(update={"exclude_heard": True})})
+    model = MostPopular().fit(prepared().train_and_validation, 3)
+    ranks = results.rank(model, prepared(), study)
+    known = ranks[ranks["protocol"] == "known"]
+    assert known["target"].tolist() == [1, 2, 0, 0, 1, 2, 0]
+    assert known["rank"].tolist() == [1, 1, NO_RANK, 2, 1, NO_RANK, NO_RANK]
+    lists = results.lists(model, prepared(), study)
+    assert not len(lists.merge(pd.DataFrame({"session": [0, 3], "position": [2, 2], "item": [0, 2]})))
+    assert lists.query("session == 0 and position == 4")["item"].tolist() == [2]

@@ -16,6 +16,7 @@ split: {how: by_session, test_fraction: 0.2}
 models:
   - {input_form: [embedding, content], loss: [bpr], seed: [1, 3]}
 """
+MORE = ["recall_at_5", "mrr_at_5", "ndcg_at_5", "recall_at_10", "mrr_at_10", "ndcg_at_10", "ndcg_at_20"]
 TAGGED = "  - {input_form: [embedding], loss: [top1], tag: wide}\n"
 KNOWN, OPEN = [1, 4, 20, 21], [2, 21, 101]
 # Of 4 and of 3 targets: ranks up to 20 count.
@@ -61,6 +62,7 @@ def test_table_2_has_a_row_a_run_and_protocol(place):
         *("study", "model", "input_form", "output_form", "loss", "seed", "protocol"),
         *("n_candidates", "n_targets", "recall_at_20", "mrr_at_20"),
         *("recall_low", "recall_high", "mrr_low", "mrr_high", "recall_with_best", "mrr_with_best"),
+        *MORE,
     ]
     assert table["study"].unique().tolist() == ["made"]
     assert table["model"].tolist() == ["most_popular"] * 2 + ["sequential_rules"] * 2 + ["gru4rec"] * 8
@@ -132,7 +134,9 @@ def test_the_curve_has_each_runs_difference_from_the_best_without_content(place)
         for run, rank in zip(at.study.runs, ranks, strict=True):
             write_ranks(at.run_folder(run), [rank] * 4, [1] * 3)
     table = tables.content_signal(here)
-    assert table.columns.tolist() == [*("content_signal", *tables.TABLE_2, "recall_less_identity", "mrr_less_identity")]
+    assert table.columns.tolist() == [
+        *("content_signal", *tables.TABLE_2, *MORE, "recall_less_identity", "mrr_less_identity")
+    ]
     assert table["study"].unique().tolist() == ["made@0.1", "made"]
     known = table[table["protocol"] == "known"]
     assert known["content_signal"].tolist() == [0.1] * 6 + [0.5] * 6
@@ -147,7 +151,7 @@ def test_the_curve_has_each_runs_difference_from_the_best_without_content(place)
 
 def test_targets_on_cold_tracks_are_scored_separately(place):
     table = tables.cold_tracks(made(place()))
-    assert table.columns.tolist() == tables.TABLE_2
+    assert table.columns.tolist() == [*tables.TABLE_2, *MORE]
     assert table["model"].tolist() == ["most_popular", "sequential_rules"] + ["gru4rec"] * 4
     assert table[["protocol", "n_candidates", "n_targets", "recall_at_20"]].iloc[2].tolist() == ["open", 100, 1, 0]
 
@@ -159,7 +163,7 @@ def test_without_cold_tracks_there_is_no_row(place):
         table[table["target"] != 50].to_parquet(path)
     table = tables.cold_tracks(here)
     assert table.empty
-    assert table.columns.tolist() == tables.TABLE_2
+    assert table.columns.tolist() == [*tables.TABLE_2, *MORE]
 
 
 def test_runs_with_tags_add_a_column(place):
@@ -187,7 +191,7 @@ def test_a_run_over_other_targets_is_named(place):
 
 def test_runs_that_differ_in_the_seed_are_one_row_with_its_standard_deviation(place):
     table = tables.over_seeds(made(place(STUDY + TAGGED)))
-    assert table.columns.tolist() == [*tables.OVER_SEEDS, "tag"]
+    assert table.columns.tolist() == [*tables.OVER_SEEDS, *MORE, "tag"]
     known = table[table["protocol"] == "known"]
     assert known["seeds"].tolist() == [1, 1, 2, 2, 1]
     rest = 1 / 4 + 1 / 20
@@ -208,6 +212,8 @@ def test_the_printed_table_has_intervals_and_marks(place):
     rest = 1 / 4 + 1 / 20
     best, content = (rest + (1 + 1 / 3) / 2) / 4, (rest + (1 / 2 + 1 / 4) / 2) / 4
     assert wide.loc["embedding", "bpr"] == f"{best:.3f} ({low:.3f} to {high:.3f}) ★"
+    assert wide.loc["embedding wide", "top1"].endswith(" ¹"), "one seed"
+    assert not wide.loc["most_popular", "top1"].endswith("¹"), "a baseline has no seeds"
     assert re.fullmatch(rf"{content:.3f} \(.* to .*\) ≈", wide.loc["content", "bpr"]), (
         "three sessions are too few for a significant difference"
     )
@@ -227,3 +233,14 @@ def test_histories_identify_the_run_of_each_epoch(place):
     assert table["epoch"].tolist() == [1, 2] * 5
     assert table.loc[5].tolist() == ["embedding", "ids", "bpr", 3, "", 2, 0.25, 3, 1.5]
     assert table.loc[9].tolist() == ["embedding", "ids", "top1", 1, "wide", 2, 0.25, 5, 1.5]
+
+
+def test_other_cutoffs_are_printed_with_the_best_first(place):
+    table = tables.over_seeds(made(place(STUDY + "evaluation: {cutoffs: [1, 20]}\n")))
+    wide = tables.printed_cutoffs(table)
+    assert [*wide] == ["Recall@1", "Recall@20", "MRR@1", "MRR@20", "NDCG@1", "NDCG@20"]
+    assert wide.index.tolist()[:2] == [("embedding", "bpr"), ("content", "bpr")]
+    # Ranks 1, 4, 20, 21 in one seed, and 3 in place of 1 in the other.
+    assert wide.iloc[0][["Recall@1", "Recall@20"]].tolist() == ["0.125", "0.750"]
+    ndcg = ((1 + 1 / 2) / 2 + 1 / np.log2(5) + 1 / np.log2(21)) / 4
+    assert wide.iloc[0]["NDCG@20"] == f"{ndcg:.3f}"

@@ -26,12 +26,11 @@ from typing import ClassVar
 import optuna
 from optuna.trial import TrialState
 
-from gru4rec_lib.baselines import Baseline
 from gru4rec_lib.config.study import Run
 from gru4rec_lib.config.tuned import Found, configuration_name, load_searched, save_searched
 from gru4rec_lib.preparation.prepare import Prepared
-from gru4rec_lib.ranking import metrics
 from gru4rec_lib.study import ensure
+from gru4rec_lib.study.baseline_runs import validate
 from gru4rec_lib.study.notebook import commit
 from gru4rec_lib.study.tuning.spaces import Space, load_space
 from gru4rec_lib.study.workflow import tied
@@ -287,29 +286,6 @@ class BaselineSearch(Search):
         """As `Search.score`: fit on the training part and score the validation part, as for networks."""
         model = type(self.default)(**self.default.model_dump() | settings)
         return [validate(model, Prepared.load(self.workspace.prepared, test=False), self.monitor)], "complete"
-
-
-def validate(model: Baseline, prepared: Prepared, monitor: str) -> float:
-    """Fit a baseline on the training part and score it on the validation part, as for a network after an epoch.
-
-    Args:
-        model: not fitted.
-        prepared: arrays.
-        monitor: `val_recall_at_20` or `val_mrr_at_20`.
-
-    Returns:
-        The score, 0 to 1.
-
-    Raises:
-        ValueError: the validation part has no target to predict.
-    """
-    validation = prepared.learnable_validation
-    if not validation.is_target.any():
-        raise ValueError("no validation session holds two tracks known from training: raise `validation_fraction`")
-    ends = None if prepared.ends is None else prepared.ends[: len(prepared.train)]
-    model.fit(prepared.train, prepared.n_items, prepared.features, ends)
-    ranks = model.rank(validation, prepared.n_items)
-    return {"val_recall_at_20": metrics.recall, "val_mrr_at_20": metrics.mrr}[monitor](ranks, 20)
 
 
 def train(run: Run, workspace: Workspace, trial) -> tuple[list[float], str]:
