@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from gru4rec_lib.data.columns import BESIDE_LABELS
 from gru4rec_lib.data.features import NOT_CATEGORIES
 from gru4rec_lib.utils.checked import Count, Fraction, Name, Seed, Some, Strict, Whole
 
@@ -376,7 +377,7 @@ class EventData(Quoted):
                 raise ValueError(f"`filters.{name}` needs a column `{needed}`; name it or leave the filter out")
         if self.start and self.time_is == "start":
             raise ValueError("`start` goes with `time_is: end`; name the column of starts as `time`, or set `time_is`")
-        taken = [name for name in self.label if name in ("item", "plays")]
+        taken = [name for name in self.label if name in BESIDE_LABELS]
         if taken:
             raise ValueError(f"a label cannot be called `{taken[0]}`; rename it")
         return self
