@@ -10,6 +10,7 @@ AXES = 14, 15  # with the numbers beside them 64 bytes a row and bound, a line o
 FIRST = 8192  # rows read first; then as many again as were read so far
 BLOCK = 65_536  # rows that are prepared together
 STATES, BOUNDS, PAIRS = 64, 2**23, 2**16  # states searched together; bounds and scores computed together
+PROMISING = 4  # rows scored first, in multiples of k
 
 
 class Shortlist:
@@ -80,7 +81,8 @@ class Shortlist:
         if not np.isfinite(states).all():
             raise ValueError("the state is not finite; the model's weights or the features are not")
         k = whole(k, "k")
-        parts = [self._best(states[first : first + STATES], k) for first in range(0, len(states), STATES)]
+        together = max(1, min(STATES, PAIRS // (PROMISING * k)))
+        parts = [self._best(states[first : first + together], k) for first in range(0, len(states), together)]
         nothing = np.empty((0, k), np.int64), np.empty((0, k), np.float32)
         return tuple(np.concatenate(part) for part in zip(nothing, *parts, strict=True))
 
@@ -93,31 +95,37 @@ class Shortlist:
         narrow = np.column_stack([near, second_rest])
         found, scores = np.full((len(states), k), -1), np.full((len(states), k), -np.inf, np.float32)
         first, size, going = 0, max(FIRST, k), np.arange(len(states))  # states that later rows may still change
+        room = np.empty(max(BOUNDS, len(states) * size), np.float32)  # once: new memory is slow to fill
         while len(going):
             block = slice(first, first + size)
-            bound = self._bounds(wide[going], block)
+            bound = self._bounds(wide[going], block, room)
             least = scores[going, -1]
             if first == 0:
-                promising = self._items[np.argpartition(bound, -k)[:, -k:]]
-                least = self._scores(promising.ravel(), states.repeat(k, axis=0)).reshape(-1, k).min(axis=1)
-            least = (least - rounding[going]).astype(np.float32)
+                n = min(PROMISING * k, bound.shape[1])
+                promising = self._items[np.argpartition(bound, -n)[:, -n:]]
+                score = self._scores(promising.ravel(), states.repeat(n, axis=0)).reshape(-1, n)
+                least = np.partition(score, -k)[:, -k]
+            lower = (least - rounding[going]).astype(np.float32)
             # `np.nonzero` of one axis takes a tenth of the time of two.
-            one, place = np.divmod(np.flatnonzero(bound >= least[:, None]), bound.shape[1])
+            one, place = np.divmod(np.flatnonzero(bound >= lower[:, None]), bound.shape[1])
             nearer = self._nearer(narrow[going], first_rest[going], one, first + place, bound[one, place])
-            near = nearer >= least[one]
+            near = nearer >= lower[one]
             one, items = one[near], self._items[first + place[near]]
             pieces = (slice(piece, piece + PAIRS) for piece in range(0, len(one), PAIRS))
             score = [self._scores(items[piece], states[going[one[piece]]]) for piece in pieces]
             score = np.concatenate([np.empty(0, np.float32), *score])
-            found[going], scores[going] = _merged(found[going], scores[going], one, items, score)
+            best = score >= least[one]
+            if best.any():
+                found[going], scores[going] = _merged(found[going], scores[going], one[best], items[best], score[best])
             first, size = first + size, min(first + size, max(FIRST, BOUNDS // len(states)))
             longest = self._length[first] if first < len(self._items) else -np.inf
             going = going[longest * np.hypot(norm[going], 1) + rounding[going] >= scores[going, -1]]
         return found, scores
 
-    def _bounds(self, wide, block):
-        """Return the second bound, but for rounding: float32 [n, rows of the block]."""
-        return wide @ self._parts[0][block].T
+    def _bounds(self, wide, block, room):
+        """Return the second bound, but for rounding: float32 [n, rows of the block], written to `room`."""
+        parts = self._parts[0][block]
+        return np.matmul(wide, parts.T, out=room[: len(wide) * len(parts)].reshape(len(wide), -1))
 
     def _nearer(self, narrow, rest, state, places, bound):
         """Return the third bound of pairs of a state and a row, from the second: float32 [pairs]."""
