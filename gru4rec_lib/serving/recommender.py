@@ -468,7 +468,7 @@ class Recommender:
 
     def _check_vectors(self) -> None:
         if self._sessions is not None:
-            raise ValueError(f"{self.config['baseline']} has no vectors; use a network")
+            raise ValueError("a baseline has no vectors; use a network")
 
     def _lists(self, sessions, k, exclude_heard, among, exclude, at_most) -> Iterator[pd.DataFrame]:
         """Yield the lists of TOGETHER sessions of item indices at a time; one table without rows if there are none."""

@@ -76,7 +76,7 @@ def test_a_baseline_is_not_changed_by_fitting_it():
 def test_what_a_baseline_cannot_do_is_an_error(tmp_path):
     one = Recommender.of(MostPopular(), EVENTS)
     for use in (lambda: one.vector(["t1"]), one.vectors):
-        with pytest.raises(ValueError, match="most_popular has no vectors; use a network"):
+        with pytest.raises(ValueError, match="a baseline has no vectors; use a network"):
             use()
     with pytest.raises(ValueError, match="a baseline has no weights to continue from; fit it to all events"):
         one.update(EVENTS)

@@ -154,7 +154,10 @@ def test_the_sessions_of_a_table_are_recommended_for(folder, capsys, tmp_path, m
         (["--session", "Song"], "no item is called `Song`; give an id or a name such as"),
         (["--session", "Artist 1"], "`Artist 1` may be 3 items: "),
         (["--session", "s1", "--k", "99"], "k is 99; it can be 1 to 10"),
-        (["--session", "s1", "--at-most", "genre=1"], "at_most: there is no label 'genre'; name one of artist, title"),
+        (
+            ["--session", "s1", "--k", "2", "--at-most", "genre=1"],
+            "at_most: there is no label 'genre'; name one of artist, title",
+        ),
         (["--session", "s1", "--at-most", "artist"], "--at-most: `artist` is no label with a number; write it as"),
         (["--session", "s1", "--out", "lists.txt"], "--out: lists.txt should end in .csv, .json, .m3u; rename it"),
         (["--session", "s1", "--out", "no/lists.csv"], "--out: there is no folder no; make it or name another"),
