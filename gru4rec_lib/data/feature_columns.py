@@ -167,21 +167,25 @@ def _holds_numbers(cells: pd.Series) -> bool:
 
 def _vectors(cells: pd.Series, ids: pd.Series, is_declared: bool) -> pd.DataFrame:
     """Return lists of numbers side by side: float64, one row for each cell."""
-    length = None
+    length, vectors = None, []
     for place, cell in cells.items():
         if isinstance(cell, set | frozenset):
             raise ValueError(f"holds a set in item `{ids[place]}`, whose numbers have no order; give lists")
         if isinstance(cell, np.ndarray) and cell.ndim != 1:
             raise ValueError(f"holds an array of {cell.ndim} dimensions in item `{ids[place]}`; give lists of numbers")
-        wrong = [one for one in cell if _name(type(one)) != "numbers" or not abs(one) <= _LARGEST]
-        if wrong:
-            problem = f"has `{shown(str(wrong[0]), 60)}` in the list of item `{ids[place]}`"
+        is_array = isinstance(cell, np.ndarray) and cell.dtype.kind in "iuf"
+        vectors.append(cell.astype(np.float64) if is_array else np.array([*map(_number, cell)], np.float64))
+        wrong = ~(np.abs(vectors[-1]) <= _LARGEST)
+        if not is_array:
+            wrong |= np.array([_name(type(one)) != "numbers" for one in cell], bool)
+        if wrong.any():
+            problem = f"has `{shown(str(list(cell)[wrong.argmax()]), 60)}` in the list of item `{ids[place]}`"
             raise ValueError(f"{problem}; give finite numbers below 3e38, or leave the whole list missing")
         length = (len(cell), ids[place]) if length is None else length
         if len(cell) != length[0] or not length[0]:
             problem = f"holds lists of {length[0]} (item `{length[1]}`) and {len(cell)} numbers (item `{ids[place]}`)"
             raise ValueError(f"{problem}; give vectors of one length, or name codes in categorical=")
-    vectors = pd.DataFrame([*map(list, cells)], cells.index).astype("float64")
+    vectors = pd.DataFrame(np.stack(vectors), cells.index) if vectors else pd.DataFrame(index=cells.index)
     if not is_declared and (vectors % 1 == 0).all(axis=None):
         raise _UnclearError("lists of whole numbers, vectors or codes")
     return vectors
@@ -190,7 +194,7 @@ def _vectors(cells: pd.Series, ids: pd.Series, is_declared: bool) -> pd.DataFram
 def _number(cell) -> float:
     try:
         return float(cell)
-    except (ValueError, OverflowError):
+    except (ValueError, TypeError, OverflowError):
         return np.nan
 
 

@@ -157,6 +157,9 @@ def test_lists_of_codes_can_be_declared():
             {},
             "holds lists of 2 (item `a`) and 1 numbers (item `b`); give vectors of one",
         ),
+        ([[], [], None, None], {"numeric": "x"}, "holds lists of 0 (item `a`) and 0 numbers (item `a`)"),
+        ([[1.5, [2]], None, None, None], {}, "has `[2]` in the list of item `a`"),
+        ([[1.5, 10**400], None, None, None], {}, "give finite numbers below 3e38, or leave the whole list missing"),
         ([[1.5, 2], [], None, None], {}, "holds lists of 2 (item `a`) and 0 numbers (item `b`)"),
         (
             [[1.5, np.nan], None, None, None],
