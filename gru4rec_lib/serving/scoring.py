@@ -13,6 +13,7 @@ from gru4rec_lib.utils.backend import tf
 
 STEPS = 8  # items processed in one call of the graph
 WIDER = 4  # a list that a condition has left too short is made so many times longer
+LISTED = 2**22  # items of lists that are made together, to bound memory
 
 
 class NetworkScoring:
@@ -138,19 +139,21 @@ def conditional(best, queries, k: int, n: int, allowed: np.ndarray, heard: Seque
     found, left = [None] * len(queries), np.arange(len(queries))
     wanted = min(n, k + max(map(len, heard), default=0))
     while len(left):
-        items, scores = best(queries[left], wanted)
-        kept = (items >= 0) & allowed[items]
-        for row, place in enumerate(left):
-            if len(heard[place]):
-                kept[row] &= ~np.isin(items[row], heard[place])
-            if limits:
-                kept[row] = _within(limits, items[row], kept[row], k)
-            first = np.flatnonzero(kept[row])[:k]
-            found[place] = items[row, first], scores[row, first]
+        together, short = max(1, LISTED // max(1, wanted)), []
+        for part in np.split(left, range(together, len(left), together)):
+            items, scores = best(queries[part], wanted)
+            kept = (items >= 0) & allowed[items]
+            for row, place in enumerate(part):
+                if len(heard[place]):
+                    kept[row] &= ~np.isin(items[row], heard[place])
+                if limits:
+                    kept[row] = _within(limits, items[row], kept[row], k)
+                first = np.flatnonzero(kept[row])[:k]
+                found[place] = items[row, first], scores[row, first]
+            short.append(part[kept.sum(axis=1) < k])
         if wanted == n:
             break
-        left = left[kept.sum(axis=1) < k]
-        wanted = min(n, wanted * WIDER)
+        left, wanted = np.concatenate(short), min(n, wanted * WIDER)
     return found
 
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gru4rec_lib.serving import recommender as recommender_module
+from gru4rec_lib.serving import scoring
 from gru4rec_lib.serving.recommender import Recommender
 from gru4rec_lib.training.gru4rec import GRU4Rec
 
@@ -69,6 +70,7 @@ def test_a_list_with_conditions_equals_sorting_all_scores(model, session, given)
 def test_many_sessions_get_the_same_lists_as_one_by_one(model, sessions, given, together):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recommender_module, "TOGETHER", together)
+        patch.setattr(scoring, "LISTED", 40)
         found = model.recommend_many(sessions, **given)
     assert found.columns.tolist() == ["session", "item", "artist", "year", "score", "source"]
     for number, session in enumerate(sessions):
