@@ -10,9 +10,9 @@ NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 SITE := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --site-dir runs/site
 UV := uv==0.13.9
 # Passed to recipes through the environment: a folder's name may contain spaces and quotes.
-export STUDY DATA SPACE TRIALS
+export STUDY DATA SPACE TRIALS OUT
 
-.PHONY: help reproduce figures search bench test test-fast test-long lab lint docs format lock .venv clean-venv
+.PHONY: help reproduce figures search fit bench test test-fast test-long lab lint docs format lock .venv clean-venv
 
 help: ## List the targets
 	@sed -n '/^[a-z.-]*:.*## /{s/:.*## /              /; s/^\(.\{12\}\) */make \1/; p;}' Makefile
@@ -28,6 +28,9 @@ figures: .venv/.installed ## Draw a study's figures from their CSV files: SVG, P
 search: .venv/.installed ## Search settings for a study's cells and baselines on validation [STUDY=twin_mini SPACE=default TRIALS=20]
 	@exec $(BIN)/python -m gru4rec_lib search --study="$$STUDY" $${DATA:+"--data=$$DATA"} \
 	    $${SPACE:+"--space=$$SPACE"} $${TRIALS:+"--trials=$$TRIALS"} $(ARGS)
+
+fit: .venv/.installed ## Train a study's best run on all of its sessions, for use [STUDY=twin_mini OUT=folder]
+	@exec $(BIN)/python -m gru4rec_lib fit --study="$$STUDY" $${DATA:+"--data=$$DATA"} $${OUT:+"--out=$$OUT"} $(ARGS)
 
 bench: .venv/.installed ## Measure speed and memory, 10 minutes on two cores [FULL=1 for the full size]
 	@exec $(BIN)/python -m gru4rec_lib bench $(if $(FULL),--size full) $(ARGS)

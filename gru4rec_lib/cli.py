@@ -75,6 +75,22 @@ def run(argv: list[str]) -> int:
     command.add_argument("--quote", metavar="MARK", help="the quotation mark of an event table's cells, or none")
     command.add_argument("--data", default="", help="folder of a study's raw files (default: data/raw/<data set>)")
     command.add_argument("--write", metavar="FILE", help="write a study of the data, with comments, to this .yaml")
+    command = commands.add_parser("fit", help="train a study's best run on all of its sessions, for use")
+    _name_the_study(command)
+    command.add_argument("--out", type=Path, help="folder to write (default: runs/<study>/model)")
+    command = commands.add_parser("recommend", help="recommend the next items of sessions with a trained model")
+    command.add_argument("--model", type=Path, required=True, help="folder of a model, which `fit` or a study wrote")
+    given = command.add_mutually_exclusive_group(required=True)
+    given.add_argument(
+        "--session", nargs="+", metavar="ITEM", help="ids or names such as 'Artist - Title', the oldest first"
+    )
+    given.add_argument("--from", dest="table", type=Path, metavar="FILE", help="table of events with item ids")
+    command.add_argument("--k", type=int, default=20, help="items for each session (%(default)s)")
+    command.add_argument("--exclude-heard", action="store_true", help="leave out the items of the session")
+    command.add_argument(
+        "--at-most", nargs="+", default=[], metavar="LABEL=N", help="most items that share a label, such as artist=2"
+    )
+    command.add_argument("--out", type=Path, metavar="FILE", help="file to write: .csv, .json, or .m3u for one session")
     command = commands.add_parser("bench", help="measure speed and memory; writes reports/bench/ and figures/bench/")
     command.add_argument("--size", choices=["toy", "tenth", "full"], default="tenth", help="of the data (%(default)s)")
     words = parser.parse_args(argv)
@@ -120,6 +136,20 @@ def run(argv: list[str]) -> int:
         columns = {name: getattr(words, name) for name in COMMON}
         for line in check_path(words.path, words.data, words.quote, words.write, **columns):
             print(line, flush=True)
+    elif words.command == "fit":
+        from gru4rec_lib.study import final_model
+
+        place = _place(words)
+        out = words.out or place.runs / "model"
+        final_model.fit(place, out)
+        print(f"written: {out}; recommend by: python -m gru4rec_lib recommend --model {out} --session ITEM ...")
+    elif words.command == "recommend":
+        from gru4rec_lib.study import recommend
+
+        limits = dict(map(recommend.limit, words.at_most))
+        options = {"k": words.k, "exclude_heard": words.exclude_heard, "at_most": limits}
+        for line in recommend.recommend(words.model, words.session, words.table, words.out, **options):
+            print(line)
     elif words.command == "bench":
         from gru4rec_lib.bench import run as bench
 

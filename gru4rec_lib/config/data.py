@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from gru4rec_lib.data.columns import BESIDE_LABELS
 from gru4rec_lib.data.features import NOT_CATEGORIES
 from gru4rec_lib.utils.checked import Count, Fraction, Name, Seed, Some, Strict, Whole
 
@@ -398,7 +399,7 @@ class EventData(Quoted):
                 raise ValueError(f"`label_features` names `{name}`, which is not in `label`; add it there")
             if name in (*named, *self.label_features[:number], *NOT_CATEGORIES):
                 raise ValueError(f"`label_features` names `{name}`, a name that another feature has; rename the label")
-        taken = [name for name in self.label if name in ("item", "plays")]
+        taken = [name for name in self.label if name in BESIDE_LABELS]
         if taken:
             raise ValueError(f"a label cannot be called `{taken[0]}`; rename it")
         return self

@@ -2,6 +2,9 @@
 
 # ruff: noqa: RUF012 - pandas takes lists
 
+# Columns of tables that have the labels of items too.
+BESIDE_LABELS = ("session", "item", "plays", "score", "source")
+
 
 class Columns:
     """Lists of columns by what they identify."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 
 import numpy as np
 import pandas as pd
 
 from gru4rec_lib.data import times
+from gru4rec_lib.data.columns import BESIDE_LABELS
 from gru4rec_lib.data.feature_columns import feature_table
-from gru4rec_lib.data.feature_encoding import few_described, fit_features
+from gru4rec_lib.data.feature_encoding import add_features, few_described, fit_features
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.ids import REMEDY, written_twice
 from gru4rec_lib.data.sessions import Sessions, item_index
@@ -32,26 +33,47 @@ def index_sessions(events: pd.DataFrame, session: str, item: str, time: str) -> 
     Raises:
         ValueError: a column, an id or a time is wrong, or no session has two events.
     """
+    _, ids, offsets = ordered_sessions(events, session, item, time, stacklevel=5)
+    lengths = np.diff(offsets)
+    kept = lengths > 1
+    if not kept.any():
+        raise ValueError(f"events: no {session!r} has two events or more, so there is nothing to learn from")
+    played = ids[np.repeat(kept, lengths)]
+    items = item_index(played)["item"]
+    offsets = np.concatenate([[0], np.cumsum(lengths[kept])]).astype(np.int64)
+    return items, Sessions(pd.Index(items).get_indexer(played).astype(np.int32), offsets)
+
+
+def ordered_sessions(
+    events: pd.DataFrame, session: str, item: str, time: str, stacklevel: int = 4
+) -> tuple[pd.Index, pd.Series, np.ndarray]:
+    """Put the events of each session together, in order of time.
+
+    Args:
+        events: see `index_sessions`, as the columns.
+        session: see there.
+        item: see there.
+        time: see there.
+        stacklevel: see `times.of_column`.
+
+    Returns:
+        (the sessions in order of their first events, the item ids of their events, int64 [sessions + 1] where each
+        session begins).
+
+    Raises:
+        ValueError: a column, an id or a time is wrong.
+    """
     if len({session, item, time}) < 3:
         raise ValueError("events: session, item and time should be three different columns; name each once")
     for column in (session, item, time):
         _check_column(events, "events", column)
     _check_sessions(events, session)
     ids = _ids(events, "events", item)
-    order = np.argsort(times.of_column(events, time), kind="stable")
-    events = events[[session, item]].copy()
-    events[item] = ids
-    events = events.iloc[order]
-    code, _ = pd.factorize(events[session])  # numbered in order of the first events
-    lengths = np.bincount(code)
-    kept = lengths[code] > 1
-    if not kept.any():
-        raise ValueError(f"events: no {session!r} has two events or more, so there is nothing to learn from")
-    order = np.flatnonzero(kept)[np.argsort(code[kept], kind="stable")]
-    played = events[item].iloc[order]
-    items = item_index(played)["item"]
-    offsets = np.concatenate([[0], np.cumsum(lengths[lengths > 1])]).astype(np.int64)
-    return items, Sessions(pd.Index(items).get_indexer(played).astype(np.int32), offsets)
+    order = np.argsort(times.of_column(events, time, stacklevel), kind="stable")
+    code, sessions = pd.factorize(events[session].iloc[order])  # numbered in order of the first events
+    order = order[np.argsort(code, kind="stable")]
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(code))]).astype(np.int64)
+    return pd.Index(sessions), ids.iloc[order], offsets
 
 
 def index_features(
@@ -61,6 +83,7 @@ def index_features(
     numeric: str | Sequence[str] = (),
     categorical: str | Sequence[str] = (),
     separator: str | Mapping[str, str] | None = None,
+    missing_indicator: bool = False,
 ) -> tuple[pd.Series, Features]:
     """Fit the features of all candidates on the training items.
 
@@ -71,6 +94,7 @@ def index_features(
         numeric: see `feature_columns.feature_table`, as `categorical` and `separator`.
         categorical: see there.
         separator: see there.
+        missing_indicator: see there.
 
     Returns:
         (ids of all candidates, those of training first, then the others by id; their features).
@@ -78,16 +102,97 @@ def index_features(
     Raises:
         ValueError: a column or an id is wrong or has to be declared; an item has two rows, or no training item has one.
     """
-    ids = _ids(features, "features", item).reset_index(drop=True)
-    if ids.duplicated().any():
-        raise ValueError(f"features: item {_first(ids[ids.duplicated()])} has two rows; keep one")
-    check_kind(ids, items, "features", item, "in the events")
+    ids = _ids_of_rows(features, "features", item, items)
     columns = features.drop(columns=item).reset_index(drop=True)
-    table = feature_table(columns, ids, numeric, categorical, separator)
+    table = feature_table(columns, ids, numeric, categorical, separator, missing_indicator)
     if few := few_described(items, ids, "the features table"):
         warnings.warn(few, UserWarning, stacklevel=3)
     candidates = pd.concat([items, ids[~ids.isin(items)].sort_values()], ignore_index=True)
     return candidates, fit_features(table, candidates.astype(str), len(items))
+
+
+def extend_features(
+    table: pd.DataFrame,
+    item: str,
+    items: pd.Series,
+    features: Features,
+    separator: str | Mapping[str, str] | None = None,
+) -> tuple[pd.Series, Callable[[np.ndarray, pd.Series], Features]]:
+    """Read features of further items for a trained model.
+
+    Args:
+        table: one row an item; every column beside the id is a feature of the model.
+        item: column of the item id.
+        items: ids of the candidates of the model, in index order.
+        features: of these candidates.
+        separator: see `index_features`.
+
+    Returns:
+        (ids of the table; a function that returns the features of candidates, see `feature_encoding.add_features`,
+        from their index in the model, -1 for new ones, and their ids).
+
+    Raises:
+        ValueError: a column or an id is wrong, or an item has two rows.
+    """
+    ids = _ids_of_rows(table, "features", item, items)
+    columns = table.drop(columns=item).reset_index(drop=True)
+    names, single = {*features.fitted["numeric"]}, {n for n, codes in features.categories.items() if codes.shape[1] < 2}
+    by_column = {*separator} if isinstance(separator, Mapping) else set()
+    raw = feature_table(
+        columns,
+        ids,
+        [str(name) for name in columns if {str(name), f"{name}_0"} & names],
+        [str(name) for name in columns if str(name) in single - by_column],
+        separator,
+    )
+    return ids, lambda index, candidates: add_features(features, raw, index, candidates.astype(str))
+
+
+def index_labels(labels: pd.DataFrame, item: str, items: pd.Series) -> pd.DataFrame:
+    """Return the labels of all candidates in index order.
+
+    Args:
+        labels: one row an item; every column beside the id is a label, a text. Other items may have rows too.
+        item: column of the item id.
+        items: ids of the candidates, in index order.
+
+    Returns:
+        One row a candidate: `item` and the labels as text, NA where there is none.
+
+    Raises:
+        ValueError: a column or an id is wrong, a label is no text, an item has two rows, or no candidate has one.
+    """
+    ids = _ids_of_rows(labels, "labels", item, items)
+    found = labels.drop(columns=item).set_axis(pd.Index(ids), axis=0)
+    if found.columns.empty:
+        raise ValueError("labels: there is no column beside the id; give one a label, or leave labels out")
+    for name in found:
+        _check_label(found, name)
+    if not items.isin(ids).any():
+        raise ValueError(f"labels: none of the items, such as {_first(items)}, has a row; write ids alike in both")
+    found = found.reindex(items).astype("str")
+    return found.where(found.map(lambda text: bool(str(text).strip()))).rename_axis("item").reset_index()
+
+
+def _check_label(labels: pd.DataFrame, name) -> None:
+    if not isinstance(name, str) or name in BESIDE_LABELS:
+        raise ValueError(f"labels: a label cannot be called {name!r}; rename the column")
+    if (labels.columns == name).sum() > 1:
+        raise ValueError(f"labels: column {name!r} is there twice; rename one of them")
+    cells = labels[name].dropna()
+    wrong = cells[[not isinstance(cell, str) for cell in cells]]
+    if len(wrong):
+        problem = f"labels: column {name!r} has {wrong.tolist()[0]!r} at item {wrong.index.tolist()[0]!r}"
+        raise ValueError(f"{problem}, which is no text; convert the column by .astype('string')")
+
+
+def _ids_of_rows(table: pd.DataFrame, name: str, column: str, items: pd.Series) -> pd.Series:
+    """Return the ids of a table with one row an item, of the same kind as `items`."""
+    ids = _ids(table, name, column).reset_index(drop=True)
+    if ids.duplicated().any():
+        raise ValueError(f"{name}: item {_first(ids[ids.duplicated()])} has two rows; keep one")
+    check_kind(ids, items, name, column, "in the events")
+    return ids
 
 
 def check_kind(ids: pd.Series, known: pd.Series, name: str, column: str, place: str) -> None:

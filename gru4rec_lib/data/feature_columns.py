@@ -27,8 +27,9 @@ def feature_table(
     numeric: str | Sequence[str] = (),
     categorical: str | Sequence[str] = (),
     separator: str | Mapping[str, str] | None = None,
+    missing_indicator: bool = False,
 ) -> RawFeatures:
-    """Read each column as numbers or as categories.
+    """Read each column as numbers or as categories; a column of vectors becomes one number per dimension.
 
     Args:
         columns: the features, one row an item.
@@ -36,6 +37,7 @@ def feature_table(
         numeric: names of columns of amounts.
         categorical: names of columns of categories.
         separator: between the categories of a cell: of all columns of text, or of those named.
+        missing_indicator: see `RawFeatures`.
 
     Returns:
         The features; one of categories is `multivalued`, with a column for each place.
@@ -66,6 +68,14 @@ def feature_table(
             kind = _kind(cells, ids)
             if name in by_column and kind not in ("text", ""):
                 raise ValueError(f"holds {kind}, which no separator divides; leave it out of separator=")
+            if kind == "lists" and not is_category and (name in numeric or _holds_numbers(cells)):
+                vectors = _vectors(cells, ids, name in numeric)
+                dimensions = [f"{name}_{place}" for place in range(vectors.shape[1])]
+                if taken := {*dimensions} & {*columns}:
+                    raise ValueError(f"becomes {min(taken)!r}, which is another column; rename one of them")
+                items |= {part: vectors[n].reindex(columns.index) for n, part in enumerate(dimensions)}
+                numbers += dimensions
+                continue
             if name in numeric or (kind == "numbers" and not is_category):
                 items[name] = _numbers(column, cells, kind, ids, name in numeric).reindex(columns.index)
                 numbers.append(name)
@@ -88,7 +98,7 @@ def feature_table(
     if unclear:
         remedy = "declare each by numeric=, categorical= or separator="
         raise ValueError(f"features: columns may be read in two ways: {', '.join(unclear)}; {remedy}")
-    return RawFeatures(pd.DataFrame(items), tuple(numbers), multivalued=categories)
+    return RawFeatures(pd.DataFrame(items), tuple(numbers), (), categories, missing_indicator)
 
 
 def _check_declarations(columns: pd.DataFrame, numeric: set, categorical: set, by_column: dict) -> None:
@@ -136,8 +146,6 @@ def _name(kind: type) -> str:
 
 
 def _numbers(column: pd.Series, cells: pd.Series, kind: str, ids: pd.Series, is_declared: bool) -> pd.Series:
-    if kind == "lists":
-        raise ValueError("holds lists; give each number of a vector a column of its own")
     numbers = cells.map(_number).astype("float64") if cells.dtype == object or kind == "text" else cells.astype(float)
     wrong = ~(numbers.abs() <= _LARGEST)
     if wrong.any():
@@ -151,10 +159,42 @@ def _numbers(column: pd.Series, cells: pd.Series, kind: str, ids: pd.Series, is_
     return numbers
 
 
+def _holds_numbers(cells: pd.Series) -> bool:
+    """Whether the first element of the first list that is not empty is a number."""
+    first = next((one for cell in cells for one in cell), None)
+    return first is not None and _name(type(first)) == "numbers"
+
+
+def _vectors(cells: pd.Series, ids: pd.Series, is_declared: bool) -> pd.DataFrame:
+    """Return lists of numbers side by side: float64, one row for each cell."""
+    length, vectors = None, []
+    for place, cell in cells.items():
+        if isinstance(cell, set | frozenset):
+            raise ValueError(f"holds a set in item `{ids[place]}`, whose numbers have no order; give lists")
+        if isinstance(cell, np.ndarray) and cell.ndim != 1:
+            raise ValueError(f"holds an array of {cell.ndim} dimensions in item `{ids[place]}`; give lists of numbers")
+        is_array = isinstance(cell, np.ndarray) and cell.dtype.kind in "iuf"
+        vectors.append(cell.astype(np.float64) if is_array else np.array([*map(_number, cell)], np.float64))
+        wrong = ~(np.abs(vectors[-1]) <= _LARGEST)
+        if not is_array:
+            wrong |= np.array([_name(type(one)) != "numbers" for one in cell], bool)
+        if wrong.any():
+            problem = f"has `{shown(str(list(cell)[wrong.argmax()]), 60)}` in the list of item `{ids[place]}`"
+            raise ValueError(f"{problem}; give finite numbers below 3e38, or leave the whole list missing")
+        length = (len(cell), ids[place]) if length is None else length
+        if len(cell) != length[0] or not length[0]:
+            problem = f"holds lists of {length[0]} (item `{length[1]}`) and {len(cell)} numbers (item `{ids[place]}`)"
+            raise ValueError(f"{problem}; give vectors of one length, or name codes in categorical=")
+    vectors = pd.DataFrame(np.stack(vectors), cells.index) if vectors else pd.DataFrame(index=cells.index)
+    if not is_declared and (vectors % 1 == 0).all(axis=None):
+        raise _UnclearError("lists of whole numbers, vectors or codes")
+    return vectors
+
+
 def _number(cell) -> float:
     try:
         return float(cell)
-    except (ValueError, OverflowError):
+    except (ValueError, TypeError, OverflowError):
         return np.nan
 
 
@@ -181,8 +221,7 @@ def _elements(cell, item, is_category: bool) -> list[str]:
         raise ValueError(f"holds lists of {min(kinds - {'text', 'numbers'})} in item `{item}`; give lists of text")
     there = [one for one in cell if not (one is None or one != one or one == "")]
     if not is_category and any(not isinstance(one, str) for one in there):
-        problem = f"holds lists of numbers, such as that of item `{item}`"
-        raise ValueError(f"{problem}; give each number of a vector a column of its own, or name codes in categorical=")
+        raise ValueError(f"holds a list of text and numbers in item `{item}`; write all of its elements in one way")
     return [_text(one) for one in there]
 
 

@@ -59,13 +59,7 @@ def fit_features(raw: RawFeatures, items: pd.Series, n_items: int) -> Features:
     numbers[:, np.isnan(numbers[:n_items]).all(axis=0)] = 0  # no training track has this number
     scaler = StandardScaler().fit(numbers[:n_items]) if names else None
     numeric = np.nan_to_num(scaler.transform(numbers), nan=0.0) if scaler else numbers
-    if numeric.size and max(numeric.max(), -numeric.min()) > FAR:
-        row, column = np.argwhere(np.abs(numeric) > FAR)[0]
-        raise DataError(
-            f"feature `{names[column]}`: item `{items.iloc[row]}` has {numbers[row, column]:g}, "
-            f"{numeric[row, column]:.0e} standard deviations from the mean of the items of training; correct it or "
-            "leave it missing"
-        )
+    _check_far(numeric, numbers, names, items)
     fitted = {"numeric": names}
     if scaler:
         fitted |= {"mean": scaler.mean_.tolist(), "scale": scaler.scale_.tolist()}
@@ -80,6 +74,67 @@ def fit_features(raw: RawFeatures, items: pd.Series, n_items: int) -> Features:
         sizes[name] = len(known) + 1
         fitted[name] = known.tolist()
     return Features(numeric.astype(np.float32), categories, sizes, fitted)
+
+
+def add_features(features: Features, raw: RawFeatures, index: np.ndarray, items: pd.Series) -> Features:
+    """Encode the features of further items as those of a trained model, with a new number for each new category.
+
+    Args:
+        features: of the candidates of the model.
+        raw: of the further items, with the same numbers and categories; a row of a candidate replaces its features.
+        index: int [items], the candidate of each item, -1 for a further one.
+        items: str [items], ids of the new candidates.
+
+    Returns:
+        The features of all items; numbers are standardised by the training items of the model.
+
+    Raises:
+        DataError: the table has other features than the model, or a number is further than FAR from the mean.
+    """
+    fitted, names = dict(features.fitted), features.fitted["numeric"]
+    groups = {name: (name,) for name in raw.categorical} | dict(raw.multivalued)
+    indicators = {f"{name} missing": name for name in raw.numeric if f"{name} missing" in names}
+    given, known = {*raw.numeric, *indicators, *groups}, {*names, *features.categories}
+    if given != known:
+        wrong = min(given ^ known)
+        raise DataError(f"features: `{wrong}` is a feature of {'the table' if wrong in given else 'the model'} alone")
+    table = raw.items.set_index(raw.items["item"].astype(str)).reindex(items)
+    has_row, is_new = items.isin(table["item"].dropna()).to_numpy(), index < 0
+    numbers = np.empty((len(items), len(names)))
+    for column, name in enumerate(names):
+        values = table[indicators.get(name, name)].to_numpy(np.float64)
+        numbers[:, column] = np.isnan(values) if name in indicators else values
+    scaled = numbers
+    if names:
+        scaled = np.nan_to_num((numbers - np.array(fitted["mean"])) / np.array(fitted["scale"]), nan=0.0)
+        _check_far(np.where(has_row[:, None], scaled, 0), numbers, names, items)
+    numeric = np.where(has_row[:, None], scaled, features.numeric[index]).astype(np.float32)
+    numeric[is_new & ~has_row] = 0
+
+    categories, sizes = {}, {}
+    for name, columns in groups.items():
+        values = table[list(columns)].astype("string")
+        there = pd.Index(pd.unique(values.to_numpy().ravel())).dropna().sort_values()
+        everything = pd.Index([*fitted[name], *there.difference(fitted[name])])
+        found = np.stack([everything.get_indexer(values[c]) + 1 for c in columns], axis=1)
+        found = np.where(values.isna(), -1, found)
+        old = np.where(is_new[:, None], -1, features.categories[name][index])
+        width = max(found.shape[1], old.shape[1])
+        found, old = (np.pad(one, ((0, 0), (0, width - one.shape[1])), constant_values=-1) for one in (found, old))
+        categories[name] = np.where(has_row[:, None], found, old).astype(np.int32)
+        sizes[name], fitted[name] = len(everything) + 1, everything.tolist()
+    categories = {name: categories[name] for name in features.categories}  # the order of the model's weights
+    return Features(numeric, categories, {name: sizes[name] for name in categories}, fitted)
+
+
+def _check_far(scaled: np.ndarray, numbers: np.ndarray, names: list[str], items: pd.Series) -> None:
+    if scaled.size and max(scaled.max(), -scaled.min()) > FAR:
+        row, column = np.argwhere(np.abs(scaled) > FAR)[0]
+        raise DataError(
+            f"feature `{names[column]}`: item `{items.iloc[row]}` has {numbers[row, column]:g}, "
+            f"{scaled[row, column]:.0e} standard deviations from the mean of the items of training; correct it or "
+            "leave it missing"
+        )
 
 
 def few_described(items: pd.Series, described: pd.Series, table: str) -> str:

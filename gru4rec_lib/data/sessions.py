@@ -121,6 +121,17 @@ class Sessions:
         kept = np.concatenate([[0], np.cumsum(events)]).astype(np.int64)
         return Sessions(self.items[events], kept[self.offsets])
 
+    def with_next(self) -> tuple[Sessions, np.ndarray]:
+        """Return the sessions with an event more at the end of each, to be predicted, and bool [events], where it is.
+
+        The event is on no item (-1).
+        """
+        items = np.insert(self.items, self.offsets[1:], -1)
+        is_next = np.zeros(len(items), bool)
+        offsets = self.offsets + np.arange(len(self.offsets))
+        is_next[offsets[1:] - 1] = True
+        return Sessions(items, offsets), is_next
+
     def save(self, folder: Path, name: str) -> None:
         """Write <name>_items.npy and <name>_offsets.npy.
 

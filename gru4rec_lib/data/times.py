@@ -67,12 +67,13 @@ def seconds(text: str) -> float:
     return ((moment - _EPOCH) // timedelta(microseconds=1) + int(f"{fraction:0<6.6}")) / 1e6
 
 
-def of_column(events: pd.DataFrame, column: str) -> np.ndarray:
+def of_column(events: pd.DataFrame, column: str, stacklevel: int = 4) -> np.ndarray:
     """Read the times of a DataFrame; warn where they are probably no unix seconds.
 
     Args:
         events: one row an event.
         column: of one kind, without gaps: datetimes or dates, finite numbers of unix seconds, or texts as in a file.
+        stacklevel: of the warning; the default is the caller of the function whose callee calls this one.
 
     Returns:
         [events], to sort by: datetime64 in UTC where the column has dates, else float64 unix seconds.
@@ -105,7 +106,7 @@ def of_column(events: pd.DataFrame, column: str) -> np.ndarray:
     if is_sure:
         raise ValueError(f"events: column {column!r}: {doubt}")
     if doubt:
-        warnings.warn(f"events: column {column!r}: {doubt}", stacklevel=4)  # where `Recommender` is called
+        warnings.warn(f"events: column {column!r}: {doubt}", stacklevel=stacklevel)
     return found
 
 

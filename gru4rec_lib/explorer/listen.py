@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
+from gru4rec_lib.data.labels import Names
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.explorer.describe import changes, traits
 from gru4rec_lib.plotting.listen import HIT
 from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.ranking.exact import NO_RANK, popularity_ranks
 from gru4rec_lib.serving.recommender import Recommender
-from gru4rec_lib.study import explore
 from gru4rec_lib.study.tables import finished_runs
 from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.utils.arguments import whole
@@ -49,8 +49,7 @@ class Listener:
         self._index = pd.Index(prepared.items["item"])
         self._plays = prepared.items["plays"].to_numpy()
         self._by_plays = popularity_ranks(self._plays)
-        self._names = {} if prepared.labels is None else explore.names(prepared.labels).to_dict()
-        self._ids = {name: track for track, name in self._names.items()}
+        self._names = Names(prepared.items["item"], prepared.labels)
 
     @classmethod
     def of(cls, place: Workspace) -> Listener:
@@ -139,20 +138,31 @@ class Listener:
         return table.assign(place=table["place"] + 1, played=table["item"] == played)
 
     def name(self, track: str) -> str:
-        """Return the name of a track: its labels (see `explore.names`), or its id where the study has none.
+        """Return the name of a track: its labels (see `labels.names`), or its id where the study has none.
 
         Args:
             track: its id.
         """
-        return self._names.get(track, track)
+        place = self.places([track])[0]
+        return self._names.texts[place] if place >= 0 else track
 
     def track(self, name: str) -> str:
-        """Return the id of a track; a text that is no name is taken as an id.
+        """Return the id of a track; a text that names no track, or several, is returned unchanged.
 
         Args:
-            name: of `name`, or an id.
+            name: see `Names.candidates`.
         """
-        return self._ids.get(name, name)
+        found = self._names.candidates(name)
+        return self.prepared.items["item"].iloc[found[0]] if len(found) == 1 else name
+
+    def problem(self, name: str) -> str:
+        """Return a text that names no track, with the names of the tracks that it may be.
+
+        Args:
+            name: see `Names.candidates`.
+        """
+        several = [self._names.texts[place] for place in self._names.candidates(name)]
+        return name + (f" (may be {' or '.join(several)})" if several else "")
 
     def label(self, track: str, score: str = "") -> str:
         """Return a track as HTML: its name and score, and its description in a second line.

@@ -86,7 +86,11 @@ class Player(widgets.VBox):
             return
         session, heard, names = self.session, self.heard.value, list(self.models.value)
         unknown = [track for track, place in zip(session, self.listener.places(session), strict=True) if place < 0]
-        problem = f"Unknown tracks, which every model skips: {', '.join(unknown)}" if unknown else ""
+        problem = (
+            f"Unknown tracks, which every model skips: {', '.join(map(self.listener.problem, unknown))}"
+            if unknown
+            else ""
+        )
         if not session or not names:
             problem = "Type or choose a track, and choose a model."
         self.problem.value = escape(problem)

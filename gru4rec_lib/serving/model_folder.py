@@ -2,28 +2,47 @@
 
 model.keras     network, weights, features of the candidates, plays in training
 items.parquet   item: one id per row, in index order
+labels.parquet  item and one column per label, if there are any; one row per item, in index order
 features.json   names, means, scales and categories to encode raw features, if the model has any
 config.json     settings of the training
+fitted/         in place of model.keras and features.json: the sessions and features that a baseline is fitted to again
+README.md, card.json  what the model was trained on and how it scored, of `gru4rec fit`
 """
 
 from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
+from gru4rec_lib.baselines import BASELINES, Baseline
 from gru4rec_lib.data.features import Features
+from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.arguments import user_path
 from gru4rec_lib.utils.atomic_write import replacing_folder
 from gru4rec_lib.utils.backend import keras
 
 MODEL, ITEMS, FEATURES, CONFIG = "model.keras", "items.parquet", "features.json", "config.json"
+LABELS = "labels.parquet"
+CARD = ("README.md", "card.json")
+FITTED = "fitted"
+FILES = {MODEL, ITEMS, LABELS, FEATURES, CONFIG, FITTED, *CARD}
 
 
-def save(folder: str | Path, model: GRU4Rec, items: pd.Series, config: dict, features: Features | None = None) -> None:
+def save(
+    folder: str | Path,
+    model: GRU4Rec | Baseline,
+    items: pd.Series,
+    config: dict,
+    features: Features | None = None,
+    labels: pd.DataFrame | None = None,
+    card: Mapping[str, str] | None = None,
+    sessions: Sessions | None = None,
+) -> None:
     """Write a model's folder, completely or not at all.
 
     Args:
@@ -32,6 +51,9 @@ def save(folder: str | Path, model: GRU4Rec, items: pd.Series, config: dict, fea
         items: ids of the candidates in index order, text or whole numbers.
         config: settings of the training, plain JSON.
         features: of the candidates; not written if the model uses none.
+        labels: one row per candidate in index order: item and one column per label; None if there are none.
+        sessions: to which a baseline was fitted; None for a network.
+        card: texts of the files of CARD, by name; None if there are none.
 
     Raises:
         ValueError: the folder is a file, or contains other files, which would be lost.
@@ -39,47 +61,83 @@ def save(folder: str | Path, model: GRU4Rec, items: pd.Series, config: dict, fea
     folder = user_path(folder).resolve()
     if folder.is_file():
         raise ValueError(f"{folder}: is a file; name a new folder")
-    others = sorted({p.name for p in folder.iterdir()} - {MODEL, ITEMS, FEATURES, CONFIG}) if folder.is_dir() else []
+    others = sorted({p.name for p in folder.iterdir()} - FILES) if folder.is_dir() else []
     if others:
         raise ValueError(f"{folder}: holds `{others[0]}`, which is no file of a model; name a new folder")
     with replacing_folder(folder) as place:
-        model.save(place / MODEL)
+        if sessions is None:
+            model.save(place / MODEL)
+        else:
+            (place / FITTED).mkdir()
+            sessions.save(place / FITTED, "train")
+            if features is not None:
+                features.save(place / FITTED)
         items.rename("item").to_frame().to_parquet(place / ITEMS, index=False)
-        if model.features is not None and features is not None:
+        if labels is not None:
+            labels.to_parquet(place / LABELS, index=False)
+        if sessions is None and model.features is not None and features is not None:
             (place / FEATURES).write_text(json.dumps(features.fitted, indent=1), encoding="utf-8")
+        for name, text in (card or {}).items():
+            (place / name).write_text(text, encoding="utf-8")
         (place / CONFIG).write_text(json.dumps(config, indent=1), encoding="utf-8")
 
 
-def load(folder: str | Path) -> tuple[GRU4Rec, pd.Series, dict, Features | None]:
+def load(
+    folder: str | Path,
+) -> tuple[GRU4Rec | Baseline, pd.Series, dict, Features | None, pd.DataFrame | None, Sessions | None]:
     """Read what `save` wrote.
 
     Args:
         folder: of a model.
 
     Returns:
-        (model, item ids in index order, config, features of the candidates). The features are None if the model has
-        none or the folder has no features.json.
+        (model, item ids in index order, config, features of the candidates, labels of the candidates, training sessions
+        of a baseline). The features are None if the model has none or the folder has no features.json; the labels are
+        None if the folder has none, and the sessions for a network. A baseline is fitted again.
 
     Raises:
         FileNotFoundError: it is not the folder of a model.
         ValueError: a file cannot be read, or the files belong to different models.
     """
     folder = user_path(folder)
-    for name in (MODEL, ITEMS, CONFIG):
+    is_baseline = (folder / FITTED).is_dir()
+    for name in (ITEMS, CONFIG) if is_baseline else (MODEL, ITEMS, CONFIG):
         if not (folder / name).is_file():
             raise FileNotFoundError(
                 f"{folder / name}: there is no such file; name a folder that `Recommender.save` or a study's run wrote"
             )
-    model = _read(keras.saving.load_model, folder / MODEL, compile=False)
     items = _read(pd.read_parquet, folder / ITEMS, columns=["item"])["item"]
-    if len(items) < max(model.item_input.n_inputs, model.scorer.n_scored):
+    sessions = None
+    if is_baseline:
+        config = _read(_json, folder / CONFIG)
+        model, features, sessions = _read(_fitted, folder / FITTED, config=config)
+        least = sessions.items.max() + 1
+    else:
+        model = _read(keras.saving.load_model, folder / MODEL, compile=False)
+        least = max(model.item_input.n_inputs, model.scorer.n_scored)
+    if len(items) < least:
         raise ValueError(
             f"{folder / ITEMS}: has {len(items):,} items, too few for the model beside it; restore the file that was "
             "saved with it"
         )
-    has_features = model.features is not None and (folder / FEATURES).is_file()
-    features = model.features.features(_read(_json, folder / FEATURES)) if has_features else None
-    return model, items, _read(_json, folder / CONFIG), features
+    if not is_baseline:
+        config = _read(_json, folder / CONFIG)
+        has_features = model.features is not None and (folder / FEATURES).is_file()
+        features = model.features.features(_read(_json, folder / FEATURES)) if has_features else None
+    labels = _read(pd.read_parquet, folder / LABELS) if (folder / LABELS).is_file() else None
+    if labels is not None and not (items.equals(labels.get("item")) and labels.columns.is_unique):
+        raise ValueError(
+            f"{folder / LABELS}: belongs to other items than {ITEMS}; restore the file that was saved with it"
+        )
+    return model, items, config, features, labels, sessions
+
+
+def _fitted(folder: Path, config: dict) -> tuple[Baseline, Features | None, Sessions]:
+    """Fit a baseline again to the sessions and features that were saved."""
+    sessions = Sessions.load(folder, "train")
+    features = Features.load(folder) if (folder / FEATURES).is_file() else None
+    baseline = BASELINES[config["baseline"]](**config["settings"])
+    return baseline.fit(sessions, int(sessions.items.max()) + 1, features), features, sessions
 
 
 def _json(path: Path) -> dict:

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib.data.dataframes import check_kind, index_features, index_sessions
+from gru4rec_lib.baselines import Baseline
+from gru4rec_lib.data.dataframes import (
+    check_kind,
+    extend_features,
+    index_features,
+    index_labels,
+    index_sessions,
+    ordered_sessions,
+)
 from gru4rec_lib.data.features import Features
+from gru4rec_lib.data.labels import Names
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.ranking.exact import rank_table
 from gru4rec_lib.ranking.metrics import scores
-from gru4rec_lib.ranking.shortlist import Shortlist
 from gru4rec_lib.serving import growth, model_folder
+from gru4rec_lib.serving.scoring import NetworkScoring, RankedScoring, conditional
 from gru4rec_lib.training.build import build
 from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.training.settings import FORMS_WITH_CONTENT, Cell, FitSettings, NetworkSettings, Training
 from gru4rec_lib.utils.arguments import whole
-from gru4rec_lib.utils.backend import tf
 from gru4rec_lib.utils.checked import check
 
 # Settings that a trained model keeps; its dropout may change.
 NETWORK = NetworkSettings.model_fields.keys() - {"dropout_input", "dropout_hidden", "dropout_state"}
-STEPS = 8  # items processed in one call of the graph
+TOGETHER = 1024  # sessions of `recommend_many` whose lists are made together
 NOT_HERE = {"max_epochs": "give `epochs`"} | dict.fromkeys(("patience", "refit", "monitor"), "no session is held out")
 
 
@@ -33,31 +42,42 @@ class Recommender:
     """Recommend the next items of a session; `fit` and `load` return one.
 
     Args:
-        model: trained.
+        model: trained or fitted.
         items: ids of its candidates in index order, text or whole numbers.
         config: settings of the training, plain JSON.
         features: of the candidates, if the model uses them; only `save` needs them.
+        labels: texts to display: one row per candidate in index order, `item` and one column per label (NA where
+            missing); None if there are none.
+        sessions: training sessions over the item index, for a model other than `GRU4Rec`, such as a baseline; it needs
+            `rank` and `top` as `Baseline` has them, and `beyond_training`.
 
     Raises:
         ValueError: a weight is not finite.
     """
 
-    def __init__(self, model: GRU4Rec, items: pd.Series, config: dict, features: Features | None = None):
-        self.model, self.items, self.config, self.features = model, items, config, features
+    def __init__(
+        self,
+        model: GRU4Rec | Baseline,
+        items: pd.Series,
+        config: dict,
+        features: Features | None = None,
+        labels: pd.DataFrame | None = None,
+        sessions: Sessions | None = None,
+    ):
+        self.model, self.items, self.config, self.features, self.labels = model, items, config, features, labels
+        self._sessions = sessions
+        self._names = Names(items, labels)
         # Contiguous, for fast id lookup: a column read from a file may consist of several chunks.
         self._index = pd.Index(items.to_numpy())
-        rows, bias = model.scorer.scoring_rows()
-        weights = (rows, bias, *(weight.numpy() for weight in model.weights))
-        if not all(np.isfinite(weight).all() for weight in weights):
-            raise ValueError("the model has weights that are not finite; train it again with a lower learning rate")
         self._place = {one: place for place, one in enumerate(self._index.tolist())}
-        self._shortlist = Shortlist(rows, bias)
-        self._ids = self._index[: len(bias)]  # items that have a score
-        self._plays = np.pad(model.scorer.plays.numpy(), (0, len(self._ids) - model.n_items))
-        self._start = model.initial_state(1)
-        signature = [tf.TensorSpec([STEPS], tf.int32), tf.TensorSpec.from_tensor(self._start)]
-        self._walk = tf.function(self._steps, input_signature=signature, jit_compile=True)
-        self._hidden(np.zeros(1, np.int32))  # compile it now, not for the first session
+        if sessions is None:
+            self._n_items, self._scoring = model.n_items, NetworkScoring(model)
+        else:
+            plays = np.bincount(sessions.items, minlength=len(items))
+            self._n_items = int(np.count_nonzero(plays))
+            self._scoring = RankedScoring(model, plays, self._n_items)
+        self._ids = self._index[: self._scoring.n_scored]  # items that have a score
+        self._groups = cache(lambda label: pd.factorize(labels[label])[0])
 
     @classmethod
     def fit(
@@ -67,10 +87,12 @@ class Recommender:
         item: str = "item",
         time: str = "time",
         *,
+        labels: pd.DataFrame | None = None,
         features: pd.DataFrame | None = None,
         numeric: str | Sequence[str] = (),
         categorical: str | Sequence[str] = (),
         separator: str | Mapping[str, str] | None = None,
+        missing_indicator: bool = False,
         input_form: str = "shared",
         output_form: str = "ids",
         loss: str = "cross_entropy",
@@ -87,15 +109,21 @@ class Recommender:
             item: column of the item id, text or whole numbers; recommended ids are of the same kind.
             time: column to sort by: dates of any type, unix seconds, a counter, or ISO dates as text (UTC if they have
                 no zone); events of equal time stay in their order.
+            labels: one row per item, with its id in the column named by `item`; each other column is a label, a text
+                such as artist or title. `recommend` adds them to its lists and `find` looks items up by them.
             features: one row per item, with its id in the column named by `item`; each other column is a feature, used
-                by the input or output form. Floats are numbers; texts and booleans are categories, and a list of texts
-                is several categories; None, NaN and "" are missing. Ambiguous columns must be declared by the next
-                three arguments. Items without events become candidates if the output form is not `ids`.
-            numeric: features to use as numbers, such as whole numbers that are amounts, or text that reads as numbers.
+                by the input or output form. Floats are numbers, and lists of floats are vectors, all of one length;
+                texts and booleans are categories, and a list of texts is several categories; None, NaN and "" are
+                missing. Ambiguous columns must be declared by the next three arguments. Items without events become
+                candidates if the output form is not `ids`.
+            numeric: features to use as numbers, such as whole numbers that are amounts, text that reads as numbers, or
+                vectors of whole numbers.
             categorical: features to use as one category per cell, such as whole numbers that are codes, or text that
                 contains commas.
             separator: text between the categories of a cell, such as `|` in `rock|indie`: one for all text features, or
                 a mapping from features to separators.
+            missing_indicator: whether a number or vector that some training items lack gets a second feature, 1 where
+                it is missing and 0 elsewhere. A missing number is the mean of the training items.
             input_form: see `GRU4Rec`.
             output_form: see `GRU4Rec`.
             loss: see `GRU4Rec.compile`.
@@ -109,7 +137,7 @@ class Recommender:
 
         Raises:
             ValueError: a column, id, time or setting is wrong, no session has two events, features are ambiguous or
-                belong to no training item, or no form uses them.
+                belong to no training item, no form uses them, or labels are no texts or belong to no item.
 
         Warns:
             UserWarning: less than half of the training items have features.
@@ -120,10 +148,61 @@ class Recommender:
         items, sessions = index_sessions(events, session, item, time)
         n_items, fitted = len(items), None
         if features is not None:
-            items, fitted = index_features(features, item, items, numeric, categorical, separator)
+            items, fitted = index_features(features, item, items, numeric, categorical, separator, missing_indicator)
+        labels = None if labels is None else index_labels(labels, item, items)
         model = build(run, n_items, fitted)
         _fit(model, sessions, run, verbose)
-        return cls(model, items, run.model_dump(mode="json"), fitted)
+        split = dict(separator) if isinstance(separator, Mapping) else separator  # for `update`
+        config = run.model_dump(mode="json") | ({"separator": split} if split else {})
+        return cls(model, items, config, fitted, labels)
+
+    @classmethod
+    def of(
+        cls,
+        baseline: Baseline,
+        events: pd.DataFrame,
+        session: str = "session",
+        item: str = "item",
+        time: str = "time",
+        *,
+        labels: pd.DataFrame | None = None,
+        features: pd.DataFrame | None = None,
+        numeric: str | Sequence[str] = (),
+        categorical: str | Sequence[str] = (),
+        separator: str | Mapping[str, str] | None = None,
+        missing_indicator: bool = False,
+    ) -> Recommender:
+        """Fit a baseline to all sessions of two events or more; its lists have no scores (NaN).
+
+        Args:
+            baseline: with its settings, such as `baselines.STAN(neighbours=500)`.
+            events: as for `fit`, as the other arguments. The sessions are in order of their first events.
+            session: see there.
+            item: see there.
+            time: see there.
+            labels: see there.
+            features: see there; needed by baselines with `needs_features`.
+            numeric: see there.
+            categorical: see there.
+            separator: see there.
+            missing_indicator: see there.
+
+        Returns:
+            A recommender with the fitted baseline.
+
+        Raises:
+            ValueError: as for `fit`; or the baseline needs features and there are none, or does not use them.
+        """
+        if features is not None and not baseline.needs_features:
+            raise ValueError(f"Recommender.of: {baseline.kind} does not use features; leave them out")
+        items, sessions = index_sessions(events, session, item, time)
+        n_items, fitted = len(items), None
+        if features is not None:
+            items, fitted = index_features(features, item, items, numeric, categorical, separator, missing_indicator)
+        labels = None if labels is None else index_labels(labels, item, items)
+        model = baseline.model_copy().fit(sessions, n_items, fitted)
+        config = {"baseline": baseline.kind, "settings": baseline.model_dump(mode="json")}
+        return cls(model, items, config, fitted, labels, sessions)
 
     def update(
         self,
@@ -132,6 +211,9 @@ class Recommender:
         item: str = "item",
         time: str = "time",
         *,
+        labels: pd.DataFrame | None = None,
+        features: pd.DataFrame | None = None,
+        separator: str | Mapping[str, str] | None = None,
         epochs: int = 1,
         seed: int = 1,
         verbose: int = 1,
@@ -140,37 +222,70 @@ class Recommender:
         """Continue training on further sessions; their new items become candidates.
 
         Args:
-            events: one row per event, as for `fit`. If the model uses features, new items are not allowed.
+            events: one row per event, as for `fit`. If the model uses features, new items need `features`.
             session: column of the session.
             item: column of the item id, of the same kind as the model's ids.
             time: column to sort by, as for `fit`.
+            labels: of new items, as for `fit`, with the labels of the model; a row of a known item replaces its labels.
+            features: of new items, as for `fit`, with the features of the model; a row of a known item replaces its
+                features. Numbers are standardised as for `fit`; new categories are learned. Needs no declarations.
+            separator: as for `fit`; None takes that of `fit`.
             epochs: number of passes over these sessions, or of `steps_per_epoch` steps each if that is given here. The
                 state of the optimiser is reset; negatives are drawn by plays in old and new sessions.
             seed: random seed, also for the initial weights of new items.
-            verbose: 1 prints one line per epoch, 0 nothing.
+            verbose: 1 prints the number of new items and one line per epoch, 0 nothing.
             **settings: changes to the settings of the model, such as `learning_rate`.
 
         Returns:
             The updated recommender; this one is not changed.
 
         Raises:
-            ValueError: as for `fit`; the model uses features and an item has none; or a setting is one of the network,
+            ValueError: as for `fit`; the model uses features and an item has none; labels or features are not those of
+                the model; or a setting is one of the network,
                 which cannot change in a trained model.
         """
+        if self._sessions is not None:
+            raise ValueError("Recommender.update: a baseline has no weights to continue from; fit it to all events")
         for name in NETWORK & settings.keys():
             raise ValueError(f"Recommender.update: {name}: a trained model keeps it; leave it out")
         cell = {name: self.config[name] for name in ("input_form", "output_form", "loss")} | {"seed": seed}
         before = self.config["training"] | {"steps_per_epoch": None}  # the old value was for other sessions
         run = _run("Recommender.update", cell, epochs, settings, before)
         played, sessions = index_sessions(events, session, item, time)
-        items, n_items = growth.grown_items(self.model, self.items, played)
+        described, encode = None, None
+        separator = separator or self.config.get("separator")
+        if features is not None:
+            if self.features is None:
+                raise ValueError("Recommender.update: features: the model has no record of any; leave them out")
+            described, encode = extend_features(features, item, self.items, self.features, separator)
+        items, n_items = growth.grown_items(self.model, self.items, played, described)
         index = self._index.get_indexer(items)
         spec = self.model.get_config()["features"]
-        model = growth.grow(self.model, index, n_items, lambda n: build(run, n, spec))
+        fitted = self.features.take(index) if self.features is not None and spec is not None else None
+        fitted = encode(index, items) if encode else fitted
+        labels = self._grown_labels(labels, item, items)
+        build_one = partial(build, run, features=fitted if encode else spec)
+        model = growth.grow(self.model, index, n_items, build_one, keeps_features=encode is None)
         sessions = replace(sessions, items=pd.Index(items).get_indexer(played).astype(np.int32)[sessions.items])
+        if verbose:
+            print(f"items new in training: {n_items - self.model.n_items:,}", flush=True)
         _fit(model, sessions, run, verbose, plays_before=model.scorer.plays.numpy())
-        features = self.features.take(index) if self.features is not None and spec is not None else None
-        return Recommender(model, items, run.model_dump(mode="json"), features)
+        config = run.model_dump(mode="json") | ({"separator": separator} if separator else {})
+        return Recommender(model, items, config, fitted, labels)
+
+    def _grown_labels(self, labels: pd.DataFrame | None, item: str, items: pd.Series) -> pd.DataFrame | None:
+        """Return the labels of all items, where those given replace the model's."""
+        before = None if self.labels is None else self.labels.set_index("item").reindex(items)
+        if labels is None:
+            return None if before is None else before.reset_index()
+        found = index_labels(labels, item, items).set_index("item")
+        if before is not None:
+            if {*found} != {*before}:
+                raise ValueError(f"labels: the model has {', '.join(before)}; give these columns beside the id")
+            given = found.index.isin(labels[item])
+            before[given] = found.loc[given, before.columns]
+            found = before
+        return found.reset_index()
 
     def evaluate(
         self, events: pd.DataFrame, session: str = "session", item: str = "item", time: str = "time", k: int = 20
@@ -196,7 +311,7 @@ class Recommender:
         played, sessions = index_sessions(events, session, item, time)
         check_kind(played, self.items, "events", item, "the model's")
         test = replace(sessions, items=self._index.get_indexer(played).astype(np.int32)[sessions.items])
-        return scores(rank_table(self.model, test, self.model.n_items, len(self.items)), k)
+        return scores(rank_table(self.model, test, self._n_items, len(self.items)), k)
 
     @classmethod
     def load(cls, folder: str | Path) -> Recommender:
@@ -220,67 +335,219 @@ class Recommender:
         Raises:
             ValueError: the folder contains other files.
         """
-        model_folder.save(folder, self.model, self.items, self.config, self.features)
+        parts = self.model, self.items, self.config, self.features, self.labels
+        model_folder.save(folder, *parts, sessions=self._sessions)
 
-    def recommend(self, session: Sequence[Hashable], k: int = 20, exclude_heard: bool = False) -> pd.DataFrame:
+    def find(self, name: str) -> Hashable:
+        """Return the id of an item from its name.
+
+        Args:
+            name: an id as text, or a name: all labels of an item, in order or reversed, such as `Artist - Title`; or a
+                single label. Case and repeated spaces do not count.
+
+        Raises:
+            ValueError: no item is called so, or several; their names are listed then.
+        """
+        return self._names.find(name)
+
+    def recommend(
+        self,
+        session: Sequence[Hashable],
+        k: int = 20,
+        exclude_heard: bool = False,
+        *,
+        among: Collection[Hashable] | None = None,
+        exclude: Collection[Hashable] = (),
+        at_most: Mapping[str, int] | None = None,
+    ) -> pd.DataFrame:
         """Return the k best next items.
+
+        There are fewer than k rows where the conditions allow no more items.
 
         Args:
             session: item ids, the oldest first. Unknown ids are skipped.
             k: number of items, 1 to the number of items that have a score.
-            exclude_heard: leave out the items of the session; there may then be fewer than k rows.
+            exclude_heard: leave out the items of the session.
+            among: ids of the only items to recommend; ids without a score, such as unknown ones, are skipped.
+            exclude: ids of items to leave out; unknown ids change nothing.
+            at_most: for labels the most items of the list that share one, such as `{"artist": 2}`. Items without the
+                label are not limited.
 
         Returns:
-            One row per item, the best first, ties in index order: `item`, `score`, `source`. The source is `model`. If
-            the session has no known item, it is `popularity: ` with the reason, and the score is the number of plays in
-            training.
+            One row per item, the best first, ties in index order: `item`, the labels, `score`, `source`. The source is
+            `model`, and the score of a baseline NaN. If the session has no known item, the source is `popularity: `
+            with the reason, and the score is the number of plays in training.
 
         Raises:
-            TypeError: `session` is not a list of ids, or they are of another kind than the model's.
-            ValueError: k is not a whole number, or out of range.
+            TypeError: `session`, `among` or `exclude` is no list of ids, or they are of another kind than the model's.
+            ValueError: k is not a whole number, or out of range; no id of `among` has a score; or `at_most` names no
+                label or no whole number.
         """
-        k = whole(k, "k", None)
-        if not 1 <= k <= len(self._ids):
-            raise ValueError(f"k is {k}; it can be 1 to {len(self._ids)}, the items that have a score")
-        places = self._places(session)
-        inputs = places[(places >= 0) & (places < self.model.item_input.n_inputs)].astype(np.int32)
-        left_out = np.unique(places[(places >= 0) & (places < len(self._ids))]) if exclude_heard else []
-        wanted = min(k + len(left_out), len(self._ids))
-        if len(inputs):
-            best, score = self._shortlist.best(self._hidden(inputs), wanted)
-            source = "model"
-        else:
-            best = np.argsort(-self._plays, kind="stable")[:wanted]
-            score = self._plays[best].astype(np.float32)
-            source = f"popularity: {'no known item' if len(places) else 'empty session'}"
-        kept = ~np.isin(best, left_out)
-        best, score = best[kept][:k], score[kept][:k]
-        return pd.DataFrame({"item": self._ids[best], "score": score, "source": source})
+        places = [self._places(session)]
+        return next(self._lists(places, k, exclude_heard, among, exclude, at_most)).drop(columns="session")
 
-    def _places(self, session) -> np.ndarray:
-        """Return the item index of each event, -1 where there is none."""
+    def recommend_many(
+        self,
+        sessions: Sequence[Sequence[Hashable]] | pd.DataFrame,
+        k: int = 20,
+        exclude_heard: bool = False,
+        *,
+        among: Collection[Hashable] | None = None,
+        exclude: Collection[Hashable] = (),
+        at_most: Mapping[str, int] | None = None,
+        session: str = "session",
+        item: str = "item",
+        time: str = "time",
+    ) -> pd.DataFrame:
+        """Return the k best next items of each session, in less time than `recommend` for one after the other.
+
+        Args:
+            sessions: one list of item ids per session, or a table of events, one row each.
+            k: see `recommend`, as the next four arguments.
+            exclude_heard: see there.
+            among: see there.
+            exclude: see there.
+            at_most: see there.
+            session: column of the session, if `sessions` is a table.
+            item: column of the item id, if it is a table.
+            time: column to sort by, if it is a table, as for `fit`.
+
+        Returns:
+            The rows of `recommend` of one session after the other, with a first column `session`: the number of the
+            list from 0, or the session of the table, in order of their first events. Scores may differ from those of
+            `recommend` by rounding, and so items whose scores differ by no more may change places.
+
+        Raises:
+            TypeError: as for `recommend`.
+            ValueError: as for `recommend`; or a column, id or time of the table is wrong.
+        """
+        if isinstance(sessions, pd.DataFrame):
+            keys, ids, offsets = ordered_sessions(sessions, session, item, time)
+            check_kind(ids, self.items, "sessions", item, "the model's")
+            found = np.split(self._index.get_indexer(ids), offsets[1:-1]) if len(keys) else []
+        else:
+            if isinstance(sessions, str | bytes) or not isinstance(sessions, Sequence):
+                raise TypeError("sessions: give a list of sessions, each a list of item ids, or a table of events")
+            found = [self._places(one) for one in sessions]
+            keys = pd.RangeIndex(len(found))
+        table = pd.concat([*self._lists(found, k, exclude_heard, among, exclude, at_most)], ignore_index=True)
+        return table.assign(session=keys.take(table["session"]))
+
+    def vector(self, session: Sequence[Hashable]) -> np.ndarray:
+        """Return the hidden state after a session; its products with the rows of `vectors` are the scores.
+
+        Args:
+            session: item ids, the oldest first. Unknown ids are skipped.
+
+        Returns:
+            float32 [H]; zeros if the session has no known item.
+
+        Raises:
+            TypeError: as for `recommend`.
+            ValueError: the model is a baseline.
+        """
+        self._check_vectors()
+        places = self._inputs(self._places(session))
+        if not len(places):
+            return np.zeros(self._scoring.rows.shape[1], np.float32)
+        return self._scoring.queries(Sessions.from_lists([places]))[0]
+
+    def vectors(self) -> pd.DataFrame:
+        """Return the rows that score the items: a score is `vector(session) @ row + bias`.
+
+        Returns:
+            One row per item that has a score, by its id: float32 columns 0 to H - 1, and `bias`. Labels are in
+            `labels`, in the same order.
+
+        Raises:
+            ValueError: the model is a baseline.
+        """
+        self._check_vectors()
+        table = pd.DataFrame(self._scoring.rows, index=self._ids.rename("item"))
+        return table.assign(bias=self._scoring.bias)
+
+    def _check_vectors(self) -> None:
+        if self._sessions is not None:
+            raise ValueError("a baseline has no vectors; use a network")
+
+    def _lists(self, sessions, k, exclude_heard, among, exclude, at_most) -> Iterator[pd.DataFrame]:
+        """Yield the lists of TOGETHER sessions of item indices at a time; one table without rows if there are none."""
+        k, scoring = whole(k, "k", None), self._scoring
+        if not 1 <= k <= scoring.n_scored:
+            raise ValueError(f"k is {k}; it can be 1 to {scoring.n_scored}, the items that have a score")
+        limits = self._limits(at_most)
+        allowed, best, most = np.ones(scoring.n_scored, bool), scoring.best, scoring.n_scored
+        if among is not None:
+            pool = self._scored(self._places(among, "among"))
+            if not len(pool):
+                raise ValueError(f"among: none of its {len(among):,} ids has a score; give ids of items")
+            allowed[:] = False
+            allowed[pool] = True
+            best, most = scoring.among(pool)
+        allowed[self._scored(self._places(exclude, "exclude"))] = False
+        for first in range(0, max(1, len(sessions)), TOGETHER):
+            part = sessions[first : first + TOGETHER]
+            inputs = [self._inputs(places) for places in part]
+            heard = [self._scored(places) if exclude_heard else () for places in part]
+            has_input, found = np.array([len(one) > 0 for one in inputs], bool), [None] * len(part)
+            for rows, listed, n in (
+                (np.flatnonzero(has_input), best, most),
+                (np.flatnonzero(~has_input), self._popular, scoring.n_scored),
+            ):
+                if len(rows):
+                    of_rows = [inputs[row] for row in rows]
+                    queries = scoring.queries(Sessions.from_lists(of_rows)) if has_input[rows[0]] else rows
+                    lists = conditional(listed, queries, k, n, allowed, [heard[row] for row in rows], limits)
+                    for row, one in zip(rows, lists, strict=True):
+                        found[row] = one
+            yield self._table(first, part, inputs, found)
+
+    def _popular(self, queries, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the k most played items and their plays for each query."""
+        items = np.tile(self._scoring.by_plays[:k], (len(queries), 1))
+        return items, self._scoring.plays[items].astype(np.float32)
+
+    def _table(self, first: int, sessions, inputs, found) -> pd.DataFrame:
+        """Return lists as a table, with the numbers of their sessions from `first` on."""
+        items = np.concatenate([np.empty(0, np.int64), *(items for items, _ in found)])
+        sources = [
+            "model" if len(used) else f"popularity: {'no known item' if len(places) else 'empty session'}"
+            for places, used in zip(sessions, inputs, strict=True)
+        ]
+        number = np.repeat(np.arange(len(found)), [len(items) for items, _ in found])
+        names = [] if self.labels is None else self.labels.columns.drop("item")
+        columns = {"session": number + first, "item": self._ids[items]}
+        columns |= {label: self.labels[label].array.take(items) for label in names}
+        columns["score"] = np.concatenate([np.empty(0, np.float32), *(scores for _, scores in found)])
+        return pd.DataFrame(columns | {"source": pd.array(np.array(sources, object)[number], dtype="str")})
+
+    def _limits(self, at_most: Mapping[str, int] | None) -> list[tuple[np.ndarray, int]]:
+        """Return for each limit the group of each item, -1 where it has none, and the most items of a group."""
+        there = [] if self.labels is None else [*self.labels.columns.drop("item")]
+        for name in at_most or ():
+            if name not in there:
+                known = f"name one of {', '.join(there)}" if there else "this model has none; give `labels` to `fit`"
+                raise ValueError(f"at_most: there is no label {name!r}; {known}")
+        return [(self._groups(name), whole(most, f"at_most: {name}")) for name, most in (at_most or {}).items()]
+
+    def _scored(self, places: np.ndarray) -> np.ndarray:
+        """Return those that have a score, each once."""
+        return np.unique(places[(places >= 0) & (places < self._scoring.n_scored)])
+
+    def _inputs(self, places: np.ndarray) -> np.ndarray:
+        return places[(places >= 0) & (places < self._scoring.n_inputs)]
+
+    def _places(self, session, name: str = "session") -> np.ndarray:
+        """Return the item index of each id, -1 where there is none."""
         example = self._index[:1].tolist()
-        if isinstance(session, str | bytes) or not isinstance(session, Sequence | np.ndarray | pd.Series | pd.Index):
-            raise TypeError(f"session is {session!r}; give a list of item ids, such as {example!r}")
-        kinds, name = _kind(self._index)
+        kinds = Sequence | np.ndarray | pd.Series | pd.Index | (set | frozenset if name != "session" else Sequence)
+        if isinstance(session, str | bytes) or not isinstance(session, kinds):
+            raise TypeError(f"{name} is {session!r}; give a list of item ids, such as {example!r}")
+        kinds, kind = _kind(self._index)
         for given in session:
             if not isinstance(given, kinds) or isinstance(given, bool):
-                raise TypeError(f"item {given!r} is no {name}, but the model's ids are, such as {example[0]!r}")
+                raise TypeError(f"item {given!r} is no {kind}, but the model's ids are, such as {example[0]!r}")
         return np.array([self._place.get(given, -1) for given in session], np.int64)
-
-    def _hidden(self, ids):
-        """Return the hidden state after the last item: int32 [n] -> float32 [H]."""
-        state = self._start
-        filled = np.pad(ids, (-len(ids) % STEPS, 0), constant_values=-1)  # -1 leaves the state unchanged
-        for part in filled.reshape(-1, STEPS):
-            hidden, state = self._walk(part, state)
-        return hidden.numpy()
-
-    def _steps(self, ids, state):
-        """Return hidden state and state after STEPS items. Unrolled: a loop in the graph takes four times as long."""
-        for item in tf.unstack(ids):
-            state = self.model.call(item[None], state)[1]
-        return self.model.hidden(state)[0], state
 
 
 def _run(place: str, cell: dict, epochs: int, settings: dict, before: dict | None = None) -> Cell:

@@ -244,17 +244,32 @@ def _warnings(warnings: tuple[str, ...]) -> Iterator[str]:
     return (f"warning: {warning}" for warning in warnings)
 
 
-def _event_table(source: Source, path: Path, named: dict[str, str], quote: str) -> Iterator[str | dict]:
-    header, file = source.header, path.name
+def event_fields(source: Source, path: Path, named: dict[str, str], quote: str = "auto") -> dict:
+    """Return the fields of a study's `data` for a table of events.
+
+    Args:
+        source: the table, open.
+        path: of the table.
+        named: columns by role; those not named are found by COMMON.
+        quote: the quotation mark of its cells, see `EventData`.
+
+    Raises:
+        DataError: a column is not named and not known.
+    """
+    header = source.header
     orders = [name for name in ("time", "position") if name in named]
     orders = orders or [name for name in ("time", "position") if known_as(header, name)] or ["time"]
     has_sessions = "session" in named or known_as(header, "session") or orders == ["position"]
     is_cut = not has_sessions and ("user" in named or bool(known_as(header, "user")))
     roles = ("user" if is_cut else "session", "item", orders[0])
     roles = {role: named.get(role) or _column(source, role) for role in roles}
-    fields = {"layout": "events", "name": "mine", "events": [file], **roles}
+    fields = {"layout": "events", "name": "mine", "events": [path.name], **roles}
     fields |= {"idle_minutes": 30} if is_cut else {}
-    fields |= {} if quote == "auto" else {"quote": quote}
+    return fields | ({} if quote == "auto" else {"quote": quote})
+
+
+def _event_table(source: Source, path: Path, named: dict[str, str], quote: str) -> Iterator[str | dict]:
+    file, fields = path.name, event_fields(source, path, named, quote)
     yield f"{file}: a table of events"
     yield from _events(readers.read(check(EventData, fields, file), path.parent))
     text = yaml.safe_dump(fields, default_flow_style=True, sort_keys=False, allow_unicode=True, width=math.inf)

@@ -24,8 +24,6 @@ PAPER_TABLE_1 = {
 # Tracks with this many plays or fewer are rare in the progress report's figure 2.
 RARE = 10
 
-SEPARATOR = " \N{MIDDLE DOT} "  # between the labels of an item
-
 SKIPS = ("skip_1", "skip_2", "skip_3")
 
 
@@ -96,31 +94,12 @@ def play_counts(events: pd.DataFrame) -> pd.DataFrame:
     return counts.sort_values(["plays", "item"], ascending=[False, True], ignore_index=True)
 
 
-def names(labels: pd.DataFrame) -> pd.Series:
-    """Write the labels of each item as one text that names no other item.
-
-    Args:
-        labels: one row an item: item (id) and a column a label (NA where missing).
-
-    Returns:
-        The texts by id, such as `Miles Davis · So What`. The id follows where items share their labels, and stands
-        alone where an item has none.
-    """
-    texts = [labels[label].fillna("").str.split().str.join(" ") for label in labels.columns.drop("item")]
-    joined = [SEPARATOR.join(filter(None, row)) for row in zip(*texts, strict=True)]
-    found = pd.Series(joined, index=labels["item"].astype(str), dtype="str")
-    ids = found.index.to_series()
-    found = found.where(found != "", ids)
-    is_shared = found.duplicated(keep=False) | (found.isin(ids) & (found != ids))
-    return found.mask(is_shared & (found != ids), found + " (" + ids + ")")
-
-
 def most_played(events: pd.DataFrame, labels: pd.DataFrame | None = None, n: int = 10) -> pd.DataFrame:
     """List the tracks with the most plays.
 
     Args:
         events: one row an event; column item.
-        labels: as for `names`; None shows the ids.
+        labels: as for `data.labels.names`; None shows the ids.
         n: how many.
 
     Returns:

@@ -138,14 +138,15 @@ def save(
         trained: of `train`.
         ranks: of `results.rank`.
         lists: of `results.lists`.
-        prepared: arrays, for the items' ids and features.
+        prepared: arrays, for the items' ids, features and labels.
 
     Returns:
         The run's scores, a row a protocol.
     """
     folder = user_path(folder)
     config = run.model_dump(mode="json")
-    model_folder.save(folder / "model", trained.model, prepared.items["item"], config, prepared.features)
+    items, labels = prepared.items["item"], prepared.labels
+    model_folder.save(folder / "model", trained.model, items, config, prepared.features, labels)
     with replacing(folder / "history.csv") as path:
         trained.history.to_csv(path, index=False)
     record = config | {"best_epoch": trained.best_epoch, "minutes": round(trained.minutes, 2)}

@@ -364,6 +364,19 @@ class GRU4Rec(Network):
         found[has_input] = ranker.top(states[has_input], k)
         return found
 
+    def states(self, sessions: Sessions) -> np.ndarray:
+        """Return the hidden state after each session: float32 [sessions, H]; zeros after one without an input.
+
+        Args:
+            sessions: over the item index; items that are no inputs change nothing.
+        """
+        sessions, is_next = sessions.with_next()
+        found = np.zeros((len(sessions), self.scorer.units), np.float32)
+        number = sessions.session_of_event
+        for event, hidden, _ in self._states(sessions, sessions.targets(is_next)):
+            found[number[event]] = hidden
+        return found
+
     def evaluate(self, sessions: Sessions, k: int = 20) -> dict:
         """Return Recall@k and MRR@k of all targets among the training tracks: `recall_at_<k>` and `mrr_at_<k>`, 0 to 1.
 

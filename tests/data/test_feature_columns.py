@@ -126,7 +126,7 @@ def test_categories(x, categories):
 
 def test_lists_of_codes_can_be_declared():
     x = [[3, 1], [1.0], None, []]
-    assert "holds lists of numbers, such as that of item `a`; give each number of a vector" in refused(x)
+    assert "holds lists of 2 (item `a`) and 1 numbers (item `b`); give vectors of one length, or name" in refused(x)
     assert names(fitted(x, categorical=["x"])) == [["3", "1"], ["1"], [], []]
 
 
@@ -149,7 +149,30 @@ def test_lists_of_codes_can_be_declared():
         ([{"p": 1}] * 4, {}, "column 'x' holds dict ({'p': 1} of item `a`)"),
         ([1j] * 4, {}, "column 'x' holds complex"),
         ([["p"], [["p"]], [], []], {}, "column 'x' holds lists of lists in item `b`"),
-        ([["p"]] * 4, {"numeric": ["x"]}, "column 'x' holds lists; give each number of a vector a column of its own"),
+        ([["p"]] * 4, {"numeric": ["x"]}, "column 'x' has `p` in the list of item `a`; give finite numbers below 3e38"),
+        ([["p"], [1], [], []], {}, "column 'x' holds a list of text and numbers in item `b`; write all"),
+        ([[1.5], ["p"], [2], [3]], {}, "column 'x' has `p` in the list of item `b`"),
+        (
+            [[1.5, 2], [1.5], None, None],
+            {},
+            "holds lists of 2 (item `a`) and 1 numbers (item `b`); give vectors of one",
+        ),
+        ([[], [], None, None], {"numeric": "x"}, "holds lists of 0 (item `a`) and 0 numbers (item `a`)"),
+        ([[1.5, [2]], None, None, None], {}, "has `[2]` in the list of item `a`"),
+        ([[1.5, 10**400], None, None, None], {}, "give finite numbers below 3e38, or leave the whole list missing"),
+        ([[1.5, 2], [], None, None], {}, "holds lists of 2 (item `a`) and 0 numbers (item `b`)"),
+        (
+            [[1.5, np.nan], None, None, None],
+            {},
+            "has `nan` in the list of item `a`; give finite numbers below 3e38, or",
+        ),
+        ([[1.5, None], None, None, None], {}, "has `None` in the list of item `a`"),
+        ([[1.5, np.inf], None, None, None], {}, "has `inf` in the list of item `a`"),
+        ([[1.5, True], None, None, None], {}, "has `True` in the list of item `a`"),
+        ([{1.5, 2.5}] * 4, {}, "holds a set in item `a`, whose numbers have no order; give lists"),
+        ([np.ones((2, 2))] * 4, {"numeric": "x"}, "holds an array of 2 dimensions in item `a`; give lists of numbers"),
+        ([[1, 2], [3, 4], None, [5, 6]], {}, "'x' (lists of whole numbers, vectors or codes); declare each"),
+        ([[1.5]] * 4, {"separator": {"x": "|"}}, "column 'x' holds lists, which no separator divides"),
         ([1.5] * 4, {"separator": {"x": "|"}}, "column 'x' holds numbers, which no separator divides"),
         ([1.5] * 4, {"numeric": ["y"]}, "numeric: there is no feature 'y'; name columns of features (x)"),
         ([1.5] * 4, {"categorical": "track"}, "categorical: there is no feature 'track'"),
@@ -161,6 +184,46 @@ def test_lists_of_codes_can_be_declared():
 )
 def test_other_columns_are_an_error(x, declared, sentence):
     assert sentence in refused(x, **declared)
+
+
+@pytest.mark.parametrize(
+    ("x", "declared"),
+    [
+        ([[1.5, 2], (3, 4.0), None, [6, 9.5]], {}),
+        ([np.float32([1.5, 2]), np.array([3, 4]), None, np.float64([6, 9.5])], {}),
+        (anything([decimal.Decimal("1.5"), 2], [3, 4], np.nan, [6, 9.5]), {"numeric": ["x"]}),
+    ],
+)
+def test_lists_of_numbers_are_vectors(x, declared):
+    """A vector equals columns of its numbers."""
+    columns = pd.DataFrame({"track": [*"abcd"], "x_0": [1.5, 3, None, 6], "x_1": [2, 4, None, 9.5]})
+    expected = index_features(columns, "track", IDS)[1]
+    features = fitted(x, **declared)
+    assert features.fitted == expected.fitted
+    np.testing.assert_array_equal(features.numeric, expected.numeric)
+    marked, expected = (
+        fitted(x, missing_indicator=True, **declared),
+        index_features(columns, "track", IDS, missing_indicator=True)[1],
+    )
+    assert marked.fitted["numeric"] == ["x_0", "x_1", "x_0 missing", "x_1 missing"]
+    np.testing.assert_array_equal(marked.numeric, expected.numeric)
+    np.testing.assert_allclose(marked.numeric[:, 2], (np.array([0, 0, 1, 0]) - 1 / 4) / np.sqrt(3 / 16), rtol=1e-6)
+
+
+def test_vectors_of_whole_numbers_can_be_declared():
+    x = [[1, 2], [3, 4], None, [5, 6]]
+    assert fitted(x, numeric="x").numeric.shape == (4, 2)
+    assert names(fitted(x, categorical="x")) == [["1", "2"], ["3", "4"], [], ["5", "6"]]
+    table = pd.DataFrame({"track": [*"abcd"], "x": [[1.5]] * 4, "x_0": [1.5] * 4})
+    with pytest.raises(ValueError, match="column 'x' becomes 'x_0', which is another column; rename one of them"):
+        index_features(table, "track", IDS)
+
+
+def test_missing_numbers_may_have_an_indicator():
+    features = fitted([1.5, 2, None, 4], missing_indicator=True)
+    assert features.fitted["numeric"] == ["x", "x missing"]
+    assert (features.numeric[:, 1] > 0).tolist() == [False, False, True, False]
+    assert fitted([1.5, 2, 3, 4], missing_indicator=True).fitted["numeric"] == ["x"]
 
 
 @pytest.mark.parametrize(

@@ -73,3 +73,10 @@ def test_saved_and_loaded_without_pickle(tmp_path):
     assert isinstance(loaded.items, np.memmap)
     assert lists(loaded) == [[3, 1], [], [1, 1, 2]]
     assert loaded.items.dtype == np.int32
+
+
+def test_with_next_adds_an_event_to_each_session():
+    sessions, is_next = Sessions.from_lists([[4, 5], [], [6]]).with_next()
+    assert [sessions[number].tolist() for number in range(3)] == [[4, 5, -1], [-1], [6, -1]]
+    assert is_next.tolist() == [False, False, True, True, False, True]
+    assert len(Sessions.from_lists([]).with_next()[1]) == 0

@@ -267,6 +267,10 @@ def test_tracks_with_labels_are_shown_and_found_by_name(listener, monkeypatch):
     player.track.value = "Ann"
     player.add.click()
     assert player.session == ["a", "b", "?", "a"]
+    player.tracks.value = "ann\nBob\n?"
+    assert player.session == ["a", "Bob", "?"]
+    problem = f"Unknown tracks, which every model skips: Bob (may be Bob (b) or Bob ({NEW})), ?"
+    assert player.problem.value == problem
 
 
 @pytest.mark.slow

@@ -58,15 +58,28 @@ def test_few_rows_are_read_and_fewer_scored(monkeypatch):
     monkeypatch.setattr("gru4rec_lib.ranking.shortlist.FIRST", 500)
     shortlist, scored, bounded, left = Shortlist(rows, bias / 10), [], [], []
     score, bound, nearer = shortlist._scores, shortlist._bounds, shortlist._nearer
-    monkeypatch.setattr(shortlist, "_scores", lambda items, state: scored.append(len(items)) or score(items, state))
-    monkeypatch.setattr(shortlist, "_bounds", lambda state, block: bounded.append(block) or bound(state, block))
-    monkeypatch.setattr(shortlist, "_nearer", lambda *given: left.append(len(given[1])) or nearer(*given))
+    monkeypatch.setattr(shortlist, "_scores", lambda items, states: scored.append(len(items)) or score(items, states))
+    monkeypatch.setattr(shortlist, "_bounds", lambda *given: bounded.append(given[1]) or bound(*given))
+    monkeypatch.setattr(shortlist, "_nearer", lambda *given: left.append(len(given[2])) or nearer(*given))
     shortlist.best(random.normal(size=100).astype(np.float32), 20)
-    assert scored[0] == 20
+    assert scored[0] == 80
     assert sum(scored) < sum(left) / 2 < 2500, (scored, left)
     blocks = [slice(0, 500), slice(500, 1000), slice(1000, 2000), slice(2000, 4000), slice(4000, 8000)]
     assert bounded == blocks[: len(bounded)]
     assert len(bounded) < 6, "the norms of the later rows are too small"
+
+
+@pytest.mark.parametrize(("states", "bounds", "pairs"), [(64, 2**23, 2**16), (7, 600, 1000), (64, 100, 11)])
+def test_many_states_get_the_same_as_one_by_one(monkeypatch, states, bounds, pairs):
+    for name, value in (("FIRST", 100), ("STATES", states), ("BOUNDS", bounds), ("PAIRS", pairs)):
+        monkeypatch.setattr(f"gru4rec_lib.ranking.shortlist.{name}", value)
+    rows, bias, random = example(3000, 40)
+    shortlist, given = Shortlist(rows, bias), random.normal(size=(30, 40)).astype(np.float32)
+    given[3] *= 1e4
+    found, scores = shortlist.best_of_each(given, 20)
+    for state, *pair in zip(given, found.tolist(), scores.tolist(), strict=True):
+        assert tuple(pair) == full_sort(rows, bias, state, 20)
+    assert [part.shape for part in shortlist.best_of_each(given[:0], 20)] == [(0, 20)] * 2
 
 
 def test_a_state_that_is_not_finite_is_an_error():

@@ -7,8 +7,12 @@ import pandas as pd
 import pytest
 
 from gru4rec_lib.config.study import FORMS_WITH_CONTENT, INPUT_FORMS, OUTPUT_FORMS
+from gru4rec_lib.data.dataframes import index_sessions
 from gru4rec_lib.serving.recommender import Recommender
+from gru4rec_lib.training.build import build
 from gru4rec_lib.training.gru4rec import GRU4Rec
+from gru4rec_lib.training.settings import Cell
+from gru4rec_lib.utils.checked import check
 
 QUICK = {"hidden_units": 4, "embedding_units": 3, "batch_size": 2, "samples": 4, "jit": False, "verbose": 0}
 OLD = pd.DataFrame({"session": [1, 1, 1, 2, 2], "item": [*"bab", *"bc"], "time": range(5)})
@@ -84,6 +88,124 @@ def test_the_same_update_gives_the_same_weights():
     assert not one.recommend(["d"], k=5).equals(other.recommend(["d"], k=5))
 
 
+def test_an_update_without_new_items_is_continued_training(tmp_path):
+    first = Recommender.fit(OLD, epochs=1, **QUICK)
+    first.save(tmp_path / "model")
+    after = first.update(OLD, epochs=2, seed=3, verbose=0)
+    items, sessions = index_sessions(OLD, "session", "item", "time")
+    assert items.tolist() == first.items.tolist()
+    config = first.config | {"seed": 3}
+    continued = build(check(Cell, config, "test"), first.model.n_items, None)
+    continued.set_weights(Recommender.load(tmp_path / "model").model.get_weights())
+    plays = first.model.scorer.plays.numpy()
+    continued.fit(sessions, 2, batch_size=2, verbose=0, plays_before=plays)
+    expected = Recommender(continued, items, config)
+    for session in (["a"], ["b", "a"], ["c"]):
+        found, same = (one.recommend(session, 3).set_index("item")["score"] for one in (after, expected))
+        np.testing.assert_allclose(found[same.index], same, rtol=1e-6)
+
+
+MORE = pd.DataFrame({"item": [*"gh"], "tempo": [3.0, None], "artist": ["new", "y"]})
+
+
+@pytest.mark.parametrize("forms", [("content", "hybrid"), ("hybrid_concat", "content"), ("content_mlp", "ids")])
+def test_new_items_bring_features_and_categories(eager, no_training, tmp_path, forms, capsys):
+    input_form, output_form = forms
+    before = Recommender.fit(OLD, features=FEATURES, input_form=input_form, output_form=output_form, epochs=1, **QUICK)
+    after = before.update(NEW.replace("e", "g"), features=MORE)
+    assert capsys.readouterr().out.startswith("items new in training: 2\n"), "d and g"
+    assert after.items.tolist() == [*"bacgdefh"]
+    fitted = after.features.fitted
+    assert fitted["artist"] == ["x", "y", "new"]
+    assert fitted["mean"] == before.features.fitted["mean"]
+    place = after.items.tolist().index
+    assert after.features.categories["artist"][[place("g"), place("h")], 0].tolist() == [3, 2]
+    tempo = (3 - fitted["mean"][0]) / fitted["scale"][0]
+    np.testing.assert_allclose(after.features.numeric[[place("g"), place("h")], 0], [tempo, 0], rtol=1e-6)
+    old = before.recommend(["b", "a"], k=len(before._ids)).set_index("item")["score"]
+    new = after.recommend(["b", "a"], k=len(after._ids)).set_index("item")["score"]
+    kept = old.index.intersection([*"bacef"])
+    np.testing.assert_array_equal(new[kept], old[kept])
+    after.save(tmp_path / "model")
+    again = Recommender.load(tmp_path / "model")
+    pd.testing.assert_frame_equal(again.recommend(["g"], k=3), after.recommend(["g"], k=3))
+    third = again.update(NEW.replace("e", "i"), features=MORE.assign(item=[*"ij"]), verbose=0)
+    assert third.features.fitted["artist"] == ["x", "y", "new"]
+
+
+def test_a_row_of_a_known_item_replaces_its_features(eager, no_training):
+    before = Recommender.fit(OLD, features=FEATURES, input_form="content", epochs=1, **QUICK)
+    same = before.update(OLD, features=FEATURES, verbose=0)
+    np.testing.assert_array_equal(same.features.numeric, before.features.numeric)
+    for item, artist in (("a", 3), ("b", 2)):
+        moved = before.update(OLD, features=FEATURES.replace("x", "z").head(1), verbose=0)
+        assert moved.features.categories["artist"][moved.items.tolist().index(item), 0] == artist
+
+
+def test_vectors_separators_and_indicators_are_updated(eager, no_training):
+    table = FEATURES.assign(tempo=[[1.5, 2], None, [2.5, 3], [1.5, 1], [1.5, 2], [2, 2]], artist=["p|q", *"pqpqp"])
+    options = {"input_form": "content", "output_form": "content", "separator": "|", "missing_indicator": True}
+    before = Recommender.fit(OLD, features=table, **options, epochs=1, **QUICK)
+    new = pd.DataFrame({"item": [*"gh"], "tempo": [None, [1.5, 3]], "artist": ["q|r|p", ""]})
+    after = before.update(OLD, features=new, verbose=0)
+    numbers = ["tempo_0", "tempo_1", "tempo_0 missing", "tempo_1 missing"]
+    assert before.features.fitted["numeric"] == after.features.fitted["numeric"] == numbers
+    assert after.features.categories["artist"][-2:].tolist() == [[2, 3, 1], [-1, -1, -1]]
+    b = before.items.tolist().index("b")
+    np.testing.assert_array_equal(after.features.numeric[-2], before.features.numeric[b])  # both are missing
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        (MORE.drop(columns="tempo"), "features: `tempo` is a feature of the model alone"),
+        (MORE.assign(genre="p"), "features: `genre` is a feature of the table alone"),
+        (MORE.assign(tempo=[1.0, np.inf]), "column 'tempo' has `inf` in item `h`"),
+        (MORE.assign(item="g"), "features: item 'g' has two rows; keep one"),
+        (MORE.assign(item=[1, 2]), "features: 'item' is of another kind"),
+        (MORE.assign(artist=["p|q", "r"]), None),
+    ],
+)
+def test_wrong_features_of_new_items_are_an_error(trained, table, sentence):
+    if sentence is None:  # a single category stays one, whatever it contains
+        assert "p|q" in trained.update(OLD, features=table, verbose=0).features.fitted["artist"]
+        return
+    with pytest.raises(ValueError, match=sentence):
+        trained.update(NEW, features=table, verbose=0)
+
+
+def test_features_need_a_model_that_has_some(eager, no_training):
+    with pytest.raises(ValueError, match="features: the model has no record of any; leave them out"):
+        Recommender.fit(OLD, epochs=1, **QUICK).update(OLD, features=FEATURES)
+
+
+def test_labels_of_new_items(eager, no_training):
+    labels = pd.DataFrame({"item": [*"ab"], "title": ["A", "B"]})
+    before = Recommender.fit(OLD, labels=labels, epochs=1, **QUICK)
+    after = before.update(NEW, labels=pd.DataFrame({"item": [*"ea"], "title": ["E", "A2"]}), verbose=0)
+    assert after.labels.set_index("item")["title"].dropna().to_dict() == {"a": "A2", "b": "B", "e": "E"}
+    with pytest.raises(ValueError, match="labels: the model has title; give these columns beside the id"):
+        before.update(NEW, labels=labels.rename(columns={"title": "name"}))
+
+
+def test_an_update_that_is_stopped_leaves_the_folder_whole(eager, no_training, monkeypatch, tmp_path):
+    first = Recommender.fit(OLD, epochs=1, **QUICK)
+    first.save(tmp_path / "model")
+    files = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
+
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    for place, name in ((GRU4Rec, "fit"), (GRU4Rec, "save")):
+        one = Recommender.load(tmp_path / "model")
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, stopped)
+            with pytest.raises(KeyboardInterrupt):
+                one.update(NEW, verbose=0).save(tmp_path / "model")
+        assert {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()} == files
+        assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
 @pytest.fixture(scope="module")
 def trained():
     """A model that a failed update must not change."""
@@ -97,7 +219,7 @@ def trained():
 @pytest.mark.parametrize(
     ("events", "settings", "sentence"),
     [
-        (NEW.replace("e", "g"), {}, "none of item 'g'; fit a new one"),
+        (NEW.replace("e", "g"), {}, "none of item 'g'; give `features`"),
         (NEW.assign(item=7), {}, "another kind than the model's, such as 'b'"),
         (NEW.assign(item=7.0), {}, "'item' is floating, but ids are text or whole numbers"),
         (NEW, {"hidden_units": 5}, "hidden_units: a trained model keeps it"),

@@ -319,6 +319,41 @@ def test_a_failed_save_keeps_the_former_model(eager, by_hand, tmp_path, monkeypa
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
+LABELS = pd.DataFrame({"item": [*"abc"], "artist": ["Can", "Neu!", None], "title": ["One", "Two", None]}).astype("str")
+
+
+def test_labels_are_columns_of_the_lists_and_are_saved(eager, by_hand, tmp_path):
+    labelled = Recommender(by_hand.model, by_hand.items, by_hand.config, labels=LABELS)
+    labelled.save(tmp_path / "model")
+    assert {path.name for path in (tmp_path / "model").iterdir()} == FILES | {"labels.parquet"}
+    for one in (labelled, Recommender.load(tmp_path / "model")):
+        found = one.recommend(["a"], k=3)
+        assert found.columns.tolist() == ["item", "artist", "title", "score", "source"]
+        assert found["artist"].fillna("").tolist() == ["", "Can", "Neu!"]
+        pd.testing.assert_frame_equal(found[["item", "score", "source"]], by_hand.recommend(["a"], k=3))
+        assert one.recommend([], k=1)["title"].tolist() == ["Two"]
+        assert one.find("Neu! - Two") == "b"
+        with pytest.raises(ValueError, match="no item is called `Three`; give an id or a name such as `Can"):
+            one.find("Three")
+    by_hand.save(tmp_path / "model")
+    assert {path.name for path in (tmp_path / "model").iterdir()} == FILES
+    LABELS[::-1].to_parquet(tmp_path / "model" / "labels.parquet", index=False)
+    with pytest.raises(ValueError, match=r"labels.parquet: belongs to other items than items.parquet; restore"):
+        Recommender.load(tmp_path / "model")
+
+
+def test_fit_aligns_labels_and_update_keeps_them(eager, monkeypatch):
+    monkeypatch.setattr(GRU4Rec, "fit", lambda *_, **__: None)
+    table = LABELS.rename(columns={"item": "track"})
+    one = Recommender.fit(EVENTS, "user", "track", "at", labels=table, **QUICK)
+    assert one.recommend([], k=3)["title"].fillna("").tolist() == ["Two", "One", ""]
+    new = one.update(EVENTS.replace("a", "new"), "user", "track", "at", verbose=0)
+    assert new.labels["item"].tolist() == ["b", "a", "c", "new"]
+    assert new.labels["title"].fillna("").tolist() == ["Two", "One", "", ""]
+    with pytest.raises(ValueError, match="labels: item 'a' has two rows; keep one"):
+        Recommender.fit(EVENTS, "user", "track", "at", labels=table.replace("b", "a"), **QUICK)
+
+
 # From a DataFrame
 
 EVENTS = pd.DataFrame(

@@ -39,27 +39,6 @@ def test_paper_table_1_is_that_of_the_paper():
     assert explore.PAPER_TABLE_1["mini"] == {"events": 167_880, "tracks": 50_704, "sessions": 10_000}
 
 
-def test_names_are_of_one_item_each():
-    rows = {
-        "plain": ("Miles Davis", "So What"),
-        "half": (None, "  So \n What "),
-        "none": (None, " "),
-        "one": ("Nico", "These Days"),
-        "other": ("Nico", "These Days"),
-        "id": ("plain", None),
-    }
-    artists, titles = zip(*rows.values(), strict=True)
-    labels = pd.DataFrame({"item": [*rows], "artist": artists, "title": titles}).astype("str")
-    assert explore.names(labels).to_dict() == {
-        "plain": "Miles Davis · So What",
-        "half": "So What",
-        "none": "none",
-        "one": "Nico · These Days (one)",
-        "other": "Nico · These Days (other)",
-        "id": "plain (id)",
-    }
-
-
 def test_the_most_played_are_shown_by_their_labels():
     labels = pd.DataFrame({"item": list("vxyz"), "title": ["V", "X", None, "Z"]}).astype("str")
     table = explore.most_played(EVENTS, labels, 3)

@@ -123,3 +123,12 @@ def test_a_saved_model_has_no_optimiser_state(tmp_path):
     assert model.optimizer is not None
     loaded = keras.saving.load_model(tmp_path / "compiled.keras")
     np.testing.assert_array_equal(loaded.rank(SESSIONS, N), model.rank(SESSIONS, N))
+
+
+def test_states_after_sessions_are_those_of_single_steps():
+    model = built()
+    found = model.states(Sessions.from_lists([[0, 1, 2, 8], [], [3], [-1, 5, -1], [-1], *[[n, 4] for n in range(5)]]))
+    assert found.shape == (10, UNITS)
+    expected = [states(model, items)[-1] for items in ([0, 1, 2, 8], [3], [5])]
+    np.testing.assert_allclose(found[[0, 2, 3]], expected, rtol=1e-6)
+    assert (found[[1, 4]] == 0).all()

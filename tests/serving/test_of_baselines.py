@@ -1,0 +1,90 @@
+"""Every baseline of the registry behind the recommender: the same calls, saved and loaded."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gru4rec_lib.baselines import BASELINES, STAN, MostPopular
+from gru4rec_lib.data.sessions import Sessions
+from gru4rec_lib.serving.recommender import Recommender
+
+RANDOM = np.random.default_rng(4)
+EVENTS = pd.DataFrame(
+    {"session": np.arange(60).repeat(5), "item": [f"t{n}" for n in RANDOM.zipf(1.5, 300) % 20], "time": range(300)}
+)
+ITEMS = [f"t{n}" for n in range(22)]
+FEATURES = pd.DataFrame({"item": ITEMS, "artist": [*"abcd"] * 5 + ["a", "b"], "tempo": RANDOM.normal(size=22)})
+LABELS = pd.DataFrame({"item": ITEMS, "artist": FEATURES["artist"]})
+SESSIONS = [["t1", "t3"], [], ["?"], ["t5", "?", "t2", "t5"], ["t21", "t2"]]
+
+
+@pytest.mark.parametrize("kind", BASELINES)
+def test_a_baseline_is_used_saved_and_loaded_by_the_same_calls(kind, tmp_path):
+    baseline = BASELINES[kind]()
+    features = FEATURES if baseline.needs_features else None
+    one = Recommender.of(baseline, EVENTS, features=features, labels=LABELS)
+    one.save(tmp_path / "model")
+    again = Recommender.load(tmp_path / "model")
+    k = 7
+    for session in SESSIONS:
+        found = one.recommend(session, k)
+        assert found.columns.tolist() == ["item", "artist", "score", "source"]
+        pd.testing.assert_frame_equal(again.recommend(session, k), found)
+        short = again.recommend(session, k, exclude_heard=True, among=ITEMS[:12], exclude=["t4"], at_most={"artist": 2})
+        everything = one.recommend(session, one._scoring.n_scored)["item"].tolist()
+        expected, counts = [], dict.fromkeys("abcd", 0)
+        for item in everything:
+            artist = LABELS.set_index("item")["artist"][item]
+            if item in ITEMS[:12] and item != "t4" and item not in session and counts[artist] < 2:
+                expected.append(item)
+                counts[artist] += 1
+        assert short["item"].tolist() == expected[:k]
+    if kind != "random":  # its scores are drawn by the place in the sessions
+        many = again.recommend_many(SESSIONS, k)
+        lists = [one.recommend(session, k).assign(session=number) for number, session in enumerate(SESSIONS)]
+        pd.testing.assert_frame_equal(many, pd.concat(lists, ignore_index=True)[many.columns], check_dtype=False)
+    pd.testing.assert_frame_equal(again.evaluate(EVENTS), one.evaluate(EVENTS))
+    again.save(tmp_path / "model")
+    assert {path.name for path in (tmp_path / "model").iterdir()} == {
+        "items.parquet",
+        "labels.parquet",
+        "config.json",
+        "fitted",
+    }
+
+
+def test_the_lists_are_those_of_the_baseline():
+    one = Recommender.of(STAN(neighbours=50), EVENTS)
+    index = {item: place for place, item in enumerate(one.items)}
+    sessions = Sessions.from_lists([[index["t1"], index["t3"], 0]])
+    top = one.model.top(sessions, len(index), np.array([False, False, True]), 5)
+    assert one.recommend(["t1", "t3"], 5)["item"].tolist() == one.items.iloc[top[0]].tolist()
+    assert one.recommend(["t1"], 5)["score"].isna().all()
+    assert one.config == {"baseline": "stan", "settings": STAN(neighbours=50).model_dump(mode="json")}
+    popular = one.recommend(["?"], 3)
+    assert popular["source"].tolist() == ["popularity: no known item"] * 3
+    assert popular["score"].tolist() == EVENTS["item"].value_counts().head(3).tolist()
+
+
+def test_a_baseline_is_not_changed_by_fitting_it():
+    baseline = MostPopular()
+    first, second = (Recommender.of(baseline, events) for events in (EVENTS, EVENTS.head(10)))
+    assert len(first.items) > len(second.items)
+    assert len(first.recommend(["t1"], len(first.items))) == len(first.items)
+
+
+def test_what_a_baseline_cannot_do_is_an_error(tmp_path):
+    one = Recommender.of(MostPopular(), EVENTS)
+    for use in (lambda: one.vector(["t1"]), one.vectors):
+        with pytest.raises(ValueError, match="a baseline has no vectors; use a network"):
+            use()
+    with pytest.raises(ValueError, match="a baseline has no weights to continue from; fit it to all events"):
+        one.update(EVENTS)
+    with pytest.raises(ValueError, match="most_popular does not use features; leave them out"):
+        Recommender.of(MostPopular(), EVENTS, features=FEATURES)
+    with pytest.raises(ValueError, match="content_knn needs features of the items; give `features`"):
+        Recommender.of(BASELINES["content_knn"](), EVENTS)
+    one.save(tmp_path / "model")
+    (tmp_path / "model" / "fitted" / "train_items.npy").write_bytes(b"no array")
+    with pytest.raises(ValueError, match=r"fitted: cannot be read \(.+\); save the model again"):
+        Recommender.load(tmp_path / "model")

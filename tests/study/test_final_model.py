@@ -1,0 +1,195 @@
+"""The run that validation chose, trained on all sessions and saved with a card; and lists by the command line."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gru4rec_lib.__main__ import main
+from gru4rec_lib.config.study import ConfigError
+from gru4rec_lib.preparation.prepare import prepare
+from gru4rec_lib.preparation.readers import read
+from gru4rec_lib.serving.recommender import Recommender
+from gru4rec_lib.study import final_model, recommend, results, runs
+from gru4rec_lib.study.workspace import Workspace
+
+STUDY = """
+title: songs
+data:
+  layout: events
+  name: songs
+  events: [plays.csv]
+  session: session
+  item: item
+  time: time
+  label: {artist: artist, title: title}
+  item_table: {file: songs.csv, item: item, numeric: [tempo]}
+split: {how: by_time, test_fraction: 0.2}
+training: {hidden_units: 4, batch_size: 4, samples: 8, max_epochs: 3, jit: false}
+models:
+  - {input_form: [shared, content], output_form: [hybrid], loss: [cross_entropy]}
+"""
+SONGS = [f"s{n}" for n in range(8)]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A study with two finished runs; the song `late` is in the last session alone, which is of the test."""
+    root = tmp_path_factory.mktemp("root")
+    (root / "config").mkdir()
+    (root / "config" / "songs.yaml").write_text(STUDY)
+    (root / "raw").mkdir()
+    rows = [(f"u{n}", SONGS[(n + step) % 8], 10**9 + 3600 * n + step) for n in range(40) for step in range(3)]
+    rows += [("last", item, 2 * 10**9 + step) for step, item in enumerate(["late", "s1"])] + [("alone", "s2", 10**9)]
+    plays = pd.DataFrame(rows, columns=["session", "item", "time"])
+    plays["artist"] = plays["item"].map(lambda item: "Nobody" if item == "late" else f"Artist {int(item[1:]) % 3}")
+    plays["title"] = "Song " + plays["item"].str.upper()
+    plays.to_csv(root / "raw" / "plays.csv", index=False)
+    tempo = pd.DataFrame({"item": [*SONGS, "late", "never"], "tempo": np.arange(10) / 2})
+    tempo.to_csv(root / "raw" / "songs.csv", index=False)
+    place = Workspace(str(root / "config" / "songs.yaml"), root / "raw", root=root)
+    prepared = prepare(read(place.study.data, place.raw, place.study.split), place.study.split, place.raw)
+    for run, best in zip(place.study.runs, (1, 2), strict=True):
+        trained = runs.train(run, prepared)
+        recalls = [0.1, 0.1, 0.1]
+        recalls[best] = 0.1 * best  # content has the highest score, after its third epoch
+        history = trained.history.assign(val_recall_at_20=recalls[: len(trained.history)])
+        trained = runs.Trained(trained.model, history, best + 1, trained.minutes, trained.seconds)
+        ranks, lists = (of(trained.model, prepared, place.study) for of in (results.rank, results.lists))
+        runs.save(place.run_folder(run), run, trained, ranks, lists, prepared)
+    return place
+
+
+@pytest.fixture(scope="module")
+def folder(place):
+    """The final model of the study."""
+    final_model.fit(place, place.root / "model")
+    return place.root / "model"
+
+
+@pytest.mark.slow
+def test_the_best_run_is_trained_on_all_sessions(place, folder):
+    one = Recommender.load(folder)
+    assert (one.config["input_form"], one.config["output_form"]) == ("content", "hybrid")
+    assert one.config["training"]["max_epochs"] == 3
+    assert {*one.items} == {*SONGS, "late", "never"}
+    assert one.model.n_items == 9, "`late` is of the test, `never` has features alone"
+    plays = pd.read_csv(place.raw / "plays.csv").query("session != 'alone'")["item"].value_counts()
+    assert dict(zip(one.items, one.model.scorer.plays.numpy(), strict=False)) == plays.to_dict()
+    assert one.find("Nobody - Song LATE") == "late"
+    assert one.features.fitted["numeric"] == ["tempo"]
+    assert one.features.numeric[: one.model.n_items].mean() == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.slow
+def test_the_card_has_counts_dates_and_test_scores(place, folder):
+    card = json.loads((folder / "card.json").read_text())
+    counts = {"sessions": 41, "events": 122, "items": 9, "items_without_plays": 1, "epochs": 3}
+    assert {name: card[name] for name in counts} == counts
+    assert card["first_and_last_event"] == ["2001-09-09T01:46:40", "2033-05-18T03:33:21"]
+    assert card["validation_recall_at_20"] == pytest.approx(0.2)
+    assert [(one["protocol"], one["score"]) for one in card["test"]] == [
+        (protocol, score) for protocol in ("known", "open") for score in ("recall_at_20", "mrr_at_20")
+    ]
+    assert all(one["low"] <= one["value"] <= one["high"] for one in card["test"])
+    text = (folder / "README.md").read_text()
+    assert text.startswith("# songs: content-to_hybrid-cross_entropy-seed1\n")
+    assert all(len(line) <= 120 or line.startswith("|") for line in text.splitlines())
+    again = Recommender.load(folder)
+    again.save(folder)
+    assert not (folder / "card.json").exists(), "a model that is saved again has no card"
+    final_model.fit(place, folder)
+
+
+@pytest.mark.slow
+def test_a_study_without_a_finished_run_is_an_error(place, tmp_path):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "songs.yaml").write_text(STUDY)
+    empty = Workspace(str(tmp_path / "config" / "songs.yaml"), place.raw, root=tmp_path)
+    with pytest.raises(ConfigError, match="songs: no run is finished; first: make reproduce STUDY="):
+        final_model.fit(empty, tmp_path / "model")
+
+
+@pytest.mark.slow
+def test_a_session_of_names_is_recommended_for(folder, capsys, tmp_path):
+    words = ["recommend", "--model", str(folder), "--session", "Artist 1 - Song S1", "s2", "--k", "3"]
+    assert main(words) == 0
+    expected = Recommender.load(folder).recommend(["s1", "s2"], 3)
+    assert capsys.readouterr().out == expected.to_string(index=False) + "\n"
+    out = tmp_path / "next.m3u"
+    assert main([*words, "--exclude-heard", "--at-most", "artist=1", "--out", str(out)]) == 0
+    found = Recommender.load(folder).recommend(["s1", "s2"], 3, exclude_heard=True, at_most={"artist": 1})
+    assert out.read_text().splitlines() == ["#EXTM3U"] + [
+        line for row in found.itertuples() for line in (f"#EXTINF:-1,{row.artist} - {row.title}", row.item)
+    ]
+
+
+@pytest.mark.slow
+def test_the_sessions_of_a_table_are_recommended_for(folder, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table = pd.DataFrame({"session": [*"yyxz"], "item": ["s1", "?", "s3", "?"], "time": range(4)})
+    table.to_csv("plays.csv", index=False)
+    command = ["recommend", "--model", str(folder), "--from", "plays.csv", "--k", "2", "--out"]
+    assert main([*command, "lists.csv"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said == [
+        "warning: the model does not know the items of 2 of 4 events; skipped",
+        "written: lists.csv (6 rows)",
+    ]
+    lists = pd.read_csv("lists.csv")
+    assert lists.columns.tolist() == ["session", "item", "artist", "title", "score", "source"]
+    assert lists["session"].tolist() == [*"yyxxzz"]
+    assert lists["item"].tolist()[:2] == Recommender.load(folder).recommend(["s1"], 2)["item"].tolist()
+    assert lists["source"].str.startswith("popularity").tolist() == [False] * 4 + [True] * 2
+    assert main([*command, "lists.json"]) == 0
+    assert pd.DataFrame(json.loads((tmp_path / "lists.json").read_text()))["item"].tolist() == lists["item"].tolist()
+    assert {path.name for path in tmp_path.iterdir()} == {"plays.csv", "lists.csv", "lists.json"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--session", "Song"], "no item is called `Song`; give an id or a name such as"),
+        (["--session", "Artist 1"], "`Artist 1` may be 3 items: "),
+        (["--session", "s1", "--k", "99"], "k is 99; it can be 1 to 10"),
+        (
+            ["--session", "s1", "--k", "2", "--at-most", "genre=1"],
+            "at_most: there is no label 'genre'; name one of artist, title",
+        ),
+        (["--session", "s1", "--at-most", "artist"], "--at-most: `artist` is no label with a number; write it as"),
+        (["--session", "s1", "--out", "lists.txt"], "--out: lists.txt should end in .csv, .json, .m3u; rename it"),
+        (["--session", "s1", "--out", "no/lists.csv"], "--out: there is no folder no; make it or name another"),
+        (["--from", "plays.csv"], "--out: the lists of a table need a file; name one that ends in .csv or .json"),
+        (["--from", "plays.csv", "--out", "l.m3u"], "--out: a playlist is of one session, but plays.csv has 2; name"),
+        (["--from", "others.csv", "--out", "l.csv"], "others.csv: the model knows none of its items; name the table"),
+        (["--from", "bad.csv", "--out", "l.csv"], "bad.csv, line 1: no column is known as the session"),
+        (["--from", "none.csv", "--out", "l.csv"], "none.csv"),
+    ],
+)
+def test_a_wrong_command_is_one_sentence_and_writes_nothing(folder, capsys, tmp_path, monkeypatch, words, sentence):
+    monkeypatch.chdir(tmp_path)
+    tables = {"plays.csv": "session,item,time\n1,s1,1\n2,s2,2\n", "others.csv": "session,item,time\n1,x,1\n"}
+    tables["bad.csv"] = "a,item,time\n1,s1,1\n"
+    for name, text in tables.items():
+        (tmp_path / name).write_text(text)
+    assert main(["recommend", "--model", str(folder), *words]) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith(sentence)
+    assert said.err.count("\n") == 1
+    assert {path.name for path in tmp_path.iterdir()} == {*tables}
+
+
+def test_a_list_that_cannot_be_written_leaves_the_former_file(tmp_path):
+    path = tmp_path / "lists.csv"
+    path.write_text("before")
+
+    class Broken(pd.DataFrame):
+        def to_csv(self, file, **_):
+            file.write_text("half")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        recommend.write(Broken({"item": ["a"]}), path)
+    assert [one.read_text() for one in tmp_path.iterdir()] == ["before"]
