@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import ndtri, stdtr
 
 from gru4rec_lib.utils.arguments import whole
 
@@ -122,7 +122,7 @@ def quick_intervals(sums: SessionSums) -> tuple[np.ndarray, np.ndarray]:
     with np.errstate(invalid="ignore"):
         error = np.sqrt((residuals**2).sum(axis=0) * n / max(n - 1, 1)) / sums.counts.sum(axis=0)[:, None, None]
     error[sums.alone] = np.nan
-    half = stats.norm.ppf(1 - ALPHA / 2) * error
+    half = ndtri(1 - ALPHA / 2) * error
     return np.clip(scores - half, 0, 1), np.clip(scores + half, 0, 1)
 
 
@@ -204,4 +204,4 @@ def _paired_p(sums: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.nda
     own = np.diag(covariance)
     error = np.sqrt(np.maximum(own[first] + own[second] - 2 * covariance[first, second], 0) / n)
     t = np.divide(np.abs(difference), error, out=np.where(difference == 0, 0, np.inf), where=error > 0)
-    return 2 * stats.t.sf(np.where(difference == 0, 0, t), n - 1)
+    return 2 * stdtr(n - 1, -np.where(difference == 0, 0, t))

@@ -56,7 +56,7 @@ class Recommender:
         self._plays = np.pad(model.scorer.plays.numpy(), (0, len(self._ids) - model.n_items))
         self._start = model.initial_state(1)
         signature = [tf.TensorSpec([STEPS], tf.int32), tf.TensorSpec.from_tensor(self._start)]
-        self._walk = tf.function(self._steps, input_signature=signature, jit_compile=True)
+        self._walk = tf.function(self._steps, input_signature=signature, jit_compile=True, autograph=False)
         self._hidden(np.zeros(1, np.int32))  # compile it now, not for the first session
 
     @classmethod
