@@ -74,7 +74,8 @@ PYTHON = "{sys.executable:q}"
 LIBRARY = f"exec {PYTHON} -m gru4rec_lib.study.workflow.tied {PYTHON} -m gru4rec_lib"
 NOTEBOOK = (
     "exec env GRU4REC_STUDY=1 TF_NUM_INTRAOP_THREADS={threads} TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS={threads}"
-    f" {PYTHON} -m gru4rec_lib.study.workflow.tied {PYTHON} -m papermill --no-progress-bar --log-output"
+    f" {PYTHON} -m gru4rec_lib.study.workflow.tied {PYTHON} -m gru4rec_lib.study.workflow.papermill"
+    " --no-progress-bar --log-output"
 )
 TO_LOG = "> {log} 2>&1"
 

@@ -6,6 +6,15 @@ from hypothesis import settings
 settings.register_profile("same_every_time", deadline=None, derandomize=True)
 settings.load_profile("same_every_time")
 
+# The files that take longest, to begin with: otherwise one of two processes would be idle at the end.
+LONGEST = ["test_graph.py", "test_checkpoint.py", "test_contract.py", "test_trainer.py", "test_reproduce.py"]
+LONGEST += ["test_fingerprints.py", "test_recommender.py", "test_backend.py", "test_training_step.py"]
+
+
+def pytest_collection_modifyitems(items):
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
+
 
 @pytest.fixture
 def eager():

@@ -69,7 +69,7 @@ class Testing(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Keras' call: one step of the model, compiled once."""
-        self._step = tf.function(self.model.call)
+        self._step = tf.function(self.model.call, autograph=False)
 
     def on_epoch_end(self, epoch, logs=None):
         """Keras' call: rank along every walk."""

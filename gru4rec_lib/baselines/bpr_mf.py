@@ -9,6 +9,7 @@ from scipy import sparse
 from gru4rec_lib.baselines.base import Baseline
 from gru4rec_lib.data.history import heard_before
 from gru4rec_lib.data.sessions import Sessions
+from gru4rec_lib.ranking.exact import Ranker
 from gru4rec_lib.utils.checked import Count, Seed
 
 
@@ -53,8 +54,6 @@ class BPRMF(Baseline):
         return self._ranker(n_candidates).top(self._profiles(sessions, events), k)
 
     def _ranker(self, n_candidates: int):
-        from gru4rec_lib.ranking.exact import Ranker  # loads TensorFlow, which checking a study does without
-
         return Ranker(self._factors, self._bias, n_candidates)
 
     def _profiles(self, sessions: Sessions, events: np.ndarray) -> np.ndarray:

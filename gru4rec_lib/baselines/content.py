@@ -11,6 +11,7 @@ from gru4rec_lib.baselines.base import Baseline
 from gru4rec_lib.data.history import heard_before, last_heard
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.data.vectors import unit_vectors
+from gru4rec_lib.ranking.exact import best
 from gru4rec_lib.ranking.popularity import popularity_top
 from gru4rec_lib.ranking.sparse import sparse_top
 
@@ -105,8 +106,6 @@ class ContentKNN(Baseline):
         return np.concatenate(ranks)
 
     def _top(self, sessions, events, n_candidates, k):
-        from gru4rec_lib.ranking.exact import best  # loads TensorFlow, which checking a study does without
-
         found = []
         for profile in self._profiles(sessions, events):
             blocks = self._cosines(*profile, n_candidates)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from sklearn.preprocessing import StandardScaler
 
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.utils.checked import DataError
@@ -48,6 +47,8 @@ def fit_features(raw: RawFeatures, items: pd.Series, n_items: int) -> Features:
     Raises:
         DataError: a number is further than FAR from those of the training tracks.
     """
+    from sklearn.preprocessing import StandardScaler  # slow to load, and what reads prepared arrays does without
+
     table = raw.items.set_index(raw.items["item"].astype(str)).reindex(items)
     numbers = table[list(raw.numeric)].to_numpy(np.float64, copy=True)
     names = list(raw.numeric)

@@ -15,7 +15,7 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import ndtri, stdtr, stdtrit
 
 from gru4rec_lib.utils.arguments import whole
 
@@ -140,7 +140,7 @@ class SessionSums:
             drawn = sums[:, :-strata].reshape(-1, *self.gains.shape[1:]) / sums[:, -strata:, None, None]
         for model in np.flatnonzero(self.seeds > 1):
             levels = (np.random.default_rng([SEED, model]).permutation(DRAWS) + 0.5) / DRAWS
-            deviation = stats.t.ppf(levels, self.seeds[model] - 1)[:, None, None]
+            deviation = stdtrit(self.seeds[model] - 1, levels)[:, None, None]
             drawn[:, :, model] += deviation * np.sqrt(self.seed_variance[:, model])
         return drawn
 
@@ -177,8 +177,8 @@ def quick_intervals(sums: SessionSums) -> tuple[np.ndarray, np.ndarray]:
         error = np.sqrt((residuals**2).sum(axis=0) * n / max(n - 1, 1)) / sums.counts.sum(axis=0)[:, None, None]
     error[sums.alone] = np.nan
     error, freedom = _with_seeds(error, np.inf, [(sums.seed_variance, sums.seeds[:, None])])
-    # SciPy's t-distribution of infinite freedom differs from the normal one in the last bit.
-    half = np.where(np.isinf(freedom), stats.norm.ppf(1 - ALPHA / 2), stats.t.ppf(1 - ALPHA / 2, freedom)) * error
+    # The t-distribution of infinite freedom differs from the normal one in the last bit.
+    half = np.where(np.isinf(freedom), ndtri(1 - ALPHA / 2), stdtrit(freedom, 1 - ALPHA / 2)) * error
     return np.clip(scores - half, 0, 1), np.clip(scores + half, 0, 1)
 
 
@@ -288,7 +288,7 @@ def _paired_p(sums: SessionSums, score: int, first: np.ndarray, second: np.ndarr
     seeds = sums.seed_variance[0, :, score] * sums.counts.mean() ** 2
     error, freedom = _with_seeds(error, n - 1, [(seeds[model], sums.seeds[model]) for model in (first, second)])
     t = np.divide(np.abs(difference), error, out=np.where(difference == 0, 0, np.inf), where=error > 0)
-    return 2 * stats.t.sf(np.where(difference == 0, 0, t), freedom)
+    return 2 * stdtr(freedom, -np.where(difference == 0, 0, t))
 
 
 def _with_seeds(error: np.ndarray, freedom: float, parts: Sequence[tuple]) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
@@ -147,6 +146,8 @@ def input_by_loss(frame: pd.DataFrame) -> Figure:
         frame: rows of table_2.csv: input_form, output_form, tag, loss, protocol, recall_at_20, mrr_at_20 (0 to 1). A
             cell is the mean over seeds, empty where nothing was trained. Baselines are left out.
     """
+    import seaborn as sns  # slow to load, and the other figures do without
+
     frame = frame[(frame["protocol"] == "known") & frame["input_form"].notna()]
     frame = frame.assign(name=named(frame))
     names, losses = list(looks(frame["name"])), list(looks(frame["loss"]))

@@ -38,7 +38,7 @@ class NetworkScoring:
         self._shortlist = Shortlist(rows, bias)
         self._start = model.initial_state(1)
         signature = [tf.TensorSpec([STEPS], tf.int32), tf.TensorSpec.from_tensor(self._start)]
-        self._walk = tf.function(self._steps, input_signature=signature, jit_compile=True)
+        self._walk = tf.function(self._steps, input_signature=signature, jit_compile=True, autograph=False)
         self.queries(Sessions.from_lists([[0]]))  # compile it now, not for the first session
 
     def queries(self, sessions: Sessions) -> np.ndarray:

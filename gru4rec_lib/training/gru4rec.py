@@ -79,7 +79,8 @@ class GRU4Rec(Network):
         self._all, self._in_batch = "all" in chosen.negatives, "in_batch" in chosen.negatives
         self._samples = chosen.samples if "sampled" in chosen.negatives else 0
         self._product = tf.bfloat16 if chosen.mixed_precision else tf.float32
-        self._gradients = tf.function(self._dense_part, jit_compile=chosen.jit)
+        # AutoGraph takes longer than tracing; only a user's loss may have Python conditions and loops over tensors.
+        self._gradients = tf.function(self._dense_part, jit_compile=chosen.jit, autograph=callable(loss))
 
     @property
     def steps(self):
@@ -284,7 +285,7 @@ class GRU4Rec(Network):
             tape.watch([row for row in rows if row.dtype.is_floating])
             hidden, state = self.recur(rows[:inputs], zero_lanes(state, reset), drop)
             table, bias = self.scorer.rows(rows[inputs:])
-            lanes = len(target)
+            lanes = target.shape[0]
             first = 0 if self._all or self._in_batch else lanes  # the lanes' own targets come first
             # The bias is the weight of a constant 1. Its gradient then comes with the rows', from a product of a shape
             # that XLA computes in half the time of `scores gradient.T @ hidden`.
@@ -419,7 +420,7 @@ class GRU4Rec(Network):
         if gathered:
             yield tuple(map(np.concatenate, zip(*gathered, strict=True)))
 
-    @tf.function
+    @tf.function(autograph=False)
     def _walk(self, inputs, resets, state, has_input):
         """States along a stretch -> ([steps, B, H], bool [steps, B] any input so far, last state, last flags)."""
         hidden, flags = [], []

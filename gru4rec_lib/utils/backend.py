@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import importlib
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 
 FLOAT = "float32"  # type of all weights and states, regardless of Keras' floatx and dtype policy
 STUDY = "GRU4REC_STUDY"  # environment variable of a study's process; child processes inherit it and are set up, too
@@ -31,6 +33,22 @@ class _Lazy:
 
 
 keras, ops, tf = _Lazy("keras"), _Lazy("keras.ops"), _Lazy("tensorflow")
+
+
+def graph_function(**options) -> Callable:
+    """Return a decorator that makes a function a `tf.function` at its first call: a module loads without TensorFlow.
+
+    AutoGraph is off: it takes longer than tracing itself. A loop over a tensor is a `tf.while_loop`.
+
+    Args:
+        **options: of `tf.function`.
+    """
+
+    def decorate(function: Callable) -> Callable:
+        made = functools.cache(lambda: tf.function(function, autograph=False, **options))
+        return functools.wraps(function)(lambda *arguments: made()(*arguments))
+
+    return decorate
 
 
 def _import_keras() -> None:

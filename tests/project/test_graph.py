@@ -151,7 +151,8 @@ def test_a_curve_is_the_same_rules_at_each_setting_and_one_page_of_results(tmp_p
 @pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb")))
 def test_a_notebook_runs_without_parameters_and_creates_missing_inputs(name, tmp_path):
     root = copy_of_the_project(tmp_path)
-    run(root, "papermill", "--no-progress-bar", f"notebooks/{name}", "out.ipynb")
+    papermill = (sys.executable, "-m", "gru4rec_lib.study.workflow.papermill")
+    run(root, *papermill, "--no-progress-bar", f"notebooks/{name}", "out.ipynb")
     if name == "07_listen_along.ipynb":  # of which a page without a kernel has models, next tracks, a picture, ranks
         run(root, sys.executable, "-m", "gru4rec_lib", "page", "out.ipynb")
         page = (root / "out.html").read_text(encoding="utf-8")

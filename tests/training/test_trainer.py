@@ -11,7 +11,7 @@ import pytest
 from gru4rec_lib.data import session_batches
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.training import epochs as epoch
-from gru4rec_lib.training import optimizers
+from gru4rec_lib.training import losses, optimizers
 from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.backend import keras
 
@@ -136,6 +136,21 @@ def test_a_custom_loss_function():
     np.testing.assert_allclose(*losses, rtol=1e-5)
     for one, other in zip(given.get_weights(), known.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_a_custom_loss_may_have_conditions_and_loops_over_tensors():
+    def mine(target, negatives, mask):
+        loss = losses.bpr(target, negatives, mask)
+        if keras.ops.sum(loss) < 0:  # never: BPR is positive
+            loss = 0 * loss
+        for _ in keras.ops.arange(2):
+            loss = 2 * loss
+        return loss
+
+    given, known = made(loss=mine), made(loss=lambda *scores: 4 * losses.bpr(*scores))
+    for model in (given, known):
+        model.fit(SESSIONS, 1, 2, verbose=0)
+    assert same(given, known)
 
 
 def test_a_custom_schedule_and_a_callback_that_sets_the_state():

@@ -82,9 +82,20 @@ def test_importing_the_package_loads_the_standard_library_alone():
     assert {name.partition(".")[0] for name in found} - sys.stdlib_module_names == {"gru4rec_lib"}
 
 
-@pytest.mark.parametrize("module", ["training.settings", "config.study", "utils.backend", "model.forms"])
-def test_names_and_settings_are_read_without_tensorflow(module):
-    assert not loaded(f"import gru4rec_lib.{module}") & {"tensorflow", "keras"}
+QUICK = ["training.settings", "config.study", "utils.backend", "model.forms", "ranking.exact", "study.tables"]
+QUICK += ["study.publish", "study.evidence", "study.baseline_runs", "audit.conclusions", "plotting.figures"]
+SLOW = {"tensorflow", "keras", "sklearn", "seaborn", "rfc3987_syntax"}
+
+
+def test_what_builds_no_model_loads_without_tensorflow():
+    """One process for all modules: each would take a second."""
+    imports = "\n".join(
+        f"import gru4rec_lib.{name}; print('{name}', *{SLOW} & {{*filter(sys.modules.get, sys.modules)}}, sep=':')"
+        for name in QUICK
+    )
+    code = f"import sys\n{imports}"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert found == QUICK
 
 
 @pytest.mark.slow
@@ -101,26 +112,44 @@ import hashlib
 import numpy as np
 from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.data.sessions import Sessions
-{after}
-data, found = Sessions.from_lists([[0, 1, 2, 5], [3, 1], [1, 4], [2, 5, 0]]), hashlib.sha256()
+data = Sessions.from_lists([[0, 1, 2, 5], [3, 1], [1, 4], [2, 5, 0]])
 cells = ("gru", "cross_entropy", "adagrad"), ("lstm", "bpr_max", "adam"), ("gru", "top1", "lazy_adam")
-for cell, loss, optimizer in cells:
-    model = GRU4Rec(6, "embedding", [4, 3], cell=cell, embedding_units=3, dropout_input=0.2, dropout_hidden=0.3)
-    model.compile(loss, optimizer, samples=3, logq=0.5, l2=0.01, clip_norm=1.0, score_activation="elu", jit=False)
-    history = model.fit(data, 2, 2, validation_data=data, verbose=0).history
-    top = model.top(data, 6, k=2)
-    for value in (*model.weights, *model.optimizer.variables, *history["loss"], top):
-        found.update(np.array(value).tobytes())
-print(found.hexdigest())
+
+def train():
+    found = hashlib.sha256()
+    for cell, loss, optimizer in cells:
+        model = GRU4Rec(6, "embedding", [4, 3], cell=cell, embedding_units=3, dropout_input=0.2, dropout_hidden=0.3)
+        model.compile(loss, optimizer, samples=3, logq=0.5, l2=0.01, clip_norm=1.0, score_activation="elu", jit=False)
+        history = model.fit(data, 2, 2, validation_data=data, verbose=0).history
+        top = model.top(data, 6, k=2)
+        for value in (*model.weights, *model.optimizer.variables, *history["loss"], top):
+            found.update(np.array(value).tobytes())
+    return found.hexdigest()
+
+{do}
 """
+# Set each of Keras' global settings after the import, in a copy of the process that has not used Keras yet.
+FORKS = """
+import os
+import keras
+for name, value in [("", ""), *{settings}]:
+    if os.fork() == 0:
+        if name:
+            getattr(keras.config, "set_" + name)(value)
+        print(train(), flush=True)
+        os._exit(0)
+    os.wait()
+"""
+SETTINGS = [("floatx", "bfloat16"), ("floatx", "float64")]
+SETTINGS += [("dtype_policy", "mixed_bfloat16"), ("dtype_policy", "float64")]
 
 
-def trained(folder, before="", after="", keras_json=None, **environment):
+def trained(folder, before="", do="print(train())", keras_json=None, **environment):
     """What a process prints that trains under the user's settings, and its errors."""
     (folder / "keras.json").write_text(json.dumps(keras_json or {}))
     known = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
     run = subprocess.run(
-        [sys.executable, "-c", f"{before}\n{TRAIN.format(after=after)}"],
+        [sys.executable, "-c", f"{before}\n{TRAIN.format(do=do)}"],
         env=known | {"KERAS_HOME": str(folder)} | environment,
         capture_output=True,
         text=True,
@@ -129,10 +158,16 @@ def trained(folder, before="", after="", keras_json=None, **environment):
 
 
 @pytest.fixture(scope="module")
-def expected(tmp_path_factory):
-    found, errors = trained(tmp_path_factory.mktemp("keras"))
-    assert found, errors
-    return found
+def of_one_process(tmp_path_factory):
+    """What copies of one process train: one without settings, then one with each of SETTINGS."""
+    found, errors = trained(tmp_path_factory.mktemp("keras"), do=FORKS.format(settings=SETTINGS))
+    assert len(found.split()) == 1 + len(SETTINGS), errors
+    return found.split()
+
+
+@pytest.fixture(scope="module")
+def expected(of_one_process):
+    return f"{of_one_process[0]}\n"
 
 
 SET = "import keras; keras.config.set_{}('{}')"
@@ -148,16 +183,18 @@ SET = "import keras; keras.config.set_{}('{}')"
         {"keras_json": {"floatx": "float16"}},
         {"before": SET.format("floatx", "float16"), "KERAS_BACKEND": "tensorflow"},
         {"before": SET.format("dtype_policy", "mixed_float16"), "KERAS_BACKEND": "tensorflow"},
-        {"after": SET.format("floatx", "bfloat16")},
-        {"after": SET.format("floatx", "float64")},
-        {"after": SET.format("dtype_policy", "mixed_bfloat16")},
-        {"after": SET.format("dtype_policy", "float64")},
     ],
     ids=str,
 )
 def test_global_settings_of_keras_change_no_byte(tmp_path, expected, settings):
     found, errors = trained(tmp_path, **settings)
     assert found == expected, errors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "setting"), [*enumerate(SETTINGS, 1)])
+def test_settings_of_keras_after_the_import_change_no_byte(of_one_process, number, setting):
+    assert of_one_process[number] == of_one_process[0], setting
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
@@ -70,8 +71,10 @@ def _source(path: Path) -> str:
     return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
 
 
-def _imports(source: str) -> Iterator[str]:
+@functools.cache  # the notebooks share most of the files, and parsing takes seconds
+def _imports(source: str) -> tuple[str, ...]:
     """Dotted names below the library that are imported anywhere in the source, inside functions too."""
+    found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom):
             names = [f"{node.module}.{alias.name}" for alias in node.names]
@@ -79,4 +82,5 @@ def _imports(source: str) -> Iterator[str]:
             names = [alias.name for alias in node.names]
         else:
             continue
-        yield from (name.removeprefix("gru4rec_lib.") for name in names if name.startswith("gru4rec_lib."))
+        found += [name.removeprefix("gru4rec_lib.") for name in names if name.startswith("gru4rec_lib.")]
+    return tuple(found)
