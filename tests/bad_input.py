@@ -1211,6 +1211,13 @@ CASES = [
         0,
     ),
     table(
+        "a part of several missing in the middle",
+        ("my_data.zip", zipped({"endsong_0.json": EXPORT, "endsong_2.json": EXPORT})),
+        "warning: of the numbered parts some are not there (1); plays of one session may lie in several parts, so "
+        "bring all of them",
+        0,
+    ),
+    table(
         "half of a part",
         ("endsong_0.json", EXPORT[: len(EXPORT) // 2]),
         "endsong_0.json: is only a part of a file of JSON, for it does not end as it begins; copy it again",
@@ -1220,6 +1227,12 @@ CASES = [
         ("endsong_0.json", json.dumps([extended(5 * n, ms_played=29_000) for n in range(3)])),
         "endsong_0.json: no play is left of 3 rows (plays of less than 30 seconds left out (3)); give other files or "
         "change the study's filters",
+    ),
+    config(
+        "windows of more days than the plays cover",
+        "window 1 of 90 + 5 days begins 95 days before the newest play, but the plays cover 0.0 days, enough for 0 "
+        "windows; lower `windows`, or `train_days` or `test_days` in `split`",
+        split={"how": "by_time", "train_days": 90, "test_days": 5},
     ),
     config(
         "times in whole minutes",
