@@ -25,9 +25,9 @@ class Counts:
 
         Args:
             step: description of the step.
-            events: the remaining events, one row each: session, item.
+            events: the remaining events, one row each: session, item, categorical.
         """
-        self.add_row(step, events["session"].nunique(), len(events), events["item"].nunique())
+        self.add_row(step, n_distinct(events["session"]), len(events), n_distinct(events["item"]))
 
     def add_sessions(self, step: str, part: Sessions) -> None:
         """Add a row for a part of the split.
@@ -67,3 +67,12 @@ class Counts:
         """
         self.table.loc[len(self.table)] = [step, sessions, events, items]
         print(f"{step}: {sessions:,} sessions, {events:,} events, {items:,} items", flush=True)
+
+
+def n_distinct(values: pd.Series) -> int:
+    """Count the categories that occur.
+
+    Args:
+        values: categorical, without missing values.
+    """
+    return int(np.count_nonzero(np.bincount(values.cat.codes)))

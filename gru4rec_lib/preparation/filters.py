@@ -14,25 +14,23 @@ from gru4rec_lib.config.data import Filters
 _DAY = 86400
 
 
-def leave_out_plays(con: duckdb.DuckDBPyConnection, filters: Filters) -> Iterator[tuple[str, str]]:
-    """Create the table `plays`: the rows of `kept` that pass the filters of single plays.
+def leave_out_plays(con: duckdb.DuckDBPyConnection, filters: Filters) -> list[str]:
+    """Create the view `plays`: the rows of `kept` that pass the filters of single plays.
 
     Args:
         con: has the table or view `kept`, with `time` in unix seconds and `duration` in seconds if they are filtered.
         filters: `since`, `until`, `recent_days` and `min_seconds` are applied here.
 
-    Yields:
-        After each filter: a description of the step, and an SQL condition that selects the remaining rows of the
-        temporary table `ruled`.
+    Returns:
+        A description of each filter's step. The new table `ruled` has the rows of `kept` and the column `rule`: the
+        number of the filter, from 0, that leaves a play out; NULL where none does.
     """
     rules = [*_rules(con, filters)]
     numbered = " ".join(f"WHEN {condition} THEN {n}" for n, (_, condition) in enumerate(rules))
     con.execute(f"CREATE TABLE ruled AS SELECT *, {f'CASE {numbered} END' if rules else 'NULL'} AS rule FROM kept")
-    for n, (step, _) in enumerate(rules):
-        ((out,),) = con.execute("SELECT count(*) FROM ruled WHERE rule = ?", [n]).fetchall()
-        yield f"{step} left out ({out:,})", f"rule IS NULL OR rule > {n}"
-    con.execute("CREATE TABLE plays AS SELECT * EXCLUDE rule FROM ruled WHERE rule IS NULL")
-    con.execute("DROP TABLE ruled")
+    con.execute("CREATE VIEW plays AS SELECT * EXCLUDE rule FROM ruled WHERE rule IS NULL")
+    found = dict(con.execute("SELECT rule, count(*) FROM ruled GROUP BY 1").fetchall())
+    return [f"{step} left out ({found.get(n, 0):,})" for n, (step, _) in enumerate(rules)]
 
 
 def _rules(con: duckdb.DuckDBPyConnection, filters: Filters) -> Iterator[tuple[str, str]]:

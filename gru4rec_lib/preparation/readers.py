@@ -17,6 +17,7 @@ from gru4rec_lib.data import times
 from gru4rec_lib.data.feature_encoding import RawFeatures
 from gru4rec_lib.preparation import sessions, typed_columns
 from gru4rec_lib.preparation.archives import Plain, is_archive
+from gru4rec_lib.preparation.counts import n_distinct
 from gru4rec_lib.preparation.filters import filter_sessions, leave_out_plays
 from gru4rec_lib.preparation.source_files import DataError, Source, found, is_table, literal, name_below
 from gru4rec_lib.preparation.split import BOTH_SIDES, apart
@@ -335,42 +336,63 @@ def columns_of(data: EventData) -> dict[str, tuple[Cells | typed_columns.Folder 
 _ASIDE = ("duration", "start", "choice", "key")
 
 
-def _counted(con: duckdb.DuckDBPyConnection, table: str, columns: dict, rows: str = "true") -> tuple[int, int, int]:
-    """Count events, sessions and items in rows of a table; 0 sessions if the table has no session column yet."""
-    sessions = "count(DISTINCT session)" if "session" in columns else "0"
-    return con.execute(f"SELECT count(*), {sessions}, count(DISTINCT item) FROM {table} WHERE {rows}").fetchall()[0]
+def _counted(con: duckdb.DuckDBPyConnection, table: str, columns: dict, left_out: str, n: int) -> list[tuple]:
+    """Count the events, sessions and items of a table before and after each of n steps that leave out rows.
+
+    Args:
+        con: the database.
+        table: name of the table.
+        columns: of the log; there are 0 sessions if the table has no session column yet.
+        left_out: SQL of the number of the step, from 0, that leaves a row out; NULL if none does.
+        n: number of steps.
+    """
+    step = f"coalesce({left_out}, {n})"
+    queries = [f"SELECT {step}, count(*) FROM {table} GROUP BY 1"]
+    for name in ("session", "item"):
+        last = f"SELECT max({step}) AS last FROM {table} WHERE {name} IS NOT NULL GROUP BY {name}"
+        queries.append(f"SELECT last, count(*) FROM ({last}) GROUP BY 1" if name in columns else "")
+    found = [dict(con.execute(query).fetchall()) if query else {} for query in queries]
+    return [tuple(sum(rows for last, rows in one.items() if last >= k) for one in found) for k in range(n + 1)]
 
 
 def _plays(con: duckdb.DuckDBPyConnection, data: EventData | None, columns: dict) -> Iterator[tuple]:
-    """Create the table `plays` from `log`: leave out rows, filter plays, cut sessions. Yield counts of each step."""
+    """Create the view `plays` of `log`: leave out rows, then single plays. Yield counts of each step.
+
+    Texts of `plays` are numbered, and labels are replaced by whether there is one.
+    """
     ((torn,),) = con.execute("SELECT count(*) FROM log_bad WHERE row IS NULL").fetchall()
-    before, *ids = _counted(con, "log", columns)
+    reasons = [*data.leave_out] if data else []
+    (before, *ids), *after = _counted(con, "log", columns, "_left_out" if reasons else "NULL", len(reasons))
+    yield "read", before + torn, *ids
+    for reason, (events, *ids) in zip(reasons, after, strict=True):
+        yield f"left out: {reason} ({before - events:,})", events + torn, *ids
+        before = events
     before += torn
-    yield "read", before, *ids
-    for number, reason in enumerate(data.leave_out if data else ()):
-        rows = f"_left_out IS NULL OR _left_out > {number}"
-        events, *ids = _counted(con, "log", columns, rows)
-        yield f"left out: {reason} ({before - torn - events:,})", events + torn, *ids
-        before = events + torn
-    seconds = " REPLACE (duration / 1000 AS duration)" if data and data.duration and data.duration_unit == "ms" else ""
-    rows = " WHERE _left_out IS NULL" if data and data.leave_out else ""
-    con.execute(
-        f"CREATE VIEW kept AS SELECT log.rowid AS row, *{seconds} FROM log "
-        f"ANTI JOIN log_bad ON log.rowid = log_bad.row{rows}"
-    )
+    good = "log ANTI JOIN log_bad ON log.rowid = log_bad.row" + (" WHERE _left_out IS NULL" if reasons else "")
+    values = []
+    for name, (_, kind) in columns.items():
+        value = quoted(name)
+        if name.startswith("label_"):
+            value = f"{name} IS NOT NULL"
+        elif kind.is_text and name not in _ASIDE:
+            known = f"SELECT {value}, log.rowid AS row FROM {good}"
+            order = f"SELECT {value} FROM ({known}) WHERE {value} IS NOT NULL GROUP BY 1 ORDER BY min(row)"
+            con.execute(f"CREATE TYPE {name}_value AS ENUM ({order})")
+            value = f"TRY_CAST({value} AS {name}_value)"  # DuckDB may cast bad rows, too, before it drops them
+        elif name == "duration" and data.duration_unit == "ms":
+            value = "duration / 1000"
+        values.append(f"{value} AS {quoted(name)}")
+    con.execute(f"CREATE VIEW kept AS SELECT log.rowid AS row, _file, {', '.join(values)} FROM {good}")
     ((n_bad,),) = con.execute("SELECT count(*) FROM log_bad").fetchall()
-    kept = _counted(con, "kept", columns) if n_bad else (before, *ids)
+    kept = _counted(con, "kept", columns, "NULL", 0)[0] if n_bad else (before, *ids)
     yield f"bad rows dropped ({before - kept[0]:,})", *kept
     if not data or not (data.idle_minutes or data.filters.of_plays):
         con.execute("CREATE VIEW plays AS FROM kept")
         return
-    for step, rows in leave_out_plays(con, data.filters):
-        yield step, *_counted(con, "ruled", columns, rows)
-    if data.idle_minutes:
-        sessions.cut(con, data)
-        sessions.name(con, data.has_users)
-        step = f"sessions cut where more than {data.idle_minutes:g} minutes pass without a play"
-        yield step, *_counted(con, "plays", {"session": None})
+    steps = leave_out_plays(con, data.filters)
+    after = _counted(con, "ruled", columns, "rule", len(steps))[1:] if steps else []
+    for step, counted in zip(steps, after, strict=True):
+        yield step, *counted
 
 
 def _events(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict, data: EventData | None, split):
@@ -382,19 +404,19 @@ def _events(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict
             problem = f"no play is left of {counts[0][1]:,} rows ({_losses(counts)})"
             problem += "; give other files or change the study's filters"
         raise DataError(f"{sources[0].name}: {problem}")
-    values = []
+    values = [quoted(name) for name in columns if name not in _ASIDE and not name.startswith("label_")]
+    values = ["row", "_file", *values]
     if data and data.idle_minutes:
-        values.append("session")  # already an ENUM
-    in_order = " ORDER BY row" if data and data.idle_minutes else ""
-    for name, (_, kind) in columns.items():
-        if name in _ASIDE or name.startswith("label_"):
-            continue
-        if kind.is_text:
-            order = f"SELECT {quoted(name)} FROM plays WHERE {quoted(name)} IS NOT NULL GROUP BY 1 ORDER BY min(row)"
-            con.execute(f"CREATE TYPE {name}_value AS ENUM ({order})")
-        values.append(f"CAST({quoted(name)} AS {name}_value) AS {quoted(name)}" if kind.is_text else quoted(name))
-    events = con.sql(f"SELECT row, _file, {', '.join(values)} FROM plays{in_order}").df()
-    doubts = _doubts(events, sources, columns["time"][0].label) if "time" in columns else []
+        events = sessions.in_order(con, data, values)
+        step = f"sessions cut where more than {data.idle_minutes:g} minutes pass without a play"
+        counts.append(_count(step, events))
+    else:
+        events = con.sql(f"SELECT {', '.join(values)} FROM plays").df()
+    if data and data.filters.of_plays:  # categories are of all plays
+        for name in ("session", "user", "item"):
+            if name in columns:
+                events[name] = _in_reading_order(events[name], events["row"])
+    doubts = _doubts(con, sources, columns["time"][0].label) if "time" in columns else []
     names = pd.Categorical([source.name for source in sources])
     events["file"] = pd.Categorical.from_codes(names.codes[events.pop("_file")], names.categories)
     notes = []
@@ -404,11 +426,12 @@ def _events(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict
 
     # Session codes are in reading order; rows of equal time stay in the order of the files.
     key = "time" if "time" in columns else "position"
-    order = np.lexsort((events["row"], events[key], events["session"].cat.codes))
-    if (np.diff(order) != 1).any():
-        events = events.iloc[order]
+    if not (data and data.idle_minutes):
+        order = np.lexsort((events["row"], events[key], events["session"].cat.codes))
+        if (np.diff(order) != 1).any():
+            events = events.iloc[order]
     if "session_length" not in columns:
-        repeated, drop = events.duplicated(["session", "item", key]), data.exact_repeats == "drop"
+        repeated, drop = _repeated(events, key), data.exact_repeats == "drop"
         once = events[~repeated]
         events = once if drop else events
         counts.append(_count(f"exact repeats {'dropped' if drop else 'kept'} ({repeated.sum():,})", events))
@@ -444,13 +467,37 @@ def _events(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict
     return events, counts, [*doubts, *(warning for _, warning in notes)]
 
 
-def _doubts(events: pd.DataFrame, sources: list[Source], column: str) -> list[str]:
+def _in_reading_order(texts: pd.Series, row: pd.Series) -> pd.Series:
+    """Return a categorical column whose categories are those that occur, in the order of their first rows."""
+    never = np.iinfo(np.int64).max
+    first = np.full(len(texts.cat.categories), never)
+    np.minimum.at(first, texts.cat.codes.to_numpy(), row.to_numpy(np.int64))
+    order = np.argsort(first, kind="stable")[: np.count_nonzero(first < never)]
+    return texts.cat.set_categories(texts.cat.categories[order])
+
+
+def _doubts(con: duckdb.DuckDBPyConnection, sources: list[Source], column: str) -> list[str]:
     """Return warnings about doubtful times of each file; raise where `times.doubtful` is certain."""
-    found = [(sources[n].name, *times.doubtful(part.to_numpy())) for n, part in events.groupby("_file")["time"]]
+    times_of = {n: con.execute("SELECT time FROM plays WHERE _file = ?", [n]).fetchnumpy() for n in range(len(sources))}
+    found = [(sources[n].name, *times.doubtful(np.asarray(part["time"]))) for n, part in times_of.items()]
     doubts = [(f"{name}, column `{column}`: {doubt}", is_sure) for name, doubt, is_sure in found if doubt]
     if wrong := [line for line, is_sure in doubts if is_sure]:
         raise DataError("\n".join(wrong))
     return [line for line, _ in doubts]
+
+
+def _tied(events: pd.DataFrame, key: str) -> np.ndarray:
+    """Whether an event has the `key` of another one of its session; events are sorted by session and `key`."""
+    same = (np.diff(events["session"].cat.codes) == 0) & (np.diff(events[key]) == 0)
+    return np.append(False, same) | np.append(same, False) if len(events) else same
+
+
+def _repeated(events: pd.DataFrame, key: str) -> np.ndarray:
+    """Whether an earlier event has the same session, item and `key`; events are sorted by session and `key`."""
+    tied = _tied(events, key)
+    repeated = np.zeros(len(events), bool)
+    repeated[tied] = events[tied].duplicated(["session", "item", key])
+    return repeated
 
 
 def _of_files(events: pd.DataFrame, n_apart: int) -> list[tuple[str, str]]:
@@ -476,7 +523,7 @@ def _of_order(once: pd.DataFrame, key: str, is_cut: bool) -> list[tuple[str, str
         is_cut: whether sessions were cut by time; warnings then do not suggest a column of positions.
     """
     notes = []
-    tied = once.duplicated(["session", key], keep=False)
+    tied = _tied(once, key)
     if n := int(tied.sum()):
         kept, remedy = "they are kept in the order of the file", "number a session's events in a column `position`"
         later = (np.diff(once["session"].cat.codes) == 0) & (np.diff(once[key]) > 0)
@@ -493,6 +540,9 @@ def _of_order(once: pd.DataFrame, key: str, is_cut: bool) -> list[tuple[str, str
         where = f"{n:,} in {once.loc[tied, 'session'].nunique():,} sessions"
         notes.append((step, f"events at the same {key} as another event of their session: {where}; {kept}; {remedy}"))
     if key == "time":
+        pairs = once["session"].cat.codes.to_numpy(np.int64) * len(once["item"].cat.categories)
+        pairs += once["item"].cat.codes
+        once = once[pd.Series(pairs).duplicated(keep=False).to_numpy()]
         once = once.sort_values(["session", "item", "time"], kind="stable")
         same = (np.diff(once["session"].cat.codes) == 0) & (np.diff(once["item"].cat.codes) == 0)
         if n := int((same & (np.diff(once["time"]) <= 60 * AGAIN)).sum()):
@@ -698,12 +748,18 @@ def _labels(con: duckdb.DuckDBPyConnection, data: EventData, sources: list[Sourc
             there = shown(", ".join(sources[0].header))
             problem = f"label `{name}`: no file has a column `{'` or `'.join(columns)}` (there: {there})"
             raise DataError(f"{sources[0].name}: {problem}; correct the study's config")
-    texts = [f"arg_min(label_{n}, row) FILTER (label_{n} IS NOT NULL)" for n in range(len(data.label))]
-    table = con.sql(f"SELECT CAST(item AS VARCHAR), {', '.join(texts)} FROM plays GROUP BY item").df()
+    names = [f"label_{n}" for n in range(len(data.label))]
+    first = ", ".join(f"min(row) FILTER ({name}) AS {name}" for name in names)
+    texts = ", ".join(f"log_{name}.{name}" for name in names)
+    joins = " ".join(f"LEFT JOIN log AS log_{name} ON log_{name}.rowid = firsts.{name}" for name in names)
+    query = (
+        f"SELECT CAST(firsts.item AS VARCHAR), {texts} FROM (SELECT item, {first} FROM plays GROUP BY item) AS firsts"
+    )
+    table = con.sql(f"{query} {joins}").df()
     table.columns = ["item", *data.label]
     kept = events["item"].cat.categories.astype("str")
     return table.astype("str").set_index("item").reindex(kept).rename_axis("item").reset_index()
 
 
 def _count(step: str, events: pd.DataFrame) -> tuple[str, int, int, int]:
-    return step, len(events), events["session"].cat.codes.nunique(), events["item"].cat.codes.nunique()
+    return step, len(events), n_distinct(events["session"]), n_distinct(events["item"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import duckdb
+import numpy as np
+import pandas as pd
 
 from gru4rec_lib.config.data import EventData
 
@@ -28,64 +30,50 @@ def _plausible(data: EventData) -> str:
     return _recorded(f"greatest({_YEAR_2000}, time - {_played(data)} - {60 * data.idle_minutes!r})")
 
 
-def cut(con: duckdb.DuckDBPyConnection, data: EventData) -> None:
-    """Cut the table `plays` into sessions where a user pauses for longer than `idle_minutes`.
+def in_order(con: duckdb.DuckDBPyConnection, data: EventData, columns: list[str]) -> pd.DataFrame:
+    """Read the plays of `plays`, cut into sessions where a user pauses for longer than `idle_minutes`.
 
     A pause lasts from the end of a play to the start of the user's next one. Plays are in the order of their recorded
     times; plays of equal time are in the order of the files.
 
     Args:
         con: has `plays`, one row per play: row (reading order), time in unix seconds; user if there are users; duration
-            in seconds (NULL if unknown) and start if the data has them. The columns `session_user` and
-            `session_number` (1.. for each user, in order of time) are added.
+            in seconds (NULL if unknown) and start if the data has them.
         data: settings of the times and of `idle_minutes`.
+        columns: the columns to read; user and row are among them if there are users.
+
+    Returns:
+        The plays, user by user in reading order, sorted by time, with the categorical column `session`: ids
+        `<user>-<number>`, or the number if there are no users, in this order.
     """
-    seconds = _played(data)
-    starts, ends = f"time - {seconds}", "time"
+    starts, ends = f"time - {_played(data)}", "time"
     if data.time_is == "start":
-        starts, ends = "time", f"time + {seconds}"
+        starts, ends = "time", f"time + {_played(data)}"
     if data.start:
         starts = f"coalesce({_plausible(data)}, {starts})"
-    users = "user" if data.has_users else "1"
-    con.execute(
-        f"""CREATE TABLE cut AS
-        WITH timed AS (
-            SELECT *, {users} AS session_user, {starts} AS starts, {ends} AS ends FROM plays
-        ), spaced AS (
-            SELECT *, starts - lag(ends) OVER listening > {60 * data.idle_minutes!r} AS is_pause FROM timed
-            WINDOW listening AS (PARTITION BY session_user ORDER BY time, row)
-        )
-        SELECT * EXCLUDE (starts, ends, is_pause),
-            CAST(1 + count(*) FILTER (is_pause) OVER listening AS INTEGER) AS session_number
-        FROM spaced
-        WINDOW listening AS (PARTITION BY session_user ORDER BY time, row ROWS UNBOUNDED PRECEDING)"""
-    )
-    con.execute("DROP TABLE plays")
-    con.execute("ALTER TABLE cut RENAME TO plays")
-
-
-def name(con: duckdb.DuckDBPyConnection, has_users: bool) -> None:
-    """Give each session of the table `plays` an id: `<user>-<number>`, or the number if there are no users.
-
-    Args:
-        con: has `plays` as written by `cut`. The column `session` is added, an ENUM: users in reading order, and the
-            sessions of each user in order of time.
-        has_users: whether there are users.
-    """
-    text = "session_user || '-' || session_number" if has_users else "CAST(session_number AS VARCHAR)"
-    con.execute(
-        f"""CREATE TYPE session_value AS ENUM (
-            WITH users AS (SELECT session_user, min(row) AS first FROM plays GROUP BY 1),
-            numbers AS (SELECT DISTINCT session_user, session_number FROM plays)
-            SELECT {text} FROM numbers JOIN users USING (session_user) ORDER BY first, session_number
-        )"""
-    )
-    con.execute(
-        f"""CREATE TABLE named AS SELECT * EXCLUDE (session_user, session_number),
-        CAST({text} AS session_value) AS session FROM plays"""
-    )
-    con.execute("DROP TABLE plays")
-    con.execute("ALTER TABLE named RENAME TO plays")
+    users = ""
+    if data.has_users:
+        users = "JOIN (SELECT user, min(row) AS first FROM plays GROUP BY 1) USING (user)"
+    order = "first, time, row" if data.has_users else "time, row"
+    query = f"SELECT {', '.join(columns)}, {starts} AS starts, {ends} AS ends FROM plays {users} ORDER BY {order}"
+    plays = con.sql(query).df()
+    starts, ends = (plays.pop(name).to_numpy(np.float64) for name in ("starts", "ends"))
+    begins = np.append(True, starts[1:] - ends[:-1] > 60 * data.idle_minutes)[: len(plays)]
+    is_new = np.zeros(len(plays), bool)
+    if data.has_users:
+        is_new[1:] = np.diff(plays["user"].cat.codes) != 0
+    begins |= is_new
+    code, first = np.cumsum(begins, dtype=np.int32) - 1, np.flatnonzero(begins)
+    number = np.arange(1, len(first) + 1)
+    if data.has_users:
+        user_begins = np.flatnonzero(np.append(True, is_new[first][1:]))
+        number -= np.repeat(user_begins, np.diff(user_begins, append=len(first)))
+        users = plays["user"].iloc[first].astype(str)
+        names = [f"{user}-{n}" for user, n in zip(users, number, strict=True)]
+    else:
+        names = number.astype(str)
+    plays["session"] = pd.Categorical.from_codes(code, pd.Index(names, dtype="str"))
+    return plays
 
 
 def starts_by_source(con: duckdb.DuckDBPyConnection, data: EventData) -> tuple[int, int, int]:

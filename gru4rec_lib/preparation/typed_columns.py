@@ -107,10 +107,11 @@ class Cells(NamedTuple):
         Args:
             cells: the SQL of each column of the file.
         """
-        texts = [cells[c[0]] if len(c) == 1 else joined([cells[name] for name in c]) for c in self.there((*cells,))]
-        if len(texts) < 2:
-            return texts[0] if texts else "CAST(NULL AS VARCHAR)"
-        return f"coalesce({', '.join(f'CASE WHEN {_there(text)} THEN {text} END' for text in texts)})"
+        there = self.there((*cells,))
+        if there and len(there) < 2 and len(there[0]) < 2:
+            return cells[there[0][0]]
+        texts = [joined([cells[name] for name in choice]) for choice in there]
+        return f"coalesce({', '.join(texts)})" if texts else "CAST(NULL AS VARCHAR)"
 
 
 class Folder(NamedTuple):
@@ -139,17 +140,19 @@ JOINT = " | "  # between the texts of an id that is made of several columns
 
 
 def joined(cells: list[str]) -> str:
-    """Return the SQL that joins several texts to one; NULL if one is empty. `|` is doubled to keep results unique.
+    """Return the SQL of a text, or of several joined to one; NULL if one is empty.
+
+    In texts that are joined, `|` is doubled to keep results unique.
 
     Args:
         cells: the SQL of each text.
     """
-    texts = [f"replace({cell}, '|', '||')" for cell in cells]
+    texts = [f"replace({cell}, '|', '||')" for cell in cells] if len(cells) > 1 else cells
     return f"CASE WHEN {' AND '.join(map(_there, cells))} THEN {f' || {literal(JOINT)} || '.join(texts)} END"
 
 
 def _there(cell: str) -> str:
-    return f"trim(coalesce({cell}, '')) <> ''"
+    return f"({cell} IS NOT NULL AND trim({cell}) <> '')"
 
 
 class Column(NamedTuple):
@@ -220,9 +223,11 @@ _ISO = literal(times.ISO).replace("{", "{{").replace("}", "}}")
 _DATE_TIME = (
     f"CASE WHEN regexp_full_match(trim({{x}}), {_ISO}) THEN epoch_us(TRY_CAST(trim({{x}}) AS TIMESTAMPTZ)) / 1e6 END"
 )
-# DuckDB accepts `_` between digits: 1_000 would be a thousand.
-SECONDS = f"coalesce(CASE WHEN NOT contains({{x}}, '_') THEN {_FINITE} END, {_DATE_TIME})"
-TIME = Kind(f"CASE WHEN abs({SECONDS}) < {times.END} THEN {SECONDS} END", times.REMEDY)
+# DuckDB accepts `_` between digits: 1_000 would be a thousand. To try a cast that fails is slow: no number has a colon.
+SECONDS = f"coalesce(CASE WHEN NOT contains({{x}}, '_') AND NOT contains({{x}}, ':') THEN {_FINITE} END, {_DATE_TIME})"
+# NULL from END on, as CASE would compute the seconds twice; `least` and `greatest` ignore NULL.
+_CLIPPED = f"greatest(least({SECONDS}, {times.END}.0), -{times.END}.0)"
+TIME = Kind(f"nullif(nullif({_CLIPPED}, {times.END}.0), -{times.END}.0)", times.REMEDY)
 # A time that is NULL if it is missing or wrong.
 ANY_TIME = Kind(SECONDS, "", optional=True)
 CHOICE = Kind("CAST({x} AS TINYINT)", "", optional=True)
@@ -459,13 +464,15 @@ def _broken(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict
 def _select(
     number: int, source: Source, columns: dict[str, tuple[Cells | Folder | Choice, Kind]], left_out: tuple[LeftOut, ...]
 ) -> str:
+    # Cells, values and bad cells are three levels, as DuckDB computes an expression anew in each place of a level.
     table, found = _table(source)
-    inner, bad = [], []
+    cells, values, bad, wrong = [], [], [], []
     for i, (name, (wanted, kind)) in enumerate(columns.items()):
         is_floating = isinstance(wanted, Cells) and len(wanted.columns) == 1 and _is_floating(source, wanted)
         if isinstance(wanted, Choice):
-            texts = [(n, Cells((choice,)).sql(found)) for n, choice in enumerate(wanted.cells.choices)]
-            cell = f"CASE {' '.join(f'WHEN {_there(text)} THEN {n}' for n, text in texts)} END"
+            there = [(n, choice) for n, choice in enumerate(wanted.cells.choices) if {*choice} <= {*found}]
+            tests = [(n, " AND ".join(_there(found[name]) for name in choice)) for n, choice in there]
+            cell = f"CASE {' '.join(f'WHEN {test} THEN {n}' for n, test in tests)} END"
         elif isinstance(wanted, Folder):
             cell = literal(source.name.rpartition("/")[0].partition("/")[0])
         else:
@@ -473,25 +480,30 @@ def _select(
         kind = _FLOATING_ID._replace(missing=kind.missing) if kind.sql == ID.sql and is_floating else kind
         if kind.missing:
             cell = f"CASE WHEN {_is_missing(cell, kind)} THEN '' ELSE {cell} END"
-        inner += [f"{cell} AS _x{i}", f"{kind.sql.format(x=cell)} AS {quoted(name)}"]
+        cells.append(f"{cell} AS _x{i}")
+        values += [f"_x{i}", f"{kind.sql.format(x=f'_x{i}')} AS {quoted(name)}"]
         if kind.remedy:
             empty = f"trim(coalesce(_x{i}, '')) = ''"
             remedy = literal(kind.remedy)
             if source.delimiter and source.quote != '"':
                 remedy = f"CASE WHEN _x{i} LIKE {_MARKED} THEN {literal(declare_quote(chr(34)))} ELSE {remedy} END"
+            wrong.append(f"({quoted(name)} IS NULL{f' AND NOT {empty}' if kind.optional else ''})")
             bad.append(
-                f"CASE WHEN {quoted(name)} IS NULL {f'AND NOT {empty}' if kind.optional else ''} THEN "
+                f"CASE WHEN {wrong[-1]} THEN "
                 f"{{'column': {literal(wanted.label)}, 'problem': CASE WHEN {empty} THEN 'is empty' "
                 f"ELSE 'cannot read `' || _x{i} || '`' END, 'remedy': {remedy}}} END"
             )
     reasons = " ".join(f"WHEN {_holds(condition, found)} THEN {n}" for n, condition in enumerate(left_out))
     bad_cells = f"list_filter([{', '.join(bad)}], lambda cell: cell IS NOT NULL)"
+    if wrong:  # a list for each good row would take half of the time
+        bad_cells = f"CASE WHEN {' OR '.join(wrong)} THEN {bad_cells} ELSE [] END"
     if reasons:
-        inner.append(f"CASE {reasons} END AS _left_out")
+        cells.append(f"CASE {reasons} END AS _left_out")
+        values.append("_left_out")
         bad_cells = f"_left_out, CASE WHEN _left_out IS NULL THEN {bad_cells} ELSE [] END"
     return (
         f"SELECT {number} AS _file, {', '.join(map(quoted, columns))}, {bad_cells} AS _bad "
-        f"FROM (SELECT {', '.join(inner)} FROM {table})"
+        f"FROM (SELECT {', '.join(values)} FROM (SELECT {', '.join(cells)} FROM {table}))"
     )
 
 
