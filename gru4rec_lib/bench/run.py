@@ -6,6 +6,7 @@ All data is simulated here. Compared measurements alternate within the same run.
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 import time
 from functools import partial
@@ -25,9 +26,9 @@ TRACKS = 505_195  # of Dataset03
 BATCHES = ((64, "cross_entropy"), (512, "cross_entropy"), (512, "bpr_max"), (64, "bpr_max"))
 GROWN = (50_000, TRACKS, 3_700_000)  # up to Spotify's whole catalogue
 SIZES = {
-    "toy": Size(sessions=100, tracks=1_000, seconds=0, ranked=20, recommended=3, grown=(1_000, 2_000), turns=1),
-    "tenth": Size(18_272, TRACKS, seconds=60, ranked=8_192, recommended=50, grown=GROWN, turns=5),
-    "full": Size(182_724, TRACKS, seconds=300, ranked=32_000, recommended=500, grown=GROWN, turns=15),
+    "toy": Size(100, 1_000, seconds=0, ranked=20, recommended=3, grown=(1_000, 2_000), turns=1, lines=5_000),
+    "tenth": Size(18_272, TRACKS, seconds=60, ranked=8_192, recommended=50, grown=GROWN, turns=5, lines=data.LINES),
+    "full": Size(182_724, TRACKS, seconds=300, ranked=32_000, recommended=500, grown=GROWN, turns=15, lines=data.LINES),
 }
 
 
@@ -48,6 +49,7 @@ def bench(size: str = "tenth", root: Path = ROOT) -> pd.DataFrame:
             for name, (value, unit) in rows.items():
                 print(f"{time.perf_counter() - began:4.0f} s  {name} {value:,.4g} {unit}", flush=True)
             found |= rows
+    found["log_prepare_ratio"] = (found["log_prepare_s"][0] / found["log_load_s"][0], "ratio")
     found["bench_minutes"] = ((time.perf_counter() - began) / 60, "min")
     table = pd.DataFrame([(name, *row) for name, row in found.items()], columns=["measure", "value", "unit"])
     with replacing_folder(root / "reports" / "bench") as folder:
@@ -61,6 +63,11 @@ def bench(size: str = "tenth", root: Path = ROOT) -> pd.DataFrame:
 def _parts(size: Size, folder: Path):
     yield partial(data.simulated, size, folder)
     yield partial(data.prepared, folder)
+    log = folder / "log"
+    yield partial(data.listening_log, size.lines, log)
+    yield partial(data.log_loaded, log)
+    yield partial(data.log_prepared, log)
+    shutil.rmtree(log)
     for lanes, loss in BATCHES:
         yield partial(models.trained, size, folder, loss, lanes)
     yield partial(models.profiled, size, folder)

@@ -1,5 +1,6 @@
 """The bench runs at toy size and writes its columns; no test depends on a measured time."""
 
+import itertools
 import json
 from functools import partial
 
@@ -9,7 +10,9 @@ import pytest
 
 from gru4rec_lib import __main__
 from gru4rec_lib.bench import data, models, run, timing
-from gru4rec_lib.config.study import Training
+from gru4rec_lib.config.study import Training, load_study
+from gru4rec_lib.preparation import readers
+from gru4rec_lib.study.workspace import ROOT
 from gru4rec_lib.training import epochs
 
 PROMISED = [
@@ -23,6 +26,9 @@ PROMISED = [
     "recommend_ratio",
     "prepare_s",
     "prepare_peak_gb",
+    "log_prepare_s",
+    "log_prepare_ratio",
+    "log_prepare_peak_gb",
     "growth_1k_to_2k",
     "memory_estimate_ratio_1k",
     "memory_estimate_ratio_2k",
@@ -47,6 +53,24 @@ def test_the_bench_runs_and_writes_its_columns(monkeypatch, tmp_path, capsys):
     names = [path.name for path in (tmp_path / "figures" / "bench").iterdir()]
     assert sorted(names) == ["bench.csv", "bench.pdf", "bench.png", "bench.svg"]
     assert "prepare_s" in capsys.readouterr().out
+
+
+def test_the_listening_log_is_read_as_the_published_one(tmp_path):
+    data.listening_log(5_000, tmp_path)
+    study = load_study(data.LOG, ROOT / "config")
+    (path,) = tmp_path.iterdir()
+    lines = path.read_text(encoding="utf-8").splitlines()
+    cells = [line.split("\t") for line in lines]
+    assert [len(lines), {len(row) for row in cells}] == [5_000, {6}]
+    users = [row[0] for row in cells]
+    assert len({*users}) == 5
+    assert users == sorted(users)
+    assert all(a[1] >= b[1] for a, b in itertools.pairwise(cells) if a[0] == b[0]), "the newest play first"
+    tables = readers.read(study.data, tmp_path)
+    assert tables.counts["events"][0] == 5_000
+    assert len(tables.problems) == 0
+    assert 0 < sum(not row[4] for row in cells) < 2_500
+    assert any(row[5].count('"') == 1 for row in cells)
 
 
 def test_every_track_is_played_and_tracks_are_numbered_by_plays():
