@@ -426,9 +426,7 @@ rule results:
         [f"{RUNS}/tables/content_signal.csv", *drawn("content_signal")]
         if place.variants("content_signal")
         else [],
-        [f"{RUNS}/tables/table_2_over_windows.csv"]
-        if place.variants("windows")
-        else [],
+        [f"{RUNS}/tables/table_2_over_windows.csv"] if place.variants("windows") else [],
     log:
         f"{RUNS}/logs/05_results.log",
     resources:
