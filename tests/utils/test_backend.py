@@ -84,7 +84,7 @@ def test_importing_the_package_loads_the_standard_library_alone():
 
 QUICK = ["training.settings", "config.study", "utils.backend", "model.forms", "ranking.exact", "study.tables"]
 QUICK += ["study.publish", "study.evidence", "study.baseline_runs", "audit.conclusions", "plotting.figures"]
-SLOW = {"tensorflow", "keras", "sklearn", "seaborn", "rfc3987_syntax"}
+SLOW = {"tensorflow", "keras", "sklearn", "seaborn"}
 
 
 def test_what_builds_no_model_loads_without_tensorflow():
