@@ -51,6 +51,11 @@ class Baseline(Strict):
         """The name in tables and of the folder, such as `stan` or `stan-long`."""
         return "-".join(filter(None, (self.kind, self.tag)))
 
+    @property
+    def n_items(self) -> int | None:
+        """Number of training tracks; None before `fit`."""
+        return getattr(self, "_n_items", None)
+
     def fit(
         self, train: Sessions, n_items: int, features: Features | None = None, ends: np.ndarray | None = None
     ) -> Self:

@@ -31,23 +31,16 @@ class Blend:
         weights: for each part its weight, 0 or more; together 1. A part that is left out has 0.
 
     Raises:
-        ValueError: a name is unknown or twice, or a weight is wrong.
+        ValueError: a name is unknown or twice, a weight is wrong, or a part was fitted on other tracks.
     """
 
     def __init__(self, network: GRU4Rec, baselines: Sequence[SparseBaseline], weights: dict[str, float]):
         self.parts = Parts(network, baselines)
         self.weights = checked_weights(weights, self.parts.names)
-        uses_network = self._all_weights[:, 0].any()
+        self._row = np.array([*self.weights.values()])
+        uses_network = bool(self._row[0] > 0)
         self.n_scored = self.parts.n_scored if uses_network else self.parts.n_items
         self.beyond_training = uses_network and network.beyond_training
-
-    @property
-    def _all_weights(self) -> np.ndarray:
-        return np.array([list(self.weights.values())])
-
-    def _weights(self, scores: Scores) -> np.ndarray:
-        """Float64 [n, parts]."""
-        return np.repeat(self._all_weights, len(scores.event), axis=0)
 
     def rank(
         self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, above: bool = False
@@ -58,14 +51,13 @@ class Blend:
         found = np.full(len(chosen), NO_RANK)
         found[events] = popularity_ranks(plays, above, n_candidates)[sessions.items[events]]
         for scores in self.parts.score(sessions, events):
-            weights = self._weights(scores)
-            own, ahead = scores.blended_own(weights)[:, None], np.ones(len(scores.event), np.int64)
-            for first, block in scores.blended(weights, min(n_candidates, self.n_scored)):
+            own, ahead = scores.blended_own(self._row)[:, None], np.ones(len(scores.event), np.int64)
+            for first, block in scores.blended(self._row, min(n_candidates, self.n_scored)):
                 is_ahead = block > own if above else block >= own
                 row = np.flatnonzero((scores.target >= first) & (scores.target < first + block.shape[1]))
                 is_ahead[row, scores.target[row] - first] = False
                 ahead += is_ahead.sum(axis=1)
-            usable = _usable(scores, weights)
+            usable = self._usable(scores)
             found[scores.event[usable]] = ahead[usable]
         return found[chosen]
 
@@ -76,11 +68,14 @@ class Blend:
         most_played = popularity_top(self.parts.plays[: self.n_scored], k, n_candidates)
         found, row = np.tile(most_played, (chosen.sum(), 1)), np.cumsum(chosen) - 1
         for scores in self.parts.score(sessions, chosen):
-            weights = self._weights(scores)
-            usable = _usable(scores, weights)
-            items = best(scores.blended(weights, min(n_candidates, self.n_scored)), k)
+            usable = self._usable(scores)
+            items = best(scores.blended(self._row, min(n_candidates, self.n_scored)), k)
             found[row[scores.event[usable]]] = items[usable]
         return found
+
+    def _usable(self, scores: Scores) -> np.ndarray:
+        """Bool [n], whether a part with a weight has an input before the target."""
+        return scores.has_input[self._row > 0].any(axis=0)
 
 
 def checked_weights(weights: dict[str, float], names: Sequence[str]) -> dict[str, float]:
@@ -103,8 +98,3 @@ def checked_weights(weights: dict[str, float], names: Sequence[str]) -> dict[str
     if not all(weight >= 0 for weight in found.values()) or abs(sum(found.values()) - 1) > 1e-9:
         raise ValueError(f"weights are {found}; give numbers from 0 on whose sum is 1")
     return found
-
-
-def _usable(scores: Scores, weights: np.ndarray) -> np.ndarray:
-    """Bool [n], whether a part with a weight has an input."""
-    return ((weights.T > 0) & scores.has_input).any(axis=0)

@@ -25,6 +25,9 @@ class Parts:
     Args:
         network: trained.
         baselines: fitted on the same training tracks.
+
+    Raises:
+        ValueError: a baseline is not fitted, or on another number of tracks.
     """
 
     def __init__(self, network: GRU4Rec, baselines: Sequence[SparseBaseline]):
@@ -32,6 +35,10 @@ class Parts:
         self.names = [NETWORK, *(baseline.name for baseline in self.baselines)]
         self.n_items, self.n_scored = network.n_items, network.scorer.n_scored
         self.plays = np.pad(network.scorer.plays.numpy(), (0, self.n_scored - self.n_items))
+        for baseline in self.baselines:
+            if baseline.n_items != self.n_items:
+                of = "is not fitted" if baseline.n_items is None else f"is fitted on {baseline.n_items:,} tracks"
+                raise ValueError(f"{baseline.name} {of}; fit it on the {self.n_items:,} training tracks of the network")
         self._ranker = Ranker(*network.scorer.scoring_rows())
 
     def score(self, sessions: Sessions, events: np.ndarray) -> Iterator[Scores]:
@@ -76,18 +83,13 @@ class Scores:
         self._ranker, self._states = ranker, states
         rows, own = np.arange(len(event)), np.full(len(event), -np.inf)
         highest, total = np.full(len(event), -np.inf), np.zeros(len(event))
-        self.first_choice = np.zeros(len(event), np.int32)  # of the network
         for first, block in ranker.blocks(states):
             block = np.asarray(block, np.float64)
             inside = (target >= first) & (target < first + block.shape[1])
             own[inside] = block[rows[inside], target[inside] - first]
-            best = block.argmax(axis=1)
-            higher = block[rows, best] > highest
-            self.first_choice[higher] = first + best[higher]
-            before, highest = highest, np.maximum(highest, block[rows, best])
+            before, highest = highest, np.maximum(highest, block.max(axis=1))
             total = total * np.exp(before - highest) + np.exp(block - highest[:, None]).sum(axis=1)
         self._log_total = highest + np.log(total)
-        self.confidence = np.exp(highest - self._log_total) * has_input[0]  # the network's highest probability
         self.own = np.array([np.exp(own - self._log_total) * has_input[0], *(entries(t, target) for t in tables)])
 
     def probabilities(self, stop: int) -> Iterator[tuple[int, np.ndarray]]:
@@ -109,26 +111,26 @@ class Scores:
         """Compute the weighted sums of the parts' scores block by block.
 
         Args:
-            weights: float64 [n, parts].
+            weights: float64 [parts].
             stop: of the first so many tracks.
 
         Yields:
             As `probabilities`.
         """
         for first, block in self.probabilities(stop):
-            block *= weights[:, :1]
-            for table, weight in zip(self.columns, weights[:, 1:].T, strict=True):
+            block *= weights[0]
+            for table, weight in zip(self.columns, weights[1:], strict=True):
                 row, column, score = in_columns(table, first, first + block.shape[1])
-                block[row, column] += weight[row] * score
+                block[row, column] += weight * score
             yield first, block
 
     def blended_own(self, weights: np.ndarray) -> np.ndarray:
         """Return the weighted sum of each target's scores: float64 [n], with the rounding of `blended`.
 
         Args:
-            weights: float64 [n, parts].
+            weights: float64 [parts].
         """
-        return sum(weight * own for weight, own in zip(weights.T, self.own, strict=True))
+        return sum(weight * own for weight, own in zip(weights, self.own, strict=True))
 
 
 def normalised(scores: sparse.csr_array) -> sparse.csr_array:

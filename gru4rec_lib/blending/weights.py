@@ -109,7 +109,7 @@ def first_ranks(scores: Scores, weights: np.ndarray, n_candidates: int, k: int) 
     row, listed = row[is_other], [at[is_other], *(part[is_other] for part in listed)]
     ranks = np.empty((n, len(weights)), np.int64)
     for number, weight in enumerate(weights):
-        own = scores.blended_own(np.broadcast_to(weight, (n, len(weight))))
+        own = scores.blended_own(weight)
         ahead = ((weight[0] * rest >= own[:, None]) & (rest >= 0)).sum(axis=1)
         blended = sum(w * part for w, part in zip(weight, listed, strict=True))
         ranks[:, number] = 1 + ahead + np.bincount(row[blended >= own[row]], minlength=n)

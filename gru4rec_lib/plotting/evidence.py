@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -221,8 +223,8 @@ def blend_weights(frame: pd.DataFrame) -> Figure:
     columns = ["validation_recall_at_20", "validation_mrr_at_20"]
     panels = list(frame.groupby(["model", "seed"], sort=False))
     parts = [name for name in frame["part"].fillna("").unique() if name]
-    marks = [{**look, "linestyle": "", "markersize": 5} for look in BASELINES]
-    models = {part: marks[number % len(marks)] for number, part in enumerate(parts)}
+    marks = [look | {"linestyle": "", "markersize": 5} for look in BASELINES if look["marker"] != "*"]
+    models = dict(zip(parts, cycle(marks), strict=False))
     star = {"color": "C1", "marker": "*", "linestyle": "", "markersize": 9}
     figure, *axes = new_figure(1.6 + 5.4 * len(panels), rows=len(panels))
     for ax, ((model, seed), rows) in zip(axes, panels, strict=True):

@@ -123,7 +123,6 @@ class Ranker:
         Raises:
             ValueError: a state is not finite.
         """
-        _check(states)
         k = whole(k, "k")
         found = [best(self.blocks(states[first : first + STATES]), k) for first in range(0, len(states), STATES)]
         return np.concatenate([np.empty((0, k), np.int32), *found])
@@ -136,7 +135,11 @@ class Ranker:
 
         Yields:
             The first candidate of the block, and float32 [n, candidates of the block].
+
+        Raises:
+            ValueError: a state is not finite.
         """
+        _check(states)
         n = len(states)
         states = tf.constant(np.pad(states, ((0, STATES - n), (0, 0))))
         for first in range(0, self.n_candidates, BLOCK):

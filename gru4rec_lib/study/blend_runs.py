@@ -20,7 +20,7 @@ from gru4rec_lib.preparation.prepare import Prepared, check_targets
 from gru4rec_lib.ranking.metrics import scores
 from gru4rec_lib.serving import model_folder
 from gru4rec_lib.study import results, runs
-from gru4rec_lib.study.tables import epochs_of_runs, records
+from gru4rec_lib.study.tables import epochs_of_runs
 from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.utils.atomic_write import replacing
 
@@ -68,7 +68,8 @@ def rank_blend(blend: BlendOf, seed: int, prepared: Prepared, workspace: Workspa
     study, run = workspace.study, leading_run(workspace, seed)
     tested = _network(workspace, run)
     if run.training.refit:
-        before = runs.train_without_refit(run, prepared, records(workspace)[run.name]["best_epoch"])
+        config = json.loads((workspace.run_folder(run) / "config.json").read_text(encoding="utf-8"))
+        before = runs.train_without_refit(run, prepared, config["best_epoch"])
     else:
         before = tested
     validation = prepared.learnable_validation

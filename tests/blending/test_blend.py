@@ -162,5 +162,11 @@ def test_the_protocols_of_a_study():
 def test_wrong_weights_are_one_clear_sentence(weights, message):
     with pytest.raises(ValueError, match=message):
         Blend(NETWORKS["ids"], BASELINES, weights)
+    with pytest.raises(ValueError, match="markov is not fitted; fit it on the 5 training tracks of the network"):
+        Blend(NETWORKS["ids"], [Markov()], {"gru4rec": 1})
+    with pytest.raises(
+        ValueError, match="markov is fitted on 6 tracks; fit it on the 5 training tracks of the network"
+    ):
+        Blend(NETWORKS["ids"], [Markov().fit(Sessions.from_lists(TRAIN), 6)], {"gru4rec": 1})
     with pytest.raises(ValueError, match="two parts are called 'stan'; give one of them another `tag`"):
         Blend(NETWORKS["ids"], [BASELINES[1], BASELINES[1]], {"gru4rec": 1})

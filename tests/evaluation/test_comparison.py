@@ -135,3 +135,8 @@ def test_targets_of_one_session_have_scores_and_no_intervals():
     assert table.filter(regex="low|high").isna().all(axis=None)
     assert table["recall_with_best"].all(), "nothing differs by a test of one session"
     assert tables.with_interval(table, "recall").tolist()[:2] == ["0.333 (one session)", "0.667 (one session)"]
+
+
+def test_networks_and_blends_are_no_baselines():
+    names = pd.Series(["gru4rec", "blend", "blend-long", "blended", "stan-long"])
+    assert comparison.is_baseline(names).tolist() == [False, False, False, True, True]
