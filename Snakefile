@@ -162,6 +162,13 @@ ranked_baselines = expand(
     file=["ranks.parquet", "lists.parquet", "validation.csv"],
 )
 
+ranked_blends = [
+    f"{RUNS}/blends/{blend.name}-seed{seed}/{file}"
+    for blend in study.blends
+    for seed in study.blend_seeds
+    for file in ("ranks.parquet", "lists.parquet", "blend.json", "weights.csv")
+]
+
 
 rule all:
     input:
@@ -399,6 +406,38 @@ rule baselines:
         NOTEBOOK + " {input[0]} {output[0]}" + GIVEN + f" {TO_LOG}"
 
 
+if study.blends:
+
+    rule blends:
+        input:
+            notebook("04_blends"),
+            f"{PREPARED}/prepared.json",
+            expand(
+                f"{RUNS}/gru4rec/{{run}}/{{file}}",
+                run=runs,
+                file=["history.csv", "config.json", "model/model.keras"],
+            ),
+        output:
+            f"{RUNS}/04_blends.ipynb",
+            f"{RUNS}/tables/blend_weights.csv",
+            ranked_blends,
+            drawn("blend_weights"),
+        log:
+            f"{RUNS}/logs/04_blends.log",
+        resources:
+            mem_mb=room(16000 * MANY),
+            runtime=240 * MANY,
+        params:
+            code=content(notebook("04_blends")),
+            blends=study.model_dump(mode="json")["blends"],
+            baselines=study.model_dump(mode="json")["baselines"],
+            evaluation=fixed(study.evaluation.model_dump_json()),
+        message:
+            f"04_blends{AT}: " + ", ".join(blend.name for blend in study.blends)
+        shell:
+            NOTEBOOK + " {input[0]} {output[0]}" + GIVEN + f" {TO_LOG}"
+
+
 rule results:
     input:
         notebook("05_results"),
@@ -409,6 +448,13 @@ rule results:
             file=["ranks.parquet", "lists.parquet", "history.csv"],
         ),
         ranked_baselines,
+        ranked_blends,
+        [
+            here(at.blend_folder(blend.name, seed) / "ranks.parquet")
+            for at in OTHERS.values()
+            for blend in study.blends
+            for seed in study.blend_seeds
+        ],
         [
             here(at.run_folder(run) / "ranks.parquet")
             for at in OTHERS.values()
@@ -485,6 +531,7 @@ rule paper:
         rules.explore.output,
         rules.preprocess.output,
         rules.baselines.output,
+        rules.blends.output if study.blends else [],
         rules.results.output,
         PAPER,
     output:

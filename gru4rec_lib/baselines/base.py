@@ -51,6 +51,11 @@ class Baseline(Strict):
         """The name in tables and of the folder, such as `stan` or `stan-long`."""
         return "-".join(filter(None, (self.kind, self.tag)))
 
+    @property
+    def n_items(self) -> int | None:
+        """Number of training tracks; None before `fit`."""
+        return getattr(self, "_n_items", None)
+
     def fit(
         self, train: Sessions, n_items: int, features: Features | None = None, ends: np.ndarray | None = None
     ) -> Self:
@@ -89,7 +94,7 @@ class Baseline(Strict):
         ranks = np.full(wanted.sum(), NO_RANK)
         by_plays = popularity_ranks(self._plays, above, n_candidates)
         ranks[known[wanted]] = by_plays[sessions.items[wanted & known]]
-        scored = wanted & self._has_input(sessions) & (sessions.items >= 0 if self.beyond_training else known)
+        scored = wanted & self.has_input(sessions) & (sessions.items >= 0 if self.beyond_training else known)
         if scored.any():
             ranks[scored[wanted]] = self._rank(sessions, scored, n_candidates, above)
         return ranks
@@ -98,12 +103,17 @@ class Baseline(Strict):
         """Return the k best candidates at every chosen target; see `GRU4Rec.top`."""
         wanted = sessions.targets(chosen)
         found = np.tile(popularity_top(self._plays, k, n_candidates), (wanted.sum(), 1))
-        scored = wanted & self._has_input(sessions)
+        scored = wanted & self.has_input(sessions)
         if scored.any():
             found[scored[wanted]] = self._top(sessions, scored, n_candidates, k)
         return found
 
-    def _has_input(self, sessions: Sessions) -> np.ndarray:
+    def has_input(self, sessions: Sessions) -> np.ndarray:
+        """Return whether there is a usable input before each event of the sessions: bool [events].
+
+        Args:
+            sessions: over the item index.
+        """
         return last_heard(sessions, self._usable(sessions)) >= 0
 
     def _usable(self, sessions: Sessions) -> np.ndarray:
@@ -136,6 +146,24 @@ class SparseBaseline(Baseline):
         Yields:
             float64 [rows, items], 0 or more, and int [n], the row of each of the next n events.
         """
+
+    def scores(self, sessions: Sessions, events: np.ndarray) -> sparse.csr_array:
+        """Score all training tracks as next at targets.
+
+        Args:
+            sessions: over the item index.
+            events: bool [events], the n targets.
+
+        Returns:
+            float64 [n, items], 0 or more; an empty row before the first usable input.
+        """
+        scored = events & self.has_input(sessions)
+        parts = [scores.tocsr()[rows] for scores, rows in self._score_rows(sessions, scored)] if scored.any() else []
+        parts = sparse.vstack([sparse.csr_array((0, self._n_items)), *parts], format="csr")
+        entries = np.zeros(events.sum() + 1, np.int64)
+        entries[1:][scored[events]] = np.diff(parts.indptr)
+        shape = (len(entries) - 1, self._n_items)
+        return sparse.csr_array((parts.data, parts.indices, np.cumsum(entries)), shape=shape)
 
     def _rank(self, sessions: Sessions, events: np.ndarray, n_candidates: int, above: bool) -> np.ndarray:
         targets, ranks = sessions.items[events], []

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, ValidationInfo, model_validator
 
 from gru4rec_lib.baselines import BASELINES, Baseline
+from gru4rec_lib.baselines.base import SparseBaseline
 from gru4rec_lib.config.audit import course_paper_training
 from gru4rec_lib.config.data import EventData, ItemTable, MssdData, Signal, Split, Twin
 from gru4rec_lib.config.tuned import Searched, configuration_name, load_searched
@@ -39,6 +40,7 @@ __all__ = [
     "LOSSES",
     "OUTPUT_FORMS",
     "PROTOCOLS",
+    "BlendOf",
     "ConfigError",
     "Evaluation",
     "EventData",
@@ -117,6 +119,23 @@ class Models(Strict):
     settings: dict = Field(default_factory=dict)
 
 
+class BlendOf(Strict):
+    """A blend of the network that leads on validation with baselines of the study; see `blending.blend.Blend`.
+
+    Args:
+        of: names of baselines of the study that score few tracks, such as `stan` and `sequential_rules`.
+        tag: distinguishes blends of one study; part of the name.
+    """
+
+    of: Annotated[tuple[str, ...], Some]
+    tag: str = Field("", pattern=r"^[a-z0-9_]*$")
+
+    @property
+    def name(self) -> str:
+        """The name in tables, such as `blend` or `blend-rules`."""
+        return "-".join(filter(None, ("blend", self.tag)))
+
+
 def _rising_with_20(cutoffs: tuple[int, ...]) -> tuple[int, ...]:
     if list(cutoffs) != sorted({*cutoffs}) or CUTOFF not in cutoffs:
         raise ValueError(f"should be rising numbers with {CUTOFF} among them, such as [5, 10, {CUTOFF}]")
@@ -187,6 +206,7 @@ class Study(Strict):
         models: the grid of runs.
         baselines: models without gradient training, each a name of `baselines.BASELINES` or a name with settings, such
             as {stan: {neighbours: 1000}}; those in `searched` take the settings from there.
+        blends: models that add the scores of the leading network and of baselines. Empty for none.
         evaluation: settings of the test.
         content_signal: values of `data.simulate.content_signal`, including that of the study itself, at each of which
             the whole grid runs; empty for that one alone.
@@ -206,6 +226,7 @@ class Study(Strict):
     baselines: Annotated[tuple[StudyBaseline, ...], Some] = Field(
         ("most_popular", "sequential_rules"), validate_default=True
     )
+    blends: tuple[BlendOf, ...] = ()
     evaluation: Evaluation = Evaluation()
     content_signal: tuple[Signal, ...] = ()
     windows: Count = 1
@@ -283,6 +304,33 @@ class Study(Strict):
             for output_form in block.output_form
             for input_form in block.input_form
         )
+
+    @property
+    def blend_seeds(self) -> tuple[int, ...]:
+        """The seeds that every cell of the grid has, rising: a blend is ranked once for each."""
+        seeds = {}
+        for run in self.runs:
+            seeds.setdefault((run.input_form, run.output_form, run.loss, run.tag), set()).add(run.seed)
+        return tuple(sorted(set.intersection(*seeds.values())))
+
+    @model_validator(mode="after")
+    def _blends_fit(self):
+        baselines = {baseline.name: baseline for baseline in self.baselines}
+        able = [name for name, baseline in baselines.items() if isinstance(baseline, SparseBaseline)]
+        for blend in self.blends:
+            for name in blend.of:
+                if name not in able:
+                    what = "scores every track" if name in baselines else "is no baseline of the study"
+                    raise ValueError(f"blends: `{name}` {what}; a blend can take {', '.join(able) or 'none of them'}")
+            if len({*blend.of}) < len(blend.of):
+                raise ValueError(f"blends: `{blend.name}` names a baseline twice; delete one of the two")
+        named = [blend.name for blend in self.blends]
+        twice = next((name for name in named if named.count(name) > 1), None)
+        if twice:
+            raise ValueError(f"blends: `{twice}` is named twice; give one of the two another `tag`")
+        if self.blends and not self.blend_seeds:
+            raise ValueError("blends: no seed is common to all blocks of `models`; give them one seed in common")
+        return self
 
     @model_validator(mode="after")
     def _parts_fit(self):

@@ -127,15 +127,24 @@ def against(ranked: Ranked, references: Mapping[str, int]) -> pd.DataFrame:
     return pd.concat([models, table.drop(columns=["first", "second"])], axis=1)
 
 
+def is_baseline(model: pd.Series) -> pd.Series:
+    """Whether each model is a baseline, and neither a network nor a blend.
+
+    Args:
+        model: names, the column `model` of a table.
+    """
+    return ~model.str.fullmatch(r"gru4rec|blend(-.*)?")
+
+
 def best_baseline(ranked: Ranked, score: str) -> int:
-    """Return the row of the baseline with the highest score: the hardest reference for GRU4Rec.
+    """Return the row of the baseline with the highest score: the hardest reference for the other models.
 
     Args:
         ranked: the ranks.
         score: `recall` or `mrr`; their best baselines may differ.
     """
     own = ranked.sums().scores[0, :, SCORES.index(score)]
-    return int(np.where(ranked.models["model"] == "gru4rec", -1, own).argmax())
+    return int(np.where(is_baseline(ranked.models["model"]), own, -1).argmax())
 
 
 def by_stratum(ranked: Ranked, strata: pd.DataFrame) -> pd.DataFrame:

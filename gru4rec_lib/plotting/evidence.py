@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -9,6 +11,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodF
 
 from gru4rec_lib.evaluation.statistics import ALPHA
 from gru4rec_lib.plotting.style import (
+    BASELINES,
     QUIET,
     SCORES,
     SMALL,
@@ -213,6 +216,32 @@ def coverage(frame: pd.DataFrame) -> Figure:
     return figure
 
 
+def blend_weights(frame: pd.DataFrame) -> Figure:
+    """Show validation MRR@20 against Recall@20 for all weights of a blend, its single parts and the chosen weights.
+
+    Args:
+        frame: `blend_runs.tried_weights`: model, seed, part, chosen, validation_recall_at_20, validation_mrr_at_20.
+    """
+    columns = ["validation_recall_at_20", "validation_mrr_at_20"]
+    panels = list(frame.groupby(["model", "seed"], sort=False))
+    parts = [name for name in frame["part"].fillna("").unique() if name]
+    marks = [look | {"linestyle": "", "markersize": 5} for look in BASELINES if look["marker"] != "*"]
+    models = dict(zip(parts, cycle(marks), strict=False))
+    star = {"color": "C1", "marker": "*", "linestyle": "", "markersize": 9}
+    figure, *axes = new_figure(1.6 + 5.4 * len(panels), rows=len(panels))
+    for ax, ((model, seed), rows) in zip(axes, panels, strict=True):
+        ax.plot(*rows[columns].to_numpy().T, color="0.75", marker=".", linestyle="", zorder=1)
+        for part, look in models.items():
+            ax.plot(*rows.loc[rows["part"] == part, columns].to_numpy().T, **look)
+        ax.plot(*rows.loc[rows["chosen"], columns].to_numpy().T, **star)
+        ax.set_title(f"{say(model)}, seed {seed}")
+        ax.set(xlabel="validation Recall@20", ylabel="validation MRR@20")
+        for axis in (ax.xaxis, ax.yaxis):
+            few_numbers(axis)
+    legend(figure, models | {"chosen weights": star}, columns=2)
+    return figure
+
+
 EVIDENCE_FIGURES = {
     "differences": differences,
     "quality_by_position": quality_by_position,
@@ -221,4 +250,5 @@ EVIDENCE_FIGURES = {
     "validation_and_test": validation_and_test,
     "time_to_quality": time_to_quality,
     "input_by_loss": input_by_loss,
+    "blend_weights": blend_weights,
 }

@@ -17,6 +17,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from gru4rec_lib.evaluation.comparison import is_baseline
 from gru4rec_lib.plotting.audit import AUDIT_FIGURES
 from gru4rec_lib.plotting.bench import bench
 from gru4rec_lib.plotting.diagram import model_diagram
@@ -268,7 +269,14 @@ def table_2(frame: pd.DataFrame) -> Figure:
     for ax, (score, name) in zip(axes, SCORES.items(), strict=True):
         column = f"{score}_at_20"
         if len(others):
-            ax.axvline(others[column].max(), color="0.65", linewidth=0.7, linestyle="--", marker="", zorder=1)
+            ax.axvline(
+                others.loc[is_baseline(others["model"]), column].max(),
+                color="0.65",
+                linewidth=0.7,
+                linestyle="--",
+                marker="",
+                zorder=1,
+            )
         ax.plot(others[column], below, color="0.35", marker="d", linestyle="")
         for (form, loss), runs in trained.groupby(["input_form", "loss"])[column]:
             place = forms.index(form) + 0.8 * shifts[loss]

@@ -124,13 +124,23 @@ class Ranker:
         Raises:
             ValueError: a state is not finite.
         """
-        _check(states)
         k = whole(k, "k")
-        found = [best(self._blocks(states[first : first + STATES]), k) for first in range(0, len(states), STATES)]
+        found = [best(self.blocks(states[first : first + STATES]), k) for first in range(0, len(states), STATES)]
         return np.concatenate([np.empty((0, k), np.int32), *found])
 
-    def _blocks(self, states: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield the scores of at most STATES states, block by block."""
+    def blocks(self, states: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """Score the candidates block by block, by rising number; equal rows get equal scores.
+
+        Args:
+            states: float32 [n, H], at most STATES.
+
+        Yields:
+            The first candidate of the block, and float32 [n, candidates of the block].
+
+        Raises:
+            ValueError: a state is not finite.
+        """
+        _check(states)
         n = len(states)
         states = tf.constant(np.pad(states, ((0, STATES - n), (0, 0))))
         for first in range(0, self.n_candidates, BLOCK):

@@ -64,14 +64,23 @@ def sparse_top(scores: sparse.csr_array, rows: np.ndarray, n_candidates: int, k:
     return found[which]
 
 
-def _levels(scores: sparse.csr_array) -> sparse.csr_array:
-    """Return whole numbers that rise with the scores, 0 for 0.
+def rounded_log(scores: np.ndarray) -> np.ndarray:
+    """Return the logarithms of scores, rounded so that sums of the same numbers in another order tie.
 
-    Sums of the same numbers in another order differ in their last bits; here they tie.
+    Args:
+        scores: float64 [n], 0 or more.
+
+    Returns:
+        float64 [n]; -inf for 0.
     """
-    scores = scores.tocsr()
     with np.errstate(divide="ignore"):
-        _, level = np.unique(np.r_[-np.inf, np.round(np.log(scores.data), 9)], return_inverse=True)
+        return np.round(np.log(scores), 9)
+
+
+def _levels(scores: sparse.csr_array) -> sparse.csr_array:
+    """Return whole numbers that rise with the scores, 0 for 0."""
+    scores = scores.tocsr()
+    _, level = np.unique(np.r_[-np.inf, rounded_log(scores.data)], return_inverse=True)
     return sparse.csr_array((level[1:], scores.indices, scores.indptr), shape=scores.shape)
 
 

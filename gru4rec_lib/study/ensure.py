@@ -5,7 +5,13 @@ In the graph every input exists, so no rule depends on this file (`study/workflo
 
 from __future__ import annotations
 
+from itertools import product
+from typing import TYPE_CHECKING
+
 from gru4rec_lib.study.workspace import Workspace
+
+if TYPE_CHECKING:
+    from gru4rec_lib.preparation.prepare import Prepared
 
 
 def need_raw(workspace: Workspace) -> None:
@@ -59,14 +65,15 @@ def need_prepared(workspace: Workspace) -> None:
     sharded.of_study(workspace.raw_data).save(workspace.prepared, settings | {"inputs": raw})
 
 
-def need_runs(workspace: Workspace) -> None:
-    """Train the runs and rank the baselines whose ranks are missing, also of the study's variants."""
-    from gru4rec_lib.preparation import prepare
-    from gru4rec_lib.study import baseline_runs, results, runs
+def need_networks(workspace: Workspace) -> Prepared:
+    """Train the runs whose ranks are missing.
 
-    for other in workspace.variants().values():
-        if other is not workspace:
-            need_runs(other)
+    Returns:
+        The study's arrays.
+    """
+    from gru4rec_lib.preparation import prepare
+    from gru4rec_lib.study import results, runs
+
     need_prepared(workspace)
     prepared = prepare.Prepared.load(workspace.prepared)
     prepare.check_targets(prepared, workspace.study)
@@ -78,9 +85,23 @@ def need_runs(workspace: Workspace) -> None:
             ranks = results.rank(trained.model, prepared, workspace.study)
             lists = results.lists(trained.model, prepared, workspace.study)
             runs.save(folder, run, trained, ranks, lists, prepared)
+    return prepared
+
+
+def need_runs(workspace: Workspace) -> None:
+    """Train the runs and rank the baselines and blends whose ranks are missing, also of the study's variants."""
+    from gru4rec_lib.study import baseline_runs, blend_runs, results
+
+    for other in workspace.variants().values():
+        if other is not workspace:
+            need_runs(other)
+    prepared = need_networks(workspace)
     for baseline in workspace.study.baselines:
         if not baseline_runs.is_saved(workspace.baseline_folder(baseline.name)):
             baseline_runs.rank_baseline(baseline, prepared, workspace)
+    for blend, seed in product(workspace.study.blends, workspace.study.blend_seeds):
+        if not results.is_saved(workspace.blend_folder(blend.name, seed)):
+            blend_runs.rank_blend(blend, seed, prepared, workspace)
 
 
 def need_models(workspace: Workspace) -> None:

@@ -11,7 +11,7 @@ from gru4rec_lib.config.study import PROTOCOLS
 from gru4rec_lib.data.columns import Columns
 from gru4rec_lib.data.vectors import unit_vectors
 from gru4rec_lib.evaluation.beyond_accuracy import MEASURES, measures
-from gru4rec_lib.evaluation.comparison import Ranked, against, best_baseline, by_stratum
+from gru4rec_lib.evaluation.comparison import Ranked, against, best_baseline, by_stratum, is_baseline
 from gru4rec_lib.evaluation.statistics import ALPHA, SCORES, SessionSums, differences, intervals
 from gru4rec_lib.evaluation.target_groups import of_targets
 from gru4rec_lib.plotting.style import SCORES as TITLES
@@ -310,7 +310,7 @@ def leading(table: pd.DataFrame, validation: pd.DataFrame, by: Sequence[str], pr
     """Select a few models for a readable table or figure, the networks by validation and not by the test.
 
     For each input form the loss that is best on validation; of these the FEW best without content and the FEW best with
-    it; the most popular; and the baseline with the best recall under each protocol.
+    it; the blends; the most popular; and the baseline with the best recall under each protocol.
 
     Args:
         table: of `strata`.
@@ -327,13 +327,13 @@ def leading(table: pd.DataFrame, validation: pd.DataFrame, by: Sequence[str], pr
     chosen = chosen.groupby(knows_identity_alone(chosen)).head(FEW)[Columns.MODEL]
     rows = table[table["by"].isin(by)]
     rows = rows[rows["n_targets"] >= min(FEWEST, rows["n_targets"].max())]
-    baselines = rows[rows["model"] != "gru4rec"]
+    baselines, others = rows[is_baseline(rows["model"])], rows[rows["model"].str.startswith("blend")]
     hits = (
         (baselines["recall_at_20"] * baselines["n_targets"]).groupby([baselines["protocol"], baselines["model"]]).sum()
     )
     shown = {"most_popular", *(model for _, model in hits.groupby("protocol").idxmax())}
     trained = rows.reset_index().merge(chosen).set_index("index")
-    rows = pd.concat([trained, baselines[baselines["model"].isin(shown)]]).sort_index()
+    rows = pd.concat([trained, others, baselines[baselines["model"].isin(shown)]]).sort_index()
     return rows[rows["protocol"] == protocol]
 
 

@@ -1,7 +1,8 @@
-"""The results of a study's runs and baselines: compute, save and read their ranks and lists."""
+"""The results of a study's runs, blends and baselines: compute, save and read their ranks and lists."""
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -78,13 +79,13 @@ def is_saved(folder: Path) -> bool:
 
 
 def read(workspace: Workspace, part: str) -> Ranked:
-    """Read the ranks of every baseline and run of the study, in this order.
+    """Read the ranks of every baseline, blend and run of the study, in this order.
 
     Args:
         part: of PARTS: a protocol, or `cold` for the targets of `open` that are unseen in training.
 
     Returns:
-        A model for each baseline and run, all with the same targets.
+        A model for each of them, all with the same targets.
 
     Raises:
         FileNotFoundError: a run has not finished; the message names its file.
@@ -102,7 +103,7 @@ def read(workspace: Workspace, part: str) -> Ranked:
 
 
 def read_lists(workspace: Workspace, targets: pd.DataFrame) -> list[pd.DataFrame]:
-    """Read the recommendations of every baseline and run of the study, in the order of `read`.
+    """Read the recommendations of every baseline, blend and run of the study, in the order of `read`.
 
     Args:
         targets: of `read`, protocol `known`: session, position, target.
@@ -130,6 +131,8 @@ def _folders(workspace: Workspace) -> dict[tuple, Path]:
     """The folder of each model by Columns.MODEL and seed."""
     names = [baseline.name for baseline in workspace.study.baselines]
     folders = {(name, "", "", "", "", ""): workspace.baseline_folder(name) for name in names}
+    for blend, seed in product(workspace.study.blends, workspace.study.blend_seeds):
+        folders[blend.name, "", "", "", "", seed] = workspace.blend_folder(blend.name, seed)
     for run in workspace.study.runs:
         folders["gru4rec", run.input_form, run.output_form, run.loss, run.tag, run.seed] = workspace.run_folder(run)
     return folders

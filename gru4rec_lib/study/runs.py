@@ -125,6 +125,19 @@ def _train(run, prepared, validation, callbacks, checkpoints, resumes):
     return Trained(model, table, best_epoch, seconds / 60, model.fit_seconds)
 
 
+def train_without_refit(run: Run, prepared: Prepared, epochs: int) -> GRU4Rec:
+    """Train on the training part alone, without validation: the same weights as `train` had after so many epochs.
+
+    Args:
+        run: its settings.
+        prepared: arrays.
+        epochs: 1 or more.
+    """
+    model = build(run, prepared.n_items, prepared.features)
+    model.fit(prepared.train, epochs, **run.training.part(FitSettings))
+    return model
+
+
 def save(
     folder: Path, run: Run, trained: Trained, ranks: pd.DataFrame, lists: pd.DataFrame, prepared: Prepared
 ) -> pd.DataFrame:

@@ -210,6 +210,15 @@ class Workspace:
         """
         return self.runs / "baselines" / name
 
+    def blend_folder(self, name: str, seed: int) -> Path:
+        """Return the folder of a blend: ranks.parquet, lists.parquet, blend.json, weights.csv.
+
+        Args:
+            name: the blend's.
+            seed: of its network.
+        """
+        return self.runs / "blends" / f"{name}-seed{seed}"
+
     @property
     def is_simulated(self) -> bool:
         """Whether the raw files were simulated, by this study or another: `simulate` writes a record beside them."""

@@ -334,7 +334,7 @@ class GRU4Rec(Network):
         by_plays = exact.popularity_ranks(plays, above, n_candidates)
         found = np.full(len(sessions.items), exact.NO_RANK)
         chosen = sessions.targets(chosen)
-        for event, hidden, has_input in self._states(sessions, chosen & sessions.known(len(plays))):
+        for event, hidden, has_input in self.states_before(sessions, chosen & sessions.known(len(plays))):
             target = sessions.items[event]
             found[event] = by_plays[target]
             found[event[has_input]] = ranker.ranks(hidden[has_input], target[has_input], above)
@@ -360,7 +360,7 @@ class GRU4Rec(Network):
         found = np.tile(exact.popularity_top(plays, k, n_candidates), (chosen.sum(), 1))
         states, has_input = np.zeros((len(found), self.scorer.units), np.float32), np.zeros(len(found), bool)
         row = np.cumsum(chosen) - 1  # of each chosen event
-        for event, *states_before in self._states(sessions, chosen):
+        for event, *states_before in self.states_before(sessions, chosen):
             states[row[event]], has_input[row[event]] = states_before
         found[has_input] = ranker.top(states[has_input], k)
         return found
@@ -395,8 +395,12 @@ class GRU4Rec(Network):
         plays = np.pad(self.scorer.plays.numpy(), (0, len(rows) - self.n_items))
         return exact.Ranker(rows, bias, n_candidates), plays
 
-    def _states(self, sessions: Sessions, events: np.ndarray):
-        """The states before the events (bool [events]) that are targets, RANKED and a few more at a time.
+    def states_before(self, sessions: Sessions, events: np.ndarray):
+        """Compute the states before targets, RANKED and a few more at a time.
+
+        Args:
+            sessions: over the item index.
+            events: bool [events], the targets.
 
         Yields:
             int64 [n] events, float32 [n, H] hidden states before them, and bool [n], whether there was an input before.

@@ -341,6 +341,34 @@ def test_a_baseline_has_settings_and_variants(load):
     assert [baseline.name for baseline in load().baselines] == ["most_popular", "sequential_rules"]
 
 
+def test_a_blend_names_baselines_that_score_few_tracks(load):
+    base = {"baselines": ["most_popular", "stan", {"stan": {"tag": "long"}}]}
+    study = load(base | {"blends": [{"of": ["stan"]}, {"of": ["stan", "stan-long"], "tag": "both"}]})
+    assert [blend.name for blend in study.blends] == ["blend", "blend-both"]
+    assert study.blend_seeds == (1,)
+    assert load(base).blends == ()
+    able = "a blend can take stan, stan-long"
+    for blends, message in (
+        ([{"of": ["sknn"]}], f"blends: `sknn` is no baseline of the study; {able}"),
+        ([{"of": ["most_popular"]}], f"blends: `most_popular` scores every track; {able}"),
+        ([{"of": ["stan", "stan"]}], "blends: `blend` names a baseline twice"),
+        (
+            [{"of": ["stan"]}, {"of": ["stan-long"]}],
+            "blends: `blend` is named twice; give one of the two another `tag`",
+        ),
+    ):
+        with pytest.raises(config.ConfigError, match=re.escape(message)):
+            load(base | {"blends": blends})
+
+
+def test_a_blend_needs_a_seed_that_every_block_has(load):
+    blocks = [BLOCK | {"seed": [1, 3, 2]}, BLOCK | {"seed": [2, 3], "tag": "other"}]
+    given = {"baselines": ["stan"], "blends": [{"of": ["stan"]}]}
+    assert load(given | {"models": blocks}).blend_seeds == (2, 3)
+    with pytest.raises(config.ConfigError, match="blends: no seed is common to all blocks of `models`"):
+        load(given | {"models": [blocks[0], blocks[1] | {"seed": [4]}]})
+
+
 def found(**settings):
     how = {"monitor": "val_recall_at_20", "value": 0.1, "epoch": None, "trials": 1, "pruned": 0, "space": "default"}
     return how | {"settings": settings, "seed": 1, "commit": "c"}

@@ -147,3 +147,8 @@ def test_other_cutoffs_and_ndcg_have_columns_of_their_own():
     assert table["ndcg_at_20"].iloc[1] == pytest.approx((1 + 1 / np.log2(3)) / 3)
     assert table["ndcg_at_20"].iloc[3] == pytest.approx((1 / 3 + 1) / 2), "the mean over seeds"
     assert table["recall_at_20"].iloc[1] == pytest.approx(2 / 3)
+
+
+def test_networks_and_blends_are_no_baselines():
+    names = pd.Series(["gru4rec", "blend", "blend-long", "blended", "stan-long"])
+    assert comparison.is_baseline(names).tolist() == [False, False, False, True, True]

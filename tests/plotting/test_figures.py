@@ -94,6 +94,14 @@ def some_strata(names, **models):
     return pd.concat([some_models(losses=THREE[:1], **models).assign(stratum=name) for name in names])
 
 
+def some_weights(names=("blend", "blend-rules"), seeds=(1,), parts=("gru4rec", "stan")):
+    rows = [(name, seed, part, False) for name in names for seed in seeds for part in (*parts, "", "")]
+    table = pd.DataFrame(rows, columns=["model", "seed", "part", "chosen"])
+    table["validation_recall_at_20"] = 0.3 + 0.02 * (np.arange(len(table)) % 5)
+    table["validation_mrr_at_20"] = 0.2 - 0.03 * (np.arange(len(table)) % 3)
+    return table.assign(chosen=np.arange(len(table)) % (len(parts) + 2) == len(parts))
+
+
 def an_audit(forms=FORMS[:2], losses=THREE, value=0.1):
     rows = [
         (form, loss, 1, switch, metric, value * (1 + n % 5), 0.9 * value * (1 + n % 5), 1.1 * value * (1 + n % 5))
@@ -149,6 +157,7 @@ FRAMES = {
     "validation_and_test": trained(some_models()),
     "time_to_quality": a_learning_curve(),
     "input_by_loss": a_table_2(),
+    "blend_weights": some_weights(),
     "listen_along": a_session(),
     "twin_plays": PLACES,
     "twin_lengths": pd.DataFrame({"length": [10, 11, 20]} | TWO),
@@ -208,6 +217,8 @@ EDGES = [
     ("listen_along", a_session(ranks=np.geomspace(1, 500_000, 99)).drop(columns="heard")),
     ("calibration", pd.DataFrame(ROWS | {"distance": [0.0, 0.0], "holds": [True, True]})),
     ("content_signal", a_curve([0.5])),
+    ("blend_weights", some_weights(("blend",), seeds=(1, 2, 3), parts=("gru4rec", *MORE[:4]))),
+    ("table_2", a_table_2(baselines=("most_popular", "blend"))),
     ("content_signal", a_curve(forms=INPUT_FORMS, losses=THREE[:2], baselines=MORE, seeds=(1, 2))),
 ]
 EVERY = [*FRAMES.items(), *EDGES]

@@ -47,15 +47,15 @@ def test_the_toy_study_trains_its_grid_and_publishes_tables_figures_and_a_manife
     reports = place.published_reports
     table = pd.read_csv(reports / "table_2.csv")
     assert list(table.columns) == report.TABLE_2
-    runs, baselines = len(place.study.runs), len(place.study.baselines)
-    assert len(table) == 2 * (runs + baselines)
+    runs, others = len(place.study.runs), len(place.study.baselines) + len(place.study.blends)
+    assert len(table) == 2 * (runs + others)
     assert table["recall_at_20"].between(0, 1).all()
     assert (table.loc[table["protocol"] == "open", "n_targets"] > table["n_targets"].min()).all()
     assert pd.read_csv(reports / "table_1.csv")["quantity"].tolist() == ["events", "tracks", "sessions"]
     manifest = json.loads((reports / "manifest.json").read_text())
     assert manifest["simulated"]
     assert set(manifest) >= {"commit", "config", "versions", "data_sha256", "seeds", "device", "minutes"}
-    assert len(list(reports.glob("0*.html"))) == runs + 6
+    assert len(list(reports.glob("0*.html"))) == runs + 7
     assert "simulated" in (reports / "paper.html").read_text()
     assert (reports / "paper.pdf").read_bytes().startswith(b"%PDF")
     names = {path.stem for path in place.published_figures.iterdir()}
@@ -97,9 +97,16 @@ def test_a_second_run_does_nothing_and_a_change_reruns_what_depends_on_it(finish
     config = finished / "config" / "toy.yaml"
     text = config.read_text()
     config.write_text(text.replace("bpr: {", "bpr: {learning_rate: 0.03, "))
-    assert planned(finished) == {"03_train_gru4rec", "05_results", "paper", "publish"}
+    assert planned(finished) == {"03_train_gru4rec", "04_blends", "05_results", "paper", "publish"}
     config.write_text(text.replace("test_fraction: 0.2", "test_fraction: 0.25"))
-    assert planned(finished) >= {"02_preprocess", "03_train_gru4rec", "04_baselines", "05_results", "publish"}
+    assert planned(finished) >= {
+        "02_preprocess",
+        "03_train_gru4rec",
+        "04_baselines",
+        "04_blends",
+        "05_results",
+        "publish",
+    }
     config.write_text(text)
 
 
@@ -117,7 +124,7 @@ def test_a_notebook_that_was_run_and_saved_in_place_reruns_nothing_and_a_changed
     assert planned(finished) == set()
     saved.cells[-1].source += "  # changed"
     nbformat.write(saved, path)
-    assert planned(finished) == {"03_train_gru4rec", "05_results", "paper", "publish"}
+    assert planned(finished) == {"03_train_gru4rec", "04_blends", "05_results", "paper", "publish"}
     path.write_text(text, encoding="utf-8")
     assert planned(finished) == set()
 

@@ -87,6 +87,7 @@ def test_the_slurm_profile_replaces_the_local_one(tmp_path):
         "preprocess": job(1, 16, 2),
         "train": job(2, 6, 12),
         "baselines": job(2, 16, 4),
+        "blends": job(2, 16, 4),
         "results": job(1, 16, 2),
         "audit": job(1, 16, 12),
         "paper": job(1, 4, 0.5),

@@ -64,6 +64,15 @@ def fits(monkeypatch):
     return given
 
 
+def test_training_without_refit_gives_the_weights_of_that_epoch():
+    data = prepared(grammar(40, seed=1), grammar(10, seed=2))
+    run = a_run(max_epochs=2, dropout_hidden=0.5, refit=False, monitor="val_mrr_at_20")
+    trained = runs.train(run, data)
+    again = runs.train_without_refit(run, data, trained.best_epoch)
+    for one, other in zip(trained.model.get_weights(), again.get_weights(), strict=True):
+        assert (one == other).all()
+
+
 def test_training_learns_the_next_track(capsys):
     data = prepared(grammar(200, seed=1), grammar(20, seed=2))
     trained = runs.train(a_run(hidden_units=16, embedding_units=16, learning_rate=0.3, max_epochs=6), data)

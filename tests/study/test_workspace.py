@@ -46,10 +46,12 @@ def test_paths_of_a_study(place, tmp_path):
     run = here.study.runs[0]
     told = [here.raw, here.prepared, here.runs, here.tables, here.figures, here.published_figures]
     told += [here.published_reports, here.record("01"), here.run_folder(run), here.baseline_folder("most_popular")]
+    told += [here.blend_folder("blend-long", 3)]
     assert [str(path.relative_to(tmp_path)) for path in told] == [
         *("data/raw/twin", "data/prepared/made", "runs/made", "runs/made/tables", "runs/made/figures", "figures/made"),
         *("reports/made", "runs/made/records/01.json", "runs/made/gru4rec/embedding-bpr-wide-seed1"),
         "runs/made/baselines/most_popular",
+        "runs/made/blends/blend-long-seed3",
     ]
 
 

@@ -1,0 +1,100 @@
+"""A model of its own: the weighted sum of a network's softmax and of the normalised scores of baselines.
+
+Networks often have the better MRR, neighbours and rules the better recall; their sum can lead in both (Jannach &
+Ludewig, "When recurrent neural networks meet the neighborhood for session-based recommendation", RecSys 2017).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gru4rec_lib.baselines.base import SparseBaseline
+from gru4rec_lib.blending.parts import Parts, Scores
+from gru4rec_lib.data.sessions import Sessions
+from gru4rec_lib.ranking.exact import best
+from gru4rec_lib.ranking.popularity import NO_RANK, popularity_ranks, popularity_top
+from gru4rec_lib.training.gru4rec import GRU4Rec
+from gru4rec_lib.utils.arguments import whole
+
+
+class Blend:
+    """Ranks by score(j) = w_0 softmax_j(network) + sum of w_i score_i(j) / max score_i over the baselines i.
+
+    Ranks and lists follow the rules of the other models: among equal scores a rank counts against the model, and a list
+    has the lower number first; before the first input that a part with a weight can use, tracks are ranked by plays.
+
+    Args:
+        network: trained; its part is called `gru4rec`.
+        baselines: fitted on the same training tracks; each with another name.
+        weights: for each part its weight, 0 or more; together 1. A part that is left out has 0.
+
+    Raises:
+        ValueError: a name is unknown or twice, a weight is wrong, or a part was fitted on other tracks.
+    """
+
+    def __init__(self, network: GRU4Rec, baselines: Sequence[SparseBaseline], weights: dict[str, float]):
+        self.parts = Parts(network, baselines)
+        self.weights = checked_weights(weights, self.parts.names)
+        self._row = np.array([*self.weights.values()])
+        uses_network = bool(self._row[0] > 0)
+        self.n_scored = self.parts.n_scored if uses_network else self.parts.n_items
+        self.beyond_training = uses_network and network.beyond_training
+
+    def rank(
+        self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, above: bool = False
+    ) -> np.ndarray:
+        """Rank the targets; see `GRU4Rec.rank`."""
+        chosen, plays = sessions.targets(chosen), self.parts.plays[: self.n_scored]
+        events = chosen & sessions.known(self.n_scored)
+        found = np.full(len(chosen), NO_RANK)
+        found[events] = popularity_ranks(plays, above, n_candidates)[sessions.items[events]]
+        for scores in self.parts.score(sessions, events):
+            own, ahead = scores.blended_own(self._row)[:, None], np.ones(len(scores.event), np.int64)
+            for first, block in scores.blended(self._row, min(n_candidates, self.n_scored)):
+                is_ahead = block > own if above else block >= own
+                row = np.flatnonzero((scores.target >= first) & (scores.target < first + block.shape[1]))
+                is_ahead[row, scores.target[row] - first] = False
+                ahead += is_ahead.sum(axis=1)
+            usable = self._usable(scores)
+            found[scores.event[usable]] = ahead[usable]
+        return found[chosen]
+
+    def top(self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, k: int = 20) -> np.ndarray:
+        """Return the k best candidates at every chosen target; see `GRU4Rec.top`."""
+        k = whole(k, "k")
+        chosen = sessions.targets(chosen)
+        most_played = popularity_top(self.parts.plays[: self.n_scored], k, n_candidates)
+        found, row = np.tile(most_played, (chosen.sum(), 1)), np.cumsum(chosen) - 1
+        for scores in self.parts.score(sessions, chosen):
+            usable = self._usable(scores)
+            items = best(scores.blended(self._row, min(n_candidates, self.n_scored)), k)
+            found[row[scores.event[usable]]] = items[usable]
+        return found
+
+    def _usable(self, scores: Scores) -> np.ndarray:
+        """Bool [n], whether a part with a weight has an input before the target."""
+        return scores.has_input[self._row > 0].any(axis=0)
+
+
+def checked_weights(weights: dict[str, float], names: Sequence[str]) -> dict[str, float]:
+    """Return the weight of every part in the order of `names`, 0 for one that is left out.
+
+    Args:
+        weights: by name.
+        names: of the parts.
+
+    Raises:
+        ValueError: a name is unknown or twice, or a weight is wrong.
+    """
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise ValueError(f"two parts are called {twice!r}; give one of them another `tag`")
+    unknown = next((name for name in weights if name not in names), None)
+    if unknown is not None:
+        raise ValueError(f"weights has {unknown!r}, which is no part; the parts are {', '.join(names)}")
+    found = {name: float(weights.get(name, 0)) for name in names}
+    if not all(weight >= 0 for weight in found.values()) or abs(sum(found.values()) - 1) > 1e-9:
+        raise ValueError(f"weights are {found}; give numbers from 0 on whose sum is 1")
+    return found
