@@ -166,7 +166,13 @@ ranked_blends = [
     f"{RUNS}/blends/{blend.name}-seed{seed}/{file}"
     for blend in study.blends
     for seed in study.blend_seeds
-    for file in ("ranks.parquet", "lists.parquet", "blend.json", "weights.csv")
+    for file in (
+        "ranks.parquet",
+        "lists.parquet",
+        "validation.csv",
+        "blend.json",
+        "weights.csv",
+    )
 ]
 
 

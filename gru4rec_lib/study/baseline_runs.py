@@ -80,19 +80,22 @@ def is_saved(folder: Path) -> bool:
 
 
 def read_validation(workspace: Workspace) -> pd.DataFrame:
-    """Read the validation scores of the study's baselines.
+    """Read the validation scores of the study's baselines and blends.
 
     Returns:
-        A row a baseline: model, validation_recall_at_20, validation_mrr_at_20.
+        A row a baseline or blend: model, validation_recall_at_20, validation_mrr_at_20; for a blend the means over its
+        seeds, on the targets that chose its weights.
 
     Raises:
-        FileNotFoundError: a baseline was not scored on validation; the message names its file.
+        FileNotFoundError: one was not scored on validation; the message names its file.
     """
-    names = [baseline.name for baseline in workspace.study.baselines]
-    rows = [pd.read_csv(workspace.baseline_folder(name) / "validation.csv").assign(model=name) for name in names]
-    columns = {name: name.replace("val_", "validation_") for name in VALIDATION}
+    study = workspace.study
+    folders = [(baseline.name, workspace.baseline_folder(baseline.name)) for baseline in study.baselines]
+    folders += [(b.name, workspace.blend_folder(b.name, seed)) for b in study.blends for seed in study.blend_seeds]
+    rows = [pd.read_csv(folder / "validation.csv").assign(model=name) for name, folder in folders]
     table = pd.concat(rows) if rows else pd.DataFrame(columns=["model", *VALIDATION])
-    return table.rename(columns=columns)
+    table = table.groupby("model", sort=False, as_index=False).mean()
+    return table.rename(columns={name: name.replace("val_", "validation_") for name in VALIDATION})
 
 
 def rank_baselines(prepared: Prepared, workspace: Workspace) -> pd.DataFrame:

@@ -20,9 +20,10 @@ from gru4rec_lib.preparation.prepare import Prepared, check_targets
 from gru4rec_lib.ranking.metrics import scores
 from gru4rec_lib.serving import model_folder
 from gru4rec_lib.study import results, runs
+from gru4rec_lib.study.baseline_runs import VALIDATION
 from gru4rec_lib.study.tables import epochs_of_runs
 from gru4rec_lib.study.workspace import Workspace
-from gru4rec_lib.utils.atomic_write import replacing
+from gru4rec_lib.utils.atomic_write import replacing, save_table
 
 VALIDATION_TARGETS = 5000  # a random choice of so many, for time
 SCORES = ["validation_recall_at_20", "validation_mrr_at_20"]
@@ -51,7 +52,7 @@ def leading_run(workspace: Workspace, seed: int) -> Run:
 
 
 def rank_blend(blend: BlendOf, seed: int, prepared: Prepared, workspace: Workspace) -> pd.DataFrame:
-    """Choose the weights on the validation part, rank the test targets, and save weights, ranks and lists.
+    """Choose the weights on validation, rank the test targets; save weights, validation scores, ranks and lists.
 
     For the weights every part is fitted on the training part alone. The tested blend has the parts as they are tested:
     where they are fitted on validation too, the network is trained once more for the weights, without validation.
@@ -82,6 +83,8 @@ def rank_blend(blend: BlendOf, seed: int, prepared: Prepared, workspace: Workspa
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / "weights.csv") as path:
         choice.table.to_csv(path, index=False)
+    best = choice.table.loc[choice.table["objective"].round(12).idxmax(), SCORES]
+    save_table(best.rename(dict(zip(SCORES, VALIDATION, strict=True))).to_frame().T, folder, "validation")
     with replacing(folder / "blend.json") as path:
         path.write_text(json.dumps(record, indent=1), encoding="utf-8")
     model = load(workspace, blend.name, seed, prepared)

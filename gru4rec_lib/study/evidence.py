@@ -49,7 +49,7 @@ def from_best_baseline(workspace: Workspace) -> pd.DataFrame:
 
 
 def best_model(workspace: Workspace, validation: pd.DataFrame) -> pd.DataFrame:
-    """Compare the study's best model with the second best, and with the best network or baseline, protocol `known`.
+    """Compare the study's best model with the second best, and with the best network or other model, protocol `known`.
 
     All are chosen by validation Recall@20, not by the test that compares them. A network counts with the mean of its
     seeds.
@@ -168,7 +168,7 @@ def _with_validation(workspace: Workspace, validation: pd.DataFrame) -> tuple[Ra
 
 def _fewest_seeds(models: pd.DataFrame, table: pd.DataFrame) -> np.ndarray:
     """For each row of `statistics.differences` the smaller number of seeds; a baseline has no seeds."""
-    seeds = models["seeds"].where(models["model"] == "gru4rec").astype("Int64")
+    seeds = models["seeds"].mask(is_baseline(models["model"])).astype("Int64")
     return pd.concat([seeds[table[side]].reset_index(drop=True) for side in ("first", "second")], axis=1).min(axis=1)
 
 

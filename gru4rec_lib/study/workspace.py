@@ -211,7 +211,7 @@ class Workspace:
         return self.runs / "baselines" / name
 
     def blend_folder(self, name: str, seed: int) -> Path:
-        """Return the folder of a blend: ranks.parquet, lists.parquet, blend.json, weights.csv.
+        """Return the folder of a blend: ranks.parquet, lists.parquet, validation.csv, blend.json, weights.csv.
 
         Args:
             name: the blend's.

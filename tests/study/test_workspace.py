@@ -305,7 +305,7 @@ def test_a_notebook_creates_missing_inputs_and_prints_it(place, asked, capsys):
 
 
 def test_existing_inputs_are_not_created_again(place, asked, capsys):
-    baseline = [f"runs/made/baselines/most_popular/{name}" for name in results.FILES]
+    baseline = [f"runs/made/baselines/most_popular/{name}" for name in (*results.FILES, "validation.csv")]
     here = place(
         TWIN, "data/prepared/made/prepared.json", *baseline, "runs/made/baselines/sequential_rules/ranks.parquet"
     )
