@@ -131,8 +131,8 @@ def _listed(scores: Scores, n_candidates: int) -> tuple[np.ndarray, np.ndarray, 
 class Choice:
     """Weights that were tried on validation, and the best of them.
 
-    The objective is the mean of Recall@20 and MRR@20, each divided by that of the best single part: it is at most 1 for
-    a single part, and exactly 1 for one that leads in both.
+    The objective is the smaller of two ratios, Recall@20 and MRR@20 each divided by that of the best single part: above 1
+    where the weights lead in both.
 
     Args:
         names: of the parts.
@@ -158,7 +158,7 @@ class Choice:
     @property
     def objective(self) -> np.ndarray:
         """float64 [n], of the tried weights."""
-        return (self.scores / self.scale).mean(axis=1)
+        return (self.scores / self.scale).min(axis=1)
 
     @property
     def best(self) -> np.ndarray:

@@ -32,8 +32,8 @@ SCORES = ["validation_recall_at_20", "validation_mrr_at_20"]
 def leading_run(workspace: Workspace, seed: int) -> Run:
     """Return the run of the cell that leads on validation, with this seed.
 
-    A cell leads by the objective of the weights: the mean of Recall@20 and MRR@20 at the chosen epoch, means over the
-    seeds that every cell has, each relative to the best cell.
+    A cell leads by the mean of Recall@20 and MRR@20 at the chosen epoch, means over the seeds that every cell has, each
+    relative to the best cell.
 
     Args:
         seed: of `Study.blend_seeds`.

@@ -92,7 +92,11 @@ def test_a_blend_is_ranked_saved_and_rebuilt_from_its_folder(trained, refit):
     assert table.index.tolist() == ["blend"] * 2
     assert table["protocol"].tolist() == ["known", "open"]
     folder = here.blend_folder("blend", 2)
-    assert sorted(p.name for p in folder.iterdir()) == ["blend.json", "lists.parquet", "ranks.parquet", "weights.csv"]
+    files = {"blend.json", "lists.parquet", "ranks.parquet", "validation.csv", "weights.csv"}
+    assert {path.name for path in folder.iterdir()} == files
+    tried = pd.read_csv(folder / "weights.csv")
+    best = tried.loc[tried["objective"].round(12).idxmax(), ["validation_recall_at_20", "validation_mrr_at_20"]]
+    assert pd.read_csv(folder / "validation.csv").iloc[0].tolist() == pytest.approx(best.tolist())
     record = json.loads((folder / "blend.json").read_text())
     assert record["network"] == "shared-cross_entropy-seed2"
     assert list(record["weights"]) == ["gru4rec", "markov", "sequential_rules"]
