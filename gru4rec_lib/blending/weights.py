@@ -131,8 +131,8 @@ def _listed(scores: Scores, n_candidates: int) -> tuple[np.ndarray, np.ndarray, 
 class Choice:
     """Weights that were tried on validation, and the best of them.
 
-    The objective is the smaller of two ratios, Recall@20 and MRR@20 each divided by that of the best single part: above 1
-    where the weights lead in both.
+    The objective is the smaller of two ratios, Recall@20 and MRR@20 each divided by that of the best single part:
+    above 1 where the weights lead in both.
 
     Args:
         names: of the parts.
