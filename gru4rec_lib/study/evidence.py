@@ -102,10 +102,10 @@ def answer(table: pd.DataFrame) -> str:
         value = rounding.with_interval(row["value"], row["value_low"], row["value_high"])
         lines.append(f"On the test its {title} is {value}.")
         for row in rows.itertuples():
-            more = f"{rounding.signed(row.difference)} ({rounding.between(row.low, row.high)})"
-            told = f"significantly {'higher' if row.difference > 0 else 'lower'}"
-            told = told if row.p_holm < ALPHA else "which may be chance"
-            lines.append(f"  Minus that of {row.reference}: {more}, {told} (corrected p {row.p_holm:.2g}).")
+            sign, word = (1, "lower") if row.difference >= 0 else (-1, "higher")
+            by = rounding.with_interval(sign * row.difference, *sorted((sign * row.low, sign * row.high)))
+            told = "a significant difference" if row.p_holm < ALPHA else "which may be chance"
+            lines.append(f"  {row.reference} is {by} {word}, {told} (corrected p {row.p_holm:.2g}).")
     if (table["seeds"] == 1).any():
         lines.append("A network here has one seed: what is said of it holds for this training alone.")
     return "\n".join(lines)

@@ -219,13 +219,15 @@ def test_the_best_model_is_chosen_on_validation_and_compared_on_the_test(place):
     text = evidence.answer(table).splitlines()
     assert text[0] == "Use embedding, top1: it has the best Recall@20 on validation."
     assert text[1].startswith("On the test its Recall@20 is 0.250 (")
-    assert text[2].startswith("  Minus that of markov: \N{MINUS SIGN}0.500 (")
+    assert text[2].startswith("  markov is 0.500 (")
     assert len(text) == 5
-    for p, difference, words in ((0.5, -0.1, "which may be chance"), (0.001, -0.1, "significantly lower")):
-        text = evidence.answer(table.assign(p_holm=p, difference=difference)).splitlines()
-        assert text[2].endswith(f", {words} (corrected p {p}).")
-    sure = evidence.answer(table.assign(p_holm=0.001, difference=0.1, seeds=1)).splitlines()
-    assert sure[2].endswith(", significantly higher (corrected p 0.001).")
+    for p, difference, words in (
+        (0.5, -0.1, "0.100 (0.050 to 0.150) higher, which may be chance"),
+        (0.001, 0.1, "0.100 (\N{MINUS SIGN}0.150 to \N{MINUS SIGN}0.050) lower, a significant difference"),
+    ):
+        given = table.assign(p_holm=p, difference=difference, low=-0.15, high=-0.05)
+        assert evidence.answer(given).splitlines()[2] == f"  markov is {words} (corrected p {p})."
+    sure = evidence.answer(table.assign(seeds=1)).splitlines()
     assert sure[-1] == "A network here has one seed: what is said of it holds for this training alone."
 
 
