@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 from project_copy import copy_of_the_project, reproduce, run
 
+from gru4rec_lib.config.study import CUTOFF
+from gru4rec_lib.evaluation.comparison import more_scores
 from gru4rec_lib.plotting import figures
 from gru4rec_lib.preparation import prepare, readers
 from gru4rec_lib.study import explore
@@ -20,7 +22,7 @@ from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.twin import simulate
 
 ROOT = Path(__file__).resolve().parents[2]
-DRAWS = {"00_the_twin", "01_explore_sessions", "05_results", "06_audit_of_the_paper"}
+DRAWS = {"00_the_twin", "01_explore_sessions", "04_blends", "05_results", "06_audit_of_the_paper"}
 
 
 def planned(root):
@@ -46,7 +48,7 @@ def test_the_toy_study_trains_its_grid_and_publishes_tables_figures_and_a_manife
     place = Workspace("toy", root=finished)
     reports = place.published_reports
     table = pd.read_csv(reports / "table_2.csv")
-    assert list(table.columns) == report.TABLE_2
+    assert list(table.columns) == report.TABLE_2 + more_scores(place.study.evaluation.cutoffs, CUTOFF)
     runs, others = len(place.study.runs), len(place.study.baselines) + len(place.study.blends)
     assert len(table) == 2 * (runs + others)
     assert table["recall_at_20"].between(0, 1).all()
@@ -64,7 +66,7 @@ def test_the_toy_study_trains_its_grid_and_publishes_tables_figures_and_a_manife
         *("model_diagram", "learning_curves", "table_2"),
         *("differences", "quality_by_position", "quality_by_popularity", "coverage", "validation_and_test"),
         *("time_to_quality", "input_by_loss"),
-        "audit",
+        *("audit", "blend_weights"),
         *("twin_plays", "twin_lengths", "twin_skips", "twin_features", "calibration"),
     }
     assert {path.suffix for path in place.published_figures.iterdir()} == {".svg", ".pdf", ".png", ".csv"}
