@@ -374,7 +374,7 @@ class GRU4Rec(Network):
         sessions, is_next = sessions.with_next()
         found = np.zeros((len(sessions), self.scorer.units), np.float32)
         number = sessions.session_of_event
-        for event, hidden, _ in self._states(sessions, sessions.targets(is_next)):
+        for event, hidden, _ in self.states_before(sessions, sessions.targets(is_next)):
             found[number[event]] = hidden
         return found
 

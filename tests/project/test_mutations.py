@@ -69,8 +69,8 @@ MUTATIONS = {
     "Holm corrects nothing": ("evaluation.statistics:holm", "np.arange(len(p), 0, -1)", "1", holm, P),
     "the best baseline is a network": (
         "evaluation.comparison:best_baseline",
-        '"gru4rec", -1',
-        '"none", -1',
+        'is_baseline(ranked.models["model"])',
+        "own >= 0",
         no_network,
     ),
     "MRR's best baseline is recall's": (

@@ -128,9 +128,9 @@ def test_papermill_lists_every_parameter_with_its_type_default_and_comment(path)
     assert listed == written
 
 
-def test_notebook_numbers_are_unique():
-    numbers = [path.name[:2] for path in NOTEBOOKS]
-    assert len(set(numbers)) == len(numbers)
+def test_notebook_numbers_have_no_gap_and_blends_alone_share_one():
+    numbers = [path.name[:2] for path in NOTEBOOKS if path.stem != "04_blends"]
+    assert numbers == [f"{number:02d}" for number in range(len(numbers))]
 
 
 def test_a_good_notebook_has_no_problem():
