@@ -11,7 +11,7 @@ import pandas as pd
 
 from gru4rec_lib import __version__
 from gru4rec_lib.config.data import MssdData
-from gru4rec_lib.config.study import ConfigError, Run
+from gru4rec_lib.config.study import CUTOFF, ConfigError, Run
 from gru4rec_lib.data.sessions import item_index
 from gru4rec_lib.data.times import date_time
 from gru4rec_lib.evaluation.comparison import PARTS
@@ -94,7 +94,7 @@ def _card(place: Workspace, best: pd.Series, run: Run, epochs: int, events: pd.D
         "first_and_last_event": [date_time(time) for time in times],
         "epochs": epochs,
         "validation_recall_at_20": float(best["validation_recall_at_20"]),
-        "test": _test_scores(best["folder"], place.study.evaluation.cutoff),
+        "test": _test_scores(best["folder"], CUTOFF),
         "settings": run.model_dump(mode="json"),
     }
 

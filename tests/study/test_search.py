@@ -261,6 +261,7 @@ def with_baselines(make, monkeypatch):
     with (place.root / "config" / "spaces" / "default.yaml").open("a") as file:
         file.write(BASELINES)
     toy = yaml.safe_load((place.root / "config" / "toy.yaml").read_text())
+    toy["blends"] = []
     toy["baselines"] = ["most_popular", {"stan": {"tag": "long", "neighbours": 9}}, "stan", "sknn"]
     (place.root / "config" / "toy.yaml").write_text(yaml.safe_dump(toy))
 
