@@ -32,7 +32,7 @@ search: .venv/.installed ## Search settings for a study's cells and baselines on
 fit: .venv/.installed ## Train a study's best run on all of its sessions, for use [STUDY=twin_mini OUT=folder]
 	@exec $(BIN)/python -m gru4rec_lib fit --study="$$STUDY" $${DATA:+"--data=$$DATA"} $${OUT:+"--out=$$OUT"} $(ARGS)
 
-bench: .venv/.installed ## Measure speed and memory, 10 minutes on two cores [FULL=1 for the full size]
+bench: .venv/.installed ## Measure speed and memory, up to 20 minutes on two cores [FULL=1 for the full size]
 	@exec $(BIN)/python -m gru4rec_lib bench $(if $(FULL),--size full) $(ARGS)
 
 test: .venv/.installed ## Run all tests

@@ -36,7 +36,7 @@ def bench(size: str = "tenth", root: Path = ROOT) -> pd.DataFrame:
     """Measure everything; write reports/bench/ and figures/bench/.
 
     Args:
-        size: a key of SIZES: `tenth` of a log takes at most ten minutes on two cores, `full` longer; `toy` is a test.
+        size: a key of SIZES: `tenth` of a log takes up to twenty minutes on two cores, `full` longer; `toy` is a test.
         root: the folder of reports/ and figures/.
 
     Returns:
