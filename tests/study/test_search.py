@@ -1,9 +1,11 @@
 """A search has as many trials for each configuration and baseline, resumes after a kill, and never reads the test."""
 
 import json
-import queue
+import os
 import shutil
 import signal
+import threading
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -357,6 +359,18 @@ def test_a_number_below_one_is_one_sentence(make, name, number):
     assert not place.runs.exists()
 
 
+@pytest.mark.slow
+def test_searches_of_any_number_and_size_are_shared_out(tmp_path, monkeypatch):
+    """A search is pickled with its study: many are more than a pipe holds."""
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", tied.PARENT):
+        monkeypatch.setenv(name, "1")
+    folders = [tmp_path / str(number) for number in range(5)]
+    # A thread has a method `run`, as a search has.
+    makers = [partial(threading.Thread, name="x" * 100_000, target=os.mkdir, args=(folder,)) for folder in folders]
+    search._side_by_side(makers, 2)
+    assert sorted(tmp_path.iterdir()) == folders
+
+
 class Waiting:
     """Replace a process of the search; record how it handles Ctrl-C."""
 
@@ -373,7 +387,7 @@ class Waiting:
 
 
 def test_ctrl_c_interrupts_the_waiting_process_and_not_its_children(monkeypatch):
-    context = SimpleNamespace(Process=Waiting, SimpleQueue=queue.SimpleQueue)
+    context = SimpleNamespace(Process=Waiting, Value=lambda *_: None)
     monkeypatch.setattr(search.multiprocessing, "get_context", lambda _: context)
     for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", tied.PARENT):
         monkeypatch.setenv(name, "1")

@@ -325,11 +325,9 @@ def _side_by_side(makers, jobs):
     for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     context = multiprocessing.get_context("spawn")
-    waiting = context.SimpleQueue()
-    for make in [*makers, *[None] * jobs]:
-        waiting.put(make)
+    begun = context.Value("i", 0)
     os.environ[tied.PARENT] = str(os.getpid())
-    processes = [context.Process(target=_work, args=(waiting,), daemon=True) for _ in range(jobs)]
+    processes = [context.Process(target=_work, args=(makers, begun), daemon=True) for _ in range(jobs)]
     # Ctrl-C also interrupts this process, which then ends the children; so they ignore the signal from their start.
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     for process in processes:
@@ -341,11 +339,15 @@ def _side_by_side(makers, jobs):
         raise ChildProcessError("The search stopped; the reason stands above. The same command goes on from here.")
 
 
-def _work(waiting):
+def _work(makers, begun):
     tied.tie()
     try:
-        while (make := waiting.get()) is not None:
-            make().run()
+        while True:
+            with begun.get_lock():
+                number, begun.value = begun.value, begun.value + 1
+            if number >= len(makers):
+                return
+            makers[number]().run()
     except Exception:
         traceback.print_exc()
         raise SystemExit(1) from None
