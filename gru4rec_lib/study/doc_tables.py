@@ -1,7 +1,8 @@
 """The tables of results in README.md and docs/, generated from reports/.
 
 A table stands between the lines `<!-- table: NAME -->` and `<!-- end -->`; NAME is a key of TABLES, followed by a colon
-and the study where the table is of one. `python -m gru4rec_lib doc-tables` writes all of them again.
+and the study, or the studies with commas, where the table is of some. `python -m gru4rec_lib doc-tables` writes all of
+them again. Other studies in reports/, such as one's own, change no page.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from gru4rec_lib.config.audit import CONCLUSIONS, LOSSES
 from gru4rec_lib.utils.atomic_write import replacing
 from gru4rec_lib.utils.rounding import fixed
 
-BLOCK = re.compile(r"(<!-- table: ([\w:]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- table: ([\w:,]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 SESSION_REC = ("most_popular", "session_popular", "item_knn", "sequential_rules", "sknn", "v_sknn", "stan")
 SCORES = {"recall": "Recall@20", "mrr": "MRR@20"}
 BENCH = {
@@ -66,10 +67,11 @@ def filled(page: Path, reports: Path) -> str:
     """
 
     def table(match: re.Match) -> str:
-        name, _, study = match[2].partition(":")
+        name, _, studies = match[2].partition(":")
         if name not in TABLES:
             raise ValueError(f"{page}: there is no table `{name}`; known are {', '.join(TABLES)}")
-        rows = TABLES[name](reports / study if study else reports)
+        folders = [reports / study for study in studies.split(",")] if studies else [reports]
+        rows = TABLES[name](*folders)
         return f"{match[1]}{_markdown(*rows)}{match[3]}"
 
     return BLOCK.sub(table, page.read_text(encoding="utf-8"))
@@ -149,22 +151,19 @@ def _session_rec(reports: Path) -> Iterator[list[str]]:
         yield [model, *texts]
 
 
-def _content_adds(reports: Path) -> Iterator[list[str]]:
+def _content_adds(*studies: Path) -> Iterator[list[str]]:
     yield ["study", "with content", "identity alone", "Recall@20", "MRR@20"]
-    for path in sorted(reports.glob("*/content_less_identity.csv")):
-        table = pd.read_csv(path, keep_default_na=False)
-        if "content_signal" in table or not len(table):
-            continue
+    for study in studies:
+        table = pd.read_csv(study / "content_less_identity.csv", keep_default_na=False)
         table = table[table["loss"] == "cross_entropy"]
         for names, rows in table.groupby(["content", "identity"], sort=False):  # the control may be the best identity
             rows = rows.drop_duplicates("score").set_index("score").loc[[*SCORES]]
             texts = [f"{_number(r.difference)} ({_number(r.low)} to {_number(r.high)})" for r in rows.itertuples()]
-            yield [f"`{path.parent.name}`", *names, *texts]
+            yield [f"`{study.name}`", *names, *texts]
 
 
-def _conclusions(reports: Path) -> Iterator[list[str]]:
-    tables = {path.parent.name: pd.read_csv(path) for path in sorted(reports.glob("*/conclusions.csv"))}
-    tables = {name: table for name, table in tables.items() if len(table) and "content_signal" not in table}
+def _conclusions(*studies: Path) -> Iterator[list[str]]:
+    tables = {study.name: pd.read_csv(study / "conclusions.csv") for study in studies}
     yield ["holds / does not / undecided, in Recall@20", *(f"`{name}`" for name in tables)]
     for code, claim in CONCLUSIONS.items():
         texts = []

@@ -50,7 +50,7 @@ def test_a_table_of_an_unknown_name_is_an_error(tmp_path):
 def test_a_changed_number_is_detected(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(text_of("README.md").replace("0.072", "0.073"))
-    assert "0.073" not in doc_tables.filled(page, REPORTS).split("<!-- table: content_adds -->")[1].split("<!-- end")[0]
+    assert "0.073" not in doc_tables.filled(page, REPORTS).split("<!-- table: content_adds:")[1].split("<!-- end")[0]
 
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "data" / "README.md", REPORTS / "README.md"], ids=str)
