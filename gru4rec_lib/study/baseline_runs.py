@@ -40,7 +40,7 @@ def validation_scores(model: Baseline, prepared: Prepared) -> dict[str, float]:
     validation = prepared.learnable_validation
     if not validation.is_target.any():
         raise ValueError("no validation session holds two tracks known from training: raise `validation_fraction`")
-    _fit(model, prepared.train, prepared)
+    fit(model, prepared.train, prepared)
     ranks = model.rank(validation, prepared.n_items)
     return {name: score(ranks, 20) for name, score in VALIDATION.items()}
 
@@ -64,7 +64,7 @@ def rank_baseline(baseline: Baseline, prepared: Prepared, workspace: Workspace) 
     model, folder = baseline.model_copy(), workspace.baseline_folder(baseline.name)
     save_table(pd.DataFrame([validation_scores(model, prepared)]), folder, "validation")
     if all(run.training.refit for run in workspace.study.runs):
-        model = _fit(baseline.model_copy(), prepared.train_and_validation, prepared)
+        model = fit(baseline.model_copy(), prepared.train_and_validation, prepared)
     ranks = results.rank(model, prepared, workspace.study)
     results.save(folder, ranks, results.lists(model, prepared, workspace.study))
     return scores(ranks).assign(model=baseline.name)
@@ -116,6 +116,13 @@ def rank_baselines(prepared: Prepared, workspace: Workspace) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True).set_index("model")
 
 
-def _fit(model: Baseline, train: Sessions, prepared: Prepared) -> Baseline:
+def fit(model: Baseline, train: Sessions, prepared: Prepared) -> Baseline:
+    """Fit a baseline to the first sessions of prepared arrays, with their ends and the items' features.
+
+    Args:
+        model: not fitted.
+        train: `prepared.train` or `prepared.train_and_validation`.
+        prepared: arrays.
+    """
     ends = None if prepared.ends is None else prepared.ends[: len(train)]
     return model.fit(train, prepared.n_items, prepared.features, ends)

@@ -20,8 +20,8 @@ from gru4rec_lib.preparation.prepare import Prepared, check_targets
 from gru4rec_lib.ranking.metrics import scores
 from gru4rec_lib.serving import model_folder
 from gru4rec_lib.study import results, runs
-from gru4rec_lib.study.baseline_runs import VALIDATION
-from gru4rec_lib.study.tables import epochs_of_runs
+from gru4rec_lib.study.baseline_runs import VALIDATION, fit
+from gru4rec_lib.study.tables import chosen_epochs
 from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.utils.atomic_write import replacing, save_table
 
@@ -38,11 +38,9 @@ def leading_run(workspace: Workspace, seed: int) -> Run:
     Args:
         seed: of `Study.blend_seeds`.
     """
-    epochs = epochs_of_runs(workspace)
+    epochs = chosen_epochs(workspace)
     epochs = epochs[epochs["seed"].isin(workspace.study.blend_seeds)]
-    monitors = {run.name: run.training.monitor.replace("val_", "validation_") for run in workspace.study.runs}
-    chosen = [own[monitors[name]].idxmax() for name, own in epochs.groupby("run", sort=False)]
-    cells = epochs.loc[chosen].groupby(Columns.MODEL[1:], sort=False)[SCORES].mean()
+    cells = epochs.groupby(Columns.MODEL[1:], sort=False)[SCORES].mean()
     cell = (cells / cells.max().where(lambda best: best > 0, 1)).mean(axis=1).idxmax()
     return next(
         run
@@ -158,6 +156,5 @@ def _network(workspace: Workspace, run: Run):
 
 def _baselines(workspace: Workspace, names: Iterable[str], prepared: Prepared, train: Sessions) -> list[SparseBaseline]:
     """The study's baselines of these names, fitted on `train`."""
-    ends = None if prepared.ends is None else prepared.ends[: len(train)]
     known = {baseline.name: baseline for baseline in workspace.study.baselines}
-    return [known[name].model_copy().fit(train, prepared.n_items, prepared.features, ends) for name in names]
+    return [fit(known[name].model_copy(), train, prepared) for name in names]

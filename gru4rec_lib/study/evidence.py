@@ -19,7 +19,14 @@ from gru4rec_lib.plotting.style import named
 from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.study.baseline_runs import read_validation
 from gru4rec_lib.study.results import read, read_lists
-from gru4rec_lib.study.tables import IDENTITY, epochs_of_runs, knows_identity_alone, records, with_interval
+from gru4rec_lib.study.tables import (
+    IDENTITY,
+    chosen_epochs,
+    epochs_of_runs,
+    knows_identity_alone,
+    records,
+    with_interval,
+)
 from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.utils import rounding
 
@@ -198,10 +205,8 @@ def validation_and_test(workspace: Workspace, table: pd.DataFrame) -> pd.DataFra
         A row a model: Columns.MODEL, validation_recall_at_20 and validation_mrr_at_20 at the chosen epoch (means over
         seeds), and recall_at_20, recall_low, recall_high, mrr_at_20, mrr_low, mrr_high on test, protocol `known`.
     """
-    epochs = epochs_of_runs(workspace)
-    monitors = {run.name: run.training.monitor.replace("val_", "validation_") for run in workspace.study.runs}
-    chosen = [own[monitors[name]].idxmax() for name, own in epochs.groupby("run", sort=False)]
-    networks = epochs.loc[chosen].groupby(Columns.MODEL[1:], as_index=False)[VALIDATION].mean().assign(model="gru4rec")
+    epochs = chosen_epochs(workspace)
+    networks = epochs.groupby(Columns.MODEL[1:], as_index=False)[VALIDATION].mean().assign(model="gru4rec")
     both = pd.concat([read_validation(workspace), networks]).fillna(dict.fromkeys(Columns.MODEL, ""))
     test = table[table["protocol"] == "known"]
     return test.assign(tag=test.get("tag", "")).merge(both, on=Columns.MODEL)[[*Columns.MODEL, *VALIDATION, *TEST]]

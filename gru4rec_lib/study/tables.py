@@ -142,6 +142,13 @@ def epochs_of_runs(workspace: Workspace) -> pd.DataFrame:
     return table[front + [name for name in table if name not in front]]
 
 
+def chosen_epochs(workspace: Workspace) -> pd.DataFrame:
+    """Return of `epochs_of_runs` the row of each run's best epoch by its monitored score, in the order of the runs."""
+    epochs = epochs_of_runs(workspace)
+    monitors = {run.name: run.training.monitor.replace("val_", "validation_") for run in workspace.study.runs}
+    return epochs.loc[[own[monitors[name]].idxmax() for name, own in epochs.groupby("run", sort=False)]]
+
+
 def records(workspace: Workspace) -> dict[str, dict]:
     """Read every run's config.json.
 
