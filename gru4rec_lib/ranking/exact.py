@@ -19,17 +19,19 @@ from gru4rec_lib.ranking.popularity import NO_RANK as NO_RANK  # offered here to
 from gru4rec_lib.ranking.popularity import popularity_ranks as popularity_ranks
 from gru4rec_lib.ranking.popularity import popularity_top as popularity_top
 from gru4rec_lib.utils.arguments import check_known, whole
-from gru4rec_lib.utils.backend import graph_function, tf
+from gru4rec_lib.utils.backend import full_precision, graph_function, tf
 
 STATES = 512  # rows ranked together; fixed, so that there is one compiled shape and the same last bits every time
 BLOCK = 2048  # candidates scored together: states x block floats stay in cache
 
 
+@full_precision()
 @graph_function(jit_compile=True)
 def _scores(states, rows, bias):
     return tf.matmul(states, rows, transpose_b=True) + bias
 
 
+@full_precision()
 @graph_function(jit_compile=True)
 def _count_ahead(states, target_score, target, rows, bias, first, n_candidates, above):
     scores = _scores(states, rows, bias)
@@ -39,6 +41,7 @@ def _count_ahead(states, target_score, target, rows, bias, first, n_candidates, 
     return tf.reduce_sum(tf.cast(ahead, tf.int32), axis=1)
 
 
+@full_precision()
 @graph_function(jit_compile=True)
 def _target_scores(states, rows, bias):
     # A product of the same shape as that of all candidates: equal rows get equal bits, and so tie.
@@ -46,6 +49,7 @@ def _target_scores(states, rows, bias):
     return tf.linalg.diag_part(_scores(states, tf.tile(rows, [times, 1]), tf.tile(bias, [times]))[:, :STATES])
 
 
+@full_precision()
 @graph_function()
 def _ranks(states, target_score, target, weights, bias, reach, n_candidates, above):
     def one(first, ranks):

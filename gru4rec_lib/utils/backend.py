@@ -130,6 +130,21 @@ def float32():
         keras.config.set_floatx(floatx)
 
 
+@contextlib.contextmanager
+def full_precision():
+    """Compute float32 products in float32, and restore TensorFlow's global setting afterwards.
+
+    By default TensorFlow computes them in TF32 on newer GPUs, with 10 instead of 23 bits of mantissa. The CPU has no
+    TF32.
+    """
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)
+
+
 def device() -> str:
     """Return the name of the device used for training and ranking, such as `CPU, 2 cores` or a GPU's name."""
     gpus = tf.config.list_physical_devices("GPU")

@@ -12,6 +12,7 @@ from gru4rec_lib.evaluation.statistics import SessionSums
 from gru4rec_lib.ranking import metrics
 from gru4rec_lib.ranking.exact import BLOCK, NO_RANK, STATES, TIES, Ranker, popularity_ranks, popularity_top, rank_table
 from gru4rec_lib.training.gru4rec import GRU4Rec
+from gru4rec_lib.utils.backend import tf
 
 
 def brute_force(states, weights, bias, targets, above=False):
@@ -112,6 +113,24 @@ def test_scores_equal_to_their_bound_are_counted(scale):
     states[:] = weights[0] * np.linspace(0.1, 7, STATES, dtype=np.float32)[:, None]
     assert (Ranker(weights, bias).ranks(states, targets) == 2 * BLOCK).all()
     assert (Ranker(weights, bias).ranks(states, targets, above=True) == 1).all()
+
+
+def test_products_are_computed_in_full_precision_and_the_global_setting_is_restored(monkeypatch):
+    seen, matmul, setting = [], tf.matmul, tf.config.experimental
+    monkeypatch.setattr(
+        tf, "matmul", lambda *a, **k: seen.append(setting.tensor_float_32_execution_enabled()) or matmul(*a, **k)
+    )
+    width = 13  # of no other test: new graphs are traced, and tracing calls `tf.matmul`
+    states, rows = np.ones((3, width), np.float32), np.ones((5, width), np.float32)
+    for before in (True, False):
+        setting.enable_tensor_float_32_execution(before)
+        ranker = Ranker(rows, np.zeros(5, np.float32))
+        ranker.ranks(states, np.zeros(3, np.int32))
+        ranker.top(states, 2)
+        assert setting.tensor_float_32_execution_enabled() is before
+    setting.enable_tensor_float_32_execution(True)  # TensorFlow's default
+    assert seen
+    assert not any(seen)
 
 
 def test_the_target_is_excluded_by_its_index():
