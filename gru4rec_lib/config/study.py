@@ -63,6 +63,8 @@ __all__ = [
 ]
 
 PROTOCOLS = ("known", "open")
+# Those that are hardest to beat, and the simplest. The memory of VSTAN is longer than its authors': weeks, not days.
+USUAL_BASELINES = ("most_popular", "item_knn", "sequential_rules", {"vstan": {"sample": 5000, "time_decay": 100.0}})
 CUTOFF = 20  # of intervals, tests, figures and lists
 
 
@@ -117,6 +119,14 @@ class Models(Strict):
     seed: Annotated[tuple[Seed, ...], Some] = (1,)
     tag: str = Field("", pattern=r"^[a-z0-9_]*$")
     settings: dict = Field(default_factory=dict)
+
+
+def _usual_models(study: dict) -> tuple[Models, ...]:
+    """The grid of a study that names none: `shared` rows, and those with content where the items have features."""
+    data = study.get("data")
+    has_features = data is not None and (isinstance(data, MssdData) or data.has_features)
+    forms = ("ids", "hybrid") if has_features else ("ids",)
+    return (Models(input_form=("shared",), output_form=forms, loss=("cross_entropy",)),)
 
 
 class BlendOf(Strict):
@@ -203,7 +213,8 @@ class Study(Strict):
         losses: changes of them for all runs with a loss.
         searched: settings that a search chose for each configuration; in the file a path relative to it, such as
             settings/<study>.yaml.
-        models: the grid of runs.
+        models: the grid of runs; by default input `shared`, output `ids` and cross-entropy; also output `hybrid` if the
+            items have features.
         baselines: models without gradient training, each a name of `baselines.BASELINES` or a name with settings, such
             as {stan: {neighbours: 1000}}; those in `searched` take the settings from there.
         blends: models that add the scores of the leading network and of baselines. Empty for none.
@@ -222,10 +233,8 @@ class Study(Strict):
     training: Training = Training()
     losses: dict[Loss, dict] = Field(default_factory=dict)
     searched: Searched | None = None
-    models: Annotated[tuple[Models, ...], Some]
-    baselines: Annotated[tuple[StudyBaseline, ...], Some] = Field(
-        ("most_popular", "sequential_rules"), validate_default=True
-    )
+    models: Annotated[tuple[Models, ...], Some] = Field(default_factory=_usual_models)
+    baselines: Annotated[tuple[StudyBaseline, ...], Some] = Field(USUAL_BASELINES, validate_default=True)
     blends: tuple[BlendOf, ...] = ()
     evaluation: Evaluation = Evaluation()
     content_signal: tuple[Signal, ...] = ()

@@ -233,8 +233,7 @@ def _study_text(fields: dict) -> str:
             "  # exact_repeats: drop  # leave out rows that are there twice",
             "  # filters: {min_item_plays: 2, min_session_events: 2}  # leave out rare items and short sessions",
             f"split: {split}",
-            "models:",
-            "  - {input_form: [shared], loss: [cross_entropy]}",
+            "# `models` and `baselines` choose other models than a GRU4Rec and four baselines; see docs/studies.md.",
             "",
         ]
     )

@@ -342,7 +342,25 @@ def test_a_baseline_has_settings_and_variants(load):
     )
     assert [baseline.name for baseline in study.baselines] == ["most_popular", "stan-long", "stan"]
     assert study.model_dump(mode="json")["baselines"] == given
-    assert [baseline.name for baseline in load().baselines] == ["most_popular", "sequential_rules"]
+
+
+def test_a_study_of_data_alone_has_a_network_and_baselines(tmp_path):
+    study = tmp_path / "mine.yaml"
+    given = {name: EVENTS[name] for name in ("title", "data", "split")}
+    without = {name: value for name, value in given["data"].items() if name != "item_table"}
+    for data, outputs in ((given["data"], ["ids", "hybrid"]), (without, ["ids"])):
+        study.write_text(yaml.safe_dump(given | {"data": data}))
+        read = config.load_study(str(study), tmp_path)
+        assert [(run.input_form, run.output_form, run.loss, run.seed) for run in read.runs] == [
+            ("shared", output, "cross_entropy", 1) for output in outputs
+        ]
+        assert [baseline.name for baseline in read.baselines] == [
+            "most_popular",
+            "item_knn",
+            "sequential_rules",
+            "vstan",
+        ]
+        assert read.baselines[-1].time_decay == 100
 
 
 def test_a_blend_names_baselines_that_score_few_tracks(load):

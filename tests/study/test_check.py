@@ -80,7 +80,7 @@ def test_a_study_is_checked_with_its_data_and_split(check, tmp_path):
     (tmp_path / "items.csv").write_text(ITEMS)
     text = study(data=data(item_table=TABLE, on_bad_rows="drop"))
     lines = check(text, "--data", ".", name="s.yaml")
-    assert lines[0] == "mine: models to train: 1, baselines: 2"
+    assert lines[0] == "mine: models to train: 1, baselines: 4"
     assert lines[1].startswith("80 events, 20 sessions, 5 items, from ")
     assert lines[2:4] == ["warning: rows dropped as bad: 1", "features of 5 items"]
     assert "test sessions: 4 sessions, 16 events, 5 items" in lines
@@ -108,7 +108,7 @@ def test_a_study_that_simulates_its_data_needs_none(capsys):
 def test_the_study_in_the_documentation_is_valid(check, tmp_path):
     page = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
     text = re.search(r"```yaml\n(.*?)```", page, re.DOTALL).group(1)
-    assert len(text.splitlines()) == 10
+    assert len(text.splitlines()) == 9
     (tmp_path / "plays.csv").write_text(MANY.replace("session_id,item_id", "session,item"))
     assert check(text, "--data", ".", name="my_study.yaml")[0].startswith("my sessions: ")
 

@@ -347,5 +347,5 @@ def test_the_parts_of_a_study_are_those_of_its_config(tmp_path):
     assert paper.parts(Workspace("twin_mini", tmp_path, root=tmp_path)) == ["skips", "lists"]
     assert paper.parts(Workspace("polimi", root=tmp_path)) == ["lists"]
     study = tmp_path / "config" / "polimi.yaml"
-    study.write_text(study.read_text().replace("{popular: 30000}", "{lists: null}"))
+    study.write_text(study.read_text() + "evaluation: {lists: null}\n")
     assert paper.parts(Workspace("polimi", root=tmp_path)) == []

@@ -22,6 +22,7 @@ STUDY = """
 title: hand-made
 data: {layout: mssd, name: twin}
 split: {how: by_session, test_fraction: 0.2, seed: 4}
+baselines: [most_popular, sequential_rules]
 models: [{input_form: [embedding], loss: [bpr]}]
 evaluation: {max_test_events: LIMIT, lists: LISTS}
 """

@@ -13,6 +13,7 @@ STUDY = """
 title: hand-made
 data: {layout: mssd, name: twin, simulate: {sessions: 10}}
 split: {how: by_session, test_fraction: 0.2}
+baselines: [most_popular, sequential_rules]
 models:
   - {input_form: [embedding, content], loss: [bpr], seed: [1, 3]}
 """

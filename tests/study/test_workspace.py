@@ -15,7 +15,9 @@ from gru4rec_lib.study.workflow import reproduce
 from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.twin import simulate
 
-MODELS = "models: [{input_form: [embedding], loss: [bpr], tag: wide}]\nsplit: "
+MODELS = (
+    "models: [{input_form: [embedding], loss: [bpr], tag: wide}]\nbaselines: [most_popular, sequential_rules]\nsplit: "
+)
 BY_SESSION = MODELS + "{how: by_session, test_fraction: 0.2}\n"
 TWIN = BY_SESSION + "data: {layout: mssd, name: twin, simulate: {sessions: 10, log_dates: ['20180715', '20180827']}}\n"
 OFFICIAL = BY_SESSION + "data: {layout: mssd, name: official}\n"
