@@ -163,7 +163,16 @@ class Choice:
     @property
     def best(self) -> np.ndarray:
         """float64 [parts], the best weights; of equal ones those that were tried first."""
-        return self.tried[np.round(self.objective, 12).argmax()]
+        return self.tried[self._best]
+
+    @property
+    def best_scores(self) -> np.ndarray:
+        """float64 [2], Recall@20 and MRR@20 under the best weights."""
+        return self.scores[self._best]
+
+    @property
+    def _best(self) -> int:
+        return np.round(self.objective, 12).argmax()
 
     @property
     def weights(self) -> dict[str, float]:

@@ -315,6 +315,11 @@ class Study(Strict):
         )
 
     @property
+    def refits(self) -> bool:
+        """Whether every run is trained again on training and validation, on which baselines are then fitted too."""
+        return all(run.training.refit for run in self.runs)
+
+    @property
     def blend_seeds(self) -> tuple[int, ...]:
         """The seeds that every cell of the grid has, rising: a blend is ranked once for each."""
         seeds = {}

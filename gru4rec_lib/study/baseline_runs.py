@@ -63,7 +63,7 @@ def rank_baseline(baseline: Baseline, prepared: Prepared, workspace: Workspace) 
     """
     model, folder = baseline.model_copy(), workspace.baseline_folder(baseline.name)
     save_table(pd.DataFrame([validation_scores(model, prepared)]), folder, "validation")
-    if all(run.training.refit for run in workspace.study.runs):
+    if workspace.study.refits:
         model = fit(baseline.model_copy(), prepared.train_and_validation, prepared)
     ranks = results.rank(model, prepared, workspace.study)
     results.save(folder, ranks, results.lists(model, prepared, workspace.study))

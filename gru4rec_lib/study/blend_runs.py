@@ -81,8 +81,7 @@ def rank_blend(blend: BlendOf, seed: int, prepared: Prepared, workspace: Workspa
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / "weights.csv") as path:
         choice.table.to_csv(path, index=False)
-    best = choice.table.loc[choice.table["objective"].round(12).idxmax(), SCORES]
-    save_table(best.rename(dict(zip(SCORES, VALIDATION, strict=True))).to_frame().T, folder, "validation")
+    save_table(pd.DataFrame([dict(zip(VALIDATION, choice.best_scores, strict=True))]), folder, "validation")
     with replacing(folder / "blend.json") as path:
         path.write_text(json.dumps(record, indent=1), encoding="utf-8")
     model = load(workspace, blend.name, seed, prepared)
@@ -104,8 +103,7 @@ def load(workspace: Workspace, name: str, seed: int, prepared: Prepared) -> Blen
     """
     record = json.loads((workspace.blend_folder(name, seed) / "blend.json").read_text(encoding="utf-8"))
     run = next(run for run in workspace.study.runs if run.name == record["network"])
-    refit = all(run.training.refit for run in workspace.study.runs)
-    train = prepared.train_and_validation if refit else prepared.train
+    train = prepared.train_and_validation if workspace.study.refits else prepared.train
     baselines = _baselines(workspace, record["of"], prepared, train)
     return Blend(_network(workspace, run), baselines, record["weights"])
 
