@@ -360,7 +360,7 @@ def test_a_study_of_data_alone_has_a_network_and_baselines(tmp_path):
             "sequential_rules",
             "vstan",
         ]
-        assert read.baselines[-1].time_decay == 100
+        assert read.baselines[-1].time_decay == 320
 
 
 def test_a_blend_names_baselines_that_score_few_tracks(load):
