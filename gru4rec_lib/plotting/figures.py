@@ -264,8 +264,9 @@ def table_2(frame: pd.DataFrame) -> Figure:
     losses = {loss: look | {"linestyle": ""} for loss, look in looks(trained["loss"]).items()}
     shifts = dict(zip(losses, (np.arange(len(losses)) + 0.5) / max(len(losses), 1) - 0.5, strict=True))
     size = 0.25 + 0.17 * len(losses)  # height of an input form's row, cm
-    below = len(forms) + 0.4 / size * np.arange(len(others))
-    figure, *axes = new_figure(2.4 + size * len(forms) + 0.4 * len(others), columns=2, sharey=True)
+    names = list(dict.fromkeys(others["model"]))  # baselines and blends; a blend has several seeds
+    below = len(forms) + 0.4 / size * np.arange(len(names))
+    figure, *axes = new_figure(2.4 + size * len(forms) + 0.4 * len(names), columns=2, sharey=True)
     for ax, (score, name) in zip(axes, SCORES.items(), strict=True):
         column = f"{score}_at_20"
         if len(others):
@@ -277,7 +278,9 @@ def table_2(frame: pd.DataFrame) -> Figure:
                 marker="",
                 zorder=1,
             )
-        ax.plot(others[column], below, color="0.35", marker="d", linestyle="")
+        seeds = others.groupby("model")[column].agg(["mean", "min", "max"]).loc[names]
+        ax.hlines(below, seeds["min"], seeds["max"], color="0.35")
+        ax.plot(seeds["mean"], below, color="0.35", marker="d", linestyle="")
         for (form, loss), runs in trained.groupby(["input_form", "loss"])[column]:
             place = forms.index(form) + 0.8 * shifts[loss]
             ax.hlines(place, runs.min(), runs.max(), color=losses[loss]["color"])
@@ -289,7 +292,7 @@ def table_2(frame: pd.DataFrame) -> Figure:
         ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}".removeprefix("0") or "0")
         ax.tick_params(axis="y", length=0)
         ax.set_xlabel(name)
-    axes[0].set_yticks([*range(len(forms)), *below], [say(name) for name in (*forms, *others["model"])])
+    axes[0].set_yticks([*range(len(forms)), *below], [say(name) for name in (*forms, *names)])
     axes[0].set_ylim(axes[0].get_yticks().max() + 0.5, -0.5)
     legend(figure, losses, columns=3)
     return figure

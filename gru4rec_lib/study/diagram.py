@@ -19,7 +19,8 @@ def diagram_of(study: Study) -> pd.DataFrame:
         content = "28 standardised features"
     else:
         table = study.data.item_table
-        content = ", ".join((*table.numeric, *table.categorical, *table.multivalued)) if table else "none"
+        listed = (*table.numeric, *table.categorical, *table.multivalued) if table else ()
+        content = ", ".join((*study.data.label_features, *listed)) or "none"
     used = {run.input_form for run in study.runs}
     return model_diagram(study.training, content, [form for form in INPUT_FORMS if form in used])
 

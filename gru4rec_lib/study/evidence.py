@@ -41,7 +41,7 @@ MOST = 0.5  # of the lists, above which a model is reported that gives them all 
 ENOUGH = 0.95  # of the best validation Recall@20
 DIFFERENCE = ["score", "difference", "low", "high", "p", "p_holm", "seeds"]
 CONTENT = ["loss", "against", "content", "identity", *DIFFERENCE]
-BEST = ["model", "reference", "score", "value", "value_low", "value_high", *DIFFERENCE[1:]]
+BEST = ["model", "reference", "leads_mrr", "score", "value", "value_low", "value_high", *DIFFERENCE[1:]]
 TEST = ["recall_at_20", "recall_low", "recall_high", "mrr_at_20", "mrr_low", "mrr_high"]
 
 
@@ -56,25 +56,28 @@ def from_best_baseline(workspace: Workspace) -> pd.DataFrame:
 
 
 def best_model(workspace: Workspace, validation: pd.DataFrame) -> pd.DataFrame:
-    """Compare the study's best model with the second best, and with the best network or other model, protocol `known`.
+    """Compare the study's best model with up to three others, protocol `known`.
 
-    All are chosen by validation Recall@20, not by the test that compares them. A network counts with the mean of its
-    seeds.
+    The best model has the highest validation Recall@20. The others are the second best, the best of the other kind
+    (networks, or all else), and the model of the highest validation MRR@20. The test, which compares them, chooses none.
+    A network counts with the mean of its seeds.
 
     Args:
         validation: of `validation_and_test`.
 
     Returns:
-        A row a reference and score: model, reference (names with the loss), score, value (of the best model),
-        value_low, value_high, difference (from the reference), low, high, p, p_holm (corrected over the table), seeds
-        (of the one with fewer, without baselines; empty for two baselines). No row for a single model.
+        A row a reference and score: model, reference (names with the loss), leads_mrr (whether the reference has the
+        highest validation MRR@20), score, value (of the best model), value_low, value_high, difference (from the
+        reference), low, high, p, p_holm (corrected over the table), seeds (of the one with fewer, without baselines;
+        empty for two baselines). No row for a single model.
     """
     ranked, models = _with_validation(workspace, validation)
     order = models[VALIDATION[0]].sort_values(ascending=False, kind="stable").dropna().index.tolist()
     best, *rest = order
     is_network = models["model"] == "gru4rec"
     other_kind = [model for model in rest if is_network[model] != is_network[best]]
-    references = list(dict.fromkeys([*rest[:1], *other_kind[:1]]))
+    leader = models.loc[order, VALIDATION[1]].idxmax()
+    references = [model for model in dict.fromkeys([*rest[:1], *other_kind[:1], leader]) if model != best]
     if not references:
         return pd.DataFrame(columns=BEST)
     sums = ranked.sums()
@@ -85,6 +88,7 @@ def best_model(workspace: Workspace, validation: pd.DataFrame) -> pd.DataFrame:
     table = table.assign(
         model=names[best],
         reference=names.loc[table["second"]].to_numpy(),
+        leads_mrr=(table["second"] == leader).to_numpy(),
         seeds=_fewest_seeds(models, table),
         **{name: np.tile(pair, len(references)) for name, pair in scores.items()},
     )
@@ -104,6 +108,8 @@ def answer(table: pd.DataFrame) -> str:
         return "The study has a single model, so there is nothing to compare it with."
     first = table.iloc[0]
     lines = [f"Use {first['model']}: it has the best Recall@20 on validation."]
+    for name in table.loc[table["leads_mrr"], "reference"].unique():
+        lines.append(f"Where the first places matter most, use {name}: it has the best MRR@20 on validation.")
     for score, rows in table.groupby("score", sort=False):
         title, row = TITLES[score], rows.iloc[0]
         value = rounding.with_interval(row["value"], row["value_low"], row["value_high"])
@@ -170,7 +176,7 @@ def content_less_identity(workspace: Workspace, validation: pd.DataFrame) -> pd.
 def _with_validation(workspace: Workspace, validation: pd.DataFrame) -> tuple[Ranked, pd.DataFrame]:
     """The ranks over seeds, and their models with the validation scores; missing where a model has none."""
     ranked = read(workspace, "known").over_seeds()
-    return ranked, ranked.models.merge(validation[[*Columns.MODEL, VALIDATION[0]]], "left", Columns.MODEL)
+    return ranked, ranked.models.merge(validation[[*Columns.MODEL, *VALIDATION]], "left", Columns.MODEL)
 
 
 def _fewest_seeds(models: pd.DataFrame, table: pd.DataFrame) -> np.ndarray:

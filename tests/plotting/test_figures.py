@@ -428,6 +428,17 @@ def test_table_2_shows_means_of_the_known_protocol():
     assert names == ["one-hot", "embedding", "content", "content-mlp", "most-popular", "sequential-rules"]
 
 
+def test_table_2_shows_a_blend_of_several_seeds_once():
+    table = a_table_2(baselines=("stan", "blend"))
+    blends = table[table["model"] == "blend"]
+    table = pd.concat([table, blends.assign(recall_at_20=blends["recall_at_20"] + 0.1)])
+    figure = drawn("table_2", table)
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()][-2:] == ["stan", "blend"]
+    others = next(line for line in figure.axes[0].lines if to_hex(line.get_color()) == to_hex("0.35"))
+    known = blends.query("protocol == 'known'")["recall_at_20"].item()
+    assert others.get_xdata()[1] == pytest.approx(known + 0.05)
+
+
 def test_learning_curves_have_a_row_for_each_loss_and_a_line_for_each_run():
     frame = a_learning_curve(seeds=(1, 2))
     axes = drawn("learning_curves", frame).axes

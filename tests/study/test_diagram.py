@@ -30,7 +30,9 @@ def test_model_diagram_has_the_sizes_of_the_study():
 def test_the_diagram_of_a_study_names_its_input_forms_and_features():
     study = load_study("thirty_music", Path(__file__).resolve().parents[2] / "config")
     boxes = diagram.diagram_of(study).set_index("label")
-    assert boxes.index.tolist()[1:-3] == ["one_hot", "embedding", "shared", "content", "content_mlp", "hybrid_concat"]
+    assert boxes.index.tolist()[1:-3] == ["one_hot", "shared", "content"]
     assert boxes.loc["content", "detail"] == "ArtistId, tags"
+    study = load_study("spotify_listeners", Path(__file__).resolve().parents[2] / "config")
+    assert diagram.diagram_of(study).set_index("label").loc["content", "detail"].startswith("artist, danceability")
     study = load_study("toy", Path(__file__).resolve().parents[2] / "config")
     assert diagram.diagram_of(study).set_index("label").loc["content", "detail"] == "28 standardised features"

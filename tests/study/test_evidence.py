@@ -193,7 +193,7 @@ def test_the_control_of_an_input_with_content_is_the_best_input_with_identity_al
     models = [("content", "ids", "", 0.5), ("one_hot", "ids", "", 0.2), ("shared", "ids", "", 0.3)]
     models += [("embedding", "ids", "wide", 0.4), ("shared", "hybrid", "wide", 0.1), ("one_hot", "content", "", 0.1)]
     table = pd.DataFrame(models, columns=["input_form", "output_form", "tag", "validation_recall_at_20"])
-    table = table.assign(model="gru4rec", loss="bpr", seeds=1)
+    table = table.assign(model="gru4rec", loss="bpr", seeds=1, validation_mrr_at_20=0.1)
     targets = pd.DataFrame({"session": [0, 1, 2], "protocol": "known"})
     ranked = Ranked(table[[*Columns.MODEL, "seeds"]], targets, [np.ones((3, 1))] * len(table))
     monkeypatch.setattr(evidence, "read", lambda *_: SimpleNamespace(over_seeds=lambda: ranked))
@@ -216,17 +216,20 @@ def test_the_best_model_is_chosen_on_validation_and_compared_on_the_test(place):
     assert table["value"].tolist() == pytest.approx([1 / 4] * 2)
     assert table["difference"].tolist() == pytest.approx([1 / 4 - 3 / 4] * 2)
     assert table["seeds"].tolist() == [2, 2]
+    assert table["leads_mrr"].all(), "0.35 and not 0.25"
     text = evidence.answer(table).splitlines()
     assert text[0] == "Use embedding, top1: it has the best Recall@20 on validation."
-    assert text[1].startswith("On the test its Recall@20 is 0.250 (")
-    assert text[2].startswith("  markov is 0.500 (")
-    assert len(text) == 5
+    assert text[1] == "Where the first places matter most, use markov: it has the best MRR@20 on validation."
+    assert text[2].startswith("On the test its Recall@20 is 0.250 (")
+    assert text[3].startswith("  markov is 0.500 (")
+    assert len(text) == 6
+    assert len(evidence.answer(table.assign(leads_mrr=False)).splitlines()) == 5
     for p, difference, words in (
         (0.5, -0.1, "0.100 (0.050 to 0.150) higher, which may be chance"),
         (0.001, 0.1, "0.100 (\N{MINUS SIGN}0.150 to \N{MINUS SIGN}0.050) lower, a significant difference"),
     ):
         given = table.assign(p_holm=p, difference=difference, low=-0.15, high=-0.05)
-        assert evidence.answer(given).splitlines()[2] == f"  markov is {words} (corrected p {p})."
+        assert evidence.answer(given).splitlines()[3] == f"  markov is {words} (corrected p {p})."
     sure = evidence.answer(table.assign(seeds=1)).splitlines()
     assert sure[-1] == "A network here has one seed: what is said of it holds for this training alone."
 
@@ -239,6 +242,12 @@ def test_the_best_model_is_compared_with_the_second_best_and_the_best_of_the_oth
     assert table["model"].unique().tolist() == ["markov"]
     assert table["reference"].tolist() == ["item_knn"] * 2 + ["embedding, top1"] * 2
     assert table["seeds"].fillna(0).tolist() == [0, 0, 2, 2]
+    assert table["leads_mrr"].tolist() == [False, False, True, True], "0.25; markov has 0 here"
+    validated(place.baseline_folder("most_popular"), 0.05, 0.95)
+    validation = evidence.validation_and_test(place, tables.over_seeds(place))
+    third = evidence.best_model(place, validation)
+    assert third["reference"].tolist()[4:] == ["most_popular"] * 2
+    assert third["leads_mrr"].tolist() == [False] * 4 + [True] * 2
     single = evidence.best_model(place, validation.head(1))
     assert single.empty
     assert evidence.answer(single) == "The study has a single model, so there is nothing to compare it with."
