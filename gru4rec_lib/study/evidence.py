@@ -59,8 +59,8 @@ def best_model(workspace: Workspace, validation: pd.DataFrame) -> pd.DataFrame:
     """Compare the study's best model with up to three others, protocol `known`.
 
     The best model has the highest validation Recall@20. The others are the second best, the best of the other kind
-    (networks, or all else), and the model of the highest validation MRR@20. The test, which compares them, chooses none.
-    A network counts with the mean of its seeds.
+    (networks, or all else), and the model of the highest validation MRR@20. None is chosen on the test, which compares
+    them. A network counts with the mean of its seeds.
 
     Args:
         validation: of `validation_and_test`.
