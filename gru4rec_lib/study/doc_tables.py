@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from gru4rec_lib.config.audit import CONCLUSIONS, LOSSES
+from gru4rec_lib.data.columns import Columns
 from gru4rec_lib.utils.atomic_write import replacing
 from gru4rec_lib.utils.rounding import fixed
 
@@ -102,10 +103,10 @@ def _grid(folder: Path) -> Iterator[list[str]]:
 
 
 def _with_unseen(folder: Path) -> Iterator[list[str]]:
-    """Rows of every model of the study, baselines last, with Recall@20 on targets unseen in training."""
-    known, unseen = _known(_read(folder, "table_2")), _read(folder, "cold_tracks")
-    keys = ["model", "input_form", "output_form", "loss", "tag", "seed"]
-    table = known.merge(unseen[[*keys, "recall_at_20"]], on=keys, how="left", suffixes=("", "_unseen"))
+    """Rows of every model of the study, baselines last, with Recall@20 on targets unseen in training; means over seeds."""
+    known, unseen = _known(_read(folder, "table_2_over_seeds")), _read(folder, "cold_tracks")
+    unseen = unseen.groupby(Columns.MODEL, as_index=False)["recall_at_20"].mean()
+    table = known.merge(unseen, on=Columns.MODEL, how="left", suffixes=("", "_unseen"))
     table["is_baseline"] = table["model"] != "gru4rec"
     yield ["model", "scoring row", "Recall@20 (95 %) / MRR@20", "unseen"]
     for row in table.sort_values(["is_baseline", "recall_at_20"], ascending=[True, False]).itertuples():

@@ -1,6 +1,7 @@
 """README.md and docs/: tables are generated from reports, links lead to files, numbers in texts match the reports."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pandas as pd
@@ -99,6 +100,36 @@ def test_the_numbers_in_the_texts_of_the_results_are_those_of_the_tables():
     best = doc_tables._known(doc_tables._read(REPORTS / "thirty_music", "table_2"))
     best = best.loc[[best["recall_at_20"].idxmax(), best["mrr_at_20"].idxmax()]]
     assert set(best["output_form"] + " " + best["tag"]) == {"hybrid wide"}
+
+
+def test_the_numbers_on_the_five_listeners_are_those_of_the_tables():
+    text, folder = " ".join(text_of("docs/results.md").split()), REPORTS / "spotify_listeners"
+
+    def less(table, score, sign=1):
+        row = table[table["score"] == score].iloc[0]
+        value, *ends = (sign * row[name] for name in ("difference", "low", "high"))
+        return "{} ({} to {})".format(*map(fixed, (value, *sorted(ends))))
+
+    best = pd.read_csv(folder / "best_model.csv").query("model == 'vstan' and reference == 'blend'")
+    assert f"{less(best, 'recall')} below VSTAN in Recall@20, and {less(best, 'mrr', -1)} above it in MRR@20" in text
+    content = pd.read_csv(folder / "content_less_identity.csv").set_index("against")
+    control = content.loc["control"]
+    assert f"scoring rows gain {less(control, 'recall')} in Recall@20" in text
+    assert f"lose {less(control, 'mrr', -1)} in MRR@20" in text
+    assert f"They are {less(content.loc['best identity'], 'recall', -1).split()[0]} below VSTAN in Recall@20" in text
+    table = doc_tables._known(doc_tables._read(folder, "table_2_over_seeds")).set_index("model")
+    assert table["recall_at_20"].idxmax() == "vstan"
+    assert table["mrr_at_20"].idxmax() == "ct"
+    assert (table["seeds"] == 3)["gru4rec"].all()
+
+
+def test_what_the_five_listeners_heard_is_not_published():
+    for folder in (REPORTS, ROOT / "figures"):
+        run = subprocess.run(
+            ["git", "ls-files", folder / "spotify_listeners"], cwd=ROOT, capture_output=True, text=True
+        )
+        names = {Path(line).name[:2] for line in run.stdout.splitlines()}
+        assert not names & {"01", "02", "03", "07"}
 
 
 def test_results_are_the_same_after_twenty_kills():
