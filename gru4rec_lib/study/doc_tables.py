@@ -103,7 +103,7 @@ def _grid(folder: Path) -> Iterator[list[str]]:
 
 
 def _with_unseen(folder: Path) -> Iterator[list[str]]:
-    """Rows of every model of the study, baselines last, with Recall@20 on targets unseen in training; means over seeds."""
+    """Rows of every model, baselines last, with Recall@20 on targets unseen in training too; means over seeds."""
     known, unseen = _known(_read(folder, "table_2_over_seeds")), _read(folder, "cold_tracks")
     unseen = unseen.groupby(Columns.MODEL, as_index=False)["recall_at_20"].mean()
     table = known.merge(unseen, on=Columns.MODEL, how="left", suffixes=("", "_unseen"))
