@@ -10,7 +10,7 @@ NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 SITE := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --site-dir runs/site
 UV := uv==0.13.9
 # Passed to recipes through the environment: a folder's name may contain spaces and quotes.
-export STUDY DATA SPACE TRIALS OUT
+export STUDY DATA SPACE TRIALS OUT MODEL
 
 .PHONY: help reproduce figures search fit bench test test-fast test-long lab lint docs format lock .venv clean-venv
 
@@ -29,8 +29,9 @@ search: .venv/.installed ## Search settings for a study's cells and baselines on
 	@exec $(BIN)/python -m gru4rec_lib search --study="$$STUDY" $${DATA:+"--data=$$DATA"} \
 	    $${SPACE:+"--space=$$SPACE"} $${TRIALS:+"--trials=$$TRIALS"} $(ARGS)
 
-fit: .venv/.installed ## Train a study's best run on all of its sessions, for use [STUDY=twin_mini OUT=folder]
-	@exec $(BIN)/python -m gru4rec_lib fit --study="$$STUDY" $${DATA:+"--data=$$DATA"} $${OUT:+"--out=$$OUT"} $(ARGS)
+fit: .venv/.installed ## Train a study's best model on all of its sessions, for use [STUDY=twin_mini MODEL=name OUT=folder]
+	@exec $(BIN)/python -m gru4rec_lib fit --study="$$STUDY" $${DATA:+"--data=$$DATA"} $${MODEL:+"--model=$$MODEL"} $${OUT:+"--out=$$OUT"} \
+	    $(ARGS)
 
 bench: .venv/.installed ## Measure speed and memory, up to 20 minutes on two cores [FULL=1 for the full size]
 	@exec $(BIN)/python -m gru4rec_lib bench $(if $(FULL),--size full) $(ARGS)

@@ -75,8 +75,9 @@ def run(argv: list[str]) -> int:
     command.add_argument("--quote", metavar="MARK", help="the quotation mark of an event table's cells, or none")
     command.add_argument("--data", default="", help="folder of a study's raw files (default: data/raw/<data set>)")
     command.add_argument("--write", metavar="FILE", help="write a study of the data, with comments, to this .yaml")
-    command = commands.add_parser("fit", help="train a study's best run on all of its sessions, for use")
+    command = commands.add_parser("fit", help="train a study's best model on all of its sessions, for use")
     _name_the_study(command)
+    command.add_argument("--model", default="", help="a run, baseline or blend (default: the best on validation)")
     command.add_argument("--out", type=Path, help="folder to write (default: runs/<study>/model)")
     command = commands.add_parser("recommend", help="recommend the next items of sessions with a trained model")
     command.add_argument("--model", type=Path, required=True, help="folder of a model, which `fit` or a study wrote")
@@ -141,7 +142,7 @@ def run(argv: list[str]) -> int:
 
         place = _place(words)
         out = words.out or place.runs / "model"
-        final_model.fit(place, out)
+        final_model.fit(place, out, words.model)
         print(f"written: {out}; recommend by: python -m gru4rec_lib recommend --model {out} --session ITEM ...")
     elif words.command == "recommend":
         from gru4rec_lib.study import recommend

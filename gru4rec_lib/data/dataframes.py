@@ -18,7 +18,7 @@ from gru4rec_lib.data.ids import REMEDY, written_twice
 from gru4rec_lib.data.sessions import Sessions, item_index
 
 
-def index_sessions(events: pd.DataFrame, session: str, item: str, time: str) -> tuple[pd.Series, Sessions]:
+def index_sessions(events: pd.DataFrame, session: str, item: str, time: str) -> tuple[pd.Series, Sessions, np.ndarray]:
     """Build the item index and the sessions over it; sessions of one event are left out first.
 
     Args:
@@ -28,25 +28,26 @@ def index_sessions(events: pd.DataFrame, session: str, item: str, time: str) -> 
         time: column to sort by, see `times.of_column`; events of equal time stay in their order.
 
     Returns:
-        (item ids by falling plays, the sessions in order of their first events).
+        (item ids by falling plays, the sessions in order of their first events, float64 [sessions] the times of their
+        last events in seconds).
 
     Raises:
         ValueError: a column, an id or a time is wrong, or no session has two events.
     """
-    _, ids, offsets = ordered_sessions(events, session, item, time, stacklevel=5)
+    _, ids, offsets, at = ordered_sessions(events, session, item, time, stacklevel=5)
     lengths = np.diff(offsets)
     kept = lengths > 1
     if not kept.any():
         raise ValueError(f"events: no {session!r} has two events or more, so there is nothing to learn from")
-    played = ids[np.repeat(kept, lengths)]
+    played, ends = ids[np.repeat(kept, lengths)], at[offsets[1:][kept] - 1]
     items = item_index(played)["item"]
     offsets = np.concatenate([[0], np.cumsum(lengths[kept])]).astype(np.int64)
-    return items, Sessions(pd.Index(items).get_indexer(played).astype(np.int32), offsets)
+    return items, Sessions(pd.Index(items).get_indexer(played).astype(np.int32), offsets), ends
 
 
 def ordered_sessions(
     events: pd.DataFrame, session: str, item: str, time: str, stacklevel: int = 4
-) -> tuple[pd.Index, pd.Series, np.ndarray]:
+) -> tuple[pd.Index, pd.Series, np.ndarray, np.ndarray]:
     """Put the events of each session together, in order of time.
 
     Args:
@@ -58,7 +59,7 @@ def ordered_sessions(
 
     Returns:
         (the sessions in order of their first events, the item ids of their events, int64 [sessions + 1] where each
-        session begins).
+        session begins, float64 [events] times in seconds).
 
     Raises:
         ValueError: a column, an id or a time is wrong.
@@ -69,11 +70,12 @@ def ordered_sessions(
         _check_column(events, "events", column)
     _check_sessions(events, session)
     ids = _ids(events, "events", item)
-    order = np.argsort(times.of_column(events, time, stacklevel), kind="stable")
+    at = np.asarray(times.of_column(events, time, stacklevel), np.float64)
+    order = np.argsort(at, kind="stable")
     code, sessions = pd.factorize(events[session].iloc[order])  # numbered in order of the first events
     order = order[np.argsort(code, kind="stable")]
     offsets = np.concatenate([[0], np.cumsum(np.bincount(code))]).astype(np.int64)
-    return pd.Index(sessions), ids.iloc[order], offsets
+    return pd.Index(sessions), ids.iloc[order], offsets, at[order]
 
 
 def index_features(

@@ -5,7 +5,8 @@ items.parquet   item: one id per row, in index order
 labels.parquet  item and one column per label, if there are any; one row per item, in index order
 features.json   names, means, scales and categories to encode raw features, if the model has any
 config.json     settings of the training
-fitted/         in place of model.keras and features.json: the sessions and features that a baseline is fitted to again
+fitted/         in place of model.keras and features.json: the sessions and features that a baseline is fitted to again;
+                beside them, the sessions of a blend's baselines
 README.md, card.json  what the model was trained on and how it scored, of `gru4rec fit`
 """
 
@@ -14,11 +15,14 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from gru4rec_lib.baselines import BASELINES, Baseline
+from gru4rec_lib.blending.blend import Blend
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.training.gru4rec import GRU4Rec
@@ -31,17 +35,31 @@ LABELS = "labels.parquet"
 CARD = ("README.md", "card.json")
 FITTED = "fitted"
 FILES = {MODEL, ITEMS, LABELS, FEATURES, CONFIG, FITTED, *CARD}
+ENDS = "ends.npy"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What baselines are fitted to; they are fitted to it again when they are loaded.
+
+    Args:
+        sessions: over the item index.
+        ends: float64 [sessions], the end of each in seconds; None: they are in order of time.
+    """
+
+    sessions: Sessions
+    ends: np.ndarray | None = None
 
 
 def save(
     folder: str | Path,
-    model: GRU4Rec | Baseline,
+    model: GRU4Rec | Baseline | Blend,
     items: pd.Series,
     config: dict,
     features: Features | None = None,
     labels: pd.DataFrame | None = None,
     card: Mapping[str, str] | None = None,
-    sessions: Sessions | None = None,
+    fitted: Fitted | None = None,
 ) -> None:
     """Write a model's folder, completely or not at all.
 
@@ -49,10 +67,10 @@ def save(
         folder: to write; a model in it is replaced.
         model: trained.
         items: ids of the candidates in index order, text or whole numbers.
-        config: settings of the training, plain JSON.
+        config: settings of the training, plain JSON; those of a blend have `blend` too, see `blend_config`.
         features: of the candidates; not written if the model uses none.
         labels: one row per candidate in index order: item and one column per label; None if there are none.
-        sessions: to which a baseline was fitted; None for a network.
+        fitted: to which a baseline, or those of a blend, were fitted; None for a network.
         card: texts of the files of CARD, by name; None if there are none.
 
     Raises:
@@ -65,17 +83,20 @@ def save(
     if others:
         raise ValueError(f"{folder}: holds `{others[0]}`, which is no file of a model; name a new folder")
     with replacing_folder(folder) as place:
-        if sessions is None:
-            model.save(place / MODEL)
-        else:
+        network = network_of(model)
+        if network is not None:
+            network.save(place / MODEL)
+        if fitted is not None:
             (place / FITTED).mkdir()
-            sessions.save(place / FITTED, "train")
-            if features is not None:
+            fitted.sessions.save(place / FITTED, "train")
+            if fitted.ends is not None:
+                np.save(place / FITTED / ENDS, fitted.ends, allow_pickle=False)
+            if network is None and features is not None:
                 features.save(place / FITTED)
         items.rename("item").to_frame().to_parquet(place / ITEMS, index=False)
         if labels is not None:
             labels.to_parquet(place / LABELS, index=False)
-        if sessions is None and model.features is not None and features is not None:
+        if network is not None and network.features is not None and features is not None:
             (place / FEATURES).write_text(json.dumps(features.fitted, indent=1), encoding="utf-8")
         for name, text in (card or {}).items():
             (place / name).write_text(text, encoding="utf-8")
@@ -84,34 +105,36 @@ def save(
 
 def load(
     folder: str | Path,
-) -> tuple[GRU4Rec | Baseline, pd.Series, dict, Features | None, pd.DataFrame | None, Sessions | None]:
+) -> tuple[GRU4Rec | Baseline | Blend, pd.Series, dict, Features | None, pd.DataFrame | None, Fitted | None]:
     """Read what `save` wrote.
 
     Args:
         folder: of a model.
 
     Returns:
-        (model, item ids in index order, config, features of the candidates, labels of the candidates, training sessions
-        of a baseline). The features are None if the model has none or the folder has no features.json; the labels are
-        None if the folder has none, and the sessions for a network. A baseline is fitted again.
+        (model, item ids in index order, config, features of the candidates, labels of the candidates, what baselines
+        are fitted to). The features are None if the model has none or the folder has no features.json; the labels are
+        None if the folder has none, and what baselines are fitted to for a network. Baselines are fitted again.
 
     Raises:
         FileNotFoundError: it is not the folder of a model.
         ValueError: a file cannot be read, or the files belong to different models.
     """
     folder = user_path(folder)
-    is_baseline = (folder / FITTED).is_dir()
+    fitted, is_fitted = None, (folder / FITTED).is_dir()
+    is_baseline = is_fitted and not (folder / MODEL).is_file()
     for name in (ITEMS, CONFIG) if is_baseline else (MODEL, ITEMS, CONFIG):
         if not (folder / name).is_file():
             raise FileNotFoundError(
                 f"{folder / name}: there is no such file; name a folder that `Recommender.save` or a study's run wrote"
             )
     items = _read(pd.read_parquet, folder / ITEMS, columns=["item"])["item"]
-    sessions = None
+    config = _read(_json, folder / CONFIG)
+    if is_fitted:
+        fitted = _read(_fitted, folder / FITTED)
     if is_baseline:
-        config = _read(_json, folder / CONFIG)
-        model, features, sessions = _read(_fitted, folder / FITTED, config=config)
-        least = sessions.items.max() + 1
+        model, features = _read(_baseline, folder / FITTED, config=config, fitted=fitted)
+        least = fitted.sessions.items.max() + 1
     else:
         model = _read(keras.saving.load_model, folder / MODEL, compile=False)
         least = max(model.item_input.n_inputs, model.scorer.n_scored)
@@ -121,23 +144,57 @@ def load(
             "saved with it"
         )
     if not is_baseline:
-        config = _read(_json, folder / CONFIG)
         has_features = model.features is not None and (folder / FEATURES).is_file()
         features = model.features.features(_read(_json, folder / FEATURES)) if has_features else None
+        if is_fitted:
+            model = _read(_blend, folder / FITTED, network=model, config=config, fitted=fitted)
     labels = _read(pd.read_parquet, folder / LABELS) if (folder / LABELS).is_file() else None
     if labels is not None and not (items.equals(labels.get("item")) and labels.columns.is_unique):
         raise ValueError(
             f"{folder / LABELS}: belongs to other items than {ITEMS}; restore the file that was saved with it"
         )
-    return model, items, config, features, labels, sessions
+    return model, items, config, features, labels, fitted
 
 
-def _fitted(folder: Path, config: dict) -> tuple[Baseline, Features | None, Sessions]:
+def network_of(model: GRU4Rec | Baseline | Blend) -> GRU4Rec | None:
+    """Return the network of a model; None for a baseline.
+
+    Args:
+        model: trained or fitted.
+    """
+    return model.parts.network if isinstance(model, Blend) else model if isinstance(model, GRU4Rec) else None
+
+
+def blend_config(blend: Blend) -> dict:
+    """Return what `load` needs to fit the baselines of a blend again, plain JSON.
+
+    Args:
+        blend: fitted.
+    """
+    baselines = [{"baseline": b.kind, "settings": b.model_dump(mode="json")} for b in blend.parts.baselines]
+    return {"weights": blend.weights, "baselines": baselines}
+
+
+def _fitted(folder: Path) -> Fitted:
+    return Fitted(Sessions.load(folder, "train"), np.load(folder / ENDS) if (folder / ENDS).is_file() else None)
+
+
+def _baseline(folder: Path, config: dict, fitted: Fitted) -> tuple[Baseline, Features | None]:
     """Fit a baseline again to the sessions and features that were saved."""
-    sessions = Sessions.load(folder, "train")
     features = Features.load(folder) if (folder / FEATURES).is_file() else None
-    baseline = BASELINES[config["baseline"]](**config["settings"])
-    return baseline.fit(sessions, int(sessions.items.max()) + 1, features), features, sessions
+    n_items = int(fitted.sessions.items.max()) + 1
+    return _new(config).fit(fitted.sessions, n_items, features, fitted.ends), features
+
+
+def _blend(_: Path, network: GRU4Rec, config: dict, fitted: Fitted) -> Blend:
+    """Fit the baselines of a blend again, and join them with its network."""
+    blend = config["blend"]
+    baselines = [_new(one).fit(fitted.sessions, network.n_items, None, fitted.ends) for one in blend["baselines"]]
+    return Blend(network, baselines, blend["weights"])
+
+
+def _new(config: dict) -> Baseline:
+    return BASELINES[config["baseline"]](**config["settings"])
 
 
 def _json(path: Path) -> dict:

@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib.baselines import Baseline
+from gru4rec_lib.baselines.base import SparseBaseline
+from gru4rec_lib.blending.blend import Blend
 from gru4rec_lib.data.dataframes import (
     check_kind,
     extend_features,
@@ -48,8 +50,7 @@ class Recommender:
         features: of the candidates, if the model uses them; only `save` needs them.
         labels: texts to display: one row per candidate in index order, `item` and one column per label (NA where
             missing); None if there are none.
-        sessions: training sessions over the item index, for a model other than `GRU4Rec`, such as a baseline; it needs
-            `rank` and `top` as `Baseline` has them, and `beyond_training`.
+        fitted: what the baselines of the model are fitted to; None for a `GRU4Rec`.
 
     Raises:
         ValueError: a weight is not finite.
@@ -57,23 +58,23 @@ class Recommender:
 
     def __init__(
         self,
-        model: GRU4Rec | Baseline,
+        model: GRU4Rec | Baseline | Blend,
         items: pd.Series,
         config: dict,
         features: Features | None = None,
         labels: pd.DataFrame | None = None,
-        sessions: Sessions | None = None,
+        fitted: model_folder.Fitted | None = None,
     ):
         self.model, self.items, self.config, self.features, self.labels = model, items, config, features, labels
-        self._sessions = sessions
+        self._fitted = fitted
         self._names = Names(items, labels)
         # Contiguous, for fast id lookup: a column read from a file may consist of several chunks.
         self._index = pd.Index(items.to_numpy())
         self._place = {one: place for place, one in enumerate(self._index.tolist())}
-        if sessions is None:
+        if fitted is None:
             self._n_items, self._scoring = model.n_items, NetworkScoring(model)
         else:
-            plays = np.bincount(sessions.items, minlength=len(items))
+            plays = np.bincount(fitted.sessions.items, minlength=len(items))
             self._n_items = int(np.count_nonzero(plays))
             self._scoring = RankedScoring(model, plays, self._n_items)
         self._ids = self._index[: self._scoring.n_scored]  # items that have a score
@@ -145,7 +146,7 @@ class Recommender:
         cell = {"input_form": input_form, "output_form": output_form, "loss": loss, "seed": seed}
         run = _run("Recommender.fit", cell, epochs, settings)
         _check_use(features, {input_form, output_form}, len(numeric) + len(categorical) or separator)
-        items, sessions = index_sessions(events, session, item, time)
+        items, sessions, _ = index_sessions(events, session, item, time)
         n_items, fitted = len(items), None
         if features is not None:
             items, fitted = index_features(features, item, items, numeric, categorical, separator, missing_indicator)
@@ -195,14 +196,61 @@ class Recommender:
         """
         if features is not None and not baseline.needs_features:
             raise ValueError(f"Recommender.of: {baseline.kind} does not use features; leave them out")
-        items, sessions = index_sessions(events, session, item, time)
-        n_items, fitted = len(items), None
+        items, sessions, ends = index_sessions(events, session, item, time)
+        n_items, of_items = len(items), None
         if features is not None:
-            items, fitted = index_features(features, item, items, numeric, categorical, separator, missing_indicator)
+            items, of_items = index_features(features, item, items, numeric, categorical, separator, missing_indicator)
         labels = None if labels is None else index_labels(labels, item, items)
-        model = baseline.model_copy().fit(sessions, n_items, fitted)
+        model = baseline.model_copy().fit(sessions, n_items, of_items, ends)
         config = {"baseline": baseline.kind, "settings": baseline.model_dump(mode="json")}
-        return cls(model, items, config, fitted, labels, sessions)
+        return cls(model, items, config, of_items, labels, model_folder.Fitted(sessions, ends))
+
+    def blend(
+        self,
+        baselines: Sequence[SparseBaseline],
+        weights: Mapping[str, float],
+        events: pd.DataFrame,
+        session: str = "session",
+        item: str = "item",
+        time: str = "time",
+    ) -> Recommender:
+        """Return a recommender that adds the scores of baselines to those of this network; see `Blend`.
+
+        Args:
+            baselines: with their settings, such as `[baselines.STAN(neighbours=500)]`; they are fitted here. Only those
+                that score few items can be blended: markov, sequential_rules, item_knn and the neighbours of sessions.
+            weights: a number from 0 on for each part by its name, such as `{"gru4rec": 0.8, "stan": 0.2}`; together 1.
+                Choose them on sessions that neither part was trained on.
+            events: those that this network was trained on.
+            session: column of the session.
+            item: column of the item id.
+            time: column to sort by, as for `fit`.
+
+        Returns:
+            The blend; this recommender is not changed. Its lists have no scores (NaN).
+
+        Raises:
+            ValueError: this is no network, a baseline cannot be blended, a weight is wrong, a column, id or time is
+                wrong, or an item was not in the network's training.
+        """
+        if self._fitted is not None:
+            raise ValueError("Recommender.blend: this model is no network; start from one that `fit` returned")
+        for one in baselines:
+            if not isinstance(one, SparseBaseline):
+                raise ValueError(f"Recommender.blend: {one.kind} scores every item, so it cannot be blended; omit it")
+        played, sessions, ends = index_sessions(events, session, item, time)
+        check_kind(played, self.items, "events", item, "the model's")
+        places = self._index.get_indexer(played)
+        unknown = np.flatnonzero((places < 0) | (places >= self._n_items))
+        if len(unknown):
+            problem = f"item {played.iloc[unknown[0]]!r} was not in the training of this network"
+            raise ValueError(f"Recommender.blend: {problem}; give the events that it was trained on")
+        sessions = replace(sessions, items=places.astype(np.int32)[sessions.items])
+        fitted = [one.model_copy().fit(sessions, self._n_items, None, ends) for one in baselines]
+        model = Blend(self.model, fitted, dict(weights))
+        config = self.config | {"blend": model_folder.blend_config(model)}
+        kept = model_folder.Fitted(sessions, ends)
+        return Recommender(model, self.items, config, self.features, self.labels, kept)
 
     def update(
         self,
@@ -244,14 +292,14 @@ class Recommender:
                 the model; or a setting is one of the network,
                 which cannot change in a trained model.
         """
-        if self._sessions is not None:
-            raise ValueError("Recommender.update: a baseline has no weights to continue from; fit it to all events")
+        if self._fitted is not None:
+            raise ValueError("Recommender.update: baselines have no weights to continue from; fit them to all events")
         for name in NETWORK & settings.keys():
             raise ValueError(f"Recommender.update: {name}: a trained model keeps it; leave it out")
         cell = {name: self.config[name] for name in ("input_form", "output_form", "loss")} | {"seed": seed}
         before = self.config["training"] | {"steps_per_epoch": None}  # the old value was for other sessions
         run = _run("Recommender.update", cell, epochs, settings, before)
-        played, sessions = index_sessions(events, session, item, time)
+        played, sessions, _ = index_sessions(events, session, item, time)
         described, encode = None, None
         separator = separator or self.config.get("separator")
         if features is not None:
@@ -308,7 +356,7 @@ class Recommender:
             ValueError: a column, id or time is wrong, or no session has two events.
         """
         k = whole(k, "k")
-        played, sessions = index_sessions(events, session, item, time)
+        played, sessions, _ = index_sessions(events, session, item, time)
         check_kind(played, self.items, "events", item, "the model's")
         test = replace(sessions, items=self._index.get_indexer(played).astype(np.int32)[sessions.items])
         return scores(rank_table(self.model, test, self._n_items, len(self.items)), k)
@@ -336,7 +384,7 @@ class Recommender:
             ValueError: the folder contains other files.
         """
         parts = self.model, self.items, self.config, self.features, self.labels
-        model_folder.save(folder, *parts, sessions=self._sessions)
+        model_folder.save(folder, *parts, fitted=self._fitted)
 
     def find(self, name: str) -> Hashable:
         """Return the id of an item from its name.
@@ -422,7 +470,7 @@ class Recommender:
             ValueError: as for `recommend`; or a column, id or time of the table is wrong.
         """
         if isinstance(sessions, pd.DataFrame):
-            keys, ids, offsets = ordered_sessions(sessions, session, item, time)
+            keys, ids, offsets, _ = ordered_sessions(sessions, session, item, time)
             check_kind(ids, self.items, "sessions", item, "the model's")
             found = np.split(self._index.get_indexer(ids), offsets[1:-1]) if len(keys) else []
         else:
@@ -444,7 +492,7 @@ class Recommender:
 
         Raises:
             TypeError: as for `recommend`.
-            ValueError: the model is a baseline.
+            ValueError: the model is no network.
         """
         self._check_vectors()
         places = self._inputs(self._places(session))
@@ -460,15 +508,15 @@ class Recommender:
             `labels`, in the same order.
 
         Raises:
-            ValueError: the model is a baseline.
+            ValueError: the model is no network.
         """
         self._check_vectors()
         table = pd.DataFrame(self._scoring.rows, index=self._ids.rename("item"))
         return table.assign(bias=self._scoring.bias)
 
     def _check_vectors(self) -> None:
-        if self._sessions is not None:
-            raise ValueError("a baseline has no vectors; use a network")
+        if self._fitted is not None:
+            raise ValueError("this model has no vectors; use a network")
 
     def _lists(self, sessions, k, exclude_heard, among, exclude, at_most) -> Iterator[pd.DataFrame]:
         """Yield the lists of TOGETHER sessions of item indices at a time; one table without rows if there are none."""

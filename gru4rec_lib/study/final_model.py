@@ -1,8 +1,9 @@
-"""Train the run of a study that validation chose on all sessions, test included, for use."""
+"""Train or fit the model of a study that validation chose on all sessions, test included, for use."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,9 +11,12 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib import __version__
+from gru4rec_lib.baselines import Baseline
+from gru4rec_lib.blending.blend import Blend
 from gru4rec_lib.config.data import MssdData
 from gru4rec_lib.config.study import CUTOFF, ConfigError, Run
-from gru4rec_lib.data.sessions import item_index
+from gru4rec_lib.data.features import Features
+from gru4rec_lib.data.sessions import Sessions, item_index
 from gru4rec_lib.data.times import date_time
 from gru4rec_lib.evaluation.comparison import PARTS
 from gru4rec_lib.evaluation.statistics import SCORES, SessionSums, intervals
@@ -20,43 +24,108 @@ from gru4rec_lib.preparation import readers
 from gru4rec_lib.preparation.prepare import candidates, encode, sessions_of
 from gru4rec_lib.serving import model_folder
 from gru4rec_lib.serving.recommender import Recommender
+from gru4rec_lib.study.baseline_runs import is_saved
 from gru4rec_lib.study.tables import finished_runs
 from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.training.build import build
+from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.training.settings import FitSettings
 from gru4rec_lib.utils.checked import check
 from gru4rec_lib.utils.rounding import with_interval
 
+RECALL = "validation_recall_at_20"
 
-def fit(place: Workspace, folder: Path) -> Recommender:
-    """Train the finished run with the highest validation Recall@20 on all sessions, and save it with a model card.
 
-    The settings and the number of epochs are those of the run. The item index, the features and the labels are of all
-    sessions of two events or more.
+def fit(place: Workspace, folder: Path, name: str = "") -> Recommender:
+    """Train or fit a finished model of the study on all sessions, and save it with a model card.
+
+    A network keeps the settings and the number of epochs of its run, a blend its weights. The item index, the features
+    and the labels are of all sessions of two events or more.
 
     Args:
         place: the study's workspace.
         folder: to write; a model in it is replaced.
+        name: of a run, such as `shared-cross_entropy-seed1`, a baseline or a blend; if empty, the model with the
+            highest validation Recall@20.
 
     Returns:
         The recommender, as `Recommender.load` reads it.
 
     Raises:
-        ConfigError: the study has no finished run, or is prepared log by log.
+        ConfigError: the study has no finished run, no finished model has this name, or the study is prepared log by
+            log.
         DataError: the raw files are wrong or missing.
     """
     study = place.study
     if isinstance(study.data, MssdData) and study.data.shards:
         raise ConfigError(f"{study.name}: is prepared log by log, so its sessions are not read at once; omit `shards`")
-    runs = finished_runs(place)
+    finished = finished_models(place)
+    name = name or finished[RECALL].idxmax()
+    if name not in finished.index:
+        raise ConfigError(f"{study.name}: no finished model is called `{name}`; name {', '.join(finished.index)}")
+    best = finished.loc[name]
+
+    data = _everything(place)
+    print(f"{name}: {len(data.sessions):,} sessions, {data.n_items:,} items", flush=True)
+    model, config, fitted = BY_KIND[best["kind"]](place, best["folder"], data)
+    card = _card(place, name, best, config, data)
+    texts = {"README.md": _text(card), "card.json": json.dumps(card, indent=1)}
+    uses = model_folder.network_of(model) is not None or model.needs_features
+    features = data.features if uses else None
+    model_folder.save(folder, model, data.items["item"], config, features, data.labels, texts, fitted)
+    return Recommender.load(folder)
+
+
+def finished_models(place: Workspace) -> pd.DataFrame:
+    """List the finished runs, baselines and blends of a study.
+
+    Args:
+        place: the study's workspace.
+
+    Returns:
+        One row a model by the name of its folder: kind (`network`, `baseline` or `blend`), validation_recall_at_20 (of
+        a blend on the targets that chose its weights), folder.
+
+    Raises:
+        ConfigError: no run is finished.
+    """
+    study, runs = place.study, finished_runs(place)
     if runs.empty:
         raise ConfigError(f"{study.name}: no run is finished; first: make reproduce STUDY={place.given}")
-    best = runs.loc[runs["validation_recall_at_20"].idxmax()]
-    record = json.loads((best["folder"] / "config.json").read_text(encoding="utf-8"))
-    run = check(Run, {name: record[name] for name in Run.model_fields}, best["folder"] / "config.json")
-    epochs = record["best_epoch"]
+    rows = [("network", recall, path) for recall, path in zip(runs[RECALL], runs["folder"], strict=True)]
+    others = [("baseline", place.baseline_folder(one.name)) for one in study.baselines]
+    others += [("blend", place.blend_folder(one.name, seed)) for one in study.blends for seed in study.blend_seeds]
+    for kind, path in others:
+        if is_saved(path):
+            rows.append((kind, pd.read_csv(path / "validation.csv")["val_recall_at_20"].item(), path))
+    return pd.DataFrame(rows, columns=["kind", RECALL, "folder"], index=[path.name for *_, path in rows])
 
-    tables = readers.read(study.data, place.raw, study.split)
+
+@dataclass(frozen=True)
+class Everything:
+    """All sessions of two events or more of a study, over an index of their items.
+
+    Args:
+        events: one row per event.
+        sessions: over the item index.
+        ends: float64 [sessions], the time of each session's last event in seconds; None if unknown.
+        items: one row per candidate: item, plays.
+        n_items: number of items that were played, the first of the candidates.
+        features: of the candidates, or None.
+        labels: one row per candidate, or None.
+    """
+
+    events: pd.DataFrame
+    sessions: Sessions
+    ends: np.ndarray | None
+    items: pd.DataFrame
+    n_items: int
+    features: Features | None
+    labels: pd.DataFrame | None
+
+
+def _everything(place: Workspace) -> Everything:
+    tables = readers.read(place.study.data, place.raw, place.study.split)
     code, starts = sessions_of(tables.events)
     long = np.bincount(code, minlength=len(starts)) > 1
     if not long.any():
@@ -65,37 +134,62 @@ def fit(place: Workspace, folder: Path) -> Recommender:
     played = item_index(events["item"])
     items, features = candidates(played, tables)
     sessions = encode(tables.events, starts, items).take(long)
+    ends = events["time"].to_numpy(np.float64)[sessions.offsets[1:] - 1] if "time" in events else None
     labels = None if tables.labels is None else tables.labels.set_index("item").reindex(items["item"]).reset_index()
-    print(f"{run.name}: {epochs} epochs on {len(sessions):,} sessions, {len(played):,} items", flush=True)
-    model = build(run, len(played), features)
-    model.fit(sessions, epochs, **run.training.part(FitSettings))
-    training = run.training.model_copy(update={"max_epochs": epochs})
-    config = run.model_copy(update={"training": training}).model_dump(mode="json")
-    card = _card(place, best, run, epochs, events, items)
-    texts = {"README.md": _text(card), "card.json": json.dumps(card, indent=1)}
-    model_folder.save(folder, model, items["item"], config, features, labels, texts)
-    return Recommender.load(folder)
+    return Everything(events, sessions, ends, items, len(played), features, labels)
 
 
-def _card(place: Workspace, best: pd.Series, run: Run, epochs: int, events: pd.DataFrame, items: pd.DataFrame) -> dict:
+def _network(_: Workspace, folder: Path, data: Everything) -> tuple[GRU4Rec, dict, None]:
+    """Train a run again, for its best number of epochs."""
+    record = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    run = check(Run, {name: record[name] for name in Run.model_fields}, folder / "config.json")
+    training = run.training.model_copy(update={"max_epochs": record["best_epoch"]})
+    model = build(run, data.n_items, data.features)
+    model.fit(data.sessions, training.max_epochs, **training.part(FitSettings))
+    return model, run.model_copy(update={"training": training}).model_dump(mode="json"), None
+
+
+def _baseline(place: Workspace, folder: Path, data: Everything) -> tuple[Baseline, dict, model_folder.Fitted]:
+    one = next(one for one in place.study.baselines if one.name == folder.name)
+    model = one.model_copy().fit(data.sessions, data.n_items, data.features, data.ends)
+    config = {"baseline": one.kind, "settings": one.model_dump(mode="json")}
+    return model, config, model_folder.Fitted(data.sessions, data.ends)
+
+
+def _blend(place: Workspace, folder: Path, data: Everything) -> tuple[Blend, dict, model_folder.Fitted]:
+    record = json.loads((folder / "blend.json").read_text(encoding="utf-8"))
+    run = next(run for run in place.study.runs if run.name == record["network"])
+    network, config, _ = _network(place, place.run_folder(run), data)
+    baselines = [_baseline(place, place.baseline_folder(name), data)[0] for name in record["of"]]
+    model = Blend(network, baselines, record["weights"])
+    config |= {"blend": model_folder.blend_config(model)}
+    return model, config, model_folder.Fitted(data.sessions, data.ends)
+
+
+BY_KIND = {"network": _network, "baseline": _baseline, "blend": _blend}
+
+
+def _card(place: Workspace, name: str, best: pd.Series, config: dict, data: Everything) -> dict:
     """Return the model card as plain JSON."""
+    events, plays = data.events, data.items["plays"]
     times = [events["time"].min(), events["time"].max()] if "time" in events else []
     return {
         "study": place.study.name,
         "title": place.title,
-        "run": run.name,
+        "model": name,
+        "kind": best["kind"],
         "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "version": __version__,
         "simulated": place.is_simulated,
         "sessions": int(events["session"].nunique()),
         "events": len(events),
-        "items": int((items["plays"] > 0).sum()),
-        "items_without_plays": int((items["plays"] == 0).sum()),
+        "items": int((plays > 0).sum()),
+        "items_without_plays": int((plays == 0).sum()),
         "first_and_last_event": [date_time(time) for time in times],
-        "epochs": epochs,
-        "validation_recall_at_20": float(best["validation_recall_at_20"]),
+        "epochs": config["training"]["max_epochs"] if "training" in config else None,
+        RECALL: float(best[RECALL]),
         "test": _test_scores(best["folder"], CUTOFF),
-        "settings": run.model_dump(mode="json"),
+        "settings": config,
     }
 
 
@@ -124,9 +218,11 @@ def _text(card: dict) -> str:
     ]
     dates = " to ".join(card["first_and_last_event"]) + " (UTC)" if card["first_and_last_event"] else "no times"
     simulated = "\nThe data is simulated; the model has learned no real listening.\n" if card["simulated"] else ""
-    return f"""# {card["title"]}: {card["run"]}
+    what = {"network": "a GRU4Rec", "baseline": "a baseline", "blend": "a blend of a GRU4Rec and baselines"}
+    epochs = f", the network for the best number of epochs ({card['epochs']})" if card["epochs"] else ""
+    return f"""# {card["title"]}: {card["model"]}
 
-A next-item recommender (GRU4Rec, gru4rec_lib {card["version"]}), trained on {card["trained_at"]}.
+A next-item recommender ({what[card["kind"]]}; gru4rec_lib {card["version"]}), trained on {card["trained_at"]}.
 {simulated}
 ## Data
 
@@ -136,12 +232,12 @@ sessions, {card["events"]:,} events, {card["items"]:,} items. Candidates that ha
 
 ## Training
 
-The finished run with the highest validation Recall@20 ({card["validation_recall_at_20"]:.3f}), trained again with its
-settings for its best number of epochs ({card["epochs"]}). All settings are in `config.json`.
+In the study this model has a validation Recall@20 of {card[RECALL]:.3f}. Here it is trained again with its
+settings{epochs}. All settings are in `config.json`.
 
 ## Test of the study
 
-These scores are of the same run, trained without the test sessions. This model has no test of its own. Intervals are
+These scores are of the same model, trained without the test sessions. This model has no test of its own. Intervals are
 95 % over sessions.
 
 | protocol | score | value | targets |

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from gru4rec_lib.baselines import BASELINES, STAN, MostPopular
+from gru4rec_lib.blending.blend import Blend
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.serving.recommender import Recommender
 
@@ -66,6 +67,62 @@ def test_the_lists_are_those_of_the_baseline():
     assert popular["score"].tolist() == EVENTS["item"].value_counts().head(3).tolist()
 
 
+def test_the_ends_of_sessions_are_those_of_their_last_events(tmp_path):
+    times = EVENTS.assign(time=EVENTS["time"].mul(86400)[::-1].to_numpy())
+    one = Recommender.of(STAN(time_decay=3), times)
+    ends = times.groupby("session")["time"].max().sort_values()
+    assert one._fitted.ends.tolist() == ends.tolist()
+    one.save(tmp_path / "model")
+    np.testing.assert_array_equal(Recommender.load(tmp_path / "model")._fitted.ends, ends)
+    long = Recommender.of(STAN(time_decay=3000), times)
+    lists = [[made.recommend([item], 5)["item"].tolist() for item in ITEMS[:9]] for made in (one, long)]
+    assert lists[0] != lists[1], "the decay has an effect"
+
+
+@pytest.mark.parametrize("output_form", ["ids", "hybrid"])
+def test_a_blend_is_used_saved_and_loaded_by_the_same_calls(output_form, tmp_path):
+    features = FEATURES if output_form == "hybrid" else None
+    small = {"epochs": 2, "hidden_units": 4, "batch_size": 8, "samples": 8, "jit": False, "verbose": 0}
+    network = Recommender.fit(EVENTS, features=features, labels=LABELS, output_form=output_form, **small)
+    weights = {"gru4rec": 0.4, "stan": 0.5, "markov": 0.1}
+    one = network.blend([STAN(), BASELINES["markov"]()], weights, EVENTS)
+    index = pd.Index(network.items)
+    events = EVENTS.sort_values(["session", "time"])
+    sessions = Sessions.from_lists([index.get_indexer(ids) for _, ids in events.groupby("session")["item"]])
+    ends = events.groupby("session")["time"].max().to_numpy(float)
+    fitted = [made.fit(sessions, network.model.n_items, None, ends) for made in (STAN(), BASELINES["markov"]())]
+    asked, is_next = Sessions.from_lists([index.get_indexer(["t1", "t3"])]).with_next()
+    top = Blend(network.model, fitted, weights).top(asked, len(index), is_next, 9)
+    assert one.recommend(["t1", "t3"], 9)["item"].tolist() == index[top[0]].tolist()
+    one.save(tmp_path / "model")
+    again = Recommender.load(tmp_path / "model")
+    assert again.config["blend"]["weights"] == weights
+    for session in SESSIONS:
+        pd.testing.assert_frame_equal(again.recommend(session, 7), one.recommend(session, 7))
+    pd.testing.assert_frame_equal(again.evaluate(EVENTS), one.evaluate(EVENTS))
+    again.save(tmp_path / "model")
+    alone = network.blend([STAN()], {"gru4rec": 1}, EVENTS)
+    assert alone.recommend(["t1"], 9)["item"].tolist() == network.recommend(["t1"], 9)["item"].tolist()
+    network.save(tmp_path / "model")
+    assert not (tmp_path / "model" / "fitted").exists()
+
+
+def test_what_cannot_be_blended_is_an_error():
+    small = {"epochs": 1, "hidden_units": 4, "batch_size": 8, "samples": 8, "jit": False, "verbose": 0}
+    network = Recommender.fit(EVENTS, **small)
+    half = {"gru4rec": 0.5, "stan": 0.5}
+    with pytest.raises(ValueError, match="most_popular scores every item, so it cannot be blended; omit it"):
+        network.blend([MostPopular()], {"gru4rec": 0.5, "most_popular": 0.5}, EVENTS)
+    with pytest.raises(ValueError, match="give numbers from 0 on whose sum is 1"):
+        network.blend([STAN()], half | {"stan": 0.6}, EVENTS)
+    with pytest.raises(ValueError, match="weights has 'vstan', which is no part; the parts are gru4rec, stan"):
+        network.blend([STAN()], {"gru4rec": 0.5, "vstan": 0.5}, EVENTS)
+    with pytest.raises(ValueError, match="item 'new' was not in the training of this network; give the events"):
+        network.blend([STAN()], half, pd.concat([EVENTS, EVENTS.tail(2).assign(item="new")]))
+    with pytest.raises(ValueError, match="this model is no network; start from one that `fit` returned"):
+        network.blend([STAN()], half, EVENTS).blend([STAN()], half, EVENTS)
+
+
 def test_a_baseline_is_not_changed_by_fitting_it():
     baseline = MostPopular()
     first, second = (Recommender.of(baseline, events) for events in (EVENTS, EVENTS.head(10)))
@@ -76,9 +133,9 @@ def test_a_baseline_is_not_changed_by_fitting_it():
 def test_what_a_baseline_cannot_do_is_an_error(tmp_path):
     one = Recommender.of(MostPopular(), EVENTS)
     for use in (lambda: one.vector(["t1"]), one.vectors):
-        with pytest.raises(ValueError, match="a baseline has no vectors; use a network"):
+        with pytest.raises(ValueError, match="this model has no vectors; use a network"):
             use()
-    with pytest.raises(ValueError, match="a baseline has no weights to continue from; fit it to all events"):
+    with pytest.raises(ValueError, match="baselines have no weights to continue from; fit them to all events"):
         one.update(EVENTS)
     with pytest.raises(ValueError, match="most_popular does not use features; leave them out"):
         Recommender.of(MostPopular(), EVENTS, features=FEATURES)

@@ -1,17 +1,19 @@
 """The run that validation chose, trained on all sessions and saved with a card; and lists by the command line."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from gru4rec_lib.__main__ import main
+from gru4rec_lib.baselines import STAN
 from gru4rec_lib.config.study import ConfigError
 from gru4rec_lib.preparation.prepare import prepare
 from gru4rec_lib.preparation.readers import read
 from gru4rec_lib.serving.recommender import Recommender
-from gru4rec_lib.study import final_model, recommend, results, runs
+from gru4rec_lib.study import baseline_runs, blend_runs, final_model, recommend, results, runs
 from gru4rec_lib.study.workspace import Workspace
 
 STUDY = """
@@ -29,6 +31,8 @@ split: {how: by_time, test_fraction: 0.2}
 training: {hidden_units: 4, batch_size: 4, samples: 8, max_epochs: 3, jit: false}
 models:
   - {input_form: [shared, content], output_form: [hybrid], loss: [cross_entropy]}
+baselines: [most_popular, {stan: {tag: long, time_decay: 100}}]
+blends: [{of: [stan-long]}]
 """
 SONGS = [f"s{n}" for n in range(8)]
 
@@ -100,6 +104,39 @@ def test_the_card_has_counts_dates_and_test_scores(place, folder):
     again.save(folder)
     assert not (folder / "card.json").exists(), "a model that is saved again has no card"
     final_model.fit(place, folder)
+
+
+@pytest.mark.slow
+def test_a_baseline_or_a_blend_is_fitted_to_all_sessions_too(place, tmp_path):
+    shutil.copytree(place.root, tmp_path, dirs_exist_ok=True)
+    place = Workspace(str(tmp_path / "config" / "songs.yaml"), tmp_path / "raw", root=tmp_path)
+    prepared = prepare(read(place.study.data, place.raw, place.study.split), place.study.split, place.raw)
+    baseline_runs.rank_baselines(prepared, place)
+    blend_runs.rank_blends(prepared, place)
+    found = final_model.finished_models(place)
+    names = ["content-to_hybrid-cross_entropy-seed1", "shared-to_hybrid-cross_entropy-seed1"]
+    assert found["kind"].to_dict() == dict.fromkeys(names, "network") | {
+        "most_popular": "baseline",
+        "stan-long": "baseline",
+        "blend-seed1": "blend",
+    }
+    one = final_model.fit(place, tmp_path / "model", "stan-long")
+    assert one.config == {"baseline": "stan", "settings": {**STAN(tag="long", time_decay=100).model_dump(mode="json")}}
+    of = Recommender.of(STAN(time_decay=100), pd.read_csv(place.raw / "plays.csv"))
+    lists = [made.recommend(["s1", "s2"], 3)["item"].tolist() for made in (one, of)]
+    assert lists[0] == lists[1] == ["s1", "late", "s2"], "only the newest session counts: the others are decades older"
+    card = json.loads((tmp_path / "model" / "card.json").read_text())
+    assert (card["kind"], card["epochs"], card["items"]) == ("baseline", None, 9)
+    assert card["validation_recall_at_20"] == found.loc["stan-long", "validation_recall_at_20"]
+    one = final_model.fit(place, tmp_path / "model", "blend-seed1")
+    record = json.loads((place.blend_folder("blend", 1) / "blend.json").read_text())
+    assert one.config["blend"]["weights"] == record["weights"]
+    assert one.model.n_scored == (10 if record["weights"]["gru4rec"] else 9)
+    assert one.model.parts.n_items == 9
+    final_model.fit(place, tmp_path / "model")
+    assert json.loads((tmp_path / "model" / "card.json").read_text())["model"] == found[final_model.RECALL].idxmax()
+    with pytest.raises(ConfigError, match="songs: no finished model is called `stan`; name content-to_hybrid"):
+        final_model.fit(place, tmp_path / "model", "stan")
 
 
 @pytest.mark.slow
