@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,23 @@ from gru4rec_lib.data.ids import REMEDY, written_twice
 from gru4rec_lib.data.sessions import Sessions, item_index
 
 
-def index_sessions(events: pd.DataFrame, session: str, item: str, time: str) -> tuple[pd.Series, Sessions, np.ndarray]:
+class Indexed(NamedTuple):
+    """Sessions of two events or more, and the index of their items.
+
+    Args:
+        items: ids by falling plays.
+        sessions: over these items, in order of their first events.
+        ends: float64 [sessions], the times of their last events in seconds.
+        names: of the sessions.
+    """
+
+    items: pd.Series
+    sessions: Sessions
+    ends: np.ndarray
+    names: pd.Index
+
+
+def index_sessions(events: pd.DataFrame, session: str, item: str, time: str) -> Indexed:
     """Build the item index and the sessions over it; sessions of one event are left out first.
 
     Args:
@@ -27,14 +44,10 @@ def index_sessions(events: pd.DataFrame, session: str, item: str, time: str) -> 
         item: column of the item id, text or whole numbers.
         time: column to sort by, see `times.of_column`; events of equal time stay in their order.
 
-    Returns:
-        (item ids by falling plays, the sessions in order of their first events, float64 [sessions] the times of their
-        last events in seconds).
-
     Raises:
         ValueError: a column, an id or a time is wrong, or no session has two events.
     """
-    _, ids, offsets, at = ordered_sessions(events, session, item, time, stacklevel=5)
+    names, ids, offsets, at = ordered_sessions(events, session, item, time, stacklevel=5)
     lengths = np.diff(offsets)
     kept = lengths > 1
     if not kept.any():
@@ -42,7 +55,8 @@ def index_sessions(events: pd.DataFrame, session: str, item: str, time: str) -> 
     played, ends = ids[np.repeat(kept, lengths)], at[offsets[1:][kept] - 1]
     items = item_index(played)["item"]
     offsets = np.concatenate([[0], np.cumsum(lengths[kept])]).astype(np.int64)
-    return items, Sessions(pd.Index(items).get_indexer(played).astype(np.int32), offsets), ends
+    sessions = Sessions(pd.Index(items).get_indexer(played).astype(np.int32), offsets)
+    return Indexed(items, sessions, ends, names[kept])
 
 
 def ordered_sessions(

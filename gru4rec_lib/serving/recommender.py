@@ -146,7 +146,7 @@ class Recommender:
         cell = {"input_form": input_form, "output_form": output_form, "loss": loss, "seed": seed}
         run = _run("Recommender.fit", cell, epochs, settings)
         _check_use(features, {input_form, output_form}, len(numeric) + len(categorical) or separator)
-        items, sessions, _ = index_sessions(events, session, item, time)
+        items, sessions, *_ = index_sessions(events, session, item, time)
         n_items, fitted = len(items), None
         if features is not None:
             items, fitted = index_features(features, item, items, numeric, categorical, separator, missing_indicator)
@@ -196,7 +196,7 @@ class Recommender:
         """
         if features is not None and not baseline.needs_features:
             raise ValueError(f"Recommender.of: {baseline.kind} does not use features; leave them out")
-        items, sessions, ends = index_sessions(events, session, item, time)
+        items, sessions, ends, _ = index_sessions(events, session, item, time)
         n_items, of_items = len(items), None
         if features is not None:
             items, of_items = index_features(features, item, items, numeric, categorical, separator, missing_indicator)
@@ -238,7 +238,7 @@ class Recommender:
         for one in baselines:
             if not isinstance(one, SparseBaseline):
                 raise ValueError(f"Recommender.blend: {one.kind} scores every item, so it cannot be blended; omit it")
-        played, sessions, ends = index_sessions(events, session, item, time)
+        played, sessions, ends, _ = index_sessions(events, session, item, time)
         check_kind(played, self.items, "events", item, "the model's")
         places = self._index.get_indexer(played)
         unknown = np.flatnonzero((places < 0) | (places >= self._n_items))
@@ -299,7 +299,7 @@ class Recommender:
         cell = {name: self.config[name] for name in ("input_form", "output_form", "loss")} | {"seed": seed}
         before = self.config["training"] | {"steps_per_epoch": None}  # the old value was for other sessions
         run = _run("Recommender.update", cell, epochs, settings, before)
-        played, sessions, _ = index_sessions(events, session, item, time)
+        played, sessions, *_ = index_sessions(events, session, item, time)
         described, encode = None, None
         separator = separator or self.config.get("separator")
         if features is not None:
@@ -336,7 +336,13 @@ class Recommender:
         return found.reset_index()
 
     def evaluate(
-        self, events: pd.DataFrame, session: str = "session", item: str = "item", time: str = "time", k: int = 20
+        self,
+        events: pd.DataFrame,
+        session: str = "session",
+        item: str = "item",
+        time: str = "time",
+        k: int = 20,
+        per_event: bool = False,
     ) -> pd.DataFrame:
         """Return Recall@k and MRR@k over all events but the first of each session, ranked among all items.
 
@@ -346,20 +352,37 @@ class Recommender:
             item: column of the item id, of the same kind as the model's ids.
             time: column to sort by, as for `fit`.
             k: cutoff, at least 1.
+            per_event: return the list at every event instead of scores.
 
         Returns:
             One row per protocol, `known` (events on items unseen in training are removed) and `open` (they count as
             misses, or are ranked if the model has their features), with the columns of `metrics.scores`. The row of
-            `known` is missing if no session has two events on training items.
+            `known` is missing if no session has two events on training items. With `per_event`, one row per event of
+            `open`: session, position (from 1, in the session), item (that was played), rank (ties count against it;
+            missing if the model has no score for the item), recommended (a list of the k best ids, made from the events
+            before).
 
         Raises:
             ValueError: a column, id or time is wrong, or no session has two events.
         """
         k = whole(k, "k")
-        played, sessions, _ = index_sessions(events, session, item, time)
+        played, sessions, _, names = index_sessions(events, session, item, time)
         check_kind(played, self.items, "events", item, "the model's")
         test = replace(sessions, items=self._index.get_indexer(played).astype(np.int32)[sessions.items])
-        return scores(rank_table(self.model, test, self._n_items, len(self.items)), k)
+        ranks = rank_table(self.model, test, self._n_items, len(self.items))
+        if not per_event:
+            return scores(ranks, k)
+        ranks, is_target = ranks[ranks["protocol"] == "open"], test.is_target
+        top = self.model.top(test, len(self.items), is_target, k)
+        ids = self._index.to_numpy()
+        table = {
+            "session": names.take(ranks["session"]),
+            "position": ranks["position"].to_numpy(),
+            "item": played.to_numpy()[sessions.items[is_target]],
+            "rank": ranks["rank"].where(np.isfinite(ranks["rank"])).astype("Int64").to_numpy(),
+            "recommended": [ids[row[row >= 0]].tolist() for row in top],
+        }
+        return pd.DataFrame(table)
 
     @classmethod
     def load(cls, folder: str | Path) -> Recommender:

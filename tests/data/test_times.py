@@ -80,7 +80,7 @@ def test_times_by_hand(text, time):
 def order(values, **options):
     """Return the order of the items in a session of events with these times."""
     events = pd.DataFrame({"s": 1, "i": range(len(values)), "t": pd.Series(values, **options)})
-    items, sessions, _ = index_sessions(events, "s", "i", "t")
+    items, sessions, *_ = index_sessions(events, "s", "i", "t")
     return items.to_numpy()[sessions[0]].tolist()
 
 

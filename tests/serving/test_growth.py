@@ -92,7 +92,7 @@ def test_an_update_without_new_items_is_continued_training(tmp_path):
     first = Recommender.fit(OLD, epochs=1, **QUICK)
     first.save(tmp_path / "model")
     after = first.update(OLD, epochs=2, seed=3, verbose=0)
-    items, sessions, _ = index_sessions(OLD, "session", "item", "time")
+    items, sessions, *_ = index_sessions(OLD, "session", "item", "time")
     assert items.tolist() == first.items.tolist()
     config = first.config | {"seed": 3}
     continued = build(check(Cell, config, "test"), first.model.n_items, None)

@@ -67,6 +67,28 @@ def test_the_lists_are_those_of_the_baseline():
     assert popular["score"].tolist() == EVENTS["item"].value_counts().head(3).tolist()
 
 
+@pytest.mark.parametrize("kind", ["stan", "same_artist", "markov"])
+def test_the_lists_at_every_event_are_those_of_the_session_before_it(kind):
+    baseline = BASELINES[kind]()
+    one = Recommender.of(baseline, EVENTS, features=FEATURES if baseline.needs_features else None)
+    test = pd.DataFrame({"session": [*"bbbbaaa", "c"], "item": ["t1", "t3", "new", "t2", "t5", "t5", "t21", "t1"]})
+    test = test.assign(time=range(8))
+    table, k = one.evaluate(test, k=4, per_event=True), 4
+    assert table[["session", "position", "item"]].to_numpy().tolist() == [
+        ["b", 2, "t3"],
+        ["b", 3, "new"],
+        ["b", 4, "t2"],
+        ["a", 2, "t5"],
+        ["a", 3, "t21"],
+    ]
+    before = {"b": ["t1", "t3", "new"], "a": ["t5", "t5"]}
+    for row in table.itertuples():
+        assert row.recommended == one.recommend(before[row.session][: row.position - 1], k)["item"].tolist()
+        assert pd.isna(row.rank) or row.rank > k or row.item in row.recommended, "a tie counts against the rank alone"
+    assert table["rank"].isna().tolist()[1]
+    assert one.evaluate(test, k=4).query("protocol == 'open'")["recall_at_4"].item() == (table["rank"] <= k).mean()
+
+
 def test_the_ends_of_sessions_are_those_of_their_last_events(tmp_path):
     times = EVENTS.assign(time=EVENTS["time"].mul(86400)[::-1].to_numpy())
     one = Recommender.of(STAN(time_decay=3), times)

@@ -371,7 +371,7 @@ EVENTS = pd.DataFrame(
 
 def test_sessions_by_hand():
     """`early` begins first; equal times in `late` stay in order; `alone` has one event, so z is not indexed."""
-    items, sessions, _ = index_sessions(EVENTS, "user", "track", "at")
+    items, sessions, *_ = index_sessions(EVENTS, "user", "track", "at")
     assert items.tolist() == ["b", "a", "c"], "3 plays, then ties by id"
     assert [sessions[s].tolist() for s in range(len(sessions))] == [[0, 2], [1, 0, 0]]
     assert item_index(EVENTS["track"].astype("category")).to_numpy().tolist() == [
@@ -393,7 +393,7 @@ def test_sessions_equal_a_plain_loop(rows):
         with pytest.raises(ValueError, match="nothing to learn from"):
             index_sessions(events, "session", "item", "time")
         return
-    items, sessions, _ = index_sessions(events, "session", "item", "time")
+    items, sessions, *_ = index_sessions(events, "session", "item", "time")
     assert [[items[i] for i in sessions[s]] for s in range(len(sessions))] == expected
 
 
