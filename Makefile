@@ -74,7 +74,7 @@ lock: ## Resolve requirements.lock from pyproject.toml; pins stay where they fit
 	$(firstword $(PYTHON)) -m venv "$$uv"; \
 	"$$uv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input $(UV); \
 	"$$uv/bin/uv" pip compile pyproject.toml --quiet --python-version 3.11 --universal --generate-hashes \
-	    --extra study --extra cluster --extra dev --extra docs --no-header --no-annotate -o requirements.lock $(ARGS); \
+	    --extra study --extra serve --extra cluster --extra dev --extra docs --no-header --no-annotate -o requirements.lock $(ARGS); \
 	sed -i "s/python_full_version < '3.14' and //" requirements.lock
 
 .venv: .venv/.installed ## Install the locked packages and the project

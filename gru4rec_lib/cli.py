@@ -92,6 +92,10 @@ def run(argv: list[str]) -> int:
         "--at-most", nargs="+", default=[], metavar="LABEL=N", help="most items that share a label, such as artist=2"
     )
     command.add_argument("--out", type=Path, metavar="FILE", help="file to write: .csv, .json, or .m3u for one session")
+    command = commands.add_parser("serve", help="serve a trained model over HTTP")
+    command.add_argument("--model", type=Path, required=True, help="folder of a model, as for `recommend`")
+    command.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s: this machine only)")
+    command.add_argument("--port", type=int, default=8000, help="to listen on; 0 for any that is free (%(default)s)")
     command = commands.add_parser("bench", help="measure speed and memory; writes reports/bench/ and figures/bench/")
     command.add_argument("--size", choices=["toy", "tenth", "full"], default="tenth", help="of the data (%(default)s)")
     words = parser.parse_args(argv)
@@ -151,6 +155,13 @@ def run(argv: list[str]) -> int:
         options = {"k": words.k, "exclude_heard": words.exclude_heard, "at_most": limits}
         for line in recommend.recommend(words.model, words.session, words.table, words.out, **options):
             print(line)
+    elif words.command == "serve":
+        try:
+            from gru4rec_lib.serving import server
+        except ModuleNotFoundError as error:
+            problem = f"serve: the package {error.name} is not installed"
+            raise ConfigError(f"{problem}; in the project's folder: python -m pip install '.[serve]'") from None
+        server.serve(words.model, words.host, words.port)
     elif words.command == "bench":
         from gru4rec_lib.bench import run as bench
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
 from functools import partial
@@ -27,6 +28,7 @@ LOSSES = {
     "bpr_max": {"learning_rate": 0.05, "score_activation": "elu"},
 }
 K = 20  # tracks recommended
+MODEL, SESSIONS = "model", "sessions.json"  # of `used`, for the benchmark of the server
 
 
 def trained(size: Size, folder: Path, loss: str, lanes: int) -> dict:
@@ -122,7 +124,8 @@ def used(size: Size, folder: Path) -> dict:
 
     Args:
         size: `tracks` of the model, `seconds` of training, targets `ranked`, sessions `recommended` for, `turns`.
-        folder: contains the sessions `train` and `test`, see `data.simulated`.
+        folder: contains the sessions `train` and `test`, see `data.simulated`; gets MODEL, the trained model, and
+            SESSIONS, the sessions `recommended` for.
 
     Returns:
         `trained_events`, `recall_at_20` (0 to 1), `rank_events_per_s`, `rank_roofline` (the time of the matrix products
@@ -157,6 +160,8 @@ def used(size: Size, folder: Path) -> dict:
     times = np.array(times)
     found["recommend_ms"] = (1e3 * np.median(times[:, 0]), "ms")
     found["recommend_ratio"] = (np.median(times[:, 0] / times[:, 1]), "ratio")
+    recommender.save(folder / MODEL)
+    (folder / SESSIONS).write_text(json.dumps(sessions), encoding="utf-8")
     return found
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from gru4rec_lib.bench import data, models, timing
+from gru4rec_lib.bench import data, models, serving, timing
 from gru4rec_lib.bench.data import Size
 from gru4rec_lib.plotting import figures
 from gru4rec_lib.study import notebook
@@ -72,5 +72,6 @@ def _parts(size: Size, folder: Path):
         yield partial(models.trained, size, folder, loss, lanes)
     yield partial(models.profiled, size, folder)
     yield partial(models.used, size, folder)
+    yield partial(serving.served, folder)
     for n_items in size.grown:
         yield partial(models.grown, size, n_items)

@@ -63,7 +63,13 @@ class Names:
             Places in index order; more than one if the text is ambiguous, none if it names no item.
         """
         by_text, by_labels, by_label = self._lookup
-        return by_text.get(text.strip()) or by_labels.get(_key(text)) or by_label.get(_key(text)) or []
+        return (
+            by_text.get(text)
+            or by_text.get(text.strip())
+            or by_labels.get(_key(text))
+            or by_label.get(_key(text))
+            or []
+        )
 
     def find(self, text: str):
         """Return the id of the item that a text names.

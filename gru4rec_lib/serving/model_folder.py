@@ -16,6 +16,8 @@ import json
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from os.path import samestat
 from pathlib import Path
 
 import numpy as np
@@ -118,7 +120,7 @@ def load(
 
     Raises:
         FileNotFoundError: it is not the folder of a model.
-        ValueError: a file cannot be read, or the files belong to different models.
+        ValueError: a file cannot be read, the files belong to different models, or the folder was replaced meanwhile.
     """
     folder = user_path(folder)
     fitted, is_fitted = None, (folder / FITTED).is_dir()
@@ -128,6 +130,7 @@ def load(
             raise FileNotFoundError(
                 f"{folder / name}: there is no such file; name a folder that `Recommender.save` or a study's run wrote"
             )
+    before = folder.stat()
     items = _read(pd.read_parquet, folder / ITEMS, columns=["item"])["item"]
     config = _read(_json, folder / CONFIG)
     if is_fitted:
@@ -153,6 +156,8 @@ def load(
         raise ValueError(
             f"{folder / LABELS}: belongs to other items than {ITEMS}; restore the file that was saved with it"
         )
+    if not samestat(before, folder.stat()):
+        raise ValueError(f"{folder}: was replaced while it was read; load it again")
     return model, items, config, features, labels, fitted
 
 
@@ -173,6 +178,26 @@ def blend_config(blend: Blend) -> dict:
     """
     baselines = [{"baseline": b.kind, "settings": b.model_dump(mode="json")} for b in blend.parts.baselines]
     return {"weights": blend.weights, "baselines": baselines}
+
+
+def about(folder: str | Path) -> dict[str, str]:
+    """Return the name and the date of a model.
+
+    Args:
+        folder: of a model.
+
+    Returns:
+        `model`: the name in its card, or else the folder's name; `date`: when it was trained by its card, or else when
+        config.json was written; ISO 8601, UTC.
+
+    Raises:
+        FileNotFoundError: there is no config.json.
+        ValueError: the card cannot be read.
+    """
+    folder = user_path(folder).resolve()
+    card = _read(lambda path: dict(_json(path)), folder / CARD[1]) if (folder / CARD[1]).is_file() else {}
+    written = datetime.fromtimestamp((folder / CONFIG).stat().st_mtime, UTC).isoformat(timespec="seconds")
+    return {"model": str(card.get("model", folder.name)), "date": str(card.get("trained_at", written))}
 
 
 def _fitted(folder: Path) -> Fitted:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -131,8 +131,18 @@ def one_sentence_each(place: str | Path) -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        lines = [(_field(e["loc"]), line) for e in error.errors() for line in _sentence(e).split("\n")]
-        raise ConfigError("\n".join(": ".join(filter(None, (str(place), *line))) for line in lines)) from None
+        lines = [": ".join(filter(None, (str(place), line))) for line in sentences(error.errors())]
+        raise ConfigError("\n".join(lines)) from None
+
+
+def sentences(errors: Iterable[dict]) -> list[str]:
+    """Write pydantic's errors as sentences: field, problem, and the value given.
+
+    Args:
+        errors: as `ValidationError.errors` gives them.
+    """
+    lines = [(_field(error["loc"]), line) for error in errors for line in _sentence(error).split("\n")]
+    return [": ".join(filter(None, line)) for line in lines]
 
 
 def read_mapping(path: Path, missing: str, otherwise: str) -> dict:

@@ -24,6 +24,8 @@ PROMISED = [
     "rank_roofline",
     "recommend_ms",
     "recommend_ratio",
+    "serve_p50_ms",
+    "serve_p99_ms",
     "prepare_s",
     "prepare_peak_gb",
     "log_prepare_s",

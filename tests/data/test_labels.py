@@ -60,6 +60,11 @@ def test_an_item_is_found_by_id_or_name(text, item):
     assert LOOKUP.find(text) == item
 
 
+def test_spaces_count_in_ids():
+    lookup = Names(pd.Series(["a", " a", "b "]))
+    assert [lookup.find(text) for text in ("a", " a", "a ", "b ")] == ["a", " a", "a", "b "]
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

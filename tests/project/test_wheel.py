@@ -44,7 +44,7 @@ def wheel(tmp_path_factory):
 def blocked():
     """List the modules of the extras' packages, which the library must not need."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
-    names = {Requirement(line).name for name in ("study", "dev") for line in extras[name]}
+    names = {Requirement(line).name for name in ("study", "serve", "dev") for line in extras[name]}
     return {module for name in names for module in MODULES.get(name, name.replace("-", "_")).split()}
 
 
@@ -91,7 +91,7 @@ def test_the_examples_run_outside_the_repository_without_the_packages_of_the_not
 
 
 def test_blocked_packages_are_absent(wheel, tmp_path):
-    assert {"matplotlib", "papermill", "snakemake", "jupyterlab", "pytest"} <= blocked()
+    assert {"matplotlib", "papermill", "snakemake", "jupyterlab", "fastapi", "pytest"} <= blocked()
     done = run_outside(wheel, tmp_path, "import gru4rec_lib.plotting.figures")
     assert done.returncode == 1
     assert "No module named 'matplotlib'" in done.stderr
