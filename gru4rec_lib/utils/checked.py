@@ -131,7 +131,9 @@ def one_sentence_each(place: str | Path) -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        lines = [(_field(e["loc"]), line) for e in error.errors() for line in _sentence(e).split("\n")]
+        # A default that depends on a wrong field is no problem of its own.
+        errors = [e for e in error.errors() if e["type"] != "default_factory_not_called"]
+        lines = [(_field(e["loc"]), line) for e in errors for line in _sentence(e).split("\n")]
         raise ConfigError("\n".join(": ".join(filter(None, (str(place), *line))) for line in lines)) from None
 
 
