@@ -79,7 +79,7 @@ class Features:
         """
         numbers, names = self._of(columns)
         numeric, n = np.array(self.numeric), len(order)
-        numeric[:n, numbers] = self.numeric[order][:, numbers]
+        numeric[:n, numbers] = self.numeric[np.ix_(order, numbers)]
         exchanged = {name: np.concatenate([self.categories[name][order], self.categories[name][n:]]) for name in names}
         return replace(self, numeric=numeric, categories=self.categories | exchanged)
 
