@@ -118,7 +118,7 @@ def test_a_baseline_or_a_blend_is_fitted_to_all_sessions_too(place, tmp_path):
     baseline_runs.rank_baselines(prepared, place)
     blend_runs.rank_blends(prepared, place)
     found = final_model.finished_models(place)
-    names = ["content-to_hybrid-cross_entropy-seed1", "shared-to_hybrid-cross_entropy-seed1"]
+    names = ["content-to_hybrid-cross_entropy-speed-seed1", "shared-to_hybrid-cross_entropy-seed1"]
     assert found["kind"].to_dict() == dict.fromkeys(names, "network") | {
         "most_popular": "baseline",
         "stan-long": "baseline",
