@@ -453,6 +453,10 @@ rule results:
             run=runs,
             file=["ranks.parquet", "lists.parquet", "history.csv"],
         ),
+        expand(
+            f"{RUNS}/gru4rec/{{run}}/model/model.keras",
+            run=[name for name, run in runs.items() if run.uses_content],
+        ),
         ranked_baselines,
         ranked_blends,
         [
@@ -479,6 +483,9 @@ rule results:
         if place.variants("content_signal")
         else [],
         [f"{RUNS}/tables/table_2_over_windows.csv"] if place.variants("windows") else [],
+        [f"{RUNS}/tables/feature_importance.csv", *drawn("feature_importance")]
+        if study.uses_content
+        else [],
     log:
         f"{RUNS}/logs/05_results.log",
     resources:
@@ -488,6 +495,7 @@ rule results:
         code=content(notebook("05_results")),
         settings=fixed(study.training.model_dump_json()),
         cutoffs=study.evaluation.cutoffs,
+        features=fixed(study.features),
     message:
         f"05_results{AT}: Table 2 and its figures"
     shell:

@@ -16,6 +16,13 @@ from gru4rec_lib.utils.checked import Count, Fraction, Name, Seed, Some, Strict,
 
 Signal = Annotated[float, Field(ge=0, le=1)]
 SIMULATED = "simulated.json"  # beside simulated raw files: the settings of the simulation
+# The 28 numeric columns of MSSD's track file, in the official order; the paper drops `mode`, the only text column.
+TRACK_FEATURES = (
+    *("duration", "release_year", "us_popularity_estimate", "acousticness", "beat_strength", "bounciness"),
+    *("danceability", "dyn_range_mean", "energy", "flatness", "instrumentalness", "key", "liveness", "loudness"),
+    *("mechanism", "organism", "speechiness", "tempo", "time_signature", "valence"),
+    *(f"acoustic_vector_{i}" for i in range(8)),
+)
 
 
 def _is_a_day(day: str) -> str:
@@ -197,6 +204,11 @@ class MssdData(Strict):
     published: Literal["full", "dataset03", "mini"] | None = None
     shards: bool = False
 
+    @property
+    def feature_columns(self) -> tuple[str, ...]:
+        """The columns that are features of the items."""
+        return TRACK_FEATURES
+
     @model_validator(mode="after")
     def _shards_are_brought(self):
         if self.shards and self.simulate:
@@ -356,6 +368,13 @@ class EventData(Quoted):
         return bool(self.item_table or self.label_features)
 
     @property
+    def feature_columns(self) -> tuple[str, ...]:
+        """The columns that are features of the items; a feature of `multivalued` counts as one column."""
+        table = self.item_table
+        named = (*table.numeric, *table.embedding, *table.categorical, *table.multivalued) if table else ()
+        return (*self.label_features, *named)
+
+    @property
     def categories(self) -> tuple[str, ...]:
         """Names of the features with one category per item."""
         return (*self.label_features, *(self.item_table.categorical if self.item_table else ()))
@@ -392,12 +411,10 @@ class EventData(Quoted):
                 raise ValueError(f"`filters.{name}` needs a column `{needed}`; name it or leave the filter out")
         if self.start and self.time_is == "start":
             raise ValueError("`start` goes with `time_is: end`; name the column of starts as `time`, or set `time_is`")
-        table = self.item_table
-        named = [*table.numeric, *table.embedding, *table.categorical, *table.multivalued] if table else []
         for number, name in enumerate(self.label_features):
             if name not in self.label:
                 raise ValueError(f"`label_features` names `{name}`, which is not in `label`; add it there")
-            if name in (*named, *self.label_features[:number], *NOT_CATEGORIES):
+            if name in (*self.feature_columns[number + 1 :], *self.label_features[:number], *NOT_CATEGORIES):
                 raise ValueError(f"`label_features` names `{name}`, a name that another feature has; rename the label")
         taken = [name for name in self.label if name in BESIDE_LABELS]
         if taken:

@@ -18,6 +18,7 @@ from gru4rec_lib.config.audit import course_paper_training
 from gru4rec_lib.config.data import EventData, ItemTable, MssdData, Signal, Split, Twin
 from gru4rec_lib.config.tuned import Searched, configuration_name, load_searched
 from gru4rec_lib.data.columns import Columns
+from gru4rec_lib.data.features import Features
 from gru4rec_lib.training.settings import (
     FORMS_WITH_CONTENT,
     INPUT_FORMS,
@@ -66,6 +67,7 @@ PROTOCOLS = ("known", "open")
 # VSTAN has the settings that a search chose on both thirty_music and spotify_listeners.
 VSTAN = {"neighbours": 1000, "position_decay": 7.24, "time_decay": 320, "distance_decay": 14.48, "match_decay": 3.62}
 USUAL_BASELINES = ("most_popular", "item_knn", "sequential_rules", {"vstan": VSTAN | {"idf_weighting": 2}})
+GroupName = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]  # part of the tag of a block
 CUTOFF = 20  # of intervals, tests, figures and lists
 
 
@@ -109,7 +111,9 @@ class Models(Strict):
 
     Args:
         input_form, output_form, loss, seed: the values that are combined.
-        tag: distinguishes runs with different settings; part of the run's name.
+        features: groups of the study's `features` that the forms with content use; null for all features.
+        tag: distinguishes runs with different settings or features; part of the run's name. If left out, it is the
+            names of the groups in `features`.
         settings: changes of the study's training settings for this block, or the path of a file with them, such as
             official/rsc15.yaml.
     """
@@ -118,7 +122,8 @@ class Models(Strict):
     output_form: Annotated[tuple[OutputForm, ...], Some] = ("ids",)
     loss: Annotated[tuple[Loss, ...], Some]
     seed: Annotated[tuple[Seed, ...], Some] = (1,)
-    tag: str = Field("", pattern=r"^[a-z0-9_]*$")
+    features: Annotated[tuple[str, ...], Some] | None = None
+    tag: str = Field(default_factory=lambda block: "_".join(block["features"] or ()), pattern=r"^[a-z0-9_]*$")
     settings: dict = Field(default_factory=dict)
 
 
@@ -183,10 +188,25 @@ class Run(Cell):
         input_form, output_form, loss, seed, tag: identify the run within the study.
         training: its settings, resolved.
         study: the study's name.
+        features: the columns that its forms with content use; None for all.
     """
 
     study: str
     tag: str = ""
+    features: tuple[str, ...] | None = None
+
+    @property
+    def uses_content(self) -> bool:
+        """Whether the network uses features of tracks."""
+        return not FORMS_WITH_CONTENT.isdisjoint((self.input_form, self.output_form))
+
+    def used(self, features: Features | None) -> Features | None:
+        """Return the features that the network uses, of all that are prepared.
+
+        Args:
+            features: of the candidates, or None.
+        """
+        return features if features is None or self.features is None else features.only(self.features)
 
     @property
     def parameters(self) -> dict:
@@ -214,6 +234,9 @@ class Study(Strict):
         losses: changes of them for all runs with a loss.
         searched: settings that a search chose for each configuration; in the file a path relative to it, such as
             settings/<study>.yaml.
+        features: named groups of columns of the items' features, such as {audio: [tempo, energy], artist: [artist]}.
+            Blocks of `models` may use some of them; the columns of a group are permuted together to measure its
+            importance. Not every column needs a group.
         models: the grid of runs; by default input `shared`, output `ids` and cross-entropy; also output `hybrid` if the
             items have features.
         baselines: models without gradient training, each a name of `baselines.BASELINES` or a name with settings, such
@@ -234,6 +257,7 @@ class Study(Strict):
     training: Training = Training()
     losses: dict[Loss, dict] = Field(default_factory=dict)
     searched: Searched | None = None
+    features: dict[GroupName, Annotated[tuple[str, ...], Some]] = Field(default_factory=dict)
     models: Annotated[tuple[Models, ...], Some] = Field(default_factory=_usual_models)
     baselines: Annotated[tuple[StudyBaseline, ...], Some] = Field(USUAL_BASELINES, validate_default=True)
     blends: tuple[BlendOf, ...] = ()
@@ -287,21 +311,26 @@ class Study(Strict):
             input_form: of INPUT_FORMS.
             loss: of LOSSES.
             seed: of the training.
-            tag: of a block of `models`, whose settings the run has; empty for none.
+            tag: of a block of `models`, whose settings and features the run has; empty for none.
             output_form: of OUTPUT_FORMS.
             changes: settings by name.
 
         Raises:
             ConfigError: no block has the tag, the configuration was not searched, or a setting is unknown or invalid.
         """
-        blocks = {block.tag: block.settings for block in self.models}
-        if tag and tag not in blocks:
+        of_tag = [block for block in self.models if block.tag == tag]
+        if tag and not of_tag:
             raise ConfigError(f"{self.name}: tag: no block of `models` has the tag {tag!r}")
         found = self.searched.of(configuration_name(input_form, output_form, loss)) if self.searched else {}
-        settings = self.training.model_dump() | self.losses.get(loss, {}) | found | blocks.get(tag, {}) | changes
+        block, features = (of_tag[0].settings, of_tag[0].features) if of_tag else ({}, None)
+        settings = self.training.model_dump() | self.losses.get(loss, {}) | found | block | changes
         where = f"{self.name}: settings of {input_form}, {loss}"
         names = {"input_form": input_form, "output_form": output_form, "loss": loss, "seed": seed, "tag": tag}
-        return check(Run, {"study": self.name, **names, "training": check(Training, settings, where)}, where)
+        run = check(Run, {"study": self.name, **names, "training": check(Training, settings, where)}, where)
+        if not (features and run.uses_content):
+            return run
+        columns = tuple(column for group in features for column in self.features[group])
+        return run.model_copy(update={"features": columns})
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -321,12 +350,75 @@ class Study(Strict):
         return all(run.training.refit for run in self.runs)
 
     @property
+    def uses_content(self) -> bool:
+        """Whether a network of the grid uses features of tracks."""
+        return any(run.uses_content for run in self.runs)
+
+    @property
+    def feature_groups(self) -> dict[str, tuple[str, ...]]:
+        """The columns of each group of features, by name; a column that is in no group is a group of its own."""
+        grouped = {column for columns in self.features.values() for column in columns}
+        others = {column: (column,) for column in self.data.feature_columns if column not in grouped}
+        return self.features | others
+
+    def tags_of_control(self, tag: str) -> set[str]:
+        """Return the tags that the control of a run with this tag may have: those of blocks with the same settings.
+
+        Where the block of the tag names no features, that is the tag itself.
+
+        Args:
+            tag: of a block of `models`.
+        """
+        own = next((block for block in self.models if block.tag == tag and block.features), None)
+        return {block.tag for block in self.models if block.settings == own.settings} if own else {tag}
+
+    @property
     def blend_seeds(self) -> tuple[int, ...]:
         """The seeds that every cell of the grid has, rising: a blend is ranked once for each."""
         seeds = {}
         for run in self.runs:
             seeds.setdefault((run.input_form, run.output_form, run.loss, run.tag), set()).add(run.seed)
         return tuple(sorted(set.intersection(*seeds.values())))
+
+    @model_validator(mode="after")
+    def _features_fit(self):
+        known, group_of = self.data.feature_columns, {}
+        for group, columns in self.features.items():
+            for column in columns:
+                if column not in known:
+                    there = f"the features are {', '.join(known)}" if known else "the data has no features"
+                    raise ValueError(f"features.{group}: `{column}` is no column of the features; {there}")
+                if column in group_of:
+                    place = "named twice" if group_of[column] == group else f"in `{group_of[column]}` too"
+                    raise ValueError(f"features.{group}: `{column}` is {place}; delete one of the two")
+                group_of[column] = group
+        taken = next((group for group in self.features if group in known and group not in group_of), None)
+        if taken is not None:
+            raise ValueError(f"features.{taken}: a column that is in no group has this name; rename the group")
+        for number, block in enumerate(self.models):
+            self._check_features_of(block, f"models.{number}")
+        if any(block.features for block in self.audit):
+            raise ValueError("audit: the paper's models use all features; leave out `features`")
+        tags = [(block.tag, block.features) for block in self.models]
+        if any(tag == other and a != b for tag, a in tags for other, b in tags):
+            raise ValueError("blocks of `models` with different `features` need a different `tag` each")
+        return self
+
+    def _check_features_of(self, block: Models, where: str) -> None:
+        if not block.features:
+            return
+        for group in block.features:
+            if group not in self.features:
+                known = f"known are {', '.join(self.features)}" if self.features else "the study names none"
+                raise ValueError(f"{where}.features: there is no group `{group}`; {known}")
+            if block.features.count(group) > 1:
+                raise ValueError(f"{where}.features: `{group}` is named twice; delete one of the two")
+        without = sorted({*block.input_form} - FORMS_WITH_CONTENT)
+        if without and not FORMS_WITH_CONTENT.issuperset(block.output_form):
+            forms = f"`{without[0]}` with the output form `ids`"
+            raise ValueError(f"{where}.features: {forms} uses no features; put it in a block without `features`")
+        if not block.tag:
+            raise ValueError(f"{where}.tag: is empty; omit it for the names of the groups, or give another one")
 
     @model_validator(mode="after")
     def _blends_fit(self):

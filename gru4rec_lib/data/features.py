@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -48,6 +49,59 @@ class Features:
         """
         categories = {name: ids[index] for name, ids in self.categories.items()}
         return replace(self, numeric=self.numeric[index], categories=categories)
+
+    def only(self, columns: Iterable[str]) -> Features:
+        """Return the features that come from some columns of the item table, in the same order.
+
+        Args:
+            columns: names as a study declares them. A column of numbers has its missing indicator with it, a column of
+                vectors all of their numbers.
+
+        Raises:
+            ValueError: no feature comes from a column.
+        """
+        numbers, names = self._of(columns)
+        fitted = {name: self.fitted[name] for name in names if name in self.fitted}
+        of_numbers = ("numeric", "mean", "scale") if len(numbers) else ("numeric",)
+        fitted |= {key: [self.fitted[key][n] for n in numbers] for key in of_numbers if key in self.fitted}
+        categories = {name: self.categories[name] for name in names}
+        return Features(self.numeric[:, numbers], categories, {name: self.sizes[name] for name in names}, fitted)
+
+    def permuted(self, columns: Iterable[str], order: np.ndarray) -> Features:
+        """Return the features with the values of some columns exchanged among the first candidates.
+
+        Args:
+            columns: as for `only`; all of them are exchanged together.
+            order: int [n], a permutation of 0..n-1: candidate i gets the values of candidate order[i].
+
+        Raises:
+            ValueError: as `only`.
+        """
+        numbers, names = self._of(columns)
+        numeric, n = np.array(self.numeric), len(order)
+        numeric[:n, numbers] = self.numeric[np.ix_(order, numbers)]
+        exchanged = {name: np.concatenate([self.categories[name][order], self.categories[name][n:]]) for name in names}
+        return replace(self, numeric=numeric, categories=self.categories | exchanged)
+
+    def _of(self, columns: Iterable[str]) -> tuple[list[int], list[str]]:
+        """The places of the numbers, and the names of the categories, that come from some columns."""
+        wanted = {*columns}
+        place = {name: n for n, name in enumerate(self.fitted.get("numeric", []))}
+
+        def sources(name: str) -> set[str]:
+            indicated = name.removesuffix(" missing")
+            name = indicated if indicated in place else name
+            vector, _, n = name.rpartition("_")
+            first = place.get(f"{vector}_0")
+            # The numbers of a vector follow each other; another column may have such a name elsewhere.
+            is_of_vector = first is not None and n.isdecimal() and place[name] == first + int(n)
+            return {name} | ({vector} - place.keys() - self.categories.keys() if is_of_vector else set())
+
+        of = {n: sources(name) & wanted for name, n in place.items()}
+        categories = [name for name in self.categories if name in wanted]
+        if unknown := sorted(wanted.difference(categories, *of.values())):
+            raise ValueError(f"no feature comes from the column `{unknown[0]}`")
+        return [n for n, columns in of.items() if columns], categories
 
     def save(self, folder: Path) -> None:
         """Write features.json and one .npy a feature group.

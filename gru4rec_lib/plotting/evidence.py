@@ -242,6 +242,31 @@ def blend_weights(frame: pd.DataFrame) -> Figure:
     return figure
 
 
+def feature_importance(frame: pd.DataFrame) -> Figure:
+    """Show the loss in Recall@20 and MRR@20 where a group of features is permuted, with 95 % intervals.
+
+    Groups are in order of their loss in Recall@20. At the dashed line the model does not depend on the group.
+
+    Args:
+        frame: `feature_importance.of_study`: group, metric (`recall` or `mrr`), difference, low, high (of the score,
+            -1 to 1).
+    """
+    recall = frame[frame["metric"] == "recall"].sort_values("difference", ascending=False, kind="stable")
+    order = recall["group"].tolist()
+    figure, *axes = new_figure(1.9 + 0.34 * len(order), columns=2, sharey=True)
+    for ax, (metric, title) in zip(axes, SCORES.items(), strict=True):
+        rows = frame[frame["metric"] == metric].set_index("group").loc[order]
+        ax.axvline(0, color=QUIET, linewidth=0.7, linestyle="--", marker="", zorder=0)
+        ax.hlines(range(len(order)), rows["low"], rows["high"], color="C0", linewidth=0.9)
+        ax.plot(rows["difference"], range(len(order)), color="C0", marker="o", markersize=3, linestyle="")
+        few_numbers(ax.xaxis)
+        ax.tick_params(axis="y", length=0)
+        ax.set_xlabel(f"loss in {title}")
+    axes[0].set_yticks(range(len(order)), [say(name) for name in order], fontsize=6.5)
+    axes[0].set_ylim(len(order) - 0.4, -0.6)
+    return figure
+
+
 EVIDENCE_FIGURES = {
     "differences": differences,
     "quality_by_position": quality_by_position,
@@ -251,4 +276,5 @@ EVIDENCE_FIGURES = {
     "time_to_quality": time_to_quality,
     "input_by_loss": input_by_loss,
     "blend_weights": blend_weights,
+    "feature_importance": feature_importance,
 }

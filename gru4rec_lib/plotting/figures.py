@@ -91,7 +91,7 @@ def redraw(folder: Path) -> None:
 
 def _draw(name: str, text: str, folder: Path) -> Figure:
     # From the CSV text, not the frame in memory: `redraw` then gives the same figure.
-    texts = {"study": str, "tag": str}  # their values may look like numbers
+    texts = {"study": str, "tag": str, "group": str}  # their values may look like numbers
     frame = pd.read_csv(StringIO(text), dtype=texts, keep_default_na=False, na_values=[""])
     folder = user_path(folder)
     folder.mkdir(parents=True, exist_ok=True)

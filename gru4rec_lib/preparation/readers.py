@@ -11,7 +11,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib.config.data import Quoted
+from gru4rec_lib.config.data import TRACK_FEATURES, Quoted
 from gru4rec_lib.config.study import EventData, ItemTable, MssdData, Split
 from gru4rec_lib.data import times
 from gru4rec_lib.data.feature_encoding import RawFeatures
@@ -33,13 +33,6 @@ LOG_COLUMNS = (
     | {"hist_user_behavior_is_shuffle": typed_columns.FLAG, "hour_of_day": typed_columns.HOUR}
     | {"date": typed_columns.DATE, "premium": typed_columns.FLAG, "context_type": typed_columns.text()}
     | dict.fromkeys(("hist_user_behavior_reason_start", "hist_user_behavior_reason_end"), typed_columns.text())
-)
-# The 28 numeric columns of the track file, in the official order; the paper drops `mode`, the only text column.
-TRACK_FEATURES = (
-    *("duration", "release_year", "us_popularity_estimate", "acousticness", "beat_strength", "bounciness"),
-    *("danceability", "dyn_range_mean", "energy", "flatness", "instrumentalness", "key", "liveness", "loudness"),
-    *("mechanism", "organism", "speechiness", "tempo", "time_signature", "valence"),
-    *(f"acoustic_vector_{i}" for i in range(8)),
 )
 # `mode` is read into the item table, but is not used as a feature.
 TRACKS = ItemTable(file="tf_*", item="track_id", numeric=TRACK_FEATURES, categorical=("mode",))

@@ -16,7 +16,6 @@ import yaml
 
 from gru4rec_lib.config.data import Quoted
 from gru4rec_lib.config.study import (
-    FORMS_WITH_CONTENT,
     ConfigError,
     EventData,
     Study,
@@ -316,8 +315,7 @@ def _study(workspace: Workspace) -> Iterator[str]:
 
 
 def _wants_content(study: Study) -> bool:
-    forms = {form for run in study.runs for form in (run.input_form, run.output_form)}
-    return bool(forms & FORMS_WITH_CONTENT) or any(baseline.needs_features for baseline in study.baselines)
+    return study.uses_content or any(baseline.needs_features for baseline in study.baselines)
 
 
 def _events(tables: Tables) -> Iterator[str]:

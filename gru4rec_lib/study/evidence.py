@@ -128,9 +128,10 @@ def content_less_identity(workspace: Workspace, validation: pd.DataFrame) -> pd.
     """Compute what content adds: for each loss the best network with content less two models without, protocol `known`.
 
     The two are the best model of the study that knows identity alone, a network of any loss or a baseline without
-    features; and the network's control, the cell with the same loss, tag and settings, with identity alone. The control
-    of an input form with content is the best input form with identity alone. All are chosen on validation, not on the
-    test that compares them. Where a search chose the settings of each cell, the control has its own.
+    features; and the network's control, the cell with the same loss and settings (see `Study.tags_of_control`), with
+    identity alone. The control of an input form with content is the best input form with identity alone. All are chosen
+    on validation, not on the test that compares them. Where a search chose the settings of each cell, the control has
+    its own.
 
     Args:
         validation: of `validation_and_test`.
@@ -151,7 +152,8 @@ def content_less_identity(workspace: Workspace, validation: pd.DataFrame) -> pd.
         first = cells[VALIDATION[0]].idxmax()
         first_form, tag = cells.loc[first, ["input_form", "tag"]]
         forms = [first_form] if first_form in IDENTITY else IDENTITY
-        same = (identity["model"] == "gru4rec") & (identity["loss"] == loss) & (identity["tag"] == tag)
+        same = (identity["model"] == "gru4rec") & (identity["loss"] == loss)
+        same &= identity["tag"].isin(workspace.study.tags_of_control(tag))
         controls = identity[same & identity["input_form"].isin(forms)]
         references = {"best identity": identity, "control": controls}
         rows += [(loss, against, first, own[VALIDATION[0]].idxmax()) for against, own in references.items() if len(own)]

@@ -72,6 +72,8 @@ def fit(place: Workspace, folder: Path, name: str = "") -> Recommender:
     texts = {"README.md": _text(card), "card.json": json.dumps(card, indent=1)}
     uses = model_folder.network_of(model) is not None or model.needs_features
     features = data.features if uses else None
+    if features and config.get("features"):  # the columns that a network uses
+        features = features.only(config["features"])
     model_folder.save(folder, model, data.items["item"], config, features, data.labels, texts, fitted)
     return Recommender.load(folder)
 
@@ -142,9 +144,10 @@ def _everything(place: Workspace) -> Everything:
 def _network(_: Workspace, folder: Path, data: Everything) -> tuple[GRU4Rec, dict, None]:
     """Train a run again, for its best number of epochs."""
     record = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    run = check(Run, {name: record[name] for name in Run.model_fields}, folder / "config.json")
+    fields = {name: record[name] for name in Run.model_fields if name in record}
+    run = check(Run, fields, folder / "config.json")
     training = run.training.model_copy(update={"max_epochs": record["best_epoch"]})
-    model = build(run, data.n_items, data.features)
+    model = build(run, data.n_items, run.used(data.features))
     model.fit(data.sessions, training.max_epochs, **training.part(FitSettings))
     return model, run.model_copy(update={"training": training}).model_dump(mode="json"), None
 

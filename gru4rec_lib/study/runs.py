@@ -54,7 +54,8 @@ def memory_estimate(run: Run, prepared: Prepared) -> dict[str, int]:
         run: its settings.
         prepared: arrays; only their sizes are used.
     """
-    spec = prepared.features.spec if prepared.features else None
+    features = run.used(prepared.features)
+    spec = features.spec if features else None
     events = sum(len(part.items) for part in (prepared.train, prepared.crossing, prepared.validation))
     return memory.estimate(run, prepared.n_items, spec, events)
 
@@ -99,7 +100,7 @@ def _train(run, prepared, validation, callbacks, checkpoints, resumes):
     def checkpoint(part):
         return {"checkpoint": checkpoints / f"{part}.npz"} if resumes else {}
 
-    model = build(run, prepared.n_items, prepared.features)
+    model = build(run, prepared.n_items, run.used(prepared.features))
     all_that_trains = [*model.trainable_variables, *model.optimizer.variables]
     if settings.refit:
         write(checkpoints / "start.npz", all_that_trains, {})
@@ -133,7 +134,7 @@ def train_without_refit(run: Run, prepared: Prepared, epochs: int) -> GRU4Rec:
         prepared: arrays.
         epochs: 1 or more.
     """
-    model = build(run, prepared.n_items, prepared.features)
+    model = build(run, prepared.n_items, run.used(prepared.features))
     model.fit(prepared.train, epochs, **run.training.part(FitSettings))
     return model
 
@@ -158,8 +159,8 @@ def save(
     """
     folder = user_path(folder)
     config = run.model_dump(mode="json")
-    items, labels = prepared.items["item"], prepared.labels
-    model_folder.save(folder / "model", trained.model, items, config, prepared.features, labels)
+    items, labels, features = prepared.items["item"], prepared.labels, run.used(prepared.features)
+    model_folder.save(folder / "model", trained.model, items, config, features, labels)
     with replacing(folder / "history.csv") as path:
         trained.history.to_csv(path, index=False)
     record = config | {"best_epoch": trained.best_epoch, "minutes": round(trained.minutes, 2)}

@@ -297,6 +297,128 @@ def test_an_error_is_one_sentence(load, tmp_path, changes, told):
     assert str(caught.value) == f"{tmp_path}/made.yaml: {told}"
 
 
+GROUPS = {"audio": ["n"], "words": ["c", "m"]}
+SOME = {"input_form": ["content"], "loss": ["bpr"], "features": ["audio"]}
+WHOLE = {"input_form": ["embedding", "content"], "loss": ["bpr"]}
+
+
+def with_groups(*blocks, groups=GROUPS):
+    return {"features": groups, "models": [WHOLE, *blocks]}
+
+
+def test_a_block_uses_some_groups_of_features_and_is_tagged_by_them(load):
+    both = {"input_form": ["one_hot"], "output_form": ["hybrid"], "loss": ["bpr"], "features": ["words", "audio"]}
+    named = SOME | {"features": ["words"], "tag": "lyrics", "settings": {"samples": 9}}
+    study = load(with_groups(SOME, both, named))
+    assert {run.name: run.features for run in study.runs} == {
+        "embedding-bpr-seed1": None,
+        "content-bpr-seed1": None,
+        "content-bpr-audio-seed1": ("n",),
+        "one_hot-to_hybrid-bpr-words_audio-seed1": ("c", "m", "n"),
+        "content-bpr-lyrics-seed1": ("c", "m"),
+    }
+    assert study.runs[2].parameters == {"input_form": "content", "loss": "bpr", "seed": 1, "tag": "audio"}
+    assert study.run("content", "top1", 3, "audio").features == ("n",), "outside the grid"
+    assert study.run("embedding", "bpr", 1, "audio").features is None, "identity alone"
+    assert [study.tags_of_control(tag) for tag in ("", "audio", "lyrics", "none")] == [
+        {""},
+        {"", "audio", "words_audio"},
+        {"lyrics"},
+        {"none"},
+    ]
+    assert study.uses_content
+    assert not load({"models": [BLOCK]}).uses_content
+    assert config.check(config.Study, study.model_dump(mode="json"), "again") == study
+
+
+def test_a_changed_group_changes_the_settings_of_its_runs_alone(load):
+    before = load(with_groups(SOME)).runs
+    after = load(with_groups(SOME, groups={"audio": ["n", "c"]})).runs
+    assert [one == other for one, other in zip(before, after, strict=True)] == [True, True, False]
+    assert load({"features": GROUPS}).runs == load().runs
+
+
+def test_a_column_in_no_group_is_a_group_of_its_own(load):
+    label = {"data.label": {"artist": "a"}, "data.label_features": ["artist"], "data.item_table.embedding": ["v"]}
+    assert load(label).feature_groups == {name: (name,) for name in ("artist", "n", "v", "c", "m")}
+    groups = {"words": ["m", "artist"], "n": ["n"]}
+    assert load(label | {"features": groups}).feature_groups == {
+        "words": ("m", "artist"),
+        **{name: (name,) for name in ("n", "v", "c")},
+    }
+    mssd = load({"features": {"sound": ["tempo", "energy"]}}, TWIN).feature_groups
+    assert mssd["sound"] == ("tempo", "energy")
+    assert len(mssd) == 28 - 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (
+            with_groups(groups={"audio": ["n", "tempo"]}),
+            "features.audio: `tempo` is no column of the features; the features are n, c, m",
+        ),
+        # The columns of a multivalued feature are one feature.
+        (with_groups(groups={"a": ["t"]}), "features.a: `t` is no column of the features; the features are n, c, m"),
+        (
+            {"features": {"a": ["x"]}, "models": [BLOCK], "data.item_table": None},
+            "features.a: `x` is no column of the features; the data has no features",
+        ),
+        (
+            with_groups(groups={"a": ["n", "c"], "b": ["m", "n"]}),
+            "features.b: `n` is in `a` too; delete one of the two",
+        ),
+        (with_groups(groups={"a": ["n", "n"]}), "features.a: `n` is named twice; delete one of the two"),
+        (
+            with_groups(groups={"c": ["n"]}),
+            "features.c: a column that is in no group has this name; rename the group",
+        ),
+        (with_groups(groups={"a": []}), "features.a: needs at least one value (given: [])"),
+        (with_groups(groups={"a": "n"}), "features.a: should be a list, in brackets (given: 'n')"),
+        (with_groups(groups=["n"]), "features: should be a mapping of fields (given: ['n'])"),
+        (with_groups(groups={"A b": ["n"]}), "features.A b: String should match pattern '^[a-z0-9_]+$' (given: 'A b')"),
+        (
+            with_groups(SOME | {"features": ["audio", "artist"]}),
+            "models.1.features: there is no group `artist`; known are audio, words",
+        ),
+        (
+            {"models": [WHOLE, SOME]},
+            "models.1.features: there is no group `audio`; the study names none",
+        ),
+        (
+            with_groups(SOME | {"features": ["audio", "words", "audio"]}),
+            "models.1.features: `audio` is named twice; delete one of the two",
+        ),
+        (with_groups(SOME | {"features": []}), "models.1.features: needs at least one value (given: [])"),
+        (
+            with_groups(SOME | {"features": "audio"}),
+            "models.1.features: should be a list, in brackets (given: 'audio')",
+        ),
+        (
+            with_groups(SOME | {"input_form": ["content", "one_hot"]}),
+            "models.1.features: `one_hot` with the output form `ids` uses no features; put it in a block without "
+            "`features`",
+        ),
+        (
+            with_groups(SOME | {"tag": ""}),
+            "models.1.tag: is empty; omit it for the names of the groups, or give another one",
+        ),
+        (
+            with_groups(SOME | {"tag": "a"}, SOME | {"tag": "a", "features": ["words"]}),
+            "blocks of `models` with different `features` need a different `tag` each",
+        ),
+        (
+            with_groups() | {"audit": [SOME]},
+            "audit: the paper's models use all features; leave out `features`",
+        ),
+    ],
+)
+def test_an_error_in_groups_of_features_is_one_sentence(load, tmp_path, changes, told):
+    with pytest.raises(config.ConfigError) as caught:
+        load(changes)
+    assert str(caught.value) == f"{tmp_path}/made.yaml: {told}"
+
+
 def test_a_split_by_time_needs_times(load):
     split = {"split": {"how": "by_time", "test_fraction": 0.2}}
     assert load(split).split.how == "by_time"

@@ -8,6 +8,7 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import FancyBboxPatch
 from PIL import Image
 
+from gru4rec_lib.config.data import TRACK_FEATURES
 from gru4rec_lib.config.study import INPUT_FORMS, LOSSES, Training
 from gru4rec_lib.plotting import figures, style
 from gru4rec_lib.study import diagram
@@ -113,6 +114,14 @@ def an_audit(forms=FORMS[:2], losses=THREE, value=0.1):
     return pd.DataFrame(rows, columns=["input_form", "loss", "seed", "switch", "metric", "value", "low", "high"])
 
 
+def an_importance(groups=("artist", "audio", "tags"), losses=(0.01, 0.12, -0.002)):
+    rows = pd.DataFrame({"group": groups, "difference": losses})
+    rows = rows.assign(low=rows["difference"] - 0.01, high=rows["difference"] + 0.01, permutations=3)
+    return pd.concat(
+        [rows.assign(metric="recall"), rows.assign(metric="mrr", **rows[["difference", "low", "high"]] / 2)]
+    )
+
+
 def a_session(models=("content, bpr", "one_hot, cross_entropy"), ranks=(1, 20, 21, np.nan, 4000), by_plays=300):
     rows = {"position": range(2, 2 + len(ranks)), "rank": ranks, "by_plays": by_plays, "heard": 3}
     return pd.concat([pd.DataFrame(rows).assign(model=model) for model in models])
@@ -158,6 +167,7 @@ FRAMES = {
     "time_to_quality": a_learning_curve(),
     "input_by_loss": a_table_2(),
     "blend_weights": some_weights(),
+    "feature_importance": an_importance(),
     "listen_along": a_session(),
     "twin_plays": PLACES,
     "twin_lengths": pd.DataFrame({"length": [10, 11, 20]} | TWO),
@@ -219,6 +229,9 @@ EDGES = [
     ("content_signal", a_curve([0.5])),
     ("blend_weights", some_weights(("blend",), seeds=(1, 2, 3), parts=("gru4rec", *MORE[:4]))),
     ("table_2", a_table_2(baselines=("most_popular", "blend"))),
+    ("feature_importance", an_importance(("artist",), (0.0,))),
+    ("feature_importance", an_importance(TRACK_FEATURES, np.geomspace(0.2, 1e-5, len(TRACK_FEATURES)))),
+    ("feature_importance", of_one_session(an_importance())),
     ("content_signal", a_curve(forms=INPUT_FORMS, losses=THREE[:2], baselines=MORE, seeds=(1, 2))),
 ]
 EVERY = [*FRAMES.items(), *EDGES]
@@ -520,6 +533,19 @@ def test_insignificant_differences_are_hollow_and_distant_ones_are_numbers():
         assert ax.get_xlim()[0] > -0.2
     names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert names == ["one-hot, cross-entropy", "embedding, cross-entropy", "most-popular", "stan"]
+
+
+def test_groups_are_in_order_of_their_loss_in_recall(tmp_path):
+    frame = an_importance(("1e5", "007", "nan"))  # names stay texts
+    figure = figures.draw("feature_importance", frame, tmp_path)
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["007", "1e5", "nan"]
+    for ax, scale in zip(figure.axes, (1, 1 / 2), strict=True):
+        zero, marks = ax.lines
+        assert list(zero.get_xdata()) == [0, 0]
+        assert list(marks.get_xdata()) == pytest.approx([0.12 * scale, 0.01 * scale, -0.002 * scale])
+        ends = [segment[:, 0] for segment in ax.collections[0].get_segments()]
+        assert np.array(ends) == pytest.approx(scale * np.array([[0.11, 0.13], [0, 0.02], [-0.012, 0.008]]))
+    assert [ax.get_xlabel() for ax in figure.axes] == ["loss in Recall@20", "loss in MRR@20"]
 
 
 def test_lines_over_strata_keep_the_order_and_baselines_are_black():

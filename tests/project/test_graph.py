@@ -66,7 +66,7 @@ def test_the_toy_study_trains_its_grid_and_publishes_tables_figures_and_a_manife
         *("model_diagram", "learning_curves", "table_2"),
         *("differences", "quality_by_position", "quality_by_popularity", "coverage", "validation_and_test"),
         *("time_to_quality", "input_by_loss"),
-        *("audit", "blend_weights"),
+        *("audit", "blend_weights", "feature_importance"),
         *("twin_plays", "twin_lengths", "twin_skips", "twin_features", "calibration"),
     }
     assert {path.suffix for path in place.published_figures.iterdir()} == {".svg", ".pdf", ".png", ".csv"}
@@ -100,6 +100,8 @@ def test_a_second_run_does_nothing_and_a_change_reruns_what_depends_on_it(finish
     text = config.read_text()
     config.write_text(text.replace("bpr: {", "bpr: {learning_rate: 0.03, "))
     assert planned(finished) == {"03_train_gru4rec", "04_blends", "05_results", "paper", "publish"}
+    config.write_text(text.replace("facts: [duration, ", "facts: ["))  # a group that no run uses alone
+    assert planned(finished) == {"05_results", "paper", "publish"}
     config.write_text(text.replace("test_fraction: 0.2", "test_fraction: 0.25"))
     assert planned(finished) >= {
         "02_preprocess",

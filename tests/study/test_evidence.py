@@ -207,6 +207,31 @@ def test_the_control_of_an_input_with_content_is_the_best_input_with_identity_al
     assert wide["against"].tolist() == ["best identity"] * 2, "no `shared` is wide with identity alone"
 
 
+def test_the_control_of_a_network_with_some_features_has_the_same_settings(place, monkeypatch):
+    config = place.root / "config" / "made.yaml"
+    text = config.read_text().replace(
+        "baselines:",
+        "  - {input_form: [content], loss: [bpr], features: [sound]}\n"
+        "  - {input_form: [content], loss: [bpr], features: [sound], tag: small, settings: {hidden_units: 9}}\n"
+        "  - {input_form: [one_hot], loss: [bpr], tag: nine, settings: {hidden_units: 9}}\n"
+        "features: {sound: [tempo, energy]}\nbaselines:",
+    )
+    config.write_text(text)
+    place = Workspace("made", root=place.root)
+    models = [("content", "sound", 0.5), ("content", "small", 0.4), ("embedding", "", 0.3), ("one_hot", "nine", 0.6)]
+    table = pd.DataFrame(models, columns=["input_form", "tag", "validation_recall_at_20"])
+    table = table.assign(model="gru4rec", output_form="ids", loss="bpr", seeds=1)
+    targets = pd.DataFrame({"session": [0, 1, 2], "protocol": "known"})
+    ranked = Ranked(table[[*Columns.MODEL, "seeds"]], targets, [np.ones((3, 1))] * len(table))
+    monkeypatch.setattr(evidence, "read", lambda *_: SimpleNamespace(over_seeds=lambda: ranked))
+    found = evidence.content_less_identity(place, table).set_index("against")
+    assert found.loc["control", "content"].unique().tolist() == ["content sound"]
+    assert found.loc["control", "identity"].unique().tolist() == ["embedding"]
+    small = table.assign(validation_recall_at_20=[0.1, 0.4, 0.3, 0.6])
+    found = evidence.content_less_identity(place, small).set_index("against")
+    assert found.loc["control", "identity"].unique().tolist() == ["one_hot nine"]
+
+
 def test_the_best_model_is_chosen_on_validation_and_compared_on_the_test(place):
     """Validation prefers top1, which is worse than markov on the test."""
     validation = evidence.validation_and_test(place, tables.over_seeds(place))

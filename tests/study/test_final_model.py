@@ -26,11 +26,14 @@ data:
   item: item
   time: time
   label: {artist: artist, title: title}
+  label_features: [artist]
   item_table: {file: songs.csv, item: item, numeric: [tempo]}
 split: {how: by_time, test_fraction: 0.2}
 training: {hidden_units: 4, batch_size: 4, samples: 8, max_epochs: 3, jit: false}
+features: {speed: [tempo]}
 models:
-  - {input_form: [shared, content], output_form: [hybrid], loss: [cross_entropy]}
+  - {input_form: [shared], output_form: [hybrid], loss: [cross_entropy]}
+  - {input_form: [content], output_form: [hybrid], loss: [cross_entropy], features: [speed]}
 baselines: [most_popular, {stan: {tag: long, time_decay: 100}}]
 blends: [{of: [stan-long]}]
 """
@@ -83,6 +86,7 @@ def test_the_best_run_is_trained_on_all_sessions(place, folder):
     assert dict(zip(one.items, one.model.scorer.plays.numpy(), strict=False)) == plays.to_dict()
     assert one.find("Nobody - Song LATE") == "late"
     assert one.features.fitted["numeric"] == ["tempo"]
+    assert one.features.categories == {}, "the run does not use the artist"
     assert one.features.numeric[: one.model.n_items].mean() == pytest.approx(0, abs=1e-6)
 
 
@@ -98,7 +102,7 @@ def test_the_card_has_counts_dates_and_test_scores(place, folder):
     ]
     assert all(one["low"] <= one["value"] <= one["high"] for one in card["test"])
     text = (folder / "README.md").read_text()
-    assert text.startswith("# songs: content-to_hybrid-cross_entropy-seed1\n")
+    assert text.startswith("# songs: content-to_hybrid-cross_entropy-speed-seed1\n")
     assert all(len(line) <= 120 or line.startswith("|") for line in text.splitlines())
     again = Recommender.load(folder)
     again.save(folder)
@@ -114,7 +118,7 @@ def test_a_baseline_or_a_blend_is_fitted_to_all_sessions_too(place, tmp_path):
     baseline_runs.rank_baselines(prepared, place)
     blend_runs.rank_blends(prepared, place)
     found = final_model.finished_models(place)
-    names = ["content-to_hybrid-cross_entropy-seed1", "shared-to_hybrid-cross_entropy-seed1"]
+    names = ["content-to_hybrid-cross_entropy-speed-seed1", "shared-to_hybrid-cross_entropy-seed1"]
     assert found["kind"].to_dict() == dict.fromkeys(names, "network") | {
         "most_popular": "baseline",
         "stan-long": "baseline",

@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 
 from gru4rec_lib.config.study import Run, Training
+from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.preparation.prepare import Prepared
+from gru4rec_lib.serving import model_folder
 from gru4rec_lib.study import results, runs
 from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.training import epochs as epoch
@@ -87,6 +89,34 @@ def test_training_learns_the_next_track(capsys):
     assert lines[0].startswith("embedding-cross_entropy-seed1 on ")
     assert lines[1].startswith("about 1.0 GB: base 1.0, weights 0.0, ")
     assert len(lines) == 3 + len(trained.history) + trained.best_epoch
+
+
+@pytest.mark.parametrize(("columns", "numbers"), [(None, ["x", "y"]), (("y", "c"), ["y"])])
+def test_a_run_uses_its_features_alone(tmp_path, columns, numbers):
+    random = np.random.default_rng(5)
+    features = Features(
+        random.normal(size=(N, 2)).astype(np.float32),
+        {"c": random.integers(1, 4, (N, 1)).astype(np.int32)},
+        {"c": 4},
+        {"numeric": ["x", "y"], "mean": [0, 1], "scale": [1, 2], "c": ["p", "q", "r"]},
+    )
+    test = {"test": grammar(5, seed=3), "features": features}
+    data = replace(prepared(grammar(40, seed=1), grammar(10, seed=2)), **test)
+    run = a_run(max_epochs=1).model_copy(update={"input_form": "content", "features": columns})
+    trained = runs.train(run, data)
+    own = features if columns is None else features.only(columns)
+    assert trained.model.get_config()["features"] == own.spec
+    assert own.spec["numeric"] == len(numbers)
+    np.testing.assert_array_equal(trained.model.features.numeric, own.numeric)
+    runs.save(tmp_path, run, trained, RANKS, pd.DataFrame(), data)
+    model, _, config, found, *_ = model_folder.load(tmp_path / "model")
+    assert (found.fitted, found.spec) == (own.fitted, own.spec)
+    assert Run(**config) == run
+    np.testing.assert_array_equal(model.rank(data.test, N), trained.model.rank(data.test, N))
+    alone = runs.train(run.model_copy(update={"features": None}), replace(data, features=own)).model
+    for one, other in zip(trained.model.get_weights(), alone.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert runs.memory_estimate(run, data) == runs.memory_estimate(run, replace(data, features=own))
 
 
 def test_refit_uses_all_training_sessions_for_the_best_number_of_epochs(fits):

@@ -5,6 +5,7 @@ import itertools
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from math import exp, tanh
 from typing import NamedTuple
 
@@ -14,6 +15,8 @@ from helpers import states, top_by_rank
 
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
+from gru4rec_lib.evaluation.feature_importance import permuted_ranks
+from gru4rec_lib.model.forms import WITH_CONTENT
 from gru4rec_lib.model.inputs import INPUTS
 from gru4rec_lib.model.layers import CELLS
 from gru4rec_lib.model.outputs import OUTPUTS
@@ -61,6 +64,10 @@ class Case(NamedTuple):
     @property
     def scores_cold(self):
         return self.output_form != "ids"
+
+    @property
+    def uses_features(self):
+        return not WITH_CONTENT.isdisjoint((self.input_form, self.output_form))
 
 
 def _cases():
@@ -133,6 +140,23 @@ def rank_of(model, hidden, target):
 
 
 # Construction and exact values
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [case for case in CASES if case.uses_features], ids=str)
+def test_input_and_output_see_permuted_features(case):
+    named = replace(FEATURES, fitted={"numeric": ["tempo", "energy"]})
+    model, sessions = built(case, features=named), Sessions.from_lists([[0, 3, 5, 1], [4, 2], [2, 0, 4]])
+    ranks = model.rank(sessions, N)
+    groups = {"numbers": ["tempo", "energy"], "artist": ["artist"], "all": ["tempo", "energy", "tags", "artist"]}
+    permuted = permuted_ranks(model, named, groups, lambda: model.rank(sessions, N), permutations=2)
+    for n in range(2):
+        order = np.random.default_rng([1, 4, n]).permutation(N)
+        for group, columns in groups.items():
+            other = built(case, features=named.permuted(columns, order))  # of the same first weights
+            np.testing.assert_array_equal(permuted[group][:, n], other.rank(sessions, N))
+    assert (permuted["all"] != ranks[:, None]).any()
+    np.testing.assert_array_equal(model.rank(sessions, N), ranks)
 
 
 @pytest.mark.slow
