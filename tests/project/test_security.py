@@ -23,8 +23,8 @@ WORDS = {("allow_pickle", True), ("safe_mode", False), ("shell", True)}
 
 
 def sources():
-    for path in sorted(ROOT.glob("gru4rec_lib/*.py")):
-        yield path.name, path.read_text(encoding="utf-8")
+    for path in sorted(ROOT.glob("gru4rec_lib/**/*.py")):
+        yield str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")
     for path in sorted(ROOT.glob("notebooks/*.ipynb")):
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         yield path.name, "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
