@@ -220,7 +220,7 @@ def test_the_control_of_a_network_with_some_features_has_the_same_settings(place
     place = Workspace("made", root=place.root)
     models = [("content", "sound", 0.5), ("content", "small", 0.4), ("embedding", "", 0.3), ("one_hot", "nine", 0.6)]
     table = pd.DataFrame(models, columns=["input_form", "tag", "validation_recall_at_20"])
-    table = table.assign(model="gru4rec", output_form="ids", loss="bpr", seeds=1)
+    table = table.assign(model="gru4rec", output_form="ids", loss="bpr", seeds=1, validation_mrr_at_20=0.1)
     targets = pd.DataFrame({"session": [0, 1, 2], "protocol": "known"})
     ranked = Ranked(table[[*Columns.MODEL, "seeds"]], targets, [np.ones((3, 1))] * len(table))
     monkeypatch.setattr(evidence, "read", lambda *_: SimpleNamespace(over_seeds=lambda: ranked))
