@@ -45,10 +45,12 @@ test-fast: .venv/.installed ## Run the tests that train nothing and run no noteb
 test-long: .venv/.installed ## Run the long tests: killed runs, two runs at once, a study twice, cluster jobs
 	@$(BIN)/python -m pytest -m long $(ARGS)
 
+# profiles/jupyterlab has default settings of JupyterLab, which the user's own settings replace.
 lab: .venv/.installed ## Open copies of the notebooks in JupyterLab; the copies are in runs/lab
 	@$(BIN)/python -m gru4rec_lib lab
-	@exec env GRU4REC_STUDY=1 $(BIN)/python -m jupyterlab --ServerApp.ip=localhost --notebook-dir="$(CURDIR)/runs/lab" \
-	    $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS)
+	@exec env GRU4REC_STUDY=1 JUPYTER_CONFIG_PATH="$(CURDIR)/profiles/jupyterlab$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH}" \
+	    $(BIN)/python -m jupyterlab --ServerApp.ip=localhost --notebook-dir="$(CURDIR)/runs/lab" \
+	    --LabApp.default_url=/lab/tree/START.md $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS)
 
 lint: .venv/.installed ## Check style, the layers of imports, links of README and docs/, and that notebooks have no outputs
 	@$(BIN)/python -m ruff check .

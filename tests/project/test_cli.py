@@ -29,7 +29,7 @@ def called(monkeypatch):
     monkeypatch.setattr(simulate, "simulate", lambda *given, **named: calls.append((given, named)))
     monkeypatch.setattr(publish, "publish", lambda place: calls.append(place.study.name))
     monkeypatch.setattr(paper, "make", lambda place: calls.append(f"paper of {place.study.name}"))
-    monkeypatch.setattr(figures, "redraw", lambda folder: calls.append(folder.parts[-2:]))
+    monkeypatch.setattr(figures, "redraw", lambda folder, only: calls.append((*folder.parts[-2:], only)))
     monkeypatch.setattr(reproduce, "main", lambda words: calls.append(words) or 7)
     return calls
 
@@ -60,7 +60,7 @@ def test_publish_and_reproduce_pass_their_arguments(called):
     assert __main__.main(["reproduce", "--study", "toy", "--", "-n"]) == 7
     assert __main__.main(["figures", "--study", "toy"]) == 0
     assert __main__.main(["paper", "--study", "toy"]) == 0
-    assert called == ["toy", ["--study", "toy", "--", "-n"], ("figures", "toy"), "paper of toy"]
+    assert called == ["toy", ["--study", "toy", "--", "-n"], ("figures", "toy", ""), "paper of toy"]
 
 
 @pytest.mark.parametrize(
