@@ -22,8 +22,8 @@ reproduce: .venv/.installed $(if $(GPU),.venv/.gpu) ## Run a study, from raw fil
 	exec $(BIN)/python -m gru4rec_lib reproduce --study="$$STUDY" $${DATA:+"--data=$$DATA"} -- $(ARGS)
 
 figures: STUDY := $(if $(filter file,$(origin STUDY)),paper,$(STUDY))
-figures: .venv/.installed ## Draw a study's figures from their CSV files: SVG, PDF, PNG [STUDY=paper]
-	@$(BIN)/python -m gru4rec_lib figures --study="$$STUDY"
+figures: .venv/.installed ## Draw a study's figures from their CSV files: SVG, PDF, PNG [STUDY=paper ARGS="--only table_2"]
+	@$(BIN)/python -m gru4rec_lib figures --study="$$STUDY" $(ARGS)
 
 search: .venv/.installed ## Search settings for a study's cells and baselines on validation [STUDY=twin_mini SPACE=default TRIALS=20]
 	@exec $(BIN)/python -m gru4rec_lib search --study="$$STUDY" $${DATA:+"--data=$$DATA"} \
@@ -45,10 +45,12 @@ test-fast: .venv/.installed ## Run the tests that train nothing and run no noteb
 test-long: .venv/.installed ## Run the long tests: killed runs, two runs at once, a study twice, cluster jobs
 	@$(BIN)/python -m pytest -m long $(ARGS)
 
+# profiles/jupyterlab has default settings of JupyterLab, which the user's own settings replace.
 lab: .venv/.installed ## Open copies of the notebooks in JupyterLab; the copies are in runs/lab
 	@$(BIN)/python -m gru4rec_lib lab
-	@exec env GRU4REC_STUDY=1 $(BIN)/python -m jupyterlab --ServerApp.ip=localhost --notebook-dir="$(CURDIR)/runs/lab" \
-	    $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS)
+	@exec env GRU4REC_STUDY=1 JUPYTER_CONFIG_PATH="$(CURDIR)/profiles/jupyterlab$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH}" \
+	    $(BIN)/python -m jupyterlab --ServerApp.ip=localhost --notebook-dir="$(CURDIR)/runs/lab" \
+	    --LabApp.default_url=/lab/tree/START.md $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS)
 
 lint: .venv/.installed ## Check style, the layers of imports, links of README and docs/, and that notebooks have no outputs
 	@$(BIN)/python -m ruff check .
@@ -100,7 +102,8 @@ clean-venv: ## Delete the installed packages
 	done; \
 	if [ -z "$$python" ]; then \
 	    echo "This project needs Python 3.11, 3.12 or 3.13; found: $$($(firstword $(PYTHON)) --version 2>&1 || true)." \
-	        "Install one of them, or name it: make PYTHON=/path/to/python3.12" >&2; \
+	        "Install one and give make its path, for example with uv (https://docs.astral.sh/uv):" >&2; \
+	    printf '  %s\n' 'uv python install 3.13' 'make PYTHON="$$(uv python find --system 3.13)" .venv' >&2; \
 	    exit 1; \
 	fi; \
 	[ $@ -nt requirements.lock ] || echo "Installing requirements.lock into .venv; this takes a few minutes."; \

@@ -47,10 +47,20 @@ def run(argv: list[str]) -> int:
     _name_the_study(command)
     command = commands.add_parser("page", help="write an executed notebook as an HTML page beside it")
     command.add_argument("notebook", type=Path, help="an executed .ipynb, such as papermill writes")
-    commands.add_parser("lab", help="copy the notebooks to runs/lab for editing; edited copies are kept")
+    commands.add_parser(
+        "lab", help="fill runs/lab for JupyterLab: copies of the notebooks, links to figures and reports"
+    )
     commands.add_parser("doc-tables", help="generate the tables of README.md and docs/ from reports/")
-    command = commands.add_parser("figures", help="draw figures/<study>/ again from its CSV: SVG, PDF and PNG")
+    command = commands.add_parser("figures", help="draw figures/<study>/ again from its CSV, or one in another size")
     command.add_argument("--study", default="twin_mini")
+    command.add_argument("--only", metavar="NAME", help="draw one figure, such as table_2 (default: all)")
+    command.add_argument("--out", type=Path, metavar="FILE", help=".svg, .pdf or .png to write in place of the study's")
+    changed = command.add_argument_group("changes of the figure that --out names")
+    changed.add_argument("--width-cm", type=float, metavar="CM", help="a column of the paper has 8.5 (default)")
+    changed.add_argument("--height-cm", type=float, metavar="CM", help="(default: what the figure needs)")
+    changed.add_argument("--font-size", type=float, metavar="PT", help="of the axis labels (default: 7.5)")
+    changed.add_argument("--title", help="above the figure")
+    changed.add_argument("--labels", nargs="+", metavar="OLD=NEW", help="texts to replace, such as loss=Verlust")
     command = commands.add_parser("search", help="search settings for each cell and baseline of a study")
     _name_the_study(command)
     command.add_argument("--space", default="default", help="a file of config/spaces/ without .yaml (%(default)s)")
@@ -118,16 +128,16 @@ def run(argv: list[str]) -> int:
     elif words.command == "lab":
         from gru4rec_lib.study import notebook_copies
 
-        for line in notebook_copies.to_work_in(ROOT / "notebooks", ROOT / "runs" / "lab"):
+        lab = ROOT / "runs" / "lab"
+        for line in notebook_copies.to_work_in(ROOT / "notebooks", lab):
             print(line)
+        notebook_copies.link(lab, ROOT / "figures", ROOT / "reports")
     elif words.command == "doc-tables":
         from gru4rec_lib.study import doc_tables
 
         doc_tables.write(ROOT)
     elif words.command == "figures":
-        from gru4rec_lib.plotting import figures
-
-        figures.redraw(_place(words).published_figures)
+        _draw_figures(words)
     elif words.command == "search":
         from gru4rec_lib.study.tuning import search
         from gru4rec_lib.study.workflow import reproduce
@@ -178,6 +188,32 @@ def _place(words: argparse.Namespace, searched: bool = True) -> Workspace:
     place = Workspace(words.study, getattr(words, "data", ""), searched=searched)
     place.refuse_if_taken()
     return place
+
+
+def _draw_figures(words: argparse.Namespace) -> None:
+    """Draw all figures of a study, or one; with --out in another size or with other texts."""
+    from gru4rec_lib.plotting import figures
+
+    folder = _place(words).published_figures
+    names = ("width_cm", "height_cm", "font_size", "title", "labels")
+    changes = {name: given for name in names if (given := getattr(words, name)) is not None}
+    if words.out is None and changes:
+        raise ConfigError(f"--{next(iter(changes)).replace('_', '-')}: name the file to write, such as --out slide.pdf")
+    if words.out is None:
+        figures.redraw(folder, words.only or "")
+        return
+    if words.only is None:
+        raise ConfigError("--out: name the figure to draw, such as --only table_2")
+    if "labels" in changes:
+        changes["labels"] = dict(map(_label, words.labels))
+    figures.export(figures.csv_of(folder, words.only), words.out, **changes)
+
+
+def _label(text: str) -> tuple[str, str]:
+    old, sign, new = text.partition("=")
+    if not old or not sign:
+        raise ConfigError(f"--labels: `{shown(text)}` does not name an old and a new text; write it as loss=Verlust")
+    return old, new
 
 
 def _shard(place: Workspace, step: str, name: str) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from gru4rec_lib.plotting.style import SCORES, few_numbers, legend, looks, new_figure, say
+from gru4rec_lib.plotting.style import SCORES, few_numbers, legend, looks, new_figure, pt, say
 
 NAMES = {"as_published": "as published", "all_mended": "all fixed", "with_D12": "D12 added"}
 
@@ -51,7 +51,7 @@ def audit(frame: pd.DataFrame) -> Figure:
             ax.set_xlim(0, 1.04 * most or 1)
             few_numbers(ax.xaxis)
             ax.tick_params(axis="y", length=0)
-            ax.set_yticks(range(len(own)), [said(switch) for switch in own] if ax is pair[0] else [], fontsize=6)
+            ax.set_yticks(range(len(own)), [said(switch) for switch in own] if ax is pair[0] else [], fontsize=pt(6))
             ax.set_ylim(len(own) - 0.4, -0.6)
         pair[0].set_title(say(loss), fontweight="bold", loc="left")
         for ax in pair:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import cycle
+from textwrap import wrap
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodF
 from gru4rec_lib.evaluation.statistics import ALPHA
 from gru4rec_lib.plotting.style import (
     BASELINES,
+    COLUMN,
     QUIET,
     SCORES,
     SMALL,
@@ -22,11 +24,13 @@ from gru4rec_lib.plotting.style import (
     looks_of_models,
     named,
     new_figure,
+    pt,
     say,
+    width,
 )
 from gru4rec_lib.utils.rounding import fixed
 
-OUTSIDE = {"fontsize": SMALL, "va": "center", "xytext": (2, 0), "textcoords": "offset points"}
+OUTSIDE = {"va": "center", "xytext": (2, 0), "textcoords": "offset points"}
 
 
 def differences(frame: pd.DataFrame) -> Figure:
@@ -60,15 +64,23 @@ def differences(frame: pd.DataFrame) -> Figure:
             place = order.index(row.name)
             if row.difference < edge:
                 text = f"◂ {fixed(row.difference, digits=2)}"
-                ax.annotate(text, (0, place), xycoords=ax.get_yaxis_transform(), color=look["color"], **OUTSIDE)
+                ax.annotate(
+                    text,
+                    (0, place),
+                    xycoords=ax.get_yaxis_transform(),
+                    color=look["color"],
+                    fontsize=pt(SMALL),
+                    **OUTSIDE,
+                )
                 continue
             ax.hlines(place, row.low, row.high, color=look["color"], linewidth=0.9)
             ax.plot(row.difference, place, **look, markerfacecolor=look["color"] if row.p_holm < ALPHA else "white")
         few_numbers(ax.xaxis)
         ax.tick_params(axis="y", length=0)
         ax.set_title(title)
-        ax.set_xlabel(f"model minus\n{say(rows['reference'].iloc[0])}")
-    axes[0].set_yticks(range(len(order)), [say(name) for name in order], fontsize=6.5)
+        reference = wrap(say(rows["reference"].iloc[0]), 12)  # the panels are narrow
+        ax.set_xlabel("\n".join(["model minus", *reference]))
+    axes[0].set_yticks(range(len(order)), [say(name) for name in order], fontsize=pt(6.5))
     axes[0].set_ylim(len(order) - 0.4, -0.6)
     if losses:
         legend(figure, losses, columns=3)
@@ -109,7 +121,7 @@ def _by_stratum(frame: pd.DataFrame, what: str) -> Figure:
         ax.set_ylim(0, None)
         ax.set_ylabel(title)
         ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 4, 5, 10]))
-    axes[1].set_xticks(range(len(strata)), names, fontsize=SMALL)
+    axes[1].set_xticks(range(len(strata)), names, fontsize=pt(SMALL))
     axes[1].set_xlabel(what)
     legend(figure, lines, columns=2)
     return figure
@@ -124,7 +136,7 @@ def validation_and_test(frame: pd.DataFrame) -> Figure:
     """
     frame = frame.assign(name=named(frame))
     forms = {name: look | {"linestyle": ""} for name, look in looks_of_models(frame).items()}
-    figure, *axes = new_figure(4.9 + 0.2 * len(forms), columns=2)
+    figure, *axes = new_figure(10.4 + 0.2 * len(forms), rows=2)
     for ax, (score, title) in zip(axes, SCORES.items(), strict=True):
         ends = frame[[f"{score}_low", f"{score}_high", f"{score}_at_20", f"validation_{score}_at_20"]].to_numpy()
         least, most = 0.94 * np.nanmin(ends), 1.06 * np.nanmax(ends) or 1
@@ -135,7 +147,7 @@ def validation_and_test(frame: pd.DataFrame) -> Figure:
             ax.vlines(place, rows[f"{score}_low"], rows[f"{score}_high"], color=look["color"], linewidth=0.9)
             # A baseline may score 0, so that its mark is on the edge.
             ax.plot(place, rows[f"{score}_at_20"], **look, clip_on=bool(rows["input_form"].notna().all()))
-        ax.set(xlim=(least, most), ylim=(least, most), aspect="equal", title=title, xlabel="validation", ylabel="test")
+        ax.set(xlim=(least, most), ylim=(least, most), xlabel=f"{title}, validation", ylabel=f"{title}, test")
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     legend(figure, forms, columns=2)
@@ -156,15 +168,15 @@ def input_by_loss(frame: pd.DataFrame) -> Figure:
     names, losses = list(looks(frame["name"])), list(looks(frame["loss"]))
     words = [say(loss).replace("-", "-\n") for loss in losses]
     height = 2.6 + 0.55 * len(names)
-    beside = len(losses) <= 3  # more would not leave space for the numbers
+    beside = len(losses) <= 3 * width() / COLUMN  # more would not leave space for the numbers
     figure, *axes = new_figure(height, columns=2, sharey=True) if beside else new_figure(2 * height, rows=2)
     for ax, (score, title) in zip(axes, SCORES.items(), strict=True):
         cells = frame.pivot_table(f"{score}_at_20", "name", "loss").reindex(index=names, columns=losses)
-        look = {"cmap": "Blues", "vmin": 0, "linewidths": 1, "annot_kws": {"fontsize": SMALL}}
+        look = {"cmap": "Blues", "vmin": 0, "linewidths": 1, "annot_kws": {"fontsize": pt(SMALL)}}
         sns.heatmap(cells, ax=ax, annot=cells.map(fixed, na_action="ignore"), fmt="", cbar=False, **look)
         ax.set(xlabel="loss", ylabel="", title=title)
         ax.set_yticklabels([say(name) for name in names], rotation=0)
-        ax.set_xticklabels(words, fontsize=SMALL, rotation=0)
+        ax.set_xticklabels(words, fontsize=pt(SMALL), rotation=0)
         ax.tick_params(length=0)
     return figure
 
@@ -202,7 +214,7 @@ def coverage(frame: pd.DataFrame) -> Figure:
     """
     frame = frame.assign(name=named(frame))
     models = {name: look | {"linestyle": ""} for name, look in looks_of_models(frame).items()}
-    figure, ax = new_figure(6.2 + 0.16 * len(models))
+    figure, ax = new_figure(7.4 + 0.16 * len(models))
     for name, look in models.items():
         rows = frame[frame["name"] == name]
         ax.plot(rows["recall_at_20"], rows["catalogue_coverage"], **look, clip_on=False)
@@ -262,7 +274,7 @@ def feature_importance(frame: pd.DataFrame) -> Figure:
         few_numbers(ax.xaxis)
         ax.tick_params(axis="y", length=0)
         ax.set_xlabel(f"loss in {title}")
-    axes[0].set_yticks(range(len(order)), [say(name) for name in order], fontsize=6.5)
+    axes[0].set_yticks(range(len(order)), [say(name) for name in order], fontsize=pt(6.5))
     axes[0].set_ylim(len(order) - 0.4, -0.6)
     return figure
 

@@ -7,7 +7,7 @@ and drawn at their printed size; style.mplstyle holds the rest of their style.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from io import StringIO
 from pathlib import Path
 
@@ -24,6 +24,8 @@ from gru4rec_lib.plotting.diagram import model_diagram
 from gru4rec_lib.plotting.evidence import EVIDENCE_FIGURES
 from gru4rec_lib.plotting.listen import LISTEN_FIGURES
 from gru4rec_lib.plotting.style import (
+    COLUMN,
+    FONT_SIZE,
     QUIET,
     SCORES,
     SMALL,
@@ -34,11 +36,16 @@ from gru4rec_lib.plotting.style import (
     named,
     new_figure,
     percent,
+    pt,
     say,
+    scale_lines,
+    sized,
     tail_axes,
 )
+from gru4rec_lib.plotting.texts import finish
 from gru4rec_lib.plotting.twin import TWIN_FIGURES
-from gru4rec_lib.utils.arguments import user_path
+from gru4rec_lib.utils.arguments import between, user_path
+from gru4rec_lib.utils.atomic_write import replacing
 
 STYLE = ("default", Path(__file__).with_name("style.mplstyle"))
 # No dates: the same table gives the same bytes.
@@ -71,32 +78,57 @@ def draw(name: str, frame: pd.DataFrame, folder: Path, note: str = "") -> Figure
     return _draw(name, frame.to_csv(index=False, lineterminator="\n"), folder)
 
 
-def redraw(folder: Path) -> None:
+def redraw(folder: Path, only: str = "") -> None:
     """Draw a figure again from every <name>.csv of a folder.
 
     Args:
         folder: an output folder of `draw`.
+        only: the name of a single figure to draw; empty for all.
 
     Raises:
         ValueError: there is no .csv file, or one that belongs to no figure.
     """
     folder = user_path(folder)
-    names = sorted(path.stem for path in folder.glob("[!.]*.csv"))
-    if not names or not FIGURES.keys() >= set(names):
-        found = ", ".join(names) or "no .csv file"
+    for path in [csv_of(folder, only)] if only else _csvs(folder):
+        _draw(path.stem, path.read_text(encoding="utf-8"), folder)
+
+
+def csv_of(folder: Path, name: str) -> Path:
+    """Return the CSV file of a figure.
+
+    Args:
+        folder: an output folder of `draw`.
+        name: of the figure.
+
+    Raises:
+        ValueError: the folder does not have this figure; the message lists those that it has.
+    """
+    found = {path.stem: path for path in _csvs(folder)}
+    if name not in found:
+        raise ValueError(f"{folder}: has no figure {name!r}; its figures are {', '.join(found)}")
+    return found[name]
+
+
+def _csvs(folder: Path) -> list[Path]:
+    paths = sorted(folder.glob("[!.]*.csv"))
+    if not paths or not FIGURES.keys() >= {path.stem for path in paths}:
+        found = ", ".join(path.stem for path in paths) or "no .csv file"
         raise ValueError(f"{folder}: expected the .csv files of figures ({', '.join(FIGURES)}), found {found}")
-    for name in names:
-        _draw(name, (folder / f"{name}.csv").read_text(encoding="utf-8"), folder)
+    return paths
+
+
+def _read(text: str) -> pd.DataFrame:
+    texts = {"study": str, "tag": str, "group": str}  # their values may look like numbers
+    return pd.read_csv(StringIO(text), dtype=texts, keep_default_na=False, na_values=[""])
 
 
 def _draw(name: str, text: str, folder: Path) -> Figure:
     # From the CSV text, not the frame in memory: `redraw` then gives the same figure.
-    texts = {"study": str, "tag": str, "group": str}  # their values may look like numbers
-    frame = pd.read_csv(StringIO(text), dtype=texts, keep_default_na=False, na_values=[""])
+    frame = _read(text)
     folder = user_path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with plt.style.context(STYLE):
-        figure = picture(name, frame)
+        figure = _picture(name, frame)
         for kind, metadata in KINDS.items():
             part = folder / f".{name}.{kind}.part"
             figure.savefig(part, format=kind, metadata=metadata)
@@ -118,9 +150,68 @@ def picture(name: str, frame: pd.DataFrame) -> Figure:
         The figure, in the style of the study.
     """
     with plt.style.context(STYLE):
-        figure = FIGURES[name](frame)
-        if "note" in frame and len(frame):
-            figure.supxlabel(frame["note"].iloc[0], x=0.99, ha="right", fontsize=SMALL, style="italic", color=QUIET)
+        return _picture(name, frame)
+
+
+def _picture(name: str, frame: pd.DataFrame) -> Figure:
+    figure = FIGURES[name](frame)
+    if "note" in frame and len(frame):
+        figure.supxlabel(frame["note"].iloc[0], x=0.99, ha="right", fontsize=pt(SMALL), style="italic", color=QUIET)
+    return figure
+
+
+def export(
+    csv: str | Path,
+    target: str | Path,
+    width_cm: float = COLUMN,
+    height_cm: float | None = None,
+    font_size: float = FONT_SIZE,
+    title: str = "",
+    labels: Mapping[str, str] | None = None,
+) -> Figure:
+    """Draw a figure of a study from its CSV file in another size, with a title and other texts.
+
+    Args:
+        csv: a file of `figures/<study>/`, such as `figures/paper/table_2.csv`; it is only read.
+        target: the file to write, .svg, .pdf or .png (300 dpi); its folder is created if missing.
+        width_cm: 1 to 200.
+        height_cm: 1 to 200; None takes the height that the figure has by itself, which depends on the font size.
+        font_size: of the axis labels, 1 to 100 pt; other texts, lines and marks change in proportion.
+        title: of the figure, above its legend.
+        labels: the new text of each old one: axis labels, legend entries, tick labels, titles of panels. Old texts are
+            written on one line.
+
+    Returns:
+        The figure, for a notebook to show.
+
+    Raises:
+        ValueError: a wrong argument, a CSV file that belongs to no figure, or texts that do not fit.
+        OSError: the CSV file cannot be read, or the target cannot be written.
+    """
+    csv, target = user_path(csv), user_path(target)
+    name, kind = csv.stem, target.suffix[1:].lower()
+    if csv.suffix != ".csv" or name not in FIGURES:
+        raise ValueError(f"{csv}: belongs to no figure; give the .csv file of one of {', '.join(FIGURES)}")
+    if kind not in KINDS:
+        raise ValueError(f"{target}: give a file that ends in .{', .'.join(KINDS)}")
+    between(width_cm, "width_cm", 1, 200)
+    if height_cm is not None:
+        between(height_cm, "height_cm", 1, 200)
+    between(font_size, "font_size", 1, 100)
+    text = csv.read_bytes()
+    with plt.style.context(STYLE), plt.rc_context(sized(width_cm, font_size)):
+        try:
+            figure = _picture(name, _read(text.decode()))
+        except (LookupError, TypeError, AttributeError, ValueError) as error:
+            raise ValueError(f"{csv}: is not the data of {name} ({error}); restore the file") from error
+        scale_lines(figure)
+        try:
+            finish(figure, title, labels or {}, height_cm)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(target) as part:
+            figure.savefig(part, format=kind, metadata=KINDS[kind])
     return figure
 
 
@@ -194,8 +285,8 @@ def skips_by_position(frame: pd.DataFrame) -> Figure:
     heights = np.maximum.accumulate(frame[list(meanings)].iloc[-1] - apart) + apart  # labels do not overlap
     for skip, look in zip(meanings, plt.rcParams["axes.prop_cycle"], strict=False):
         ax.plot(frame["position"], frame[skip], **look)
-        label = {"textcoords": "offset points", "va": "center", "color": look["color"], "fontsize": 7}
-        ax.annotate(f"{skip}:\n{meanings[skip]}", (frame["position"].iloc[-1], heights[skip]), (7, 0), **label)
+        label = {"textcoords": "offset points", "va": "center", "color": look["color"], "fontsize": pt(7)}
+        ax.annotate(f"{skip}:\n{meanings[skip]}", (frame["position"].iloc[-1], heights[skip]), (pt(7), 0), **label)
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
     ax.set(ylim=(0, 1), xlabel="position in the session", ylabel="share of the plays skipped")
@@ -226,7 +317,7 @@ def learning_curves(frame: pd.DataFrame) -> Figure:
     columns = {"validation_recall_at_20": "validation\nRecall@20", "train_loss": "training\nloss"}
     losses, forms = looks(frame["loss"]), looks(frame["input_form"])
     thin = {"markevery": int(np.ceil(frame["epoch"].max() / 8)), "linewidth": 1, "markersize": 3}
-    height = 1.3 + 2.7 * len(losses) + 0.2 * len(forms)
+    height = 1.3 + 3.2 * len(losses) + 0.2 * len(forms)
     figure, *axes = new_figure(height, rows=len(losses), columns=2, sharex=True)
     for pair, loss in zip(np.reshape(axes, (-1, 2)), losses, strict=True):
         runs = frame[frame["loss"] == loss].sort_values("epoch")

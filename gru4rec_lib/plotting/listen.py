@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from gru4rec_lib.plotting.style import QUIET, SMALL, new_figure, say
+from gru4rec_lib.plotting.style import COLUMN, QUIET, SMALL, new_figure, pt, say, width
 
 HIT = 20  # the last rank that Recall@20 counts
 TICKS = (1, HIT, 1_000, 100_000)
@@ -65,7 +65,9 @@ def listen_along(frame: pd.DataFrame) -> Figure:
     for ax in axes[::columns]:
         ax.set_ylabel("rank of the\ntrack played")
     handles, labels = first.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=2, fontsize=SMALL)
+    figure.legend(
+        handles, labels, loc="outside upper center", ncols=2 * max(1, int(width() / COLUMN)), fontsize=pt(SMALL)
+    )
     return figure
 
 

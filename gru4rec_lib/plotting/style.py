@@ -1,4 +1,4 @@
-"""Shared by the figures: their width, the style of each name, labelled bars, formatted texts."""
+"""Shared by the figures: their size, the style of each name, labelled bars, formatted texts."""
 
 from __future__ import annotations
 
@@ -10,15 +10,21 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.collections import Collection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 
 from gru4rec_lib.config.study import INPUT_FORMS, LOSSES
 from gru4rec_lib.utils.rounding import fixed
 
-WIDTH = 8.5  # cm
+COLUMN = 8.5  # cm, the width of a column of the paper
+FONT_SIZE = 7.5  # pt, of style.mplstyle
 SMALL = 6  # pt
+LENGTHS = ("font.size", "axes.labelsize", "axes.titlesize", "xtick.labelsize", "ytick.labelsize", "legend.fontsize")
+LENGTHS += ("axes.labelpad", "axes.titlepad", "xtick.major.pad", "ytick.major.pad")  # in proportion to the font size
 QUIET = "0.4"  # grey of annotations
 SCORES = {"recall": "Recall@20", "mrr": "MRR@20"}
 # Baselines are black; input forms have colours.
@@ -29,10 +35,10 @@ BASELINES = [
 
 
 def new_figure(height: float, rows: int = 1, columns: int = 1, **options) -> tuple[Figure, *tuple[Axes, ...]]:
-    """Make an empty figure of one column's width.
+    """Make an empty figure as wide as the style says.
 
     Args:
-        height: of the figure, in cm.
+        height: of the figure, in cm, for the font size of style.mplstyle; a larger font makes the figure higher.
         rows: of panels.
         columns: of panels.
         options: of `plt.subplots`.
@@ -41,10 +47,48 @@ def new_figure(height: float, rows: int = 1, columns: int = 1, **options) -> tup
         The figure and its panels, row by row. It is created through pyplot, which a notebook needs to show figures,
         and closed there, so that the notebook shows it once.
     """
-    size = (WIDTH / 2.54, height / 2.54)
+    size = (plt.rcParams["figure.figsize"][0], pt(height) / 2.54)
     figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False, **options)
     plt.close(figure)
     return figure, *axes.flat
+
+
+def width() -> float:
+    """Return the width of a figure, in cm that a larger font makes longer: 8.5 in the style of style.mplstyle."""
+    return 2.54 * plt.rcParams["figure.figsize"][0] / pt(1)
+
+
+def pt(size: float) -> float:
+    """Return a font size or another length in proportion to the font size of the style.
+
+    Args:
+        size: with the font size of style.mplstyle.
+    """
+    return size * (plt.rcParams["font.size"] / FONT_SIZE)
+
+
+def sized(width_cm: float, font_size: float) -> dict[str, float]:
+    """Return settings of matplotlib that change the width and the font size of the style, which is in effect.
+
+    Args:
+        width_cm: of the figure.
+        font_size: of axis labels, in points; other texts and their distances change in proportion.
+    """
+    lengths = {name: plt.rcParams[name] * (font_size / FONT_SIZE) for name in LENGTHS}
+    return lengths | {"figure.figsize": (width_cm / 2.54, plt.rcParams["figure.figsize"][1])}
+
+
+def scale_lines(figure: Figure) -> None:
+    """Change lines, marks and edges in proportion to the font size of the style.
+
+    Args:
+        figure: drawn with the widths and sizes of style.mplstyle.
+    """
+    for artist in figure.findobj():
+        if isinstance(artist, Line2D):
+            artist.set(markersize=pt(artist.get_markersize()), markeredgewidth=pt(artist.get_markeredgewidth()))
+        if isinstance(artist, Line2D | Patch | Collection):
+            artist.set_linewidth(pt(np.asarray(artist.get_linewidth())))
 
 
 def looks(names: Iterable[str]) -> dict[str, dict]:
@@ -86,10 +130,12 @@ def legend(figure: Figure, looks: dict[str, dict], columns: int) -> None:
     Args:
         figure: to draw in.
         looks: from `looks`.
-        columns: of the legend.
+        columns: of the legend in a column of the paper; a wider figure has as many more as it is wider.
     """
     lines = [plt.Line2D([], [], **look) for look in looks.values()]
-    figure.legend(lines, [say(name) for name in looks], loc="outside upper center", ncols=columns)
+    figure.legend(
+        lines, [say(name) for name in looks], loc="outside upper center", ncols=columns * max(1, int(width() / COLUMN))
+    )
 
 
 def tail_axes(ax: Axes, tracks: int, plays: int) -> None:
@@ -127,7 +173,7 @@ def bars(ax: Axes, names: Sequence[str], values: Sequence[float], texts: Sequenc
         values: one for each bar, 0 or above.
         texts: one for each bar.
     """
-    ax.bar_label(ax.barh(range(len(names)), values, height=0.7), texts, padding=3, fontsize=7)
+    ax.bar_label(ax.barh(range(len(names)), values, height=0.7), texts, padding=3, fontsize=pt(7))
     ax.set_yticks(range(len(names)), names)
     ax.set_xticks([])
     ax.spines["bottom"].set_visible(False)

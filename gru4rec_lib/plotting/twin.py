@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
-from gru4rec_lib.plotting.style import SCORES, few_numbers, legend, looks_of_models, named, new_figure, tail_axes
+from gru4rec_lib.plotting.style import SCORES, few_numbers, legend, looks_of_models, named, new_figure, pt, tail_axes
 
 PERCENT = PercentFormatter(1, decimals=0, symbol=" %")
 
@@ -85,19 +85,20 @@ def calibration(frame: pd.DataFrame) -> Figure:
     Args:
         frame: quantity, distance, tolerance, holds (bool).
     """
-    figure, ax = new_figure(1.5 + 0.36 * len(frame))
+    figure, ax = new_figure(2.1 + 0.36 * len(frame))
     rows, ratio = np.arange(len(frame)), frame["distance"] / frame["tolerance"]
-    looks = list(sides().values())
+    looks = [look | {"linestyle": ""} for look in sides().values()]
     ax.axvline(1, color="0.4", linewidth=0.7, linestyle="--", marker="", zorder=0)
     for holds, look in zip((True, False), looks, strict=True):
         chosen = (frame["holds"] == holds).to_numpy()
         ax.hlines(rows[chosen], 0, ratio[chosen], color="0.85", linewidth=0.8, zorder=0)
-        ax.plot(ratio[chosen], rows[chosen], **look | {"linestyle": ""})
-    ax.set_yticks(rows, frame["quantity"], fontsize=6)
+        ax.plot(ratio[chosen], rows[chosen], **look)
+    ax.set_yticks(rows, frame["quantity"], fontsize=pt(6))
     ax.invert_yaxis()
     ax.tick_params(axis="y", length=0)
     ax.set_xlim(0, max(1.1, 1.05 * ratio.max()))
     ax.set_xlabel("distance / tolerance")
+    legend(figure, dict(zip(("within the tolerance", "beyond it"), looks, strict=True)), columns=2)
     return figure
 
 

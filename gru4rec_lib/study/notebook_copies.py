@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
 from pathlib import Path
 
 from gru4rec_lib.utils.atomic_write import replacing
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+START = "START.md"  # the page that JupyterLab opens first
 MADE_FROM = "gru4rec_cells"  # metadata of an editable copy: the digest of the cells that it was made from
 
 
@@ -37,12 +40,12 @@ def cells_alone(notebook: Path, folder: Path) -> Path:
 
 
 def to_work_in(notebooks: Path, folder: Path) -> list[str]:
-    """Copy the notebooks to a folder for editing; keep every edited copy.
+    """Copy the notebooks and their first page, START.md, to a folder for editing; keep every edited notebook.
 
     A copy with the notebook's cells keeps its outputs. An unedited copy is replaced when its notebook has changed.
 
     Args:
-        notebooks: the folder with the .ipynb files; it is only read.
+        notebooks: the folder with the .ipynb files and START.md; it is only read.
         folder: for the copies; created where it is missing.
 
     Returns:
@@ -53,6 +56,7 @@ def to_work_in(notebooks: Path, folder: Path) -> list[str]:
     """
     outdated = []
     folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(notebooks / START, folder / START)
     for notebook in sorted(notebooks.glob("*.ipynb")):
         copy, cells = folder / notebook.name, _cells(notebook)
         if copy.exists():
@@ -68,6 +72,20 @@ def to_work_in(notebooks: Path, folder: Path) -> list[str]:
         with replacing(copy) as partial:
             partial.write_text(_text(cells, {MADE_FROM: _digest(cells)}), encoding="utf-8")
     return outdated
+
+
+def link(folder: Path, *targets: Path) -> None:
+    """Link to other folders, so that JupyterLab's file browser shows them; what is in their place is kept.
+
+    Args:
+        folder: that JupyterLab shows.
+        targets: folders, each under its own name; a missing one is created.
+    """
+    for target in targets:
+        target.mkdir(exist_ok=True)
+        shown = folder / target.name
+        if not (shown.exists() or shown.is_symlink()):
+            shown.symlink_to(os.path.relpath(target, folder))
 
 
 def _read(notebook: Path) -> dict:

@@ -1,9 +1,10 @@
-"""Check arguments of public functions: whole numbers, paths and names."""
+"""Check arguments of public functions: numbers, paths and names."""
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Iterable
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,27 @@ def whole(value, name: str, least: int | None = 1) -> int:
     if least is not None and found < least:
         raise ValueError(f"{name} is {value!r}; give {least} or more")
     return found
+
+
+def between(value, name: str, least: float, most: float) -> float:
+    """Check a number within bounds.
+
+    Args:
+        value: any number, including NumPy's; True and False are not numbers here.
+        name: of the argument, for the message.
+        least: minimum.
+        most: maximum.
+
+    Returns:
+        The number as a float.
+
+    Raises:
+        ValueError: it is not a number, or outside the bounds.
+    """
+    number = isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+    if not (number and least <= value <= most):
+        raise ValueError(f"{name} is {value!r}; give a number from {least:g} to {most:g}")
+    return float(value)
 
 
 def user_path(given: str | Path) -> Path:

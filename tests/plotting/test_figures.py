@@ -11,6 +11,7 @@ from PIL import Image
 from gru4rec_lib.config.data import TRACK_FEATURES
 from gru4rec_lib.config.study import INPUT_FORMS, LOSSES, Training
 from gru4rec_lib.plotting import figures, style
+from gru4rec_lib.plotting.texts import texts
 from gru4rec_lib.study import diagram
 
 FORMS = ("one_hot", "embedding", "content", "content_mlp")
@@ -243,19 +244,6 @@ def drawn(name, frame):
         figure = figures.FIGURES[name](frame)
         figure.draw_without_rendering()
     return figure
-
-
-def texts(figure):
-    """List the texts that are drawn; ticks out of view are not."""
-    found = [*figure.texts, *(text for legend in figure.legends for text in legend.get_texts())]
-    for ax in figure.axes:
-        found += [*ax.texts, *(ax.title, ax._left_title, ax._right_title)]
-        if ax.axison:
-            for axis in (ax.xaxis, ax.yaxis):
-                low, high = sorted(axis.get_view_interval())
-                found += [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
-                found.append(axis.label)
-    return [text for text in found if text.get_visible() and text.get_text()]
 
 
 def test_every_figure_has_a_frame_here():

@@ -30,7 +30,7 @@ pytestmark = [
 def project(tmp_path):
     """Copy what the notebooks read, without computed files; reduce the toy study's grid to two cells."""
     root = tmp_path / "project"
-    for part in ("config", "gru4rec_lib", "notebooks"):
+    for part in ("config", "gru4rec_lib", "notebooks", "profiles"):
         shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"))
     shutil.copyfile(ROOT / "Makefile", root / "Makefile")
     toy = root / "config" / "toy.yaml"
@@ -87,7 +87,7 @@ def page(lab):
 def run_all(page, lab, name):
     """Open a notebook and run all cells by the menu; check that the last cell ran and no cell shows an error."""
     # Reset: otherwise another notebook's tab is restored first, and its idle kernel is taken for this one's.
-    page.goto(lab.replace("/lab?", f"/lab/tree/{name}?reset&"))
+    page.goto(lab.replace("/START.md?", f"/{name}?reset&"))
     page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
@@ -107,6 +107,19 @@ def pictures(page):
     """Return the widths in pixels of the images that the browser could read."""
     images = page.locator(NOTEBOOK + ".jp-OutputArea-output img")
     return [width for width in images.evaluate_all("images => images.map(image => image.naturalWidth)") if width]
+
+
+def test_the_first_page_says_where_to_begin_and_nothing_asks_about_news(lab, page):
+    page.goto(lab)
+    expect(page.get_by_role("heading", name="Where to begin")).to_be_visible()
+    files = page.locator(".jp-DirListing-item")
+    for name in ("figures", "reports", "01_explore_sessions.ipynb"):
+        expect(files.filter(has_text=name)).to_be_visible()
+    page.wait_for_timeout(3000)  # the question about news appears some time after the start
+    expect(page.get_by_text("news")).to_have_count(0)
+    page.screenshot(path=SEEN / "start.png", clip={"x": 0, "y": 0, "width": 1400, "height": 800})
+    page.get_by_role("link", name="01_explore_sessions").first.click()
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
 
 
 @pytest.mark.timeout(480)

@@ -29,7 +29,7 @@ def called(monkeypatch):
     monkeypatch.setattr(simulate, "simulate", lambda *given, **named: calls.append((given, named)))
     monkeypatch.setattr(publish, "publish", lambda place: calls.append(place.study.name))
     monkeypatch.setattr(paper, "make", lambda place: calls.append(f"paper of {place.study.name}"))
-    monkeypatch.setattr(figures, "redraw", lambda folder: calls.append(folder.parts[-2:]))
+    monkeypatch.setattr(figures, "redraw", lambda folder, only: calls.append((*folder.parts[-2:], only)))
     monkeypatch.setattr(reproduce, "main", lambda words: calls.append(words) or 7)
     return calls
 
@@ -60,7 +60,7 @@ def test_publish_and_reproduce_pass_their_arguments(called):
     assert __main__.main(["reproduce", "--study", "toy", "--", "-n"]) == 7
     assert __main__.main(["figures", "--study", "toy"]) == 0
     assert __main__.main(["paper", "--study", "toy"]) == 0
-    assert called == ["toy", ["--study", "toy", "--", "-n"], ("figures", "toy"), "paper of toy"]
+    assert called == ["toy", ["--study", "toy", "--", "-n"], ("figures", "toy", ""), "paper of toy"]
 
 
 @pytest.mark.parametrize(
@@ -156,3 +156,37 @@ def test_a_closed_pipe_ends_the_command_without_an_error(tmp_path):
     done = run("check", str(tmp_path / "mine.csv"), stdout=writing)
     os.close(writing)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--width-cm", "16"], "--width-cm: name the file to write, such as --out slide.pdf"),
+        (["--only", "table_2", "--title", "A"], "--title: name the file to write, such as --out slide.pdf"),
+        (["--out", "slide.pdf"], "--out: name the figure to draw, such as --only table_2"),
+        (
+            ["--only", "table_2", "--out", "a.pdf", "--labels", "loss"],
+            "--labels: `loss` does not name an old and a new ",
+        ),
+        (["--only", "table_2", "--out", "a.pdf", "--labels", "=b"], "--labels: `=b` does not name an old and a new "),
+        (["--only", "table_2", "--out", "a.pdf", "--width-cm", "0"], "width_cm is 0.0; give a number from 1 to 200"),
+    ],
+)
+def test_arguments_of_figures_that_do_not_fit_together_are_one_sentence(capsys, words, sentence):
+    assert __main__.main(["figures", "--study", "paper", *words]) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith(sentence)
+    assert printed.count("\n") == 1
+
+
+def test_figures_passes_changes_to_one_figure_and_an_unknown_one_is_one_sentence(capsys, monkeypatch):
+    calls = []
+    monkeypatch.setattr(figures, "export", lambda *given, **named: calls.append((given, named)))
+    words = ["figures", "--study", "paper", "--out", "slide.pdf", "--width-cm", "16", "--font-size", "9"]
+    words += ["--title", "Ein Titel", "--labels", "loss=Verlust", "a=b=c"]
+    assert __main__.main([*words, "--only", "table_2"]) == 0
+    labels = {"loss": "Verlust", "a": "b=c"}
+    changes = {"width_cm": 16, "font_size": 9, "title": "Ein Titel", "labels": labels}
+    assert calls == [((ROOT / "figures" / "paper" / "table_2.csv", Path("slide.pdf")), changes)]
+    assert __main__.main([*words, "--only", "table_3"]) == 2
+    assert capsys.readouterr().err.startswith(f"{ROOT}/figures/paper: has no figure 'table_3'; its figures are audit, ")

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -145,20 +146,36 @@ def test_make_lists_its_targets(target):
 
 
 @pytest.mark.usefixtures("_no_outer_make")
-def test_make_reports_which_python_it_needs(tmp_path):
-    old = tmp_path / "old"
-    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.10.4\n[ "$1" = --version ]\n')
-    old.chmod(0o755)
-    command = ["make", "-f", ROOT / "Makefile", ".venv", f"PYTHON={old}"]
+@pytest.mark.parametrize("version", ["3.10.4", "3.14.0"])
+def test_make_reports_which_python_it_needs_and_two_commands_that_help(tmp_path, version):
+    """The second command is run with a `uv` that finds a Python: make gets its path, and no longer reports."""
     for name in ("requirements.lock", "pyproject.toml"):
         (tmp_path / name).touch()
-    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    is_needed = "(3, 11) <= sys.version_info[:2] <= (3, 13)"
+    fake = {
+        "python3": f'[ "$1" = --version ] && echo Python {version}\n[ "$1" = --version ]\n',
+        "found": f'case "$2" in *"{is_needed}"*) exit;; esac\necho "$@" >> calls; exit 7\n',
+        "uv": f'[ "$*" = "python find --system 3.13" ] && echo {tmp_path / "found"}\n',
+    }
+    for name, script in fake.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}")
+        (tmp_path / name).chmod(0o755)
+    # The other Pythons of this machine are named like those that make looks for.
+    path = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    options = {"cwd": tmp_path, "env": os.environ | path, "capture_output": True, "text": True, "check": False}
+    said = subprocess.run(["make", "-f", ROOT / "Makefile", ".venv", "PYTHON=python3"], **options)
     assert said.returncode != 0
-    assert said.stderr.splitlines()[0] == (
-        "This project needs Python 3.11, 3.12 or 3.13; found: Python 3.10.4. "
-        "Install one of them, or name it: make PYTHON=/path/to/python3.12"
-    )
+    assert said.stderr.splitlines()[:3] == [
+        f"This project needs Python 3.11, 3.12 or 3.13; found: Python {version}. "
+        "Install one and give make its path, for example with uv (https://docs.astral.sh/uv):",
+        "  uv python install 3.13",
+        '  make PYTHON="$(uv python find --system 3.13)" .venv',
+    ]
     assert not (tmp_path / ".venv").exists()
+    shutil.copyfile(ROOT / "Makefile", tmp_path / "Makefile")
+    again = subprocess.run(said.stderr.splitlines()[2], shell=True, **options)
+    assert "This project needs" not in again.stderr
+    assert (tmp_path / "calls").read_text().startswith("-c import fcntl")
 
 
 def test_ci_runs_lint_and_all_tests():

@@ -1,6 +1,8 @@
 """Copies ignore outputs, counts and metadata; `make lab` does not change `notebooks/`."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -125,6 +127,7 @@ def test_a_copy_saved_in_the_lab_keeps_its_outputs_and_its_notebook(lab, noteboo
     before = contents(notebooks)
     assert lab() == ""
     assert set(contents(tmp_path / "runs" / "lab")) == set(before)
+    assert "START.md" in before
     environment = os.environ | {
         "PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'study'}",
         "JUPYTER_DATA_DIR": str(tmp_path / "jupyter"),
@@ -159,3 +162,54 @@ def test_make_lab_opens_the_copies():
         ["make", "-n", "-o", ".venv/.installed", "lab"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
     assert command.index("-m gru4rec_lib lab") < command.index(f'--notebook-dir="{ROOT}/runs/lab"')
+    assert "--LabApp.default_url=/lab/tree/START.md" in command
+
+
+def test_the_lab_shows_the_figures_and_reports_of_the_project(lab, tmp_path):
+    (tmp_path / "figures").mkdir()
+    folder = tmp_path / "runs" / "lab"
+    lab()
+    (tmp_path / "figures" / "later.svg").write_text("drawn later")
+    assert (folder / "figures" / "later.svg").read_text() == "drawn later"
+    assert (folder / "reports").resolve() == tmp_path / "reports"
+    (folder / "reports").unlink()
+    (folder / "reports").mkdir()
+    (folder / "reports" / "mine.txt").write_text("kept")
+    assert lab() == ""
+    assert (folder / "reports" / "mine.txt").read_text() == "kept"
+    moved = tmp_path.rename(tmp_path.with_name("elsewhere"))
+    assert (moved / "runs" / "lab" / "figures" / "later.svg").exists(), "the links are relative"
+
+
+def test_the_first_page_names_every_notebook_once_and_no_other():
+    linked = re.findall(r"^\| \[(\w+)\]\(\1\.ipynb\)", (NOTEBOOKS / "START.md").read_text(), re.MULTILINE)
+    assert linked == sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
+
+
+SETTINGS = """
+import json, sys
+from jupyterlab_server.settings_utils import get_settings
+
+for name in sys.argv[2:]:
+    found, _ = get_settings("", sys.argv[1], "", f"@jupyterlab/{name}")
+    print(json.dumps({key: value["default"] for key, value in found["schema"]["properties"].items()}))
+"""
+
+
+def test_jupyterlab_reads_our_defaults_with_the_environment_of_make(tmp_path):
+    """JupyterLab's own function returns the settings for which the browser asks."""
+    recipe = subprocess.run(
+        ["make", "-n", "-o", ".venv/.installed", "lab"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    (path,) = re.findall(r'JUPYTER_CONFIG_PATH="([^"$]+)\$', recipe)
+    schemas = Path(sys.prefix) / "share" / "jupyter" / "lab" / "schemas"
+    names = ["apputils-extension:notification", "docmanager-extension:plugin"]
+    environment = os.environ | {"JUPYTER_CONFIG_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", SETTINGS, schemas, *names]
+    ours, theirs = (
+        [json.loads(line) for line in subprocess.check_output(command, env=environment | given, text=True).splitlines()]
+        for given in ({"JUPYTER_CONFIG_PATH": path}, {"JUPYTER_CONFIG_PATH": str(tmp_path)})
+    )
+    assert (ours[0]["fetchNews"], ours[0]["checkForUpdates"]) == ("false", False)
+    assert ours[1]["defaultViewers"] == {"markdown": "Markdown Preview"}
+    assert theirs[0]["fetchNews"] == "none", "by default a message asks whether to fetch news"

@@ -1,5 +1,7 @@
 """Arguments that are whole numbers accept any of them and nothing else."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +12,7 @@ from gru4rec_lib.evaluation import statistics
 from gru4rec_lib.ranking import exact, metrics
 from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.training.settings import Training
-from gru4rec_lib.utils.arguments import whole
+from gru4rec_lib.utils.arguments import between, whole
 
 RANKS = pd.DataFrame({"protocol": "known", "rank": [1, 4], "n_candidates": 9})
 SESSIONS = Sessions.from_lists([[0, 1, 2], [1, 2]])
@@ -65,3 +67,15 @@ def test_whole_numbers_of_any_type_are_accepted():
     assert model(hidden_units=np.int64(2), n_items=np.uint8(3)).get_config()["hidden_units"] == [2]
     settings = Training(hidden_units=np.int64(8), max_epochs=np.int32(3), batch_size="16")
     assert (settings.hidden_units, settings.max_epochs, settings.batch_size) == ((8,), 3, 16)
+
+
+@pytest.mark.parametrize("value", [1, 1.5, 2, np.float32(1.5), np.int64(2)])
+def test_a_number_within_bounds_is_returned_as_a_float(value):
+    found = between(value, "size", 1, 2)
+    assert (type(found), found) == (float, value)
+
+
+@pytest.mark.parametrize("value", [0.99, 2.01, -1, float("nan"), float("inf"), True, "1.5", None])
+def test_a_number_outside_the_bounds_and_what_is_no_number_are_one_sentence(value):
+    with pytest.raises(ValueError, match=rf"^size is {re.escape(repr(value))}; give a number from 1 to 2$"):
+        between(value, "size", 1, 2)
