@@ -140,16 +140,11 @@ def _shop(reports: Path) -> Iterator[list[str]]:
 
 
 def _session_rec(reports: Path) -> Iterator[list[str]]:
-    studies = ("yoochoose_100k", "thirty_music")
-    yield ["baseline", *(name for study in studies for name in (study, "session-rec"))]
-    tables = {study: _known(_read(reports / study, "table_2")) for study in studies}
+    study = "yoochoose_100k"  # whose baselines have session-rec's settings and training sessions
+    table = _known(_read(reports / study, "table_2"))
+    yield ["baseline", study, "session-rec"]
     for model in SESSION_REC:
-        texts = [
-            text
-            for study, table in tables.items()
-            for text in (_pair(table[table["model"] == model]), _comparator(reports, study, model))
-        ]
-        yield [model, *texts]
+        yield [model, _pair(table[table["model"] == model]), _comparator(reports, study, model)]
 
 
 def _content_adds(*studies: Path) -> Iterator[list[str]]:
