@@ -252,6 +252,26 @@ def test_a_table_on_a_page_has_the_digits_of_the_paper(run):
     assert [text in page for text in texts] == [True] * 5
 
 
+def test_the_settings_that_a_search_chose_are_printed(run):
+    _, text = filled(run)
+    assert "All configurations of a loss have the same settings" in text
+    assert "The settings of the baselines were not searched." in text
+    facts = json.loads((run / publish.MANIFEST).read_text())
+    found = {"monitor": "val_recall_at_20", "epoch": None, "trials": 10, "pruned": 0, "space": "default", "seed": 1}
+    found |= {"settings": {"neighbours": 1500, "time_decay": 320}, "value": 0.3794, "commit": "0123"}
+    facts["config"]["searched"] = {"study": "toy", "cells": {}, "baselines": {"stan": found}}
+    (run / publish.MANIFEST).write_text(json.dumps(facts))
+    _, text = filled(run)
+    assert "All configurations of a loss have the same settings" in text
+    assert "A search chose the settings of the baselines on validation, with 10 trials each." in text
+    assert "stanneighbours 1500 and time decay 3200.379Table" in text
+    settings = {"settings": {"learning_rate": 0.1}, "epoch": 3}
+    facts["config"]["searched"]["cells"] = {"one_hot-bpr": found | settings}
+    (run / publish.MANIFEST).write_text(json.dumps(facts))
+    _, text = filled(run)
+    assert "A search chose the settings of each configuration on validation, with 10 trials each" in text
+
+
 def test_targets_of_one_session_have_no_interval(run):
     """Test all targets of a study, and those of one stratum."""
     one, other = "is 0.500 (one session) for targets with 1 track", "and 0.500 (0.490 to 0.510) for those with 2 to 5"
