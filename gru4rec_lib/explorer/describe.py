@@ -69,7 +69,9 @@ def _number(features: Features, i: int, track: int) -> str:
 
 
 def _largest(features: Features, z: np.ndarray, most: int) -> list[tuple[int, str]]:
-    """Return index and name of the features where z differs most from 0."""
-    named = [(i, name) for i, name in enumerate(features.fitted["numeric"]) if not name.startswith(WORDLESS)]
+    """Return index and name of the features where z differs most from 0; indicators of missing values are left out."""
+    names = features.fitted["numeric"]
+    indicators = {f"{name} missing" for name in names}
+    named = [(i, name) for i, name in enumerate(names) if not name.startswith(WORDLESS) and name not in indicators]
     large = [(i, name) for i, name in named if abs(z[i]) >= TELLING]
     return sorted(large, key=lambda feature: -abs(z[feature[0]]))[:most]

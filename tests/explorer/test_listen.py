@@ -194,6 +194,13 @@ def test_a_number_is_short_and_close(value):
     assert float(text.removeprefix("x ").replace(MINUS, "-")) == pytest.approx(value, rel=0.051, abs=0.005)
 
 
+def test_an_indicator_of_missing_values_is_no_trait():
+    fitted = {"numeric": ["tempo", "days missing", "tempo missing"], "mean": [0] * 3, "scale": [1] * 3}
+    features = Features(np.float32([[2, 3, 4], [0, 0, 0]]), fitted=fitted)
+    assert describe.traits(features, 0) == "days missing 3 · tempo 2", "there is no number called `days`"
+    assert describe.changes(features, 0, 1).count("missing") == 1
+
+
 # A study's runs
 
 
