@@ -52,7 +52,7 @@ def index_sessions(events: pd.DataFrame, session: str, item: str, time: str) -> 
     kept = lengths > 1
     if not kept.any():
         raise ValueError(f"events: no {session!r} has two events or more, so there is nothing to learn from")
-    played, ends = ids[np.repeat(kept, lengths)], at[offsets[1:][kept] - 1]
+    played, ends = ids[np.repeat(kept, lengths)], times.as_seconds(at[offsets[1:][kept] - 1])
     items = item_index(played)["item"]
     offsets = np.concatenate([[0], np.cumsum(lengths[kept])]).astype(np.int64)
     sessions = Sessions(pd.Index(items).get_indexer(played).astype(np.int32), offsets)
@@ -73,7 +73,7 @@ def ordered_sessions(
 
     Returns:
         (the sessions in order of their first events, the item ids of their events, int64 [sessions + 1] where each
-        session begins, float64 [events] times in seconds).
+        session begins, their times as of `times.of_column`).
 
     Raises:
         ValueError: a column, an id or a time is wrong.
@@ -84,7 +84,7 @@ def ordered_sessions(
         _check_column(events, "events", column)
     _check_sessions(events, session)
     ids = _ids(events, "events", item)
-    at = np.asarray(times.of_column(events, time, stacklevel), np.float64)
+    at = times.of_column(events, time, stacklevel)
     order = np.argsort(at, kind="stable")
     code, sessions = pd.factorize(events[session].iloc[order])  # numbered in order of the first events
     order = order[np.argsort(code, kind="stable")]

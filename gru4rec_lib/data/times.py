@@ -110,6 +110,15 @@ def of_column(events: pd.DataFrame, column: str, stacklevel: int = 4) -> np.ndar
     return found
 
 
+def as_seconds(found: np.ndarray) -> np.ndarray:
+    """Convert the times of `of_column` to float64 unix seconds.
+
+    Args:
+        found: datetime64 or float64.
+    """
+    return (found - np.datetime64(0, "s")) / np.timedelta64(1, "s") if found.dtype.kind == "M" else found
+
+
 def doubtful(times: np.ndarray) -> tuple[str, bool]:
     """Find times that are probably no unix seconds.
 

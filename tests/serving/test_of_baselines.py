@@ -94,6 +94,9 @@ def test_the_ends_of_sessions_are_those_of_their_last_events(tmp_path):
     one = Recommender.of(STAN(time_decay=3), times)
     ends = times.groupby("session")["time"].max().sort_values()
     assert one._fitted.ends.tolist() == ends.tolist()
+    dates = times.assign(time=pd.to_datetime(times["time"], unit="s"))
+    for of_one_kind in (dates, dates.assign(time=dates["time"].astype("datetime64[ns]").dt.tz_localize("UTC"))):
+        assert Recommender.of(STAN(time_decay=3), of_one_kind)._fitted.ends.tolist() == ends.tolist(), "in seconds"
     one.save(tmp_path / "model")
     np.testing.assert_array_equal(Recommender.load(tmp_path / "model")._fitted.ends, ends)
     long = Recommender.of(STAN(time_decay=3000), times)
