@@ -176,8 +176,16 @@ def blend_config(blend: Blend) -> dict:
     Args:
         blend: fitted.
     """
-    baselines = [{"baseline": b.kind, "settings": b.model_dump(mode="json")} for b in blend.parts.baselines]
-    return {"weights": blend.weights, "baselines": baselines}
+    return {"weights": blend.weights, "baselines": [baseline_config(one) for one in blend.parts.baselines]}
+
+
+def baseline_config(baseline: Baseline) -> dict:
+    """Return what `load` needs to fit a baseline again, plain JSON.
+
+    Args:
+        baseline: fitted or not.
+    """
+    return {"baseline": baseline.kind, "settings": baseline.model_dump(mode="json")}
 
 
 def about(folder: str | Path) -> dict[str, str]:

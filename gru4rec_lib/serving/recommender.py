@@ -202,7 +202,7 @@ class Recommender:
             items, of_items = index_features(features, item, items, numeric, categorical, separator, missing_indicator)
         labels = None if labels is None else index_labels(labels, item, items)
         model = baseline.model_copy().fit(sessions, n_items, of_items, ends)
-        config = {"baseline": baseline.kind, "settings": baseline.model_dump(mode="json")}
+        config = model_folder.baseline_config(baseline)
         return cls(model, items, config, of_items, labels, model_folder.Fitted(sessions, ends))
 
     def blend(

@@ -155,8 +155,7 @@ def _network(_: Workspace, folder: Path, data: Everything) -> tuple[GRU4Rec, dic
 def _baseline(place: Workspace, folder: Path, data: Everything) -> tuple[Baseline, dict, model_folder.Fitted]:
     one = next(one for one in place.study.baselines if one.name == folder.name)
     model = one.model_copy().fit(data.sessions, data.n_items, data.features, data.ends)
-    config = {"baseline": one.kind, "settings": one.model_dump(mode="json")}
-    return model, config, model_folder.Fitted(data.sessions, data.ends)
+    return model, model_folder.baseline_config(one), model_folder.Fitted(data.sessions, data.ends)
 
 
 def _blend(place: Workspace, folder: Path, data: Everything) -> tuple[Blend, dict, model_folder.Fitted]:
