@@ -130,8 +130,7 @@ class Models(Strict):
 def _usual_models(study: dict) -> tuple[Models, ...]:
     """The grid of a study that names none: `shared` rows, and those with content where the items have features."""
     data = study.get("data")
-    has_features = data is not None and (isinstance(data, MssdData) or data.has_features)
-    forms = ("ids", "hybrid") if has_features else ("ids",)
+    forms = ("ids", "hybrid") if data and data.feature_columns else ("ids",)
     return (Models(input_form=("shared",), output_form=forms, loss=("cross_entropy",)),)
 
 
