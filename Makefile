@@ -33,8 +33,8 @@ fit: .venv/.installed ## Train a study's best model on all of its sessions, for 
 	@exec $(BIN)/python -m gru4rec_lib fit --study="$$STUDY" $${DATA:+"--data=$$DATA"} $${MODEL:+"--model=$$MODEL"} $${OUT:+"--out=$$OUT"} \
 	    $(ARGS)
 
-bench: .venv/.installed ## Measure speed and memory, up to 20 minutes on two cores [FULL=1 for the full size]
-	@exec $(BIN)/python -m gru4rec_lib bench $(if $(FULL),--size full) $(ARGS)
+bench: .venv/.installed $(if $(PEERS),.venv-peers/.installed) ## Measure speed and memory, up to 20 minutes [FULL=1 for the full size, PEERS=1 beside other libraries]
+	@exec $(BIN)/python -m gru4rec_lib bench $(if $(FULL),--size full) $(if $(PEERS),--peers .venv-peers/bin/python) $(ARGS)
 
 test: .venv/.installed ## Run all tests
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
@@ -88,6 +88,13 @@ clean-venv: ## Delete the installed packages
 .venv/.gpu: requirements-gpu.lock .venv/.installed
 	@echo "Installing requirements-gpu.lock into .venv; it is several GB."
 	@$(PIP) --require-hashes -r $<
+	@touch $@
+
+# Other libraries, which `make bench` measures beside ours. Torch from a registry brings CUDA's libraries along.
+.venv-peers/.installed: requirements-peers.lock .venv/.installed
+	@echo "Installing requirements-peers.lock into .venv-peers; it is several GB."
+	@$(BIN)/python -m venv --clear .venv-peers
+	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes -r $<
 	@touch $@
 
 # The stamp is written last, so that an interrupted install is repeated. A new lock creates a new environment; a new

@@ -108,6 +108,7 @@ def run(argv: list[str]) -> int:
     command.add_argument("--port", type=int, default=8000, help="to listen on; 0 for any that is free (%(default)s)")
     command = commands.add_parser("bench", help="measure speed and memory; writes reports/bench/ and figures/bench/")
     command.add_argument("--size", choices=["toy", "tenth", "full"], default="tenth", help="of the data (%(default)s)")
+    command.add_argument("--peers", type=Path, metavar="PYTHON", help="with the packages of requirements-peers.lock")
     words = parser.parse_args(argv)
     if words.command == "simulate":
         from gru4rec_lib.twin import simulate
@@ -175,7 +176,7 @@ def run(argv: list[str]) -> int:
     elif words.command == "bench":
         from gru4rec_lib.bench import run as bench
 
-        bench.bench(words.size)
+        bench.bench(words.size, other_python=words.peers)
     else:
         from gru4rec_lib.study import publish
 

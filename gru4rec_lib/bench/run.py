@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from gru4rec_lib.bench import data, models, serving, timing
+from gru4rec_lib.bench import data, models, peers, serving, timing
 from gru4rec_lib.bench.data import Size
 from gru4rec_lib.plotting import figures
 from gru4rec_lib.study import notebook
@@ -32,19 +32,20 @@ SIZES = {
 }
 
 
-def bench(size: str = "tenth", root: Path = ROOT) -> pd.DataFrame:
+def bench(size: str = "tenth", root: Path = ROOT, other_python: Path | None = None) -> pd.DataFrame:
     """Measure everything; write reports/bench/ and figures/bench/.
 
     Args:
         size: a key of SIZES: `tenth` of a log takes up to twenty minutes on two cores, `full` longer; `toy` is a test.
         root: the folder of reports/ and figures/.
+        other_python: of the environment of other libraries, to measure beside them; None leaves them out.
 
     Returns:
         Columns measure, value, unit.
     """
     found, began = {}, time.perf_counter()
     with tempfile.TemporaryDirectory() as passing:
-        for part in _parts(SIZES[size], Path(passing)):
+        for part in _parts(SIZES[size], Path(passing), other_python):
             rows = timing.apart(part, threads=1 if part.func is models.profiled else None)
             for name, (value, unit) in rows.items():
                 print(f"{time.perf_counter() - began:4.0f} s  {name} {value:,.4g} {unit}", flush=True)
@@ -60,7 +61,7 @@ def bench(size: str = "tenth", root: Path = ROOT) -> pd.DataFrame:
     return table
 
 
-def _parts(size: Size, folder: Path):
+def _parts(size: Size, folder: Path, other_python: Path | None):
     yield partial(data.simulated, size, folder)
     yield partial(data.prepared, folder)
     log = folder / "log"
@@ -73,5 +74,7 @@ def _parts(size: Size, folder: Path):
     yield partial(models.profiled, size, folder)
     yield partial(models.used, size, folder)
     yield partial(serving.served, folder)
+    if other_python:
+        yield partial(peers.beside, other_python, size, folder)
     for n_items in size.grown:
         yield partial(models.grown, size, n_items)

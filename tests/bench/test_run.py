@@ -3,6 +3,7 @@
 import itertools
 import json
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -89,9 +90,9 @@ def test_the_products_of_a_step_are_those_of_the_model():
     assert models._flop(512) == 3 * 2 * 512 * (64 * 300 + 100 * 300 + 100 * 2048)
 
 
-def test_the_command_passes_the_size(monkeypatch):
-    sizes = []
-    monkeypatch.setattr(run, "bench", sizes.append)
+def test_the_command_passes_the_size_and_the_python_of_other_libraries(monkeypatch):
+    calls = []
+    monkeypatch.setattr(run, "bench", lambda size, other_python: calls.append((size, other_python)))
     assert __main__.main(["bench"]) == 0
-    assert __main__.main(["bench", "--size", "full"]) == 0
-    assert sizes == ["tenth", "full"]
+    assert __main__.main(["bench", "--size", "full", "--peers", "other/bin/python"]) == 0
+    assert calls == [("tenth", None), ("full", Path("other/bin/python"))]
