@@ -22,7 +22,7 @@ from gru4rec_lib.training.checkpoint import Checkpoint, EarlyStopping, made_with
 from gru4rec_lib.training.epochs import TRAIN_STEPS, Epoch
 from gru4rec_lib.training.settings import CompileSettings
 from gru4rec_lib.utils.arguments import check_known, whole
-from gru4rec_lib.utils.backend import FLOAT, float32, keras, tf
+from gru4rec_lib.utils.backend import FLOAT, float32, freed_memory_kept, keras, tf
 from gru4rec_lib.utils.checked import check
 
 RANK_LANES, RANK_STEPS = 256, 8  # shape of one compiled stretch of states
@@ -168,14 +168,15 @@ class GRU4Rec(Network):
             loss = self._mean_loss.variables
             last.append(Checkpoint(checkpoint, epoch, history, changing, loss, record, checkpoint_seconds))
             initial_epoch = last[-1].restore(initial_epoch, epochs, stops)
-        super().fit(
-            epoch.dataset(),
-            epochs=epochs,
-            callbacks=[epoch, *others, *last],
-            initial_epoch=initial_epoch,
-            verbose=0,
-            shuffle=False,
-        )
+        with freed_memory_kept():
+            super().fit(
+                epoch.dataset(),
+                epochs=epochs,
+                callbacks=[epoch, *others, *last],
+                initial_epoch=initial_epoch,
+                verbose=0,
+                shuffle=False,
+            )
         self.fit_seconds = epoch.elapsed
         return history
 

@@ -113,10 +113,33 @@ def set_up_study_process() -> None:
     """
     os.environ[STUDY] = "1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # only glibc has it
-    # M_MMAP_MAX, M_TRIM_THRESHOLD, M_ARENA_MAX, see mallopt(3)
-    for option, value in ((-4, 0), (-1, 2**31 - 1), (-8, 1)) if mallopt else ():
-        mallopt(option, value)
+    _mallopt(*KEEP, (-8, 1))  # M_ARENA_MAX: threads that share an arena also share what it keeps
+
+
+# Options of mallopt(3): M_MMAP_MAX, M_TRIM_THRESHOLD and, in AUTOMATIC, M_MMAP_THRESHOLD. The latter are where glibc's
+# own thresholds end, which rise with the freed blocks until it is given others.
+KEEP, AUTOMATIC = ((-4, 0), (-1, 2**31 - 1)), ((-4, 65_536), (-3, 2**25), (-1, 2**26))
+
+
+def _mallopt(*options: tuple[int, int]) -> None:
+    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):  # only glibc has it
+        for option, value in options:
+            mallopt(option, value)
+
+
+@contextlib.contextmanager
+def freed_memory_kept():
+    """Let glibc keep the memory of freed arrays, as in a study's process, and return it to the system afterwards."""
+    if STUDY in os.environ:
+        yield
+        return
+    _mallopt(*KEEP)
+    try:
+        yield
+    finally:
+        _mallopt(*AUTOMATIC)
+        if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+            trim(0)
 
 
 @contextlib.contextmanager

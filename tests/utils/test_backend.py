@@ -59,6 +59,30 @@ def test_a_study_process_and_those_it_starts_keep_freed_memory_and_silence_tenso
     assert looked(**{STUDY: "1"}) == ("True ['TF_CPP_MIN_LOG_LEVEL']", "")
 
 
+KEPT = """
+import resource
+import numpy as np
+from gru4rec_lib.utils.backend import freed_memory_kept
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    np.ones(1 << 24, np.float32)  # 64 MB: 16,384 pages
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+with freed_memory_kept():
+    faults()
+    kept = faults()
+print(kept < 20, faults() > 20, faults() > 20)
+"""
+
+
+@linux
+def test_a_fit_keeps_freed_memory_and_then_returns_it():
+    environment = {name: value for name, value in os.environ.items() if name != STUDY}
+    run = subprocess.run([sys.executable, "-c", KEPT], env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["True", "True", "True"]
+
+
 LOADED = """
 import sys
 before = set(sys.modules)
