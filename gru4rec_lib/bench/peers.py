@@ -154,12 +154,12 @@ def _searched(ask, size: Size, rows, bias, states) -> dict:
 
 
 def _fitted(size: Size, train: Sessions) -> dict:
-    """Compare the time to fit item-kNN; both keep the K most similar tracks by cosine."""
+    """Compare the time to fit item-kNN; both keep the K most similar tracks, implicit the track itself beside them."""
     n_items = int(train.items.max()) + 1
     plays = sparse.csr_array(
         (np.ones(len(train.items), np.float32), (train.session_of_event, train.items)), shape=(len(train), n_items)
     )
-    ours, other = baselines.ItemKNN(neighbours=K, shrink=0, alpha=0.5), CosineRecommender(K=K)
+    ours, other = baselines.ItemKNN(neighbours=K, shrink=0, alpha=0.5), CosineRecommender(K=K + 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ParameterWarning)  # implicit converts a matrix of its own
         times = timing.in_turns(
