@@ -1,4 +1,4 @@
-"""A model of its own: the weighted sum of a network's softmax and of the normalised scores of baselines.
+"""A model of its own: the weighted sum of the normalised scores of a network and of baselines.
 
 Networks often have the better MRR, neighbours and rules the better recall; their sum can lead in both (Jannach &
 Ludewig, "When recurrent neural networks meet the neighborhood for session-based recommendation", RecSys 2017).
@@ -20,7 +20,7 @@ from gru4rec_lib.utils.arguments import whole
 
 
 class Blend:
-    """Ranks by score(j) = w_0 softmax_j(network) + sum of w_i score_i(j) / max score_i over the baselines i.
+    """Ranks by score(j) = sum of w_i score_i(j) / max score_i over the parts i; a network's score is its softmax.
 
     Ranks and lists follow the rules of the other models: among equal scores a rank counts against the model, and a list
     has the lower number first; before the first input that a part with a weight can use, tracks are ranked by plays.

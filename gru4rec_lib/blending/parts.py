@@ -19,8 +19,8 @@ NETWORK = "gru4rec"  # the name of the network among the parts
 class Parts:
     """A trained network and baselines that score few tracks, with scores that can be added.
 
-    The network's are the softmax of its scores over all tracks that it scores; a baseline's are divided by their
-    maximum. A track that a part does not score has 0, as have all tracks before the part's first usable input.
+    Every part's are divided by their maximum; the network's are the softmax of its scores. A track that a part does not
+    score has 0, as have all tracks before the part's first usable input.
 
     Args:
         network: trained.
@@ -82,18 +82,16 @@ class Scores:
         self.columns = [table.tocsc() for table in tables]  # by track
         self._ranker, self._states = ranker, states
         rows, own = np.arange(len(event)), np.full(len(event), -np.inf)
-        highest, total = np.full(len(event), -np.inf), np.zeros(len(event))
+        self._highest = np.full(len(event), -np.inf)
         for first, block in ranker.blocks(states):
             block = np.asarray(block, np.float64)
             inside = (target >= first) & (target < first + block.shape[1])
             own[inside] = block[rows[inside], target[inside] - first]
-            before, highest = highest, np.maximum(highest, block.max(axis=1))
-            total = total * np.exp(before - highest) + np.exp(block - highest[:, None]).sum(axis=1)
-        self._log_total = highest + np.log(total)
-        self.own = np.array([np.exp(own - self._log_total) * has_input[0], *(entries(t, target) for t in tables)])
+            self._highest = np.maximum(self._highest, block.max(axis=1))
+        self.own = np.array([np.exp(own - self._highest) * has_input[0], *(entries(t, target) for t in tables)])
 
-    def probabilities(self, stop: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Compute the network's softmax block by block.
+    def of_network(self, stop: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Compute the network's softmax, divided by its maximum, block by block.
 
         Args:
             stop: of the first so many tracks.
@@ -105,7 +103,7 @@ class Scores:
             if first >= stop:
                 return
             block = np.asarray(block[:, : stop - first], np.float64)
-            yield first, np.exp(block - self._log_total[:, None]) * self.has_input[0][:, None]
+            yield first, np.exp(block - self._highest[:, None]) * self.has_input[0][:, None]
 
     def blended(self, weights: np.ndarray, stop: int) -> Iterator[tuple[int, np.ndarray]]:
         """Compute the weighted sums of the parts' scores block by block.
@@ -115,9 +113,9 @@ class Scores:
             stop: of the first so many tracks.
 
         Yields:
-            As `probabilities`.
+            As `of_network`.
         """
-        for first, block in self.probabilities(stop):
+        for first, block in self.of_network(stop):
             block *= weights[0]
             for table, weight in zip(self.columns, weights[1:], strict=True):
                 row, column, score = in_columns(table, first, first + block.shape[1])

@@ -97,7 +97,7 @@ def first_ranks(scores: Scores, weights: np.ndarray, n_candidates: int, k: int) 
     order = np.argsort(column, kind="stable")
     sorted_column, at = column[order], np.zeros(len(column))
     rest = np.full((n, k), -1.0)
-    for first, block in scores.probabilities(n_candidates):
+    for first, block in scores.of_network(n_candidates):
         part = order[slice(*np.searchsorted(sorted_column, [first, first + block.shape[1]]))]
         at[part] = block[row[part], column[part] - first]
         block[row[part], column[part] - first] = -1

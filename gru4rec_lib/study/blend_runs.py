@@ -75,7 +75,7 @@ def rank_blend(blend: BlendOf, seed: int, prepared: Prepared, workspace: Workspa
     chosen = random_targets(validation, VALIDATION_TARGETS, study.split.seed)
     parts = Parts(before, _baselines(workspace, blend.of, prepared, prepared.train))
     choice = choose(parts, validation, chosen)
-    record = {"network": run.name, "of": list(blend.of), "weights": choice.weights, "normalised": "softmax, maximum"}
+    record = {"network": run.name, "of": list(blend.of), "weights": choice.weights}
     record |= {"validation_targets": len(choice.gains)}
     folder = workspace.blend_folder(blend.name, seed)
     folder.mkdir(parents=True, exist_ok=True)

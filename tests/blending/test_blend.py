@@ -49,7 +49,7 @@ def dense_scores(form, weights, heard):
     inputs = [item for item in heard if 0 <= item < network.item_input.n_inputs]
     if weights[0] and inputs:
         has_input, scores = True, np.exp(np.float64(states(network, inputs)[-1]) @ rows.T + bias)
-        total[: len(rows)] += weights[0] * scores / scores.sum()
+        total[: len(rows)] += weights[0] * scores / scores.max()
     for weight, baseline in zip(weights[1:], BASELINES, strict=True):
         scores = TWINS[baseline.kind](baseline, TRAIN, None, None)(heard)
         if weight and scores is not None:
@@ -101,11 +101,12 @@ def network_of(logits):
 
 
 def test_three_items_by_hand():
-    # Softmax 0.5, 0.3, 0.2. After 0, track 1 follows once and track 2 twice: 0.5 and 1 after division by the maximum.
+    # Softmax 0.5, 0.3, 0.2; after 0, track 1 follows once and track 2 twice.
+    # Divided by the maximum: 1, 0.6, 0.4 and 0, 0.5, 1.
     network = network_of(np.log([5, 3, 2]))
     rules = Markov().fit(Sessions.from_lists([[0, 2], [0, 1], [0, 2]]), 3)
     sessions = Sessions.from_lists([[0, 0], [0, 1], [0, 2]])
-    half = Blend(network, [rules], {"gru4rec": 0.5, "markov": 0.5})  # 0.25, 0.4, 0.6
+    half = Blend(network, [rules], {"gru4rec": 0.5, "markov": 0.5})  # 0.5, 0.55, 0.7
     assert half.rank(sessions, 3).tolist() == [3, 2, 1]
     assert half.top(sessions, 3, k=3).tolist() == [[2, 1, 0]] * 3
     mostly = Blend(network, [rules], {"gru4rec": 0.9, "markov": 0.1})  # 0.45, 0.32, 0.28
