@@ -122,6 +122,7 @@ def to_end(process):
     return output
 
 
+@pytest.mark.timeout(3600)
 def test_a_study_whose_controller_is_killed_ends_in_the_bytes_of_a_local_run(start, tmp_path):
     roots = [copy_of_the_project(tmp_path / name) for name in ("on_slurm", "local")]
     for root in roots:
