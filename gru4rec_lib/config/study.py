@@ -374,7 +374,7 @@ class Study(Strict):
 
     @property
     def ablations(self) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
-        """Every two cells of the grid that differ in their features alone, each as Columns.MODEL without model."""
+        """Every two cells of the grid that differ only in their features, each as Columns.MODEL without model."""
         cells = {tuple(getattr(run, name) for name in Columns.MODEL[1:]): run for run in self.runs if run.uses_content}
         used = {cell: {*(run.features or self.data.feature_columns)} for cell, run in cells.items()}
         rest = {cell: (*cell[:-1], run.training) for cell, run in cells.items()}

@@ -177,7 +177,7 @@ def content_less_identity(workspace: Workspace, validation: pd.DataFrame) -> pd.
 
 
 def feature_groups(workspace: Workspace) -> pd.DataFrame:
-    """Compare every two networks of the study that differ in the features they use alone, protocol `known`.
+    """Compare every two networks of the study that differ only in the features they use, protocol `known`.
 
     Returns:
         A row a pair (see `Study.ablations`) and score: loss, first and second (names of the models), score, difference

@@ -331,7 +331,7 @@ def test_a_block_uses_some_groups_of_features_and_is_tagged_by_them(load):
     assert config.check(config.Study, study.model_dump(mode="json"), "again") == study
 
 
-def test_ablations_are_the_pairs_of_cells_that_differ_in_their_features_alone(load):
+def test_ablations_are_the_pairs_of_cells_that_differ_only_in_their_features(load):
     words, small = SOME | {"features": ["words"], "seed": [1, 2]}, {"settings": {"hidden_units": 9}}
     others = [
         SOME | {"features": ["words", "audio"]},  # all columns, as without `features`

@@ -233,7 +233,7 @@ def test_the_control_of_a_network_with_some_features_has_the_same_settings(place
     assert found.loc["control", "identity"].unique().tolist() == ["one_hot nine"]
 
 
-def test_networks_that_differ_in_their_features_alone_are_compared_in_pairs(place, monkeypatch):
+def test_networks_that_differ_only_in_their_features_are_compared_in_pairs(place, monkeypatch):
     config = place.root / "config" / "made.yaml"
     blocks = """
   - {input_form: [content], loss: [bpr]}
