@@ -12,7 +12,7 @@ UV := uv==0.13.9
 # Passed to recipes through the environment: a folder's name may contain spaces and quotes.
 export STUDY DATA SPACE TRIALS OUT MODEL
 
-.PHONY: help reproduce figures search fit bench test test-fast test-long lab lint docs format lock .venv clean-venv
+.PHONY: help reproduce figures search fit bench test test-fast test-long test-slurm lab lint docs format lock .venv clean-venv
 
 help: ## List the targets
 	@sed -n '/^[a-z.-]*:.*## /{s/:.*## /              /; s/^\(.\{12\}\) */make \1/; p;}' Makefile
@@ -44,6 +44,9 @@ test-fast: .venv/.installed ## Run the tests that train nothing and run no noteb
 
 test-long: .venv/.installed ## Run the long tests: killed runs, two runs at once, a study twice, cluster jobs
 	@$(BIN)/python -m pytest -m long $(ARGS)
+
+test-slurm: .venv/.installed ## Run those of the long tests that need root and Slurm (apt-get install slurm-wlm munge)
+	@$(BIN)/python -m pytest -m long tests/project/test_slurm.py $(ARGS)
 
 # profiles/jupyterlab has default settings of JupyterLab, which the user's own settings replace.
 lab: .venv/.installed ## Open copies of the notebooks in JupyterLab; the copies are in runs/lab

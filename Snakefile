@@ -486,6 +486,7 @@ rule results:
         [f"{RUNS}/tables/feature_importance.csv", *drawn("feature_importance")]
         if study.uses_content
         else [],
+        [f"{RUNS}/tables/feature_groups.csv"] if study.ablations else [],
     log:
         f"{RUNS}/logs/05_results.log",
     resources:

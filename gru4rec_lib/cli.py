@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from gru4rec_lib.config.study import ConfigError, Twin, check
@@ -158,7 +159,8 @@ def run(argv: list[str]) -> int:
         place = _place(words)
         out = words.out or place.runs / "model"
         final_model.fit(place, out, words.model)
-        print(f"written: {out}; recommend by: python -m gru4rec_lib recommend --model {out} --session ITEM ...")
+        command = f"{sys.executable} -m gru4rec_lib recommend --model {out} --session ITEM ..."
+        print(f"written: {out}; recommend by: {command}")
     elif words.command == "recommend":
         from gru4rec_lib.study import recommend
 

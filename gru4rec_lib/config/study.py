@@ -7,6 +7,7 @@ error and not a silent default. Cores, memory and clusters do not belong to a st
 from __future__ import annotations
 
 import re
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -370,6 +371,14 @@ class Study(Strict):
         """
         own = next((block for block in self.models if block.tag == tag and block.features), None)
         return {block.tag for block in self.models if block.settings == own.settings} if own else {tag}
+
+    @property
+    def ablations(self) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+        """Every two cells of the grid that differ only in their features, each as Columns.MODEL without model."""
+        cells = {tuple(getattr(run, name) for name in Columns.MODEL[1:]): run for run in self.runs if run.uses_content}
+        used = {cell: {*(run.features or self.data.feature_columns)} for cell, run in cells.items()}
+        rest = {cell: (*cell[:-1], run.training) for cell, run in cells.items()}
+        return [(a, b) for a, b in combinations(cells, 2) if rest[a] == rest[b] and used[a] != used[b]]
 
     @property
     def blend_seeds(self) -> tuple[int, ...]:

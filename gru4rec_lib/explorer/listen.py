@@ -197,7 +197,7 @@ class Listener:
         styles, caption = played.replace({True: PLAYED, False: ""}), f"heard: {heard}. The session ends here."
         if heard < len(session):
             ranks = self.ranks(names, session[: heard + 1]).query("position == @heard + 1").set_index("model")["rank"]
-            wide.loc["played"] = ranks.map(_rank)
+            wide.loc["its rank"] = ranks.map(_rank)
             caption = f"heard: {heard}. Played next: {self.label(session[heard])}"
         guessed = table[table["source"] != "model"].drop_duplicates("model").set_index("model")["source"]
         said = {name: _two_lines(name, guessed.get(name, "")) for name in names}

@@ -40,6 +40,7 @@ FEW = 3  # networks of a kind in one figure
 MOST = 0.5  # of the lists, above which a model is reported that gives them all the same
 ENOUGH = 0.95  # of the best validation Recall@20
 DIFFERENCE = ["score", "difference", "low", "high", "p", "p_holm", "seeds"]
+FEATURES = ["loss", "first", "second", *DIFFERENCE]
 CONTENT = ["loss", "against", "content", "identity", *DIFFERENCE]
 BEST = ["model", "reference", "leads_mrr", "score", "value", "value_low", "value_high", *DIFFERENCE[1:]]
 TEST = ["recall_at_20", "recall_low", "recall_high", "mrr_at_20", "mrr_low", "mrr_high"]
@@ -173,6 +174,26 @@ def content_less_identity(workspace: Workspace, validation: pd.DataFrame) -> pd.
         seeds=_fewest_seeds(models, table),
     )
     return table[CONTENT]
+
+
+def feature_groups(workspace: Workspace) -> pd.DataFrame:
+    """Compare every two networks of the study that differ only in the features they use, protocol `known`.
+
+    Returns:
+        A row a pair (see `Study.ablations`) and score: loss, first and second (names of the models), score, difference
+        (first - second), low, high, p, p_holm (corrected over the table), seeds (of the model with fewer).
+    """
+    ranked = read(workspace, "known").over_seeds()
+    models = ranked.models
+    rows = {cell: row for row, cell in enumerate(models[Columns.MODEL[1:]].itertuples(index=False, name=None))}
+    table = differences(ranked.sums(), [(rows[first], rows[second]) for first, second in workspace.study.ablations])
+    names = named(models)
+    return table.assign(
+        loss=models.loc[table["first"], "loss"].to_numpy(),
+        first=names[table["first"]].to_numpy(),
+        second=names[table["second"]].to_numpy(),
+        seeds=_fewest_seeds(models, table),
+    )[FEATURES]
 
 
 def _with_validation(workspace: Workspace, validation: pd.DataFrame) -> tuple[Ranked, pd.DataFrame]:

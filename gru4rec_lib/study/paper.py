@@ -35,13 +35,14 @@ def parts(workspace: Workspace) -> list[str]:
     """List the optional parts of the study, whose files the paper expects.
 
     Returns:
-        Some of `twin` (calibrated simulated data), `skips`, `curve` (over content_signal), `lists` (of
-        recommendations), `audit`.
+        Some of `twin` (calibrated simulated data), `skips`, `curve` (over content_signal),
+        `ablations` (networks with other features), `lists` (of recommendations), `audit`.
     """
     has = {
         "twin": workspace.simulates,
         "skips": workspace.study.data.layout == "mssd",
         "curve": bool(workspace.variants("content_signal")),
+        "ablations": bool(workspace.study.ablations),
     }
     has["lists"] = workspace.study.evaluation.lists is not None
     has["audit"] = bool(workspace.study.audit)

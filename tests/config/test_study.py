@@ -331,6 +331,24 @@ def test_a_block_uses_some_groups_of_features_and_is_tagged_by_them(load):
     assert config.check(config.Study, study.model_dump(mode="json"), "again") == study
 
 
+def test_ablations_are_the_pairs_of_cells_that_differ_only_in_their_features(load):
+    words, small = SOME | {"features": ["words"], "seed": [1, 2]}, {"settings": {"hidden_units": 9}}
+    others = [
+        SOME | {"features": ["words", "audio"]},  # all columns, as without `features`
+        SOME | {"tag": "small"} | small,
+        SOME | {"loss": ["top1"]},
+        SOME | {"output_form": ["hybrid"]},
+    ]
+    whole, audio, both = (("content", "ids", "bpr", tag) for tag in ("", "audio", "words_audio"))
+    study = load(with_groups(SOME, words, *others))
+    of_words = ("content", "ids", "bpr", "words")
+    assert study.ablations == [(whole, audio), (whole, of_words), (audio, of_words), (audio, both), (of_words, both)]
+    small_words = words | {"tag": "small_words"} | small
+    names = [[cell[-1] for cell in pair] for pair in load(with_groups(*others, small_words)).ablations]
+    assert names == [["small", "small_words"]]
+    assert load(with_groups(groups={})).ablations == load(with_groups(others[0])).ablations == []
+
+
 def test_a_changed_group_changes_the_settings_of_its_runs_alone(load):
     before = load(with_groups(SOME)).runs
     after = load(with_groups(SOME, groups={"audio": ["n", "c"]})).runs

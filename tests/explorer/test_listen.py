@@ -107,11 +107,11 @@ def test_the_next_tracks_by_hand(listener):
 def test_the_lists_have_the_played_track_in_colour_and_its_rank(listener):
     shown = listener.lists(NAMES[1:], ["a", "b", "c"], heard=1)
     assert shown.data["one_hot, bpr"].tolist()[0].startswith("c 0.50<br>")
-    assert shown.data.loc["played"].tolist() == ["3"]
+    assert shown.data.loc["its rank"].tolist() == ["3"]
     assert styles(shown) == {(2, 0): listen.PLAYED}
     assert shown.caption.startswith("heard: 1. Played next: b<br>")
     end = listener.lists(NAMES, ["a", "b"], heard=2)
-    assert "played" not in end.data.index
+    assert "its rank" not in end.data.index
     assert styles(end) == {}
     assert end.caption == "heard: 2. The session ends here."
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from gru4rec_lib.baselines import ItemKNN
 from gru4rec_lib.data.columns import Columns
@@ -230,6 +231,46 @@ def test_the_control_of_a_network_with_some_features_has_the_same_settings(place
     small = table.assign(validation_recall_at_20=[0.1, 0.4, 0.3, 0.6])
     found = evidence.content_less_identity(place, small).set_index("against")
     assert found.loc["control", "identity"].unique().tolist() == ["one_hot nine"]
+
+
+def test_networks_that_differ_only_in_their_features_are_compared_in_pairs(place, monkeypatch):
+    config = place.root / "config" / "made.yaml"
+    blocks = """
+  - {input_form: [content], loss: [bpr]}
+  - {input_form: [content], loss: [bpr], features: [sound], seed: [1, 2]}
+  - {input_form: [content], loss: [bpr], features: [year]}
+features: {sound: [tempo, energy], year: [release_year]}
+baselines:"""
+    config.write_text(config.read_text().replace("\nbaselines:", blocks))
+    place = Workspace("made", root=place.root)
+    # Hits and reciprocal ranks of four sessions; the two seeds of `sound` differ.
+    ranks = {
+        ("embedding", "bpr", ""): [[1], [1], [1], [1]],
+        ("content", "bpr", ""): [[1], [2], [1], [2]],
+        ("content", "bpr", "sound"): [[1, 1], [2, MISS], [1, MISS], [MISS, MISS]],
+        ("content", "bpr", "year"): [[MISS], [4], [MISS], [1]],
+    }
+    models = pd.DataFrame([*ranks], columns=["input_form", "loss", "tag"]).assign(model="gru4rec", output_form="ids")
+    models["seeds"] = [1, 1, 2, 1]
+    targets = pd.DataFrame({"session": [0, 1, 2, 3], "protocol": "known"})
+    ranked = Ranked(models, targets, [np.array(own, float) for own in ranks.values()])
+    monkeypatch.setattr(evidence, "read", lambda *_: SimpleNamespace(over_seeds=lambda: ranked))
+    table = evidence.feature_groups(place)
+    names, scores = ["content", "content sound", "content year"], ["recall", "mrr"]
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    assert table["first"].tolist() == [names[first] for first, _ in pairs for _ in scores]
+    assert table["second"].tolist() == [names[second] for _, second in pairs for _ in scores]
+    assert table["score"].tolist() == scores * 3
+    assert (table["loss"] == "bpr").all()
+    assert table["seeds"].tolist() == [1] * 6
+    # Recall 1, (3/4 + 1/4) / 2 and 1/2; MRR 3/4, (5/8 + 1/4) / 2 and 5/16.
+    assert table["difference"].tolist() == [1 / 2, 5 / 16, 1 / 2, 7 / 16, 0, 1 / 8]
+    # The gains of `content` and `year` at the four sessions, each with one seed.
+    assert table["p"][2] == pytest.approx(stats.ttest_rel([1, 1, 1, 1], [0, 1, 0, 1]).pvalue)
+    assert table["p"][3] == pytest.approx(stats.ttest_rel([1, 1 / 2, 1, 1 / 2], [0, 1 / 4, 0, 1]).pvalue)
+    np.testing.assert_array_equal(table["p_holm"], statistics.holm(table["p"].to_numpy()))
+    assert (table["low"] <= table["difference"]).all()
+    assert (table["difference"] <= table["high"]).all()
 
 
 def test_the_best_model_is_chosen_on_validation_and_compared_on_the_test(place):
