@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from gru4rec_lib.data.features import Features
-from gru4rec_lib.utils.backend import FLOAT, keras, ops, tf
+from gru4rec_lib.model.layers import take
+from gru4rec_lib.utils.backend import FLOAT, keras, ops
 
 
 class FeatureTable(keras.layers.Layer):
@@ -65,6 +66,8 @@ class FeatureRows:
         width: of a row.
     """
 
+    ops = ops  # see `SeededLayer`
+
     def __init__(self, owner, table: FeatureTable, width: int):
         self.table, self.width = table, width
         sizes = [size for size, _ in table.spec["categories"].values()]
@@ -78,11 +81,10 @@ class FeatureRows:
         """
         found = [(self.table.numeric, ids)]
         for values, shares, rows in zip(self.table.values, self.table.shares, self.rows, strict=True):
-            found += [(shares, ids), (rows, tf.gather(values.value, ids))]
+            found += [(shares, ids), (rows, take(values, ids))]
         return found
 
-    @staticmethod
-    def parts(rows):
+    def parts(self, rows):
         """Return the features of tracks, each feature as one row.
 
         Args:
@@ -92,5 +94,5 @@ class FeatureRows:
             list of float [B, numeric], then for each category float [B, width], the mean of its values' rows.
         """
         return [rows[0]] + [
-            ops.sum(shares[:, :, None] * row, axis=1) for shares, row in zip(rows[1::2], rows[2::2], strict=True)
+            self.ops.sum(shares[:, :, None] * row, axis=1) for shares, row in zip(rows[1::2], rows[2::2], strict=True)
         ]

@@ -12,7 +12,6 @@ import itertools
 from gru4rec_lib.model.feature_table import FeatureRows
 from gru4rec_lib.model.forms import INPUT_FORMS
 from gru4rec_lib.model.layers import SeededLayer
-from gru4rec_lib.utils.backend import ops
 
 
 class ItemInput(SeededLayer):
@@ -54,7 +53,7 @@ class ItemInput(SeededLayer):
         Args:
             vectors: float [B, width], of `vectors`, some of its units dropped.
         """
-        return ops.matmul(vectors, self.kernel)
+        return self.ops.matmul(vectors, self.kernel)
 
     def _kernel(self, width: int):
         self.kernel = self.matrix((width, self.width), "kernel", fan=(width, self.units))
@@ -127,7 +126,7 @@ class Content(ItemInput):
 
     def vectors(self, rows):
         """See `ItemInput`; numbers, then for each categorical feature the mean of its values' rows."""
-        return ops.concatenate(self.feature_rows.parts(rows), axis=1)
+        return self.ops.concatenate(self.feature_rows.parts(rows), axis=1)
 
 
 class ContentMLP(Content):
@@ -144,8 +143,8 @@ class ContentMLP(Content):
     def project(self, vectors):
         """See `ItemInput`."""
         for kernel, bias in self.dense:
-            vectors = ops.relu(ops.matmul(vectors, kernel) + bias)
-        return ops.matmul(vectors, self.kernel)
+            vectors = self.ops.relu(self.ops.matmul(vectors, kernel) + bias)
+        return self.ops.matmul(vectors, self.kernel)
 
 
 class HybridConcat(Content):
@@ -164,7 +163,7 @@ class HybridConcat(Content):
 
     def vectors(self, rows):
         """See `ItemInput`; identity, then content."""
-        return ops.concatenate([rows[0], super().vectors(rows[1:])], axis=1)
+        return self.ops.concatenate([rows[0], super().vectors(rows[1:])], axis=1)
 
 
 class HybridGate(HybridConcat):
@@ -185,9 +184,10 @@ class HybridGate(HybridConcat):
     def project(self, vectors):
         """See `ItemInput`."""
         units = self.options["embedding_units"]
-        identity, content = vectors[:, :units], ops.matmul(vectors[:, units:], self.content_kernel)
-        gate = ops.sigmoid(ops.matmul(ops.concatenate([identity, content], axis=1), self.gate_kernel) + self.gate_bias)
-        return ops.matmul(gate * identity + (1 - gate) * content, self.kernel)
+        identity, content = vectors[:, :units], self.ops.matmul(vectors[:, units:], self.content_kernel)
+        both = self.ops.concatenate([identity, content], axis=1)
+        gate = self.ops.sigmoid(self.ops.matmul(both, self.gate_kernel) + self.gate_bias)
+        return self.ops.matmul(gate * identity + (1 - gate) * content, self.kernel)
 
 
 INPUTS = {name: globals()[form.layer] for name, form in INPUT_FORMS.items()}

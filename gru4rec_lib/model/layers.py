@@ -33,6 +33,8 @@ class SeededLayer(keras.layers.Layer):
         name: the layer's; two layers of a model need two names.
     """
 
+    ops = ops  # of the equations; those of NumPy in a copy made by `numpy_network.in_numpy`
+
     def __init__(self, seed: int, name: str):
         super().__init__(name=name, dtype=FLOAT)  # whatever Keras' global settings are
         self.seed = seed
@@ -98,7 +100,15 @@ class Cell(SeededLayer):
             inputs: float [B, gates x H], pre-activations; float [B, below] for an upper layer.
             state: float [B, parts x H].
         """
-        return self.step(ops.matmul(inputs, self.kernel) if self.below else inputs, state)
+        return self.step(self.project(inputs), state)
+
+    def project(self, inputs):
+        """Return the gate pre-activations of the cell's input: float [B, gates x H].
+
+        Args:
+            inputs: as for `call`.
+        """
+        return self.ops.matmul(inputs, self.kernel) if self.below else inputs
 
 
 class GRU(Cell):
@@ -117,9 +127,9 @@ class GRU(Cell):
             inputs: float [B, 3 x H], pre-activations.
             hidden: float [B, H], the state.
         """
-        x_z, x_r, x_c = ops.split(inputs + self.bias[0], 3, axis=1)
-        h_z, h_r, h_c = ops.split(ops.matmul(hidden, self.recurrent_kernel) + self.bias[1], 3, axis=1)
-        update, reset = ops.sigmoid(x_z + h_z), ops.sigmoid(x_r + h_r)
+        x_z, x_r, x_c = self.ops.split(inputs + self.bias[0], 3, axis=1)
+        h_z, h_r, h_c = self.ops.split(self.ops.matmul(hidden, self.recurrent_kernel) + self.bias[1], 3, axis=1)
+        update, reset = self.ops.sigmoid(x_z + h_z), self.ops.sigmoid(x_r + h_r)
         return update * hidden + (1 - update) * self.activation(x_c + reset * h_c)
 
 
@@ -142,26 +152,40 @@ class LSTM(Cell):
             inputs: float [B, 4 x H], pre-activations.
             state: float [B, 2 x H], hidden state and memory.
         """
-        hidden, memory = ops.split(state, 2, axis=1)
-        i, f, c, o = ops.split(inputs + ops.matmul(hidden, self.recurrent_kernel) + self.bias, 4, axis=1)
-        memory = ops.sigmoid(f) * memory + ops.sigmoid(i) * self.activation(c)
-        return ops.concatenate([ops.sigmoid(o) * self.activation(memory), memory], axis=1)
+        hidden, memory = self.ops.split(state, 2, axis=1)
+        i, f, c, o = self.ops.split(inputs + self.ops.matmul(hidden, self.recurrent_kernel) + self.bias, 4, axis=1)
+        memory = self.ops.sigmoid(f) * memory + self.ops.sigmoid(i) * self.activation(c)
+        return self.ops.concatenate([self.ops.sigmoid(o) * self.activation(memory), memory], axis=1)
 
 
 CELLS = {"gru": GRU, "lstm": LSTM}
+
+
+def take(table, ids):
+    """Return rows of a table, in the shape of `ids` followed by that of a row.
+
+    Args:
+        table: variable or array [n, ...].
+        ids: int [...], 0 to below n.
+    """
+    return table[ids] if isinstance(table, np.ndarray) else tf.gather(table.value, ids)
 
 
 def gather_rows(table, ids):
     """Return rows of a table; zeros for ids that have none.
 
     Args:
-        table: variable [n, ...].
+        table: variable or array [n, ...].
         ids: int [...], 0 or more.
 
     Returns:
         The rows, in the shape of `ids` followed by that of a row.
     """
     known = ids < table.shape[0]
+    if isinstance(table, np.ndarray):
+        rows = table[np.where(known, ids, 0)]
+        rows[~known] = 0
+        return rows
     rows = tf.gather(table.value, tf.where(known, ids, 0))
     known = tf.reshape(known, tf.concat([tf.shape(ids), [1] * (len(table.shape) - 1)], axis=0))
     return tf.where(known, rows, tf.zeros((), rows.dtype))

@@ -7,7 +7,7 @@ import numpy as np
 from gru4rec_lib.model.feature_table import FeatureRows
 from gru4rec_lib.model.forms import OUTPUT_FORMS
 from gru4rec_lib.model.layers import SeededLayer, gather_rows
-from gru4rec_lib.utils.backend import ops, tf
+from gru4rec_lib.utils.backend import tf
 
 BLOCK = 4096  # tracks whose rows are computed together
 
@@ -112,7 +112,7 @@ class ContentScorer(Scorer):
     def rows(self, found):
         """See `Scorer`."""
         numeric, *categories = self.feature_rows.parts(found)
-        both = sum(categories, ops.matmul(numeric, self.kernel))
+        both = sum(categories, self.ops.matmul(numeric, self.kernel))
         return both[:, :-1], both[:, -1]
 
 

@@ -32,11 +32,13 @@ from gru4rec_lib.training.build import build
 from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.training.settings import FORMS_WITH_CONTENT, Cell, FitSettings, NetworkSettings, Training
 from gru4rec_lib.utils.arguments import whole
+from gru4rec_lib.utils.backend import keras
 from gru4rec_lib.utils.checked import check
 
 # Settings that a trained model keeps; its dropout may change.
 NETWORK = NetworkSettings.model_fields.keys() - {"dropout_input", "dropout_hidden", "dropout_state"}
 TOGETHER = 1024  # sessions of `recommend_many` whose lists are made together
+POPULAR = "popularity: empty session", "popularity: no known item"  # sources of lists without an input
 NOT_HERE = {"max_epochs": "give `epochs`"} | dict.fromkeys(("patience", "refit", "monitor"), "no session is held out")
 
 
@@ -430,7 +432,8 @@ class Recommender:
         among: Collection[Hashable] | None = None,
         exclude: Collection[Hashable] = (),
         at_most: Mapping[str, int] | None = None,
-    ) -> pd.DataFrame:
+        as_frame: bool = True,
+    ) -> pd.DataFrame | list[dict]:
         """Return the k best next items.
 
         There are fewer than k rows where the conditions allow no more items.
@@ -443,19 +446,21 @@ class Recommender:
             exclude: ids of items to leave out; unknown ids change nothing.
             at_most: for labels the most items of the list that share one, such as `{"artist": 2}`. Items without the
                 label are not limited.
+            as_frame: False returns a plain list, which takes less time.
 
         Returns:
             One row per item, the best first, ties in index order: `item`, the labels, `score`, `source`. The source is
             `model`, and the score of a baseline NaN. If the session has no known item, the source is `popularity: `
-            with the reason, and the score is the number of plays in training.
+            with the reason, and the score is the number of plays in training. As a list, each row is a dict with these
+            keys; a label that is missing is None.
 
         Raises:
             TypeError: `session`, `among` or `exclude` is no list of ids, or they are of another kind than the model's.
             ValueError: k is not a whole number, or out of range; no id of `among` has a score; or `at_most` names no
                 label or no whole number.
         """
-        places = [self._places(session)]
-        return next(self._lists(places, k, exclude_heard, among, exclude, at_most)).drop(columns="session")
+        lists = next(self._lists([self._places(session)], k, exclude_heard, among, exclude, at_most))
+        return self._table(lists) if as_frame else self._rows(lists)[0]
 
     def recommend_many(
         self,
@@ -466,27 +471,32 @@ class Recommender:
         among: Collection[Hashable] | None = None,
         exclude: Collection[Hashable] = (),
         at_most: Mapping[str, int] | None = None,
+        as_frame: bool = True,
         session: str = "session",
         item: str = "item",
         time: str = "time",
-    ) -> pd.DataFrame:
+        verbose: int = 1,
+    ) -> pd.DataFrame | list[list[dict]]:
         """Return the k best next items of each session, in less time than `recommend` for one after the other.
 
         Args:
             sessions: one list of item ids per session, or a table of events, one row each.
-            k: see `recommend`, as the next four arguments.
+            k: see `recommend`, as the next five arguments.
             exclude_heard: see there.
             among: see there.
             exclude: see there.
             at_most: see there.
+            as_frame: see there.
             session: column of the session, if `sessions` is a table.
             item: column of the item id, if it is a table.
             time: column to sort by, if it is a table, as for `fit`.
+            verbose: 1 shows a progress bar if there are more than TOGETHER sessions, 0 none.
 
         Returns:
             The rows of `recommend` of one session after the other, with a first column `session`: the number of the
-            list from 0, or the session of the table, in order of their first events. Scores may differ from those of
-            `recommend` by rounding, and so items whose scores differ by no more may change places.
+            list from 0, or the session of the table, in order of their first events. As a list, the list of
+            `recommend` for each session in this order. Scores may differ from those of `recommend` by rounding, and so
+            items whose scores differ by no more may change places.
 
         Raises:
             TypeError: as for `recommend`.
@@ -501,8 +511,19 @@ class Recommender:
                 raise TypeError("sessions: give a list of sessions, each a list of item ids, or a table of events")
             found = [self._places(one) for one in sessions]
             keys = pd.RangeIndex(len(found))
-        table = pd.concat([*self._lists(found, k, exclude_heard, among, exclude, at_most)], ignore_index=True)
-        return table.assign(session=keys.take(table["session"]))
+        bar = keras.utils.Progbar(len(found), verbose=verbose if len(found) > TOGETHER else 0, unit_name="session")
+        parts, done = [], 0
+        for lists in self._lists(found, k, exclude_heard, among, exclude, at_most):
+            if as_frame:
+                number = np.repeat(np.arange(len(lists)), [len(items) for items, *_ in lists])
+                table = self._table(lists)
+                table.insert(0, "session", keys.take(number + done))
+                parts.append(table)
+            else:
+                parts += self._rows(lists)
+            done += len(lists)
+            bar.update(done)
+        return pd.concat(parts, ignore_index=True) if as_frame else parts
 
     def vector(self, session: Sequence[Hashable]) -> np.ndarray:
         """Return the hidden state after a session; its products with the rows of `vectors` are the scores.
@@ -541,8 +562,11 @@ class Recommender:
         if self._fitted is not None:
             raise ValueError("this model has no vectors; use a network")
 
-    def _lists(self, sessions, k, exclude_heard, among, exclude, at_most) -> Iterator[pd.DataFrame]:
-        """Yield the lists of TOGETHER sessions of item indices at a time; one table without rows if there are none."""
+    def _lists(self, sessions, k, exclude_heard, among, exclude, at_most) -> Iterator[list[tuple]]:
+        """Yield (items, scores, source) for each of TOGETHER sessions of item indices; once nothing if there are none.
+
+        The last is the text of the column `source`.
+        """
         k, scoring = whole(k, "k", None), self._scoring
         if not 1 <= k <= scoring.n_scored:
             raise ValueError(f"k is {k}; it can be 1 to {scoring.n_scored}, the items that have a score")
@@ -570,31 +594,42 @@ class Recommender:
                     queries = scoring.queries(Sessions.from_lists(of_rows)) if has_input[rows[0]] else rows
                     lists = conditional(listed, queries, k, n, allowed, [heard[row] for row in rows], limits)
                     for row, one in zip(rows, lists, strict=True):
-                        found[row] = one
-            yield self._table(first, part, inputs, found)
+                        source = "model" if has_input[row] else POPULAR[len(part[row]) > 0]
+                        found[row] = *one, source
+            yield found
 
     def _popular(self, queries, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the k most played items and their plays for each query."""
         items = np.tile(self._scoring.by_plays[:k], (len(queries), 1))
         return items, self._scoring.plays[items].astype(np.float32)
 
-    def _table(self, first: int, sessions, inputs, found) -> pd.DataFrame:
-        """Return lists as a table, with the numbers of their sessions from `first` on."""
-        items = np.concatenate([np.empty(0, np.int64), *(items for items, _ in found)])
-        sources = [
-            "model" if len(used) else f"popularity: {'no known item' if len(places) else 'empty session'}"
-            for places, used in zip(sessions, inputs, strict=True)
-        ]
-        number = np.repeat(np.arange(len(found)), [len(items) for items, _ in found])
-        names = [] if self.labels is None else self.labels.columns.drop("item")
-        columns = {"session": number + first, "item": self._ids[items]}
-        columns |= {label: self.labels[label].array.take(items) for label in names}
-        columns["score"] = np.concatenate([np.empty(0, np.float32), *(scores for _, scores in found)])
-        return pd.DataFrame(columns | {"source": pd.array(np.array(sources, object)[number], dtype="str")})
+    def _table(self, lists: list[tuple]) -> pd.DataFrame:
+        """Return lists as one table."""
+        items = np.concatenate([np.empty(0, np.int64), *(items for items, *_ in lists)])
+        columns = {"item": self._ids[items]}
+        columns |= {label: self.labels[label].array.take(items) for label in self._label_names()}
+        columns["score"] = np.concatenate([np.empty(0, np.float32), *(scores for _, scores, _ in lists)])
+        sources = [source for items, _, source in lists for _ in items]
+        return pd.DataFrame(columns | {"source": pd.array(np.array(sources, object), dtype="str")})
+
+    def _rows(self, lists: list[tuple]) -> list[list[dict]]:
+        """Return lists as lists of rows."""
+        found = []
+        for items, values, source in lists:
+            columns = {"item": self._ids[items].tolist()}
+            for label in self._label_names():
+                texts = self.labels[label].array.take(items)
+                columns[label] = [text if isinstance(text, str) else None for text in texts]
+            columns |= {"score": values.tolist(), "source": [source] * len(items)}
+            found.append([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
+        return found
+
+    def _label_names(self) -> list[str]:
+        return [] if self.labels is None else [*self.labels.columns.drop("item")]
 
     def _limits(self, at_most: Mapping[str, int] | None) -> list[tuple[np.ndarray, int]]:
         """Return for each limit the group of each item, -1 where it has none, and the most items of a group."""
-        there = [] if self.labels is None else [*self.labels.columns.drop("item")]
+        there = self._label_names()
         for name in at_most or ():
             if name not in there:
                 known = f"name one of {', '.join(there)}" if there else "this model has none; give `labels` to `fit`"

@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from gru4rec_lib.data.sessions import Sessions
+from gru4rec_lib.model.numpy_network import NumPyNetwork
 from gru4rec_lib.ranking.shortlist import Shortlist
 from gru4rec_lib.training.gru4rec import GRU4Rec
-from gru4rec_lib.utils.backend import tf
 
-STEPS = 8  # items processed in one call of the graph
 WIDER = 4  # a list that a condition has left too short is made so many times longer
 LISTED = 2**22  # items of lists that are made together, to bound memory
 
@@ -35,11 +34,7 @@ class NetworkScoring:
         self.n_inputs, self.n_scored = model.item_input.n_inputs, len(bias)
         self.plays = np.pad(model.scorer.plays.numpy(), (0, len(bias) - model.n_items))
         self.by_plays = np.argsort(-self.plays, kind="stable")
-        self._shortlist = Shortlist(rows, bias)
-        self._start = model.initial_state(1)
-        signature = [tf.TensorSpec([STEPS], tf.int32), tf.TensorSpec.from_tensor(self._start)]
-        self._walk = tf.function(self._steps, input_signature=signature, jit_compile=True, autograph=False)
-        self.queries(Sessions.from_lists([[0]]))  # compile it now, not for the first session
+        self._shortlist, self._network = Shortlist(rows, bias), NumPyNetwork(model)
 
     def queries(self, sessions: Sessions) -> np.ndarray:
         """Return the hidden state after each session: float32 [sessions, H].
@@ -49,11 +44,7 @@ class NetworkScoring:
         """
         if len(sessions) > 1:
             return self.model.states(sessions)
-        state = self._start
-        filled = np.pad(sessions.items, (-len(sessions.items) % STEPS, 0), constant_values=-1)  # -1 changes nothing
-        for part in filled.reshape(-1, STEPS):
-            hidden, state = self._walk(part, state)
-        return hidden.numpy()[None]
+        return self._network.hidden(sessions.items)[None]
 
     def best(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the k items of the highest scores: (int [n, k], float32 [n, k]), ties by index.
@@ -77,12 +68,6 @@ class NetworkScoring:
             return pool[found], scores
 
         return best, len(pool)
-
-    def _steps(self, ids, state):
-        """Return hidden state and state after STEPS items. Unrolled: a loop in the graph takes four times as long."""
-        for item in tf.unstack(ids):
-            state = self.model.call(item[None], state)[1]
-        return self.model.hidden(state)[0], state
 
 
 class RankedScoring:

@@ -152,19 +152,20 @@ class LoadedModel:
             ValueError: a name is ambiguous, or an option is wrong.
         """
         unknown: dict[str | int, None] = {}
-        table = self._recommender.recommend(
+        rows = self._recommender.recommend(
             self._find(query.session, unknown),
             query.k,
             query.exclude_heard,
             among=None if query.among is None else self._find(query.among, unknown),
             exclude=self._find(query.exclude, unknown),
             at_most=query.at_most,
+            as_frame=False,
         )
-        labels, items = table.columns[1:-2], []
-        for item, *texts, score, source in table.itertuples(index=False, name=None):
-            texts = [text if isinstance(text, str) else None for text in texts]
+        items = []
+        for row in rows:
+            item, score, source = (row.pop(name) for name in ("item", "score", "source"))
             score = None if math.isnan(score) else score
-            items.append(Recommended(id=item, score=score, source=source, labels=dict(zip(labels, texts, strict=True))))
+            items.append(Recommended(id=item, score=score, source=source, labels=row))
         return Answer(items=items, unknown=[*unknown])
 
     def _find(self, items: list[str | int], unknown: dict[str | int, None]) -> list[str | int]:

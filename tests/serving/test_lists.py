@@ -80,6 +80,34 @@ def test_many_sessions_get_the_same_lists_as_one_by_one(model, sessions, given, 
         pd.testing.assert_frame_equal(part.drop(columns="score"), expected.drop(columns="score"), check_dtype=False)
 
 
+def rows_of(table):
+    """The rows of a table as dicts, None where a label is missing."""
+    labels = table[["artist", "year"]].astype(object)
+    return table.assign(**labels.where(labels.notna(), None)).to_dict("records")
+
+
+@given(st.sampled_from(SESSIONS), conditions)
+def test_a_plain_list_has_the_rows_of_the_table(model, session, given):
+    found = model.recommend(session, **given, as_frame=False)
+    assert found == rows_of(model.recommend(session, **given))
+    assert all(type(row["score"]) is float for row in found)
+
+
+def test_plain_lists_of_many_sessions(model, monkeypatch):
+    monkeypatch.setattr(recommender_module, "TOGETHER", 2)
+    found = model.recommend_many(SESSIONS, 3, as_frame=False, verbose=0)
+    table = model.recommend_many(SESSIONS, 3, verbose=0)
+    assert found == [rows_of(table[table["session"] == n].drop(columns="session")) for n in range(len(SESSIONS))]
+    assert model.recommend_many([], as_frame=False) == []
+
+
+@pytest.mark.parametrize(("together", "verbose", "shown"), [(3, 1, True), (3, 0, False), (len(SESSIONS), 1, False)])
+def test_many_sessions_show_a_progress_bar(model, monkeypatch, capsys, together, verbose, shown):
+    monkeypatch.setattr(recommender_module, "TOGETHER", together)
+    model.recommend_many(SESSIONS, 3, verbose=verbose)
+    assert (f"{len(SESSIONS)}/{len(SESSIONS)}" in capsys.readouterr().out) == shown
+
+
 def test_at_most_by_hand(model):
     found = model.recommend(["t1"], N, at_most={"artist": 2})
     assert found["artist"].value_counts().to_dict() == dict.fromkeys("abcd", 2)

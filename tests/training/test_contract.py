@@ -19,6 +19,7 @@ from gru4rec_lib.evaluation.feature_importance import permuted_ranks
 from gru4rec_lib.model.forms import WITH_CONTENT
 from gru4rec_lib.model.inputs import INPUTS
 from gru4rec_lib.model.layers import CELLS
+from gru4rec_lib.model.numpy_network import NumPyNetwork
 from gru4rec_lib.model.outputs import OUTPUTS
 from gru4rec_lib.ranking import exact
 from gru4rec_lib.training import epochs as epoch
@@ -167,6 +168,16 @@ def test_a_model_is_built_by_its_constructor_and_from_its_config(case, model):
     assert [w.shape for w in again.weights] == [w.shape for w in model.weights]
     again.set_weights(model.get_weights())
     np.testing.assert_array_equal(again(np.int32([0, 5]))[1], state)
+
+
+def test_one_session_in_numpy_equals_the_steps_of_the_graph(model):
+    network, random = NumPyNetwork(model), np.random.default_rng(2)
+    for items in ([], [0, 3, -1, 5, 3], [COLD, 2, CANDIDATES], [-1], random.integers(-1, CANDIDATES + 1, 30)):
+        hidden = np.zeros((1, UNITS))
+        state = None
+        for item in items:
+            hidden, state = model.call(np.array([item], np.int32), state)
+        np.testing.assert_allclose(network.hidden(np.array(items, np.int64)), hidden[0], rtol=0, atol=1e-6)
 
 
 C = 0.1  # the value of every weight: each vector repeats one number, so that single numbers predict the model
