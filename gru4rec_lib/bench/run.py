@@ -27,8 +27,10 @@ BATCHES = ((64, "cross_entropy"), (512, "cross_entropy"), (512, "bpr_max"), (64,
 GROWN = (50_000, TRACKS, 3_700_000)  # up to Spotify's whole catalogue
 SIZES = {
     "toy": Size(100, 1_000, seconds=0, ranked=20, recommended=3, grown=(1_000, 2_000), turns=1, lines=5_000),
-    "tenth": Size(18_272, TRACKS, seconds=60, ranked=8_192, recommended=50, grown=GROWN, turns=5, lines=data.LINES),
-    "full": Size(182_724, TRACKS, seconds=300, ranked=32_000, recommended=500, grown=GROWN, turns=15, lines=data.LINES),
+    "tenth": Size(18_272, TRACKS, seconds=60, ranked=8_192, recommended=2_000, grown=GROWN, turns=5, lines=data.LINES),
+    "full": Size(
+        182_724, TRACKS, seconds=300, ranked=32_000, recommended=2_000, grown=GROWN, turns=15, lines=data.LINES
+    ),
 }
 
 

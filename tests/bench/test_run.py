@@ -25,6 +25,8 @@ PROMISED = [
     "rank_roofline",
     "recommend_ms",
     "recommend_ratio",
+    "recommend_p99_ratio",
+    "recommend_many_ratio",
     "serve_p50_ms",
     "serve_p99_ms",
     "prepare_s",
