@@ -59,10 +59,19 @@ def in_numpy(part, **changes):
     return copy
 
 
+def as_array(weight: keras.Variable) -> np.ndarray:
+    """Return a weight as an array; on the CPU it is the weight's own memory, not a copy.
+
+    Args:
+        weight: of a layer.
+    """
+    return np.asarray(weight.value.read_value())
+
+
 def _converted(value):
     """Return weights as arrays, parts of a layer as copies of this kind, and others as given."""
     if isinstance(value, keras.Variable):
-        return np.asarray(value.value.read_value())
+        return as_array(value)
     if isinstance(value, SeededLayer | FeatureTable | FeatureRows):
         return in_numpy(value)
     return [_converted(one) for one in value] if isinstance(value, list | tuple) else value

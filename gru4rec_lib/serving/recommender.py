@@ -80,6 +80,7 @@ class Recommender:
             self._n_items = int(np.count_nonzero(plays))
             self._scoring = RankedScoring(model, plays, self._n_items)
         self._ids = self._index[: self._scoring.n_scored]  # items that have a score
+        self._allowed = np.ones(self._scoring.n_scored, bool)  # by a list without conditions
         self._groups = cache(lambda label: pd.factorize(labels[label])[0])
 
     @classmethod
@@ -571,15 +572,18 @@ class Recommender:
         if not 1 <= k <= scoring.n_scored:
             raise ValueError(f"k is {k}; it can be 1 to {scoring.n_scored}, the items that have a score")
         limits = self._limits(at_most)
-        allowed, best, most = np.ones(scoring.n_scored, bool), scoring.best, scoring.n_scored
+        allowed, best, most = self._allowed, scoring.best, scoring.n_scored
         if among is not None:
             pool = self._scored(self._places(among, "among"))
             if not len(pool):
                 raise ValueError(f"among: none of its {len(among):,} ids has a score; give ids of items")
-            allowed[:] = False
+            allowed = np.zeros(scoring.n_scored, bool)
             allowed[pool] = True
             best, most = scoring.among(pool)
-        allowed[self._scored(self._places(exclude, "exclude"))] = False
+        excluded = self._scored(self._places(exclude, "exclude"))
+        if len(excluded):
+            allowed = allowed.copy()
+            allowed[excluded] = False
         for first in range(0, max(1, len(sessions)), TOGETHER):
             part = sessions[first : first + TOGETHER]
             inputs = [self._inputs(places) for places in part]

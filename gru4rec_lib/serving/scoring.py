@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 import numpy as np
 
 from gru4rec_lib.data.sessions import Sessions
-from gru4rec_lib.model.numpy_network import NumPyNetwork
+from gru4rec_lib.model.numpy_network import NumPyNetwork, as_array
 from gru4rec_lib.ranking.shortlist import Shortlist
 from gru4rec_lib.training.gru4rec import GRU4Rec
 
@@ -27,8 +28,8 @@ class NetworkScoring:
 
     def __init__(self, model: GRU4Rec):
         rows, bias = model.scorer.scoring_rows()
-        weights = (rows, bias, *(weight.numpy() for weight in model.weights))
-        if not all(np.isfinite(weight).all() for weight in weights):
+        arrays = chain([rows, bias], map(as_array, model.weights))
+        if not all(np.isfinite(array).all() for array in arrays):
             raise ValueError("the model has weights that are not finite; train it again with a lower learning rate")
         self.model, self.rows, self.bias = model, rows, bias
         self.n_inputs, self.n_scored = model.item_input.n_inputs, len(bias)

@@ -5,7 +5,7 @@ import pytest
 
 from gru4rec_lib.model import feature_table, inputs, layers, outputs
 from gru4rec_lib.model.network import Network
-from gru4rec_lib.model.numpy_network import ACTIVATIONS, NumPyNetwork
+from gru4rec_lib.model.numpy_network import ACTIVATIONS, NumPyNetwork, as_array
 from gru4rec_lib.training import settings
 
 FEATURES = {"candidates": 7, "numeric": 1, "categories": {"tags": (4, 2)}}
@@ -40,6 +40,13 @@ def test_tensorflow_is_not_called(form, monkeypatch):
         for name in {"tf", "ops", "keras"} & vars(module).keys():
             monkeypatch.setattr(module, name, None)
     np.testing.assert_allclose(in_numpy.hidden(ITEMS), expected, rtol=0, atol=1e-6)
+
+
+def test_weights_are_not_copied():
+    network = Network(5, "one_hot", 4)
+    table = network.item_input.table
+    assert np.shares_memory(NumPyNetwork(network)._input.table, as_array(table))
+    np.testing.assert_array_equal(as_array(table), table.numpy())
 
 
 def test_large_numbers_do_not_warn():
