@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +52,22 @@ def _short_chunks(monkeypatch):
 def made(**settings):
     model = GRU4Rec(6, "embedding", 4, embedding_units=3, dropout_hidden=0.3)
     model.compile(**{"samples": 3, "momentum": 0.3, "jit": False} | settings)
+    return model
+
+
+@cache
+def traced():
+    """One model of `made` for many tests, its variables and their first values: to trace its steps takes a second."""
+    model = made()
+    variables = [*model.weights, *model.optimizer.variables, *model._mean_loss.variables]
+    return model, variables, [np.array(variable) for variable in variables]
+
+
+def as_made():
+    """Return the model of `traced` as it was made."""
+    model, variables, first = traced()
+    for variable, value in zip(variables, first, strict=True):
+        variable.assign(value)
     return model
 
 
@@ -231,12 +247,12 @@ def _scripted_scores(monkeypatch):
     monkeypatch.setattr(GRU4Rec, "evaluate", scores)
 
 
-def fit_by(rule, folder, callbacks=(), model=None, resumes=True):
+def fit_by(rule, folder, callbacks=(), resumes=True):
     """Fit with (monitor, patience, whether to restore the best weights, epochs); return bytes and history."""
     monitor, patience, keeps_best, epochs = rule
     stop = checkpoint.EarlyStopping(f"val_{monitor}_at_20", patience, folder / "best.npz" if keeps_best else None)
     options = {"epochs": epochs, "steps_per_epoch": 2, "validation_data": SESSIONS}
-    model = model or made()
+    model = as_made()
     history = fit(model, folder / "c.npz" if resumes else None, [stop, *callbacks], **options)
     return everything(model), untimed(history)
 
