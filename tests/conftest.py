@@ -2,6 +2,7 @@
 
 import pytest
 from hypothesis import settings
+from loaded_process import LoadedProcess
 
 settings.register_profile("same_every_time", deadline=None, derandomize=True)
 settings.load_profile("same_every_time")
@@ -14,6 +15,14 @@ LONGEST += ["test_fingerprints.py", "test_recommender.py", "test_backend.py", "t
 def pytest_collection_modifyitems(items):
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
+
+
+@pytest.fixture(scope="session")
+def loaded():
+    """Run programs in copies of a process that has loaded TensorFlow."""
+    process = LoadedProcess()
+    yield process
+    process.end()
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ import json
 import math
 import pickle
 import re
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -260,7 +258,7 @@ def test_a_tilde_is_the_home_of_the_user(eager, by_hand, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_fresh_process_recommends_the_same(by_hand, tmp_path):
+def test_a_fresh_process_recommends_the_same(by_hand, tmp_path, loaded):
     by_hand.save(tmp_path / "model")
     program = """
 import sys
@@ -270,8 +268,8 @@ one = Recommender.load(sys.argv[1])
 print(one.config["loss"])
 print(one.recommend(["a", "b"], k=3).to_json())
 """
-    command = [sys.executable, "-c", program, str(tmp_path / "model")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=200, cwd=ROOT)
+    done = loaded.run(program, tmp_path / "model")
+    assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["cross_entropy", by_hand.recommend(["a", "b"], k=3).to_json()]
 
 

@@ -382,21 +382,15 @@ class Weighted:
 
 
 @pytest.mark.slow
-def test_a_custom_loss_is_described_the_same_in_another_process():
+def test_a_custom_loss_is_described_the_same_in_another_process(loaded):
     root = Path(__file__).resolve().parents[2]
     values = "[t.halved(), t.Weighted({1, 'a'}), t.by_hundred]"
     code = f"import json, test_checkpoint as t; print(json.dumps(t.checkpoint.described({values})))"
-    outputs = [
-        subprocess.run(
-            [sys.executable, "-c", code],
-            env=os.environ | {"PYTHONPATH": f"{root}{os.pathsep}{root / 'tests' / 'training'}", "PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2")
-    ]
-    assert outputs[0] == outputs[1] != ""
+    path = [root, root / "tests" / "training"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, path)), "PYTHONHASHSEED": "2"}
+    one = loaded.run(code, path=path)  # its hash seed is 1
+    other = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert one.stdout == other.stdout != "", one.stderr
 
 
 @pytest.mark.parametrize("optimizer", [keras.optimizers.Adam, keras.optimizers.AdamW])
@@ -472,7 +466,7 @@ def outcome(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("refit", [True, False])
-def test_kill_9_at_any_moment_changes_no_byte(tmp_path, refit, monkeypatch):
+def test_kill_9_at_any_moment_changes_no_byte(tmp_path, refit, monkeypatch, loaded):
     for owner, name in ((epoch, "TRAIN_STEPS"), (model_module, "RANK_LANES"), (model_module, "RANK_STEPS")):
         monkeypatch.setattr(owner, name, getattr(owner, name))  # restored afterwards
     train_and_save(tmp_path / "whole", refit)
@@ -480,13 +474,7 @@ def test_kill_9_at_any_moment_changes_no_byte(tmp_path, refit, monkeypatch):
     root = Path(__file__).resolve().parents[2]
     for moment in moments:
         code = f"import pathlib, test_checkpoint as t; t.killed_at({moment}, pathlib.Path('k'), {refit})"
-        child = subprocess.run(
-            [sys.executable, "-c", code],
-            cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": f"{root}{os.pathsep}{root / 'tests' / 'training'}"},
-            capture_output=True,
-            text=True,
-        )
+        child = loaded.run(code, cwd=tmp_path, path=[root, root / "tests" / "training"])
         assert child.returncode == -signal.SIGKILL, child.stderr
         print(moment, child.stdout)
     train_and_save(tmp_path / "k", refit)
