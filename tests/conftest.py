@@ -1,11 +1,15 @@
 """Make property tests deterministic and without time limits."""
 
+import os
+
 import pytest
 from hypothesis import settings
 from loaded_process import LoadedProcess
 
 settings.register_profile("same_every_time", deadline=None, derandomize=True)
 settings.load_profile("same_every_time")
+# Processes that a test starts keep what they compile: in a copy of the project the next one loads it.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # The files that take longest, to begin with: otherwise one of two processes would be idle at the end.
 LONGEST = ["test_graph.py", "test_checkpoint.py", "test_contract.py", "test_trainer.py", "test_reproduce.py"]

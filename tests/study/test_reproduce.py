@@ -66,7 +66,7 @@ def root(tmp_path, monkeypatch):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     for name in ("profiles", "gru4rec_lib"):
-        shutil.copytree(ROOT / name, tmp_path / name)
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("*.pyc.*"))
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / "data of mine").mkdir()
     (tmp_path / "data/prepared/mini").mkdir(parents=True)
