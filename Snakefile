@@ -4,6 +4,7 @@
 include the library files that it imports, its parameters the settings: a change reruns what depends on it.
 """
 
+import functools
 import os
 import shlex
 import sys
@@ -110,6 +111,7 @@ if workflow.remote_exec:
     record_finished_steps()
 
 
+@functools.cache  # a rule's input and its params
 def notebook(name):
     """Return a copy of a notebook without outputs and metadata, and the library files that it imports."""
     copy = cells_alone(Path(f"notebooks/{name}.ipynb"), Path(RUNS, "notebooks"))

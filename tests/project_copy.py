@@ -18,11 +18,12 @@ TIMED = {"manifest", "published", "config", "inputs", "paper", "audit_measured",
 
 
 def copy_of_the_project(folder):
-    """Copy the files that the graph needs, without computed ones; reduce the toy study's grid to two cells."""
+    """Copy the files that the graph needs, without results; reduce the toy study's grid to two cells."""
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
-            ignore = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
+            # Compiled modules are copied, too; the names with a number are of files that are being written.
+            ignore = shutil.ignore_patterns("*.pyc.*", ".ipynb_checkpoints")
             shutil.copytree(source, folder / part, ignore=ignore)
         else:
             (folder / part).parent.mkdir(exist_ok=True)

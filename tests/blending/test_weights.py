@@ -30,9 +30,9 @@ def test_finer_weights_are_half_a_step_away():
 
 
 @settings(max_examples=40)
-@given(TEST, st.sampled_from(list(NETWORKS)), st.integers(1, 5))
-def test_gains_are_those_of_the_blends_ranks(test, form, k):
-    sessions, tried = Sessions.from_lists(test), grid(3)[::3]
+@given(TEST, st.sampled_from(list(NETWORKS)), st.integers(1, 5), st.integers(0, 12))
+def test_gains_are_those_of_the_blends_ranks(test, form, k, first):
+    sessions, tried = Sessions.from_lists(test), grid(3)[first::13]
     found = gains(Parts(NETWORKS[form], BASELINES), sessions, None, tried, k)
     for number, weights in enumerate(tried):
         ranks = blend_of(form, weights).rank(sessions, 5)

@@ -391,7 +391,7 @@ def times_of(prepared, part):
 
 @pytest.mark.slow
 @given(rows, st.sampled_from(["by_time", "by_file"]), st.sampled_from(["random", "last"]), st.booleans())
-@settings(max_examples=100, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.filter_too_much])
 def test_no_leak_and_no_lost_event_for_any_events(tmp_path_factory, rows, how, validation, reads_the_split):
     folder = tmp_path_factory.mktemp("events")
     files = {name: [(s, time, time) for s, time, file in rows if file == name] for name in ("a.csv", "t.csv")}

@@ -27,19 +27,27 @@ def site(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def small(tmp_path):
-    """Create a project with the site's settings and hook, a README and a page on notebooks."""
+BROKEN = ["docs/missing.md", "data/missing.csv", "docs/notebooks.md#missing"]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """Build the site of a project with the site's settings and hook, a README and a page on notebooks.
+
+    One build for two tests, as it starts slowly: of the README's links, those in BROKEN lead nowhere.
+    """
+    root = tmp_path_factory.mktemp("small")
     settings = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").split("\nnav:\n")[0]
-    (tmp_path / "mkdocs.yml").write_text(settings, encoding="utf-8")
-    (tmp_path / "docs").mkdir()
+    (root / "mkdocs.yml").write_text(settings, encoding="utf-8")
+    (root / "docs").mkdir()
     for name in ("site.py", "site.css"):
-        (tmp_path / "docs" / name).write_bytes((ROOT / "docs" / name).read_bytes())
-    (tmp_path / "docs" / "notebooks.md").write_text("# Notebooks\n")
-    (tmp_path / "README.md").write_text("# Project\n\n[notebooks](docs/notebooks.md), [data](data/a.csv)\n")
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "a.csv").write_text("a\n1\n")
-    return tmp_path
+        (root / "docs" / name).write_bytes((ROOT / "docs" / name).read_bytes())
+    (root / "docs" / "notebooks.md").write_text("# Notebooks\n")
+    links = "".join(f"[a link]({link})\n" for link in ["docs/notebooks.md", "data/a.csv", *BROKEN])
+    (root / "README.md").write_text(f"# Project\n\n{links}")
+    (root / "data").mkdir()
+    (root / "data" / "a.csv").write_text("a\n1\n")
+    return root / "site", build(root, root / "site")
 
 
 def test_every_link_leads_to_a_file_of_the_site(site):
@@ -61,19 +69,16 @@ def test_the_executed_notebooks_of_every_study_are_listed(site):
 
 
 def test_without_executed_notebooks_the_site_explains_how_to_get_them(small):
-    done = build(small, small / "site")
-    assert done.returncode == 0, done.stderr
-    assert "No study has been run here yet" in (small / "site" / "notebooks.html").read_text()
-    assert (small / "site" / "project" / "data" / "a.csv").read_text() == "a\n1\n"
+    site, _ = small
+    assert "No study has been run here yet" in (site / "notebooks.html").read_text()
+    assert (site / "project" / "data" / "a.csv").read_text() == "a\n1\n"
 
 
 def test_a_broken_link_stops_the_build(small):
-    """One build, as it starts slowly: it reports each of the links, and stops because of these alone."""
-    links = ["docs/missing.md", "data/missing.csv", "docs/notebooks.md#missing"]
-    (small / "README.md").write_text("# Project\n\n" + "".join(f"[a link]({link})\n" for link in links))
-    done = build(small, small / "site")
+    """It reports each of the links, and stops because of these alone."""
+    _, done = small
     assert done.returncode != 0
     warnings = [line for line in done.stderr.splitlines() if line.startswith("WARNING")]
-    for link, warning in zip(links, warnings, strict=True):
+    for link, warning in zip(BROKEN, warnings, strict=True):
         assert Path(link).name in warning
-    assert f"Aborted with {len(links)} warnings in strict mode" in done.stdout
+    assert f"Aborted with {len(BROKEN)} warnings in strict mode" in done.stdout

@@ -29,6 +29,21 @@ import gru4rec_lib
 assert gru4rec_lib.__file__.startswith(WHEEL), gru4rec_lib.__file__
 """
 
+# The second block continues the first; the others are independent.
+EXAMPLES = """
+import warnings
+warnings.simplefilter("error")
+warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)  # as for the tests
+first, with_features, *others = (compile(block, "library.md", "exec") for block in blocks)
+exec(first, scope := {})
+assert scope["recommender"].recommend(["wake", "walk"], k=1)["item"].tolist() == ["work"], "as in its sessions"
+print("---------")
+exec(with_features, scope)
+for block in others:
+    exec(block, {})
+assert scope["hybrid"].recommend(["work", "rest"], k=2)["item"].tolist() == ["sleep", "nap"]
+"""
+
 pytestmark = pytest.mark.slow
 
 
@@ -82,12 +97,17 @@ def test_the_wheel_contains_only_the_library_and_its_data(wheel):
 
 def test_the_examples_run_outside_the_repository_without_the_packages_of_the_notebooks(wheel, tmp_path):
     page = (ROOT / "docs" / "library.md").read_text(encoding="utf-8")
-    program = "\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL))
-    done = run_outside(wheel, tmp_path, program)
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    code = [line for line in blocks[0].splitlines() if line and not line.startswith(("import ", "from "))]
+    assert len(code) <= 10
+    done = run_outside(wheel, tmp_path, f"blocks = {blocks!r}\n{EXAMPLES}")
     assert done.returncode == 0, done.stderr
-    assert re.search(r"^0 +work +[\d.]+ +model$", done.stdout, re.MULTILINE)
-    assert "recall_at_1" in done.stdout
-    assert (tmp_path / "elsewhere" / "my_model" / "model.keras").is_file()
+    printed = done.stdout.split(f"{'-' * 9}\n")
+    assert "epoch 5/5" in printed[0]
+    assert re.search(r"^0 +work +[\d.]+ +model$", printed[0], re.MULTILINE)
+    assert "recall_at_1" in printed[1]
+    made = {path.name for path in (tmp_path / "elsewhere" / "my_model").iterdir()}
+    assert made == {"model.keras", "items.parquet", "config.json"}
 
 
 def test_blocked_packages_are_absent(wheel, tmp_path):

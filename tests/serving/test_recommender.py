@@ -4,8 +4,6 @@ import json
 import math
 import pickle
 import re
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -260,7 +258,7 @@ def test_a_tilde_is_the_home_of_the_user(eager, by_hand, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_fresh_process_recommends_the_same(by_hand, tmp_path):
+def test_a_fresh_process_recommends_the_same(by_hand, tmp_path, loaded):
     by_hand.save(tmp_path / "model")
     program = """
 import sys
@@ -270,8 +268,8 @@ one = Recommender.load(sys.argv[1])
 print(one.config["loss"])
 print(one.recommend(["a", "b"], k=3).to_json())
 """
-    command = [sys.executable, "-c", program, str(tmp_path / "model")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=200, cwd=ROOT)
+    done = loaded.run(program, tmp_path / "model")
+    assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["cross_entropy", by_hand.recommend(["a", "b"], k=3).to_json()]
 
 
@@ -550,23 +548,9 @@ def test_fit_passes_on_and_records_its_settings(monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_examples_of_the_documentation_run(tmp_path, monkeypatch, capsys):
+def test_the_examples_of_the_readme_run(tmp_path, monkeypatch, capsys):
+    """Those of docs/library.md run in tests/project/test_wheel.py."""
     monkeypatch.chdir(tmp_path)
-    page = (ROOT / "docs" / "library.md").read_text(encoding="utf-8")
-    first, *others = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    code = [line for line in first.splitlines() if line and not line.startswith(("import ", "from "))]
-    assert len(code) <= 10
-    scope = {}
-    exec(compile(first, "library.md", "exec"), scope)
-    assert scope["recommender"].recommend(["wake", "walk"], k=1)["item"].tolist() == ["work"], "as in its sessions"
-    assert "epoch 5/5" in capsys.readouterr().out
-    assert {path.name for path in (tmp_path / "my_model").iterdir()} == {"model.keras", "items.parquet", "config.json"}
-    with_features, *others = others  # the second block continues the first; the others are independent
-    exec(compile(with_features, "library.md", "exec"), scope)
-    for block in others:
-        exec(compile(block, "library.md", "exec"), {})
-    assert scope["hybrid"].recommend(["work", "rest"], k=2)["item"].tolist() == ["sleep", "nap"]
-    assert "recall_at_1" in capsys.readouterr().out
     example, own = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     exec(compile(example, "README.md", "exec"), scope := {})
     assert "work" in capsys.readouterr().out

@@ -17,7 +17,7 @@ import nbformat
 import pytest
 
 from gru4rec_lib.study import fingerprints
-from gru4rec_lib.study.workflow import reproduce
+from gru4rec_lib.study.workflow import reproduce, tied
 from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.utils.checked import ConfigError
 
@@ -66,7 +66,7 @@ def root(tmp_path, monkeypatch):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     for name in ("profiles", "gru4rec_lib"):
-        shutil.copytree(ROOT / name, tmp_path / name)
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("*.pyc.*"))
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / "data of mine").mkdir()
     (tmp_path / "data/prepared/mini").mkdir(parents=True)
@@ -367,16 +367,16 @@ FOLDERS = ["[a]", "my #2", "Music: 2024", "{x}", "~", "[1, 2]", "-r", "a 'b' \"c
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("study", "data"), [*zip(STUDIES, FOLDERS, strict=True)])
-def test_a_study_and_a_folder_of_any_name_run(root, study, data):
+def test_a_study_and_a_folder_of_any_name_run(root, study, data, monkeypatch, capfd):
+    """In this process, as another one starts slowly; those that check the data and run the steps are others."""
     (root / "config" / f"{study}.yaml").write_text(STUDY)
     events = "".join(f"{n}\t{item}\t{n}\n" for n in range(40) for item in "ab")
     (root / data).mkdir()
     (root / data / "e.tsv").write_text("s\ti\tt\n" + events)
-    words = [sys.executable, "-m", "gru4rec_lib", "reproduce", f"--study={study}", f"--data={root / data}"]
-    environment = os.environ | {"PYTHONPATH": str(root)}
-    done = subprocess.run(words, cwd=root, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{study} is done with {root / data}\n" in done.stdout
+    monkeypatch.setenv("PYTHONPATH", str(root))
+    monkeypatch.setattr(tied, "tie", lambda: None)  # this process may outlive that which started it
+    assert reproduce.main([f"--study={study}", f"--data={root / data}"], root) == 0
+    assert f"{study} is done with {root / data}\n" in capfd.readouterr().out
 
 
 @pytest.mark.slow
@@ -411,12 +411,24 @@ def test_settings_of_snakemake_are_refused(root):
             reproduce.main(["--study", "mini", "--data", "data of mine", "--", word, "data=elsewhere"], root)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("home", ["/dev/null", "/proc", "/proc/none"])
-def test_a_home_that_cannot_be_written_does_not_stop_a_run(root, home):
+def test_caches_are_in_runs_where_the_home_cannot_be_written(simulating, monkeypatch, home):
+    for name in reproduce.CACHES:
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("HOME", home)
+    place = simulating("one")
+    given = reproduce._environment(place)
+    assert {name for name in given if given[name] != os.environ.get(name)} == set(reproduce.CACHES)
+    for name, folder in reproduce.CACHES.items():
+        assert given[name] == str(place.root / "runs/.home" / folder)
+        assert (place.root / "runs/.home" / folder).is_dir()
+
+
+@pytest.mark.slow
+def test_a_home_that_cannot_be_written_does_not_stop_a_run(root):
     words = [sys.executable, "-m", "gru4rec_lib", "reproduce", "--study", "mini", "--data", "data of mine"]
     hidden = dict.fromkeys(reproduce.CACHES, "")
-    environment = os.environ | hidden | {"PYTHONPATH": str(root), "HOME": home}
+    environment = os.environ | hidden | {"PYTHONPATH": str(root), "HOME": "/proc/none"}
     done = subprocess.run(words, cwd=root, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr

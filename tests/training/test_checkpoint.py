@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +52,22 @@ def _short_chunks(monkeypatch):
 def made(**settings):
     model = GRU4Rec(6, "embedding", 4, embedding_units=3, dropout_hidden=0.3)
     model.compile(**{"samples": 3, "momentum": 0.3, "jit": False} | settings)
+    return model
+
+
+@cache
+def traced():
+    """One model of `made` for many tests, its variables and their first values: to trace its steps takes a second."""
+    model = made()
+    variables = [*model.weights, *model.optimizer.variables, *model._mean_loss.variables]
+    return model, variables, [np.array(variable) for variable in variables]
+
+
+def as_made():
+    """Return the model of `traced` as it was made."""
+    model, variables, first = traced()
+    for variable, value in zip(variables, first, strict=True):
+        variable.assign(value)
     return model
 
 
@@ -231,12 +247,12 @@ def _scripted_scores(monkeypatch):
     monkeypatch.setattr(GRU4Rec, "evaluate", scores)
 
 
-def fit_by(rule, folder, callbacks=(), model=None, resumes=True):
+def fit_by(rule, folder, callbacks=(), resumes=True):
     """Fit with (monitor, patience, whether to restore the best weights, epochs); return bytes and history."""
     monitor, patience, keeps_best, epochs = rule
     stop = checkpoint.EarlyStopping(f"val_{monitor}_at_20", patience, folder / "best.npz" if keeps_best else None)
     options = {"epochs": epochs, "steps_per_epoch": 2, "validation_data": SESSIONS}
-    model = model or made()
+    model = as_made()
     history = fit(model, folder / "c.npz" if resumes else None, [stop, *callbacks], **options)
     return everything(model), untimed(history)
 
@@ -366,21 +382,15 @@ class Weighted:
 
 
 @pytest.mark.slow
-def test_a_custom_loss_is_described_the_same_in_another_process():
+def test_a_custom_loss_is_described_the_same_in_another_process(loaded):
     root = Path(__file__).resolve().parents[2]
     values = "[t.halved(), t.Weighted({1, 'a'}), t.by_hundred]"
     code = f"import json, test_checkpoint as t; print(json.dumps(t.checkpoint.described({values})))"
-    outputs = [
-        subprocess.run(
-            [sys.executable, "-c", code],
-            env=os.environ | {"PYTHONPATH": f"{root}{os.pathsep}{root / 'tests' / 'training'}", "PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2")
-    ]
-    assert outputs[0] == outputs[1] != ""
+    path = [root, root / "tests" / "training"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, path)), "PYTHONHASHSEED": "2"}
+    one = loaded.run(code, path=path)  # its hash seed is 1
+    other = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert one.stdout == other.stdout != "", one.stderr
 
 
 @pytest.mark.parametrize("optimizer", [keras.optimizers.Adam, keras.optimizers.AdamW])
@@ -456,7 +466,7 @@ def outcome(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("refit", [True, False])
-def test_kill_9_at_any_moment_changes_no_byte(tmp_path, refit, monkeypatch):
+def test_kill_9_at_any_moment_changes_no_byte(tmp_path, refit, monkeypatch, loaded):
     for owner, name in ((epoch, "TRAIN_STEPS"), (model_module, "RANK_LANES"), (model_module, "RANK_STEPS")):
         monkeypatch.setattr(owner, name, getattr(owner, name))  # restored afterwards
     train_and_save(tmp_path / "whole", refit)
@@ -464,13 +474,7 @@ def test_kill_9_at_any_moment_changes_no_byte(tmp_path, refit, monkeypatch):
     root = Path(__file__).resolve().parents[2]
     for moment in moments:
         code = f"import pathlib, test_checkpoint as t; t.killed_at({moment}, pathlib.Path('k'), {refit})"
-        child = subprocess.run(
-            [sys.executable, "-c", code],
-            cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": f"{root}{os.pathsep}{root / 'tests' / 'training'}"},
-            capture_output=True,
-            text=True,
-        )
+        child = loaded.run(code, cwd=tmp_path, path=[root, root / "tests" / "training"])
         assert child.returncode == -signal.SIGKILL, child.stderr
         print(moment, child.stdout)
     train_and_save(tmp_path / "k", refit)

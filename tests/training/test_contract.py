@@ -3,8 +3,6 @@
 import functools
 import itertools
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from math import exp, tanh
 from typing import NamedTuple
@@ -416,13 +414,12 @@ for path in sys.argv[3:]:
 
 
 @pytest.mark.slow
-def test_saved_models_rank_the_same_in_another_process(tmp_path):
-    """One process loads all models, as it starts slowly."""
+def test_saved_models_rank_the_same_in_another_process(tmp_path, loaded):
     paths = [str(tmp_path / f"{case}.keras") for case in CASES]
     for case, path in zip(CASES, paths, strict=True):
         cached_model(case).save(path)
     lists = json.dumps([SESSIONS[s].tolist() for s in range(len(SESSIONS))])
-    command = [sys.executable, "-c", PROGRAM, lists, str(CANDIDATES), *paths]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=250)
+    done = loaded.run(PROGRAM, lists, CANDIDATES, *paths)
+    assert done.returncode == 0, done.stderr
     ranks = [json.loads(line) for line in done.stdout.splitlines()[-len(CASES) :]]
     assert ranks == [cached_model(case).rank(SESSIONS, CANDIDATES).tolist() for case in CASES]

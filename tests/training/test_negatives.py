@@ -25,7 +25,7 @@ def test_cumulative_by_hand(alpha, expected):
     assert found[-1] == 1
 
 
-@settings(max_examples=500)
+@settings(max_examples=100)
 @given(st.one_of(st.sampled_from([0, 1, 2**31 - 1]), st.integers(0, 2**31 - 1)), st.integers(0, 2**40))
 def test_no_two_uses_of_a_seed_share_a_key(seed, step):
     """Otherwise, with seed 0, dropout before the recurrence and negatives would use the same random bits."""

@@ -1,5 +1,6 @@
 """Whole training steps equal a plain NumPy computation in float64."""
 
+import functools
 import math
 
 import numpy as np
@@ -166,6 +167,7 @@ def lstm(w, name, x, state, activation=np.tanh):
 CELL = {"gru": (gru, 1), "lstm": (lstm, 2)}
 
 
+@functools.cache  # `slope` asks for them thousands of times
 def kept(units, rate, layer, number):
     """Return the dropout factors of the hidden states of a step, [LANES, units]: 0 or 1 / (1 - rate)."""
     ones = np.ones((LANES, units), np.float32)
@@ -186,6 +188,7 @@ def step(w, form, c, pairs, state, drawn, number):
         ) * plays / plays.sum()
         log_count[plays > 0] = np.log(expected[plays > 0])
     targets = [target for _, target in pairs.values()]
+    rows = [scoring(w, track, output) for track in range(N)]
     for lane, (item, target) in pairs.items():
         x, new[lane] = inputs(w, form, item, output), []
         for layer, before in enumerate(state[lane]):
@@ -194,7 +197,7 @@ def step(w, form, c, pairs, state, drawn, number):
             x, memory = np.split(stepped, [len(before) // CELL[cell][1]])
             x = x * kept(len(x), c.get("dropout_hidden", 0), layer, number)[lane]
             new[lane].append(np.concatenate([x, memory]) if c.get("dropout_state") else stepped)
-        score = np.array([row @ x + bias for row, bias in (scoring(w, track, output) for track in range(N))])
+        score = np.array([row @ x + bias for row, bias in rows])
         if c.get("score_activation") == "elu":
             score = np.where(score > 0, score, c["elu_alpha"] * (np.exp(score) - 1))
         score = score - c.get("logq", 0) * log_count
