@@ -181,4 +181,4 @@ def test_make_reports_which_python_it_needs_and_two_commands_that_help(tmp_path,
 def test_ci_runs_lint_and_all_tests():
     script = ROOT / ".ci" / "run"
     assert script.stat().st_mode & 0o111
-    assert script.read_text(encoding="utf-8").splitlines()[-2:] == ["make lint", "make test"]
+    assert script.read_text(encoding="utf-8").splitlines()[-3:] == ["make lint", "make test", "make test-slurm"]
