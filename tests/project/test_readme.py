@@ -165,6 +165,18 @@ def test_the_numbers_on_playlists_are_those_of_the_tables():
     assert f"gain {less(control, 'recall')} in Recall@20 and {less(control, 'mrr')} in MRR@20." in text
 
 
+def test_the_numbers_on_shop_sessions_are_those_of_the_tables():
+    text, folder = " ".join(text_of("docs/results.md").split()), REPORTS / "yoochoose_100k"
+    table = pd.read_csv(folder / "differences.csv", keep_default_na=False)
+    table = table[(table["loss"] == "bpr_max") & (table["tag"] == "")].set_index("reference")
+    vstan, stan = table.loc[["vstan"]], table.loc[["stan"]]
+    assert f"it is {less(vstan, 'recall')} above VSTAN in Recall@20 and {less(stan, 'mrr')} above STAN" in text
+    assert vstan["p_holm"].item() < 0.05
+    assert f"(p = {fixed(stan['p_holm'].item(), 2)})" in text
+    weights = pd.read_csv(folder / "blend_weights.csv").query("chosen")
+    assert (weights["gru4rec"] == 1).all()
+
+
 def test_the_numbers_on_the_five_listeners_are_those_of_the_tables():
     text, folder = " ".join(text_of("docs/results.md").split()), REPORTS / "spotify_listeners"
     best = pd.read_csv(folder / "best_model.csv").query("model == 'vstan' and reference == 'blend'")
