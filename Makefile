@@ -85,7 +85,7 @@ lock: ## Resolve requirements.lock from pyproject.toml; pins stay where they fit
 .venv: .venv/.installed ## Install the locked packages and the project
 
 clean-venv: ## Delete the installed packages
-	@rm -rf .venv
+	@rm -rf .venv .venv-peers
 
 # Packages that TensorFlow needs on an NVIDIA GPU. The project was never measured on one.
 .venv/.gpu: requirements-gpu.lock .venv/.installed

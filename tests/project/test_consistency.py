@@ -14,7 +14,17 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHONS = ("3.11", "3.12", "3.13")
-NOT_OURS = {".git", ".venv", ".snakemake", "runs", "raw", "prepared", "__pycache__", ".ipynb_checkpoints"}
+NOT_OURS = {
+    ".git",
+    ".venv",
+    ".venv-peers",
+    ".snakemake",
+    "runs",
+    "raw",
+    "prepared",
+    "__pycache__",
+    ".ipynb_checkpoints",
+}
 # Joined from parts, so that this file does not name them itself.
 REGISTRIES = re.compile(
     "|".join(["py" + r"pi\.org", "python" + "hosted", r"ana" + r"conda\.(org|com)", "index" + "-url"])
