@@ -25,7 +25,7 @@ from gru4rec_lib.bench.models import HIDDEN, MODEL, SAMPLES, K
 from gru4rec_lib.config.study import Run, Training
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.ranking.shortlist import Shortlist
-from gru4rec_lib.serving.recommender import Recommender
+from gru4rec_lib.serving import model_folder
 from gru4rec_lib.training.build import build
 
 WORKER = Path(__file__).with_name("peer_worker.py")
@@ -79,10 +79,9 @@ def _first(sessions: Sessions, pairs: int) -> Sessions:
 
 def _scoring(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return rows, biases and STATES hidden states of a trained model."""
-    recommender = Recommender.load(folder / MODEL)
+    model, *_ = model_folder.load(folder / MODEL)
     test = Sessions.load(folder, "test")
-    rows, bias = recommender.model.scorer.scoring_rows()
-    return rows, bias, recommender.model.states(test.take(np.arange(min(STATES, len(test)))))
+    return *model.scorer.scoring_rows(), model.states(test.take(np.arange(min(STATES, len(test)))))
 
 
 @contextmanager
@@ -143,12 +142,12 @@ def _searched(ask, size: Size, rows, bias, states) -> dict:
     if (agree := np.mean(ours == np.array(ask("best", K)))) < 0.99:  # equal but for rounding
         raise RuntimeError(f"faiss and ours have {agree:.1%} of the {K} best tracks in common; both should be exact")
     few, found = states[:ALONE], {}
-    for name, n, search in (
-        ("one", len(few), lambda: [shortlist.best(state, K) for state in few]),
-        ("many", 1, lambda: shortlist.best_of_each(states, K)),
+    for n, search, task in (
+        (len(few), lambda: [shortlist.best(state, K) for state in few], ("one", K, len(few))),
+        (1, lambda: shortlist.best_of_each(states, K), ("many", K)),
     ):
-        times = np.array([(timing.seconds(search) / n, ask(name, K)) for _ in range(size.turns)])
-        found[f"peers_{name}_ms"] = (1e3 * np.median(times[:, 1]), "ms")
+        times, name = np.array([(timing.seconds(search), ask(*task)) for _ in range(size.turns)]), task[0]
+        found[f"peers_{name}_ms"] = (1e3 * np.median(times[:, 1]) / n, "ms")
         found[f"peers_{name}_ratio"] = (np.median(times[:, 1] / times[:, 0]), "ratio")
     return found
 

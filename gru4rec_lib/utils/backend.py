@@ -17,6 +17,9 @@ from collections.abc import Callable
 
 FLOAT = "float32"  # type of all weights and states, regardless of Keras' floatx and dtype policy
 STUDY = "GRU4REC_STUDY"  # environment variable of a study's process; child processes inherit it and are set up, too
+# Options of mallopt(3): M_MMAP_MAX and M_TRIM_THRESHOLD; AUTOMATIC has M_MMAP_THRESHOLD too, and its thresholds are
+# those to which glibc's own rise as large blocks are freed: once they were set, glibc adapts them no longer.
+KEEP, AUTOMATIC = ((-4, 0), (-1, 2**31 - 1)), ((-4, 65_536), (-3, 2**25), (-1, 2**26))
 
 
 class _Lazy:
@@ -114,11 +117,6 @@ def set_up_study_process() -> None:
     os.environ[STUDY] = "1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     _mallopt(*KEEP, (-8, 1))  # M_ARENA_MAX: threads that share an arena also share what it keeps
-
-
-# Options of mallopt(3): M_MMAP_MAX, M_TRIM_THRESHOLD and, in AUTOMATIC, M_MMAP_THRESHOLD. The latter are where glibc's
-# own thresholds end, which rise with the freed blocks until it is given others.
-KEEP, AUTOMATIC = ((-4, 0), (-1, 2**31 - 1)), ((-4, 65_536), (-3, 2**25), (-1, 2**26))
 
 
 def _mallopt(*options: tuple[int, int]) -> None:

@@ -22,7 +22,7 @@ for line in sys.stdin:
         best = np.argsort(-(states @ rows.T), axis=1, kind="stable")[:, : given[0]] ADD
         print(json.dumps(best.tolist()), flush=True)
     else:
-        print(json.dumps({"train": 60.0, "one": 1.0, "many": 2.0}[name]), flush=True)
+        print(json.dumps({"train": 60.0, "one": 20.0, "many": 2.0}[name]), flush=True)
 """
 
 
