@@ -7,10 +7,11 @@ import numpy as np
 from gru4rec_lib.utils.arguments import whole
 
 AXES = 14, 14  # with the numbers beside them 64 bytes a row and bound, a line of the cache
-FIRST = 8192  # rows read first; then as many again as were read so far
+FIRST = 32_768  # rows read first; then as many again as were read so far
+LONGEST = 4096  # rows among which the first promising ones are looked for
 BLOCK = 65_536  # rows that are prepared together
 STATES, BOUNDS, SCORES = 64, 2**23, 2**16  # states searched together; bounds and scores computed together
-PROMISING = 4  # rows scored first, in multiples of k
+PROMISING = 8  # rows scored first, in multiples of k
 
 
 class Shortlist:
@@ -110,7 +111,7 @@ class Shortlist:
         """Return the best of a state's k items and of the rows from `first` on, from their second bounds."""
         k, least = len(items), scores[-1]
         if first == 0:
-            promising, _ = _highest(bound, PROMISING * k)
+            promising, _ = _highest(bound[: max(LONGEST, k)], PROMISING * k)
             least = np.partition(self._scores(self._items[promising], state), -k)[-k]
         places = np.flatnonzero(bound >= np.float32(least - rounding))
         bound = self._nearer(bound[places], first + places, narrow)

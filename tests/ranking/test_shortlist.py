@@ -62,7 +62,7 @@ def test_few_rows_are_read_and_fewer_scored(monkeypatch):
     monkeypatch.setattr(shortlist, "_bounds", lambda *given: bounded.append(given[1]) or bound(*given))
     monkeypatch.setattr(shortlist, "_nearer", lambda *given: left.append(len(given[1])) or nearer(*given))
     shortlist.best(random.normal(size=100).astype(np.float32), 20)
-    assert scored[0] == 80
+    assert scored[0] == 160
     assert sum(scored) < sum(left) / 2 < 2500, (scored, left)
     blocks = [slice(0, 500), slice(500, 1000), slice(1000, 2000), slice(2000, 4000), slice(4000, 8000)]
     assert bounded == blocks[: len(bounded)]
