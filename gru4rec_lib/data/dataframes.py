@@ -15,7 +15,7 @@ from gru4rec_lib.data.columns import BESIDE_LABELS
 from gru4rec_lib.data.feature_columns import feature_table
 from gru4rec_lib.data.feature_encoding import add_features, few_described, fit_features
 from gru4rec_lib.data.features import Features
-from gru4rec_lib.data.ids import REMEDY, written_twice
+from gru4rec_lib.data.ids import REMEDY, among, written_twice
 from gru4rec_lib.data.sessions import Sessions, item_index
 
 
@@ -123,7 +123,7 @@ def index_features(
     table = feature_table(columns, ids, numeric, categorical, separator, missing_indicator)
     if few := few_described(items, ids, "the features table"):
         warnings.warn(few, UserWarning, stacklevel=3)
-    candidates = pd.concat([items, ids[~ids.isin(items)].sort_values()], ignore_index=True)
+    candidates = pd.concat([items, ids[~among(ids, items)].sort_values()], ignore_index=True)
     return candidates, fit_features(table, candidates.astype(str), len(items))
 
 
@@ -184,7 +184,7 @@ def index_labels(labels: pd.DataFrame, item: str, items: pd.Series) -> pd.DataFr
         raise ValueError("labels: there is no column beside the id; give one a label, or leave labels out")
     for name in found:
         _check_label(found, name)
-    if not items.isin(ids).any():
+    if not among(items, ids).any():
         raise ValueError(f"labels: none of the items, such as {_first(items)}, has a row; write ids alike in both")
     found = found.reindex(items).astype("str")
     return found.where(found.map(lambda text: bool(str(text).strip()))).rename_axis("item").reset_index()

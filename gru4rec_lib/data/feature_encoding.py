@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib.data.features import Features
+from gru4rec_lib.data.ids import among
 from gru4rec_lib.utils.checked import DataError
 
 FAR = 1e18  # standard deviations: squares and sums of features are float32
@@ -100,7 +101,7 @@ def add_features(features: Features, raw: RawFeatures, index: np.ndarray, items:
         wrong = min(given ^ known)
         raise DataError(f"features: `{wrong}` is a feature of {'the table' if wrong in given else 'the model'} alone")
     table = raw.items.set_index(raw.items["item"].astype(str)).reindex(items)
-    has_row, is_new = items.isin(table["item"].dropna()).to_numpy(), index < 0
+    has_row, is_new = among(items, table["item"].dropna()), index < 0
     numbers = np.empty((len(items), len(names)))
     for column, name in enumerate(names):
         values = table[indicators.get(name, name)].to_numpy(np.float64)
@@ -149,7 +150,7 @@ def few_described(items: pd.Series, described: pd.Series, table: str) -> str:
     Raises:
         DataError: no training track has features.
     """
-    known = int(items.isin(described).sum())
+    known = int(among(items, described).sum())
     if not known:
         problem = f"{table} holds none of the {len(items):,} items of training, such as `{items.iloc[0]}`"
         there = f"; its ids are such as `{described.iloc[0]}`" if len(described) else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 # Whole numbers of a float column as pandas writes them; a missing cell makes an integer column a float one. `007` and
@@ -9,6 +10,19 @@ import pandas as pd
 FLOAT = r"(?:-?[0-9]+\.0+|-?[0-9](?:\.[0-9]+)?e\+[0-9]+)"
 _WHOLE = r"(?:-?(?:0|[1-9][0-9]*))"
 REMEDY = "write it in one way, whole numbers such as by .astype('Int64') in pandas"
+
+
+def among(ids: pd.Series | pd.Index, others: pd.Series | pd.Index) -> np.ndarray:
+    """Find the ids that occur among others; pandas' `isin` compares texts one by one in Python.
+
+    Args:
+        ids: texts or whole numbers.
+        others: of the same kind.
+
+    Returns:
+        bool [ids].
+    """
+    return pd.Series(ids, dtype=object).isin(pd.Series(others, dtype=object)).to_numpy()
 
 
 def written_twice(*columns: pd.Series | pd.Index | list[str]) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import pandas as pd
 
+from gru4rec_lib.data.ids import among
 from gru4rec_lib.utils.text import shown
 
 SEPARATOR = " \N{MIDDLE DOT} "  # between the labels of an item
@@ -30,7 +31,7 @@ def names(labels: pd.DataFrame) -> pd.Series:
     found = pd.Series(joined, index=labels["item"].astype(str), dtype="str")
     ids = found.index.to_series()
     found = found.where(found != "", ids)
-    is_shared = found.duplicated(keep=False) | (found.isin(ids) & (found != ids))
+    is_shared = found.duplicated(keep=False) | (among(found, ids) & (found != ids))
     return found.mask(is_shared & (found != ids), found + " (" + ids + ")")
 
 

@@ -17,6 +17,7 @@ import pandas as pd
 from gru4rec_lib.config.study import Split, Study
 from gru4rec_lib.data.feature_encoding import few_described, fit_features
 from gru4rec_lib.data.features import Features
+from gru4rec_lib.data.ids import among
 from gru4rec_lib.data.sessions import Sessions, item_index
 from gru4rec_lib.evaluation.protocols import random_targets
 from gru4rec_lib.preparation.counts import Counts
@@ -213,7 +214,7 @@ def prepare(tables: Tables, split: Split, folder: Path) -> Prepared:
     parts = {"train": train, "crossing": across, "validation": validation, "test": test, "test_events": test_events}
     if tables.items is not None:
         training = Sessions.joined([train, across, validation])
-        log.add_described(items["item"].isin(tables.items["item"]).to_numpy(), training, test)
+        log.add_described(among(items["item"], tables.items["item"]), training, test)
     labels = None if tables.labels is None else tables.labels.set_index("item").reindex(items["item"]).reset_index()
     prepared = Prepared(items, len(plays), **parts, features=features, counts=log.table, ends=ends, labels=labels)
     return checked(prepared, split)
@@ -237,7 +238,7 @@ def candidates(plays: pd.DataFrame, tables: Tables) -> tuple[pd.DataFrame, Featu
         return plays, None
     if warning := few_described(plays["item"], tables.items["item"], "the item table"):
         print(f"warning: {warning}", flush=True)
-    others = tables.items["item"][~tables.items["item"].isin(plays["item"])].sort_values()
+    others = tables.items["item"][~among(tables.items["item"], plays["item"])].sort_values()
     items = pd.concat([plays, pd.DataFrame({"item": others, "plays": 0})], ignore_index=True)
     return items, fit_features(tables, items["item"], len(plays))
 

@@ -15,6 +15,7 @@ from gru4rec_lib.config.data import TRACK_FEATURES, Quoted
 from gru4rec_lib.config.study import EventData, ItemTable, MssdData, Split
 from gru4rec_lib.data import times
 from gru4rec_lib.data.feature_encoding import RawFeatures
+from gru4rec_lib.data.ids import among
 from gru4rec_lib.preparation import sessions, typed_columns
 from gru4rec_lib.preparation.archives import Plain, is_archive
 from gru4rec_lib.preparation.counts import n_distinct
@@ -230,7 +231,7 @@ def _tables(
             problems = pd.concat([problems, features.problems], ignore_index=True)
             if len(features.problems):
                 counts.append(_count(f"item rows dropped ({len(features.problems):,})", events))
-            known = events["item"].cat.categories.isin(features.items["item"])[events["item"].cat.codes]
+            known = among(events["item"].cat.categories, features.items["item"])[events["item"].cat.codes]
             counts.append(_count("of items with features", events[known]))
         labels = None if is_mssd else _labels(con, data, sources, events)
         if not is_mssd and data.label_features:
@@ -651,7 +652,7 @@ def _by_key(con: duckdb.DuckDBPyConnection, items: pd.DataFrame) -> tuple[pd.Dat
     n = int(found.pop("differs").sum())
     warning = f"items with several keys to the table of features: {n:,} of {len(found):,}; the first key of each counts"
     keys = found.astype("str").dropna()
-    keys = keys[keys["key"].isin(items["item"])]
+    keys = keys[among(keys["key"], items["item"])]
     rows = items.set_index("item").loc[keys["key"]].reset_index(drop=True)
     rows.insert(0, "item", keys["item"].array)
     return rows, [warning] if n else []

@@ -20,7 +20,7 @@ import pandas as pd
 
 from gru4rec_lib.config.data import RawData
 from gru4rec_lib.data.features import Features
-from gru4rec_lib.data.ids import FLOAT, REMEDY, written_twice
+from gru4rec_lib.data.ids import FLOAT, REMEDY, among, written_twice
 from gru4rec_lib.data.sessions import Sessions, by_falling_plays
 from gru4rec_lib.preparation import prepare, readers
 from gru4rec_lib.preparation.prepare import Prepared
@@ -109,14 +109,14 @@ def index(place: RawData) -> None:
     tables = _with_warnings(readers.read_tracks(place.data, place.raw))
     _check_forms(place, names, tables.items)
     items, features = prepare.candidates(plays, tables)
-    described = items["item"].isin(tables.items["item"]) if tables.items is not None else None
+    described = among(items["item"], tables.items["item"]) if tables.items is not None else None
     held_out = validation_sessions(np.arange(sum(sizes.values())), split)
     ends = np.cumsum([*sizes.values()])
     with replacing_folder(_made(folder(place, "all", "index"))) as partial:
         items.to_parquet(partial / "items.parquet", index=False)
         if features is not None:
             features.save(partial)
-            np.save(partial / "described.npy", described.to_numpy(), allow_pickle=False)
+            np.save(partial / "described.npy", described, allow_pickle=False)
         for name, mask in zip(sizes, np.split(held_out, ends[:-1]), strict=True):
             np.save(partial / f"held_out_{name}.npy", mask, allow_pickle=False)
         tables.problems.to_parquet(partial / "problems.parquet", index=False)

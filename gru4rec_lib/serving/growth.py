@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib.data.dataframes import check_kind
+from gru4rec_lib.data.ids import among
 from gru4rec_lib.training.gru4rec import GRU4Rec
 
 
@@ -30,13 +31,13 @@ def grown_items(
         ValueError: ids are of another kind; or the model uses features and an item has none.
     """
     check_kind(played, items, "events", "item", "the model's")
-    candidates = items if described is None else pd.concat([items, described[~described.isin(items)].sort_values()])
-    without = played[~played.isin(candidates)]
+    candidates = items if described is None else pd.concat([items, described[~among(described, items)].sort_values()])
+    without = played[~among(played, candidates)]
     if model.features is not None and len(without):
         raise ValueError(f"events: the model uses features, and has none of item {without.iloc[0]!r}; give `features`")
     trained, others = items.iloc[: model.n_items], candidates.iloc[model.n_items :]
-    trained = pd.concat([trained, played[~played.isin(trained)]], ignore_index=True)
-    return pd.concat([trained, others[~others.isin(trained)]], ignore_index=True), len(trained)
+    trained = pd.concat([trained, played[~among(played, trained)]], ignore_index=True)
+    return pd.concat([trained, others[~among(others, trained)]], ignore_index=True), len(trained)
 
 
 def grow(

@@ -24,6 +24,7 @@ from gru4rec_lib.config.study import (
     load_study,
     study_file,
 )
+from gru4rec_lib.data.ids import among
 from gru4rec_lib.preparation import readers
 from gru4rec_lib.preparation.archives import Plain, is_archive
 from gru4rec_lib.preparation.prepare import check_targets, prepare
@@ -351,7 +352,7 @@ def _features(items: pd.DataFrame, columns: list[str] | tuple[str, ...], played:
         yield f"warning: no effect, because all items have the same value: {', '.join(useless)}"
     if played is None:
         return
-    without, never = (~played.isin(items["item"])).sum(), (~items["item"].isin(played)).sum()
+    without, never = (~among(played, items["item"])).sum(), (~among(items["item"], played)).sum()
     if without:
         yield f"warning: items without features: {without:,}; they count as average"
     if never:
