@@ -12,7 +12,7 @@ import numpy as np
 from gru4rec_lib.explorer.listen import Listener
 from gru4rec_lib.plotting import figures
 
-WIDE = widgets.Layout(width="100%")
+WIDE = widgets.Layout(width="auto")  # as wide as the box, with margins
 OFFERED = 500  # most played tracks that the box for a new track offers
 
 
