@@ -15,6 +15,7 @@ import pandas as pd
 
 from gru4rec_lib.config.audit import CONCLUSIONS, LOSSES
 from gru4rec_lib.data.columns import Columns
+from gru4rec_lib.plotting.style import named
 from gru4rec_lib.utils.atomic_write import replacing
 from gru4rec_lib.utils.rounding import fixed
 
@@ -100,10 +101,10 @@ def write(root: Path) -> None:
 
 def _grid(folder: Path) -> Iterator[list[str]]:
     table = _known(_read(folder, "table_2_over_seeds"))
-    table = table[(table["tag"] == "") & table["output_form"].isin(["", "ids"])]
+    table = table[table["tag"] == ""]
     yield ["input", *LOSSES]
-    trained = table[table["model"] == "gru4rec"]
-    for form, rows in trained[trained["loss"].isin(LOSSES)].groupby("input_form", sort=False):
+    trained = table[(table["model"] == "gru4rec") & table["loss"].isin(LOSSES)]
+    for form, rows in trained.groupby(named(trained), sort=False):
         texts = {row.loss: _interval(row) for row in rows.itertuples()}
         yield [form, *(texts.get(loss, "") for loss in LOSSES)]
     for row in table[table["model"] != "gru4rec"].sort_values("recall_at_20", ascending=False).itertuples():
