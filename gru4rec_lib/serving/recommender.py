@@ -618,7 +618,7 @@ class Recommender:
     def _rows(self, lists: list[tuple]) -> list[list[dict]]:
         """Return lists as lists of rows."""
         items, scores, sources = _joined(lists)
-        columns = {"item": self._ids.array.take(items).tolist()}
+        columns = {"item": self._ids.take(items).tolist()}
         for label in self._label_names():
             texts = self.labels[label].array.take(items)
             columns[label] = [text if isinstance(text, str) else None for text in texts]
