@@ -12,6 +12,7 @@ from gru4rec_lib.data.history import last_heard, place_in_group
 from gru4rec_lib.utils.checked import Count, Share
 
 ITEMS = 2048  # items whose pairs are counted together, to bound memory
+ROOM = 2**22  # values that are compared together
 
 
 class ItemRules(SparseBaseline):
@@ -78,16 +79,34 @@ class ItemKNN(ItemRules):
         n_items = self._n_items
         events = (np.ones(len(train.items)), (train.session_of_event, train.items))
         plays = sparse.coo_array(events, shape=(len(train), n_items)).tocsr()
-        held = plays.sign()
+        held, of_item = plays.sign(), plays.T.tocsr()
         support = self._plays + self.shrink
         parts = [sparse.csr_array((0, n_items))]
         for first in range(0, n_items, ITEMS):
-            pairs = (plays[:, first : first + ITEMS].T @ held).tocoo()
-            of, other = pairs.coords
-            value = pairs.data / (support[first + of] ** self.alpha * support[other] ** (1 - self.alpha))
-            value[first + of == other] = 0
-            # Items are numbered by falling plays. Rounded: equal values may differ in their last bits.
-            order = np.lexsort((other, -np.round(value, 12), of))
-            kept = order[place_in_group(of[order]) < self.neighbours]
-            parts.append(sparse.coo_array((value[kept], (of[kept], other[kept])), shape=pairs.shape).tocsr())
+            pairs = of_item[first : first + ITEMS] @ held
+            of = np.repeat(np.arange(pairs.shape[0]), np.diff(pairs.indptr))
+            value = pairs.data / (support[first + of] ** self.alpha * support[pairs.indices] ** (1 - self.alpha))
+            value[first + of == pairs.indices] = 0
+            pairs.data = np.round(value, 12)  # equal values may differ in their last bits
+            kept = _first_of_each_row(pairs, self.neighbours)
+            parts.append(sparse.coo_array((value[kept], (of[kept], pairs.indices[kept])), shape=pairs.shape).tocsr())
         self._rows = sparse.vstack(parts, format="csr")
+
+
+def _first_of_each_row(table: sparse.csr_array, n: int) -> np.ndarray:
+    """Return the entries of each row's n highest values, of equal ones the lower columns: int [kept], by row."""
+    lengths, least = np.diff(table.indptr), np.full(table.shape[0], -np.inf)
+    # The n-th highest of rows of like lengths, together. A sort of all entries takes several times as long.
+    for width in 2 ** np.arange(int(lengths.max(initial=0)).bit_length() + 1):
+        rows = np.flatnonzero((lengths > n) & (lengths <= width) & (lengths > width // 2))
+        together, places = ROOM // width + 1, np.arange(width)
+        for first in range(0, len(rows), together):
+            some = rows[first : first + together]
+            entries = np.minimum(table.indptr[some, None] + places, table.nnz - 1)
+            values = np.where(places < lengths[some, None], table.data[entries], -np.inf)
+            least[some] = np.partition(values, -n, axis=1)[:, -n]
+    row = np.repeat(np.arange(len(lengths)), lengths)
+    reach = np.flatnonzero(table.data >= least[row])
+    row = row[reach]
+    order = np.lexsort((table.indices[reach], -table.data[reach], row))
+    return reach[order[place_in_group(row[order]) < n]]

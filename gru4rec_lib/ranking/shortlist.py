@@ -6,11 +6,12 @@ import numpy as np
 
 from gru4rec_lib.utils.arguments import whole
 
-AXES = 14, 15  # with the numbers beside them 64 bytes a row and bound, a line of the cache
-FIRST = 8192  # rows read first; then as many again as were read so far
+AXES = 14, 14  # with the numbers beside them 64 bytes a row and bound, a line of the cache
+FIRST = 32_768  # rows read first; then as many again as were read so far
+LONGEST = 4096  # rows among which the first promising ones are looked for
 BLOCK = 65_536  # rows that are prepared together
-STATES, BOUNDS, PAIRS = 64, 2**23, 2**16  # states searched together; bounds and scores computed together
-PROMISING = 4  # rows scored first, in multiples of k
+STATES, BOUNDS, SCORES = 64, 2**23, 2**16  # states searched together; bounds and scores computed together
+PROMISING = 8  # rows scored first, in multiples of k
 
 
 class Shortlist:
@@ -37,14 +38,14 @@ class Shortlist:
         self._length = length[self._items]
         axes = np.linalg.eigh((rows.T @ rows).astype(np.float64))[1][:, ::-1].astype(np.float32)
         self._axes = np.split(axes[:, : sum(AXES)], [AXES[0]], axis=1)
-        # A row's part along the axes and the length of its rest; in the first, its bias too.
-        self._parts = [np.empty((len(rows), axes.shape[1] + 1), np.float32) for axes in self._axes]
+        # A row's part along the axes, the length of its rest, and its bias or the length of the first rest.
+        self._parts = [np.empty((len(rows), axes.shape[1] + 2), np.float32) for axes in self._axes]
         for first in range(0, len(rows), BLOCK):
             block = slice(first, first + BLOCK)
-            rest = rows[self._items[block]]
+            rest, last = rows[self._items[block]], bias[self._items[block]]
             for axes, part in zip(self._axes, self._parts, strict=True):
-                part[block, :-1], part[block, -1], rest = _split(rest, axes)
-        self._parts[0] = np.column_stack([self._parts[0], bias[self._items]])
+                part[block, :-2], part[block, -2], rest = _split(rest, axes)
+                part[block, -1], last = last, part[block, -2]
         # Eight times what rounding can add to a score, in whatever order it is summed; the parts are rounded too.
         rounding = 8 * (rows.shape[1] + 2) * np.finfo(np.float32).eps
         self._rounding = rounding * np.sqrt(squares.max(initial=0)), rounding * np.abs(bias).max(initial=0)
@@ -81,7 +82,7 @@ class Shortlist:
         if not np.isfinite(states).all():
             raise ValueError("the state is not finite; the model's weights or the features are not")
         k = whole(k, "k")
-        together = max(1, min(STATES, PAIRS // (PROMISING * k)))
+        together = max(1, min(STATES, BOUNDS // k))
         parts = [self._best(states[first : first + together], k) for first in range(0, len(states), together)]
         nothing = np.empty((0, k), np.int64), np.empty((0, k), np.float32)
         return tuple(np.concatenate(part) for part in zip(nothing, *parts, strict=True))
@@ -92,59 +93,64 @@ class Shortlist:
         near, first_rest, rest = _split(states, self._axes[0])
         wide = np.column_stack([near, first_rest, np.ones_like(first_rest)])
         near, second_rest, _ = _split(rest, self._axes[1])
-        narrow = np.column_stack([near, second_rest])
+        narrow = np.column_stack([near, second_rest, -first_rest])
         found, scores = np.full((len(states), k), -1), np.full((len(states), k), -np.inf, np.float32)
         first, size, going = 0, max(FIRST, k), np.arange(len(states))  # states that later rows may still change
         room = np.empty(max(BOUNDS, len(states) * size), np.float32)  # once: new memory is slow to fill
         while len(going):
-            block = slice(first, first + size)
-            bound = self._bounds(wide[going], block, room)
-            least = scores[going, -1]
-            if first == 0:
-                n = min(PROMISING * k, bound.shape[1])
-                promising = self._items[np.argpartition(bound, -n)[:, -n:]]
-                score = self._scores(promising.ravel(), states.repeat(n, axis=0)).reshape(-1, n)
-                least = np.partition(score, -k)[:, -k]
-            lower = (least - rounding[going]).astype(np.float32)
-            # `np.nonzero` of one axis takes a tenth of the time of two.
-            one, place = np.divmod(np.flatnonzero(bound >= lower[:, None]), bound.shape[1])
-            nearer = self._nearer(narrow[going], first_rest[going], one, first + place, bound[one, place])
-            near = nearer >= lower[one]
-            one, items = one[near], self._items[first + place[near]]
-            pieces = (slice(piece, piece + PAIRS) for piece in range(0, len(one), PAIRS))
-            score = [self._scores(items[piece], states[going[one[piece]]]) for piece in pieces]
-            score = np.concatenate([np.empty(0, np.float32), *score])
-            best = score >= least[one]
-            if best.any():
-                found[going], scores[going] = _merged(found[going], scores[going], one[best], items[best], score[best])
+            bounds = self._bounds(wide[going], slice(first, first + size), room)
+            for one, bound in zip(going, bounds, strict=True):
+                best = found[one], scores[one]
+                found[one], scores[one] = self._better(*best, states[one], narrow[one], bound, first, rounding[one])
             first, size = first + size, min(first + size, max(FIRST, BOUNDS // len(states)))
             longest = self._length[first] if first < len(self._items) else -np.inf
             going = going[longest * np.hypot(norm[going], 1) + rounding[going] >= scores[going, -1]]
         return found, scores
+
+    def _better(self, items, scores, state, narrow, bound, first, rounding):
+        """Return the best of a state's k items and of the rows from `first` on, from their second bounds."""
+        k, least = len(items), scores[-1]
+        if first == 0:
+            promising, _ = _highest(bound[: max(LONGEST, k)], PROMISING * k)
+            least = np.partition(self._scores(self._items[promising], state), -k)[-k]
+        places = np.flatnonzero(bound >= np.float32(least - rounding))
+        bound = self._nearer(bound[places], first + places, narrow)
+        promising, others = _highest(bound, PROMISING * k)
+        for part in (promising, *np.split(others, range(SCORES, len(others), SCORES))):
+            # The best so far may exclude more rows after each part.
+            part = part[bound[part] >= np.float32(max(least, scores[-1]) - rounding)]
+            more = self._items[first + places[part]]
+            items, scores = _merged(items, scores, more, self._scores(more, state))
+        return items, scores
 
     def _bounds(self, wide, block, room):
         """Return the second bound, but for rounding: float32 [n, rows of the block], written to `room`."""
         parts = self._parts[0][block]
         return np.matmul(wide, parts.T, out=room[: len(wide) * len(parts)].reshape(len(wide), -1))
 
-    def _nearer(self, narrow, rest, state, places, bound):
-        """Return the third bound of pairs of a state and a row, from the second: float32 [pairs]."""
-        closer = np.einsum("ij,ij->i", self._parts[1][places], narrow[state])
-        return bound - self._parts[0][places, -2] * rest[state] + closer
+    def _nearer(self, bound, places, narrow):
+        """Return the third bound of rows from the second, for one state: float32 [n]."""
+        return bound + self._parts[1].take(places, axis=0) @ narrow
 
-    def _scores(self, items, states):
+    def _scores(self, items, state):
         # Not a matrix product, whose last bits depend on a row's place.
-        return (self._rows[items] * states).sum(axis=1) + self._bias[items]
+        return (self._rows.take(items, axis=0) * state).sum(axis=1) + self._bias[items]
 
 
-def _merged(found, scores, row, items, score):
-    """Return the best of [n, k] items and further ones of the given rows: (int64 [n, k], float32 [n, k])."""
-    n, k = found.shape
-    row = np.append(np.arange(n).repeat(k), row)
-    items, score = np.append(found.ravel(), items), np.append(scores.ravel(), score)
-    order = np.lexsort((items, -score, row))
-    best = order[np.searchsorted(row[order], np.arange(n))[:, None] + np.arange(k)]
-    return items[best], score[best]
+def _highest(bound, n):
+    """Return the places of the n highest bounds, and the other places."""
+    if len(bound) <= n:
+        return np.arange(len(bound)), np.arange(0)
+    places = np.argpartition(bound, -n)
+    return places[-n:], places[:-n]
+
+
+def _merged(items, scores, more, score):
+    """Return the best of k items and further ones: (int64 [k], float32 [k])."""
+    better = score >= scores[-1]
+    items, scores = np.append(items, more[better]), np.append(scores, score[better])
+    best = np.lexsort((items, -scores))[: len(items) - int(better.sum())]
+    return items[best], scores[best]
 
 
 def _split(vectors, axes):

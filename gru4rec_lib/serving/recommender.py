@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -609,24 +610,21 @@ class Recommender:
 
     def _table(self, lists: list[tuple]) -> pd.DataFrame:
         """Return lists as one table."""
-        items = np.concatenate([np.empty(0, np.int64), *(items for items, *_ in lists)])
+        items, scores, sources = _joined(lists)
         columns = {"item": self._ids[items]}
         columns |= {label: self.labels[label].array.take(items) for label in self._label_names()}
-        columns["score"] = np.concatenate([np.empty(0, np.float32), *(scores for _, scores, _ in lists)])
-        sources = [source for items, _, source in lists for _ in items]
-        return pd.DataFrame(columns | {"source": pd.array(np.array(sources, object), dtype="str")})
+        return pd.DataFrame(columns | {"score": scores, "source": pd.array(np.array(sources, object), dtype="str")})
 
     def _rows(self, lists: list[tuple]) -> list[list[dict]]:
         """Return lists as lists of rows."""
-        found = []
-        for items, values, source in lists:
-            columns = {"item": self._ids[items].tolist()}
-            for label in self._label_names():
-                texts = self.labels[label].array.take(items)
-                columns[label] = [text if isinstance(text, str) else None for text in texts]
-            columns |= {"score": values.tolist(), "source": [source] * len(items)}
-            found.append([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
-        return found
+        items, scores, sources = _joined(lists)
+        columns = {"item": self._ids.array.take(items).tolist()}
+        for label in self._label_names():
+            texts = self.labels[label].array.take(items)
+            columns[label] = [text if isinstance(text, str) else None for text in texts]
+        columns |= {"score": scores.tolist(), "source": sources}
+        rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+        return [list(islice(rows, len(items))) for items, *_ in lists]
 
     def _label_names(self) -> list[str]:
         return [] if self.labels is None else [*self.labels.columns.drop("item")]
@@ -658,6 +656,13 @@ class Recommender:
             if not isinstance(given, kinds) or isinstance(given, bool):
                 raise TypeError(f"item {given!r} is no {kind}, but the model's ids are, such as {example[0]!r}")
         return np.array([self._place.get(given, -1) for given in session], np.int64)
+
+
+def _joined(lists: list[tuple]) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Return items, scores and sources of lists, one list after the other."""
+    items = np.concatenate([np.empty(0, np.int64), *(items for items, *_ in lists)])
+    scores = np.concatenate([np.empty(0, np.float32), *(scores for _, scores, _ in lists)])
+    return items, scores, [source for items, _, source in lists for _ in items]
 
 
 def _run(place: str, cell: dict, epochs: int, settings: dict, before: dict | None = None) -> Cell:

@@ -32,6 +32,7 @@ BENCH = {
     "recommend_ratio": "time of that / time of scoring all tracks",
     "recommend_p99_ratio": "99th percentile / median of that time over 2,000 sessions",
     "recommend_many_ratio": "time of that for 10,000 sessions / time of `recommend_many` for them",
+    "serve_p99_ms": "99th percentile of a request for 20 tracks to the server, 8 at a time",
     "peers_train_ratio_b64": "training, batch 64: our events/s / those of Cornac's GRU4Rec, same settings",
     "peers_train_ratio_b512": "the same, batch 512",
     "peers_one_ratio": "20 best tracks of one state: time of faiss (IndexFlatIP) / ours",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gru4rec_lib.baselines import ItemKNN, Markov, MostPopular, Random, SequentialRules, SessionPopular
+from gru4rec_lib.baselines import ItemKNN, Markov, MostPopular, Random, SequentialRules, SessionPopular, item_rules
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.ranking.exact import NO_RANK
 
@@ -48,6 +48,19 @@ def test_session_popular_by_hand():
     assert ranks.reshape(6, 3)[:, 2].tolist() == [1, 2, 3, 4, 5, NO_RANK]
     # 2 and 3 have one play each, in training and here, so they tie; unplayed, they tie after 0 and 1.
     assert model.rank(Sessions.from_lists([[2, 3, 3]]), CANDIDATES).tolist() == [4, 2]
+
+
+def test_item_knn_keeps_the_highest_of_rows_of_any_length(monkeypatch):
+    random = np.random.default_rng(0)
+    sessions = Sessions.from_lists([(30 * random.random(random.integers(1, 9)) ** 2).astype(int) for _ in range(60)])
+    every = ItemKNN(neighbours=30, shrink=1).fit(sessions, 30)._rows.toarray()
+    for room in (1, 70, 2**22):
+        monkeypatch.setattr(item_rules, "ROOM", room)
+        for n in (1, 2, 5, 17):
+            found = ItemKNN(neighbours=n, shrink=1).fit(sessions, 30)._rows.toarray()
+            for row, kept in zip(every, found, strict=True):
+                best = np.lexsort((np.arange(30), -np.round(row, 12)))[:n]
+                np.testing.assert_array_equal(np.flatnonzero(kept), np.sort(best[row[best] > 0]))
 
 
 def test_item_knn_by_hand():

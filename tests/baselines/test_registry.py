@@ -44,6 +44,7 @@ def small_blocks(monkeypatch):
         monkeypatch.setattr(module, "TARGETS", 3)
     monkeypatch.setattr(content, "CANDIDATES", 3)
     monkeypatch.setattr(item_rules, "ITEMS", 3)
+    monkeypatch.setattr(item_rules, "ROOM", 3)
 
 
 def naive_table(score, train, test, ties):

@@ -58,11 +58,11 @@ def test_few_rows_are_read_and_fewer_scored(monkeypatch):
     monkeypatch.setattr("gru4rec_lib.ranking.shortlist.FIRST", 500)
     shortlist, scored, bounded, left = Shortlist(rows, bias / 10), [], [], []
     score, bound, nearer = shortlist._scores, shortlist._bounds, shortlist._nearer
-    monkeypatch.setattr(shortlist, "_scores", lambda items, states: scored.append(len(items)) or score(items, states))
+    monkeypatch.setattr(shortlist, "_scores", lambda items, state: scored.append(len(items)) or score(items, state))
     monkeypatch.setattr(shortlist, "_bounds", lambda *given: bounded.append(given[1]) or bound(*given))
-    monkeypatch.setattr(shortlist, "_nearer", lambda *given: left.append(len(given[2])) or nearer(*given))
+    monkeypatch.setattr(shortlist, "_nearer", lambda *given: left.append(len(given[1])) or nearer(*given))
     shortlist.best(random.normal(size=100).astype(np.float32), 20)
-    assert scored[0] == 80
+    assert scored[0] == 160
     assert sum(scored) < sum(left) / 2 < 2500, (scored, left)
     blocks = [slice(0, 500), slice(500, 1000), slice(1000, 2000), slice(2000, 4000), slice(4000, 8000)]
     assert bounded == blocks[: len(bounded)]
@@ -71,7 +71,7 @@ def test_few_rows_are_read_and_fewer_scored(monkeypatch):
 
 @pytest.mark.parametrize(("states", "bounds", "pairs"), [(64, 2**23, 2**16), (7, 600, 1000), (64, 100, 11)])
 def test_many_states_get_the_same_as_one_by_one(monkeypatch, states, bounds, pairs):
-    for name, value in (("FIRST", 100), ("STATES", states), ("BOUNDS", bounds), ("PAIRS", pairs)):
+    for name, value in (("FIRST", 100), ("STATES", states), ("BOUNDS", bounds), ("SCORES", pairs)):
         monkeypatch.setattr(f"gru4rec_lib.ranking.shortlist.{name}", value)
     rows, bias, random = example(3000, 40)
     shortlist, given = Shortlist(rows, bias), random.normal(size=(30, 40)).astype(np.float32)
