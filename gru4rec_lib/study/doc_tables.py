@@ -126,12 +126,18 @@ def _with_unseen(folder: Path) -> Iterator[list[str]]:
 
 def _audit(folder: Path) -> Iterator[list[str]]:
     table = _read(folder, "audit")
-    switches = sorted(table["switch"].unique(), key=lambda switch: switch == "all_mended")  # which stands last
+    switches = sorted(table["switch"].unique(), key=_by_number)
     yield ["configuration", "score", *(name.replace("all_mended", "all fixed").replace("_", " ") for name in switches)]
     for (form, loss, metric), rows in table.groupby(["input_form", "loss", "metric"], sort=False):
         values = dict(zip(rows["switch"], rows["value"], strict=True))
         shown = [_number(values[name]) if name in values else "" for name in switches]
         yield [f"{form}, {loss}", SCORES[metric], *shown]
+
+
+def _by_number(switch: str) -> tuple:
+    """Sort as published first, then by number, then D12, which is added, and all fixed last."""
+    number = re.search(r"\d+", switch)
+    return switch == "all_mended", switch.startswith("with"), int(number[0]) if number else 0, switch
 
 
 def _shop(reports: Path) -> Iterator[list[str]]:
