@@ -13,6 +13,7 @@ from gru4rec_lib.explorer.listen import Listener
 from gru4rec_lib.plotting import figures
 
 WIDE = widgets.Layout(width="auto")  # as wide as the box, with margins
+REST = widgets.Layout(width="auto", flex="1 1 auto")  # what is left of a line
 OFFERED = 500  # most played tracks that the box for a new track offers
 
 
@@ -39,7 +40,7 @@ class Player(widgets.VBox):
         self.track = widgets.Combobox(description="one more", options=offered, placeholder="type or choose a track")
         self.add = widgets.Button(description="add", tooltip="add the track at the end of the session")
         self.remove = widgets.Button(description="remove the last")
-        self.heard = widgets.IntSlider(description="heard", min=1, layout=WIDE, continuous_update=False)
+        self.heard = widgets.IntSlider(description="heard", min=1, layout=REST, continuous_update=False)
         self.play = widgets.Play(min=1, interval=2000)
         rows = min(6, len(listener.names))
         chosen = {"options": listener.names, "value": listener.leading, "rows": rows}

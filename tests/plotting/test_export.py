@@ -19,7 +19,7 @@ COMMITTED = [path for study in STUDIES for path in sorted((ROOT / "figures" / st
 # Every figure of two studies with many models, and those figures that only other studies have.
 OTHERS = {"content_signal", "blend_weights", "bench"}
 DRAWN = [path for path in COMMITTED if path.parent.name in STUDIES[:2] or path.stem in OTHERS]
-IN_NO_STUDY = {"feature_importance", "listen_along"}  # of the figures that git keeps; test_figures.py draws them
+IN_NO_STUDY = {"listen_along"}  # of the figures that git keeps; test_figures.py draws it
 LENGTHS = "length,sessions,share,note\n2,30,0.6,simulated data\n3,20,0.4,simulated data\n"
 TITLE = "Content or identity: which input predicts the next track of a session?"
 
