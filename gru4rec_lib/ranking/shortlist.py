@@ -147,9 +147,9 @@ def _highest(bound, n):
 
 def _merged(items, scores, more, score):
     """Return the best of k items and further ones: (int64 [k], float32 [k])."""
-    better = score >= scores[-1]
+    k, better = len(items), score >= scores[-1]
     items, scores = np.append(items, more[better]), np.append(scores, score[better])
-    best = np.lexsort((items, -scores))[: len(items) - int(better.sum())]
+    best = np.lexsort((items, -scores))[:k]
     return items[best], scores[best]
 
 

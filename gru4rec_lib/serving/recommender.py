@@ -23,6 +23,7 @@ from gru4rec_lib.data.dataframes import (
     ordered_sessions,
 )
 from gru4rec_lib.data.features import Features
+from gru4rec_lib.data.ids import among
 from gru4rec_lib.data.labels import Names
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.ranking.exact import rank_table
@@ -334,7 +335,7 @@ class Recommender:
         if before is not None:
             if {*found} != {*before}:
                 raise ValueError(f"labels: the model has {', '.join(before)}; give these columns beside the id")
-            given = found.index.isin(labels[item])
+            given = among(found.index, labels[item])
             before[given] = found.loc[given, before.columns]
             found = before
         return found.reset_index()
