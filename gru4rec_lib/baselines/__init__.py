@@ -11,7 +11,7 @@ from gru4rec_lib.baselines.bpr_mf import BPRMF
 from gru4rec_lib.baselines.content import ContentKNN, SameArtist
 from gru4rec_lib.baselines.context_tree import ContextTree
 from gru4rec_lib.baselines.item_rules import ItemKNN, Markov, SequentialRules
-from gru4rec_lib.baselines.popularity import MostPopular, Random, SessionPopular
+from gru4rec_lib.baselines.popularity import MostPopular, Random, SessionPopular, SessionRecent
 from gru4rec_lib.baselines.session_knn import SKNN, STAN, VSKNN, VSTAN
 
 # By the names that studies use. An entry here is all that makes a class a baseline of the project.
@@ -21,6 +21,7 @@ BASELINES: dict[str, type[Baseline]] = {
         Random,
         MostPopular,
         SessionPopular,
+        SessionRecent,
         ItemKNN,
         BPRMF,
         Markov,

@@ -36,6 +36,7 @@ class Baseline(Strict):
     beyond_training: ClassVar[bool] = False  # whether tracks unseen in training are used as input and ranked
     needs_features: ClassVar[bool] = False
     needs_category: ClassVar[bool] = False  # among the features, one with a single value an item
+    blendable: ClassVar[bool] = False  # whether it has `scores`, as `SparseBaseline.scores`, that a blend can add
 
     tag: str = Field("", pattern=r"^[a-z0-9_]*$")
 
@@ -139,6 +140,8 @@ class SparseBaseline(Baseline):
     most played tracks.
     """
 
+    blendable = True
+
     @abstractmethod
     def _score_rows(self, sessions: Sessions, events: np.ndarray) -> Iterator[tuple[sparse.csr_array, np.ndarray]]:
         """Score all tracks as next at `events`, in as many pieces as fit into memory.
@@ -159,11 +162,7 @@ class SparseBaseline(Baseline):
         """
         scored = events & self.has_input(sessions)
         parts = [scores.tocsr()[rows] for scores, rows in self._score_rows(sessions, scored)] if scored.any() else []
-        parts = sparse.vstack([sparse.csr_array((0, self._n_items)), *parts], format="csr")
-        entries = np.zeros(events.sum() + 1, np.int64)
-        entries[1:][scored[events]] = np.diff(parts.indptr)
-        shape = (len(entries) - 1, self._n_items)
-        return sparse.csr_array((parts.data, parts.indices, np.cumsum(entries)), shape=shape)
+        return rows_of(scored[events], sparse.vstack([sparse.csr_array((0, self._n_items)), *parts], format="csr"))
 
     def _rank(self, sessions: Sessions, events: np.ndarray, n_candidates: int, above: bool) -> np.ndarray:
         targets, ranks = sessions.items[events], []
@@ -176,3 +175,15 @@ class SparseBaseline(Baseline):
         return np.concatenate(
             [sparse_top(scores, rows, n_candidates, k) for scores, rows in self._score_rows(sessions, events)]
         )
+
+
+def rows_of(filled: np.ndarray, rows: sparse.csr_array) -> sparse.csr_array:
+    """Return a matrix whose rows are those of `rows` where `filled` is true, and empty elsewhere.
+
+    Args:
+        filled: bool [n].
+        rows: one for each true value.
+    """
+    entries = np.zeros(len(filled) + 1, np.int64)
+    entries[1:][filled] = np.diff(rows.indptr)
+    return sparse.csr_array((rows.data, rows.indices, np.cumsum(entries)), shape=(len(filled), rows.shape[1]))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import sparse
 
-from gru4rec_lib.baselines.base import Baseline
+from gru4rec_lib.baselines.base import Baseline, rows_of
 from gru4rec_lib.data.history import heard_before
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.ranking.popularity import popularity_top
@@ -36,6 +36,8 @@ class ContextTree(Baseline):
     kind = "ct"
     depth: Count = 10
 
+    blendable = True
+
     _contexts: list[np.ndarray]  # for each depth from 1 int [contexts], number of the shorter context * items + track
     _counts: list[sparse.csr_array]  # for each depth from 1 [contexts, items], n(j, c) / (2 + n(c))
 
@@ -52,6 +54,15 @@ class ContextTree(Baseline):
             counts.data /= np.repeat(2 + counts.sum(axis=1), np.diff(counts.indptr))
             self._contexts.append(known)
             self._counts.append(counts)
+
+    def scores(self, sessions: Sessions, events: np.ndarray) -> sparse.csr_array:
+        """Score the tracks that followed a context of depth 1 or more; see `SparseBaseline.scores`.
+
+        The term of the empty context, which all tracks have, is left out.
+        """
+        scored = events & self.has_input(sessions)
+        parts = [scores for scores, _ in self._scores(sessions, scored)] if scored.any() else []
+        return rows_of(scored[events], sparse.vstack([sparse.csr_array((0, self._n_items)), *parts], format="csr"))
 
     def _rank(self, sessions, events, n_candidates, above):
         compare, side, tie = (np.greater, "right", 1 + TIE) if above else (np.greater_equal, "left", 1 - TIE)

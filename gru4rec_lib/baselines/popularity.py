@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from gru4rec_lib.baselines.base import Baseline
+from gru4rec_lib.baselines.base import Baseline, SparseBaseline
 from gru4rec_lib.data.history import heard_before
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.ranking.popularity import popularity_ranks, popularity_top
@@ -65,3 +65,20 @@ class SessionPopular(Baseline):
         query, heard, _ = heard_before(sessions, events, sessions.known(self._n_items))
         pair, times = np.unique(query * self._n_items + heard, return_counts=True)
         return *np.divmod(pair, self._n_items), times
+
+
+class SessionRecent(SparseBaseline):
+    """Tracks of the session so far, the last played first: score 1 / d for a track that was last played d plays ago.
+
+    On its own it only repeats; in a blend it says which of the other parts' tracks the session has played already.
+    """
+
+    kind = "session_recent"
+
+    def _score_rows(self, sessions, events):
+        query, heard, back = heard_before(sessions, events, sessions.known(self._n_items))
+        n = int(events.sum())
+        pair, place = np.unique(query * np.int64(self._n_items) + heard, return_inverse=True)
+        last = np.full(len(pair), np.iinfo(np.int64).max)
+        np.minimum.at(last, place, back)
+        yield sparse.csr_array((1 / last, np.divmod(pair, self._n_items)), shape=(n, self._n_items)), np.arange(n)

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gru4rec_lib.baselines.base import SparseBaseline
+from gru4rec_lib.baselines import Baseline
 from gru4rec_lib.blending.parts import Parts, Scores
+from gru4rec_lib.blending.session_weights import SessionWeights, features_of
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.ranking.exact import best
 from gru4rec_lib.ranking.popularity import NO_RANK, popularity_ranks, popularity_top
@@ -20,7 +21,9 @@ from gru4rec_lib.utils.arguments import whole
 
 
 class Blend:
-    """Ranks by score(j) = sum of w_i score_i(j) / max score_i over the parts i; a network's score is its softmax.
+    """Ranks by score(j) = sum of w_i n_i(j), n_i(j) = score_i(j) / max score_i; a network's score is its softmax.
+
+    With session weights the fourth root of n_i(j) takes its place: it tells small scores apart.
 
     Ranks and lists follow the rules of the other models: among equal scores a rank counts against the model, and a list
     has the lower number first; before the first input that a part with a weight can use, tracks are ranked by plays.
@@ -28,17 +31,24 @@ class Blend:
     Args:
         network: trained; its part is called `gru4rec`.
         baselines: fitted on the same training tracks; each with another name.
-        weights: for each part its weight, 0 or more; together 1. A part that is left out has 0.
+        weights: for each part its weight, 0 or more; together 1. A part that is left out has 0. Or weights that differ
+            from session to session.
 
     Raises:
         ValueError: a name is unknown or twice, a weight is wrong, or a part was fitted on other tracks.
     """
 
-    def __init__(self, network: GRU4Rec, baselines: Sequence[SparseBaseline], weights: dict[str, float]):
+    def __init__(self, network: GRU4Rec, baselines: Sequence[Baseline], weights: dict[str, float] | SessionWeights):
         self.parts = Parts(network, baselines)
-        self.weights = checked_weights(weights, self.parts.names)
-        self._row = np.array([*self.weights.values()])
-        uses_network = bool(self._row[0] > 0)
+        if isinstance(weights, SessionWeights):
+            if list(weights.parts) != self.parts.names:
+                has, wants = ", ".join(self.parts.names), ", ".join(weights.parts)
+                raise ValueError(f"weights are of {wants}, the parts are {has}; learn them for these parts")
+            self.weights, self._used = weights, np.ones(len(weights.parts), bool)
+        else:
+            self.weights = checked_weights(weights, self.parts.names)
+            self._used = np.array([*self.weights.values()]) > 0
+        uses_network = bool(self._used[0])
         self.n_scored = self.parts.n_scored if uses_network else self.parts.n_items
         self.beyond_training = uses_network and network.beyond_training
 
@@ -51,8 +61,9 @@ class Blend:
         found = np.full(len(chosen), NO_RANK)
         found[events] = popularity_ranks(plays, above, n_candidates)[sessions.items[events]]
         for scores in self.parts.score(sessions, events):
-            own, ahead = scores.blended_own(self._row)[:, None], np.ones(len(scores.event), np.int64)
-            for first, block in scores.blended(self._row, min(n_candidates, self.n_scored)):
+            weights, root = self._weights(scores, sessions)
+            own, ahead = scores.blended_own(weights, root)[:, None], np.ones(len(scores.event), np.int64)
+            for first, block in scores.blended(weights, min(n_candidates, self.n_scored), root):
                 is_ahead = block > own if above else block >= own
                 row = np.flatnonzero((scores.target >= first) & (scores.target < first + block.shape[1]))
                 is_ahead[row, scores.target[row] - first] = False
@@ -69,13 +80,20 @@ class Blend:
         found, row = np.tile(most_played, (chosen.sum(), 1)), np.cumsum(chosen) - 1
         for scores in self.parts.score(sessions, chosen):
             usable = self._usable(scores)
-            items = best(scores.blended(self._row, min(n_candidates, self.n_scored)), k)
+            weights, root = self._weights(scores, sessions)
+            items = best(scores.blended(weights, min(n_candidates, self.n_scored), root), k)
             found[row[scores.event[usable]]] = items[usable]
         return found
 
     def _usable(self, scores: Scores) -> np.ndarray:
         """Bool [n], whether a part with a weight has an input before the target."""
-        return scores.has_input[self._row > 0].any(axis=0)
+        return scores.has_input[self._used].any(axis=0)
+
+    def _weights(self, scores: Scores, sessions: Sessions) -> tuple[np.ndarray, bool]:
+        """Float64 [parts] or [n, parts], the weights at the targets, and whether they are of fourth roots."""
+        if isinstance(self.weights, SessionWeights):
+            return self.weights.at(features_of(scores, sessions, self.parts.n_items)), True
+        return np.array([*self.weights.values()]), False
 
 
 def checked_weights(weights: dict[str, float], names: Sequence[str]) -> dict[str, float]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from scipy import sparse
 
-from gru4rec_lib.baselines.base import SparseBaseline
+from gru4rec_lib.baselines import Baseline
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.ranking.exact import STATES, Ranker
 from gru4rec_lib.ranking.sparse import rounded_log
@@ -30,7 +30,7 @@ class Parts:
         ValueError: a baseline is not fitted, or on another number of tracks.
     """
 
-    def __init__(self, network: GRU4Rec, baselines: Sequence[SparseBaseline]):
+    def __init__(self, network: GRU4Rec, baselines: Sequence[Baseline]):
         self.network, self.baselines = network, tuple(baselines)
         self.names = [NETWORK, *(baseline.name for baseline in self.baselines)]
         self.n_items, self.n_scored = network.n_items, network.scorer.n_scored
@@ -105,30 +105,43 @@ class Scores:
             block = np.asarray(block[:, : stop - first], np.float64)
             yield first, np.exp(block - self._highest[:, None]) * self.has_input[0][:, None]
 
-    def blended(self, weights: np.ndarray, stop: int) -> Iterator[tuple[int, np.ndarray]]:
+    def blended(self, weights: np.ndarray, stop: int, root: bool = False) -> Iterator[tuple[int, np.ndarray]]:
         """Compute the weighted sums of the parts' scores block by block.
 
         Args:
-            weights: float64 [parts].
+            weights: float64 [parts], or [n, parts]: those of each target.
             stop: of the first so many tracks.
+            root: whether the fourth roots of the scores are added instead.
 
         Yields:
             As `of_network`.
         """
+        weights = np.broadcast_to(weights, (len(self.event), len(self.own)))
         for first, block in self.of_network(stop):
-            block *= weights[0]
-            for table, weight in zip(self.columns, weights[1:], strict=True):
+            block = weights[:, :1] * (fourth_root(block) if root else block)
+            for table, weight in zip(self.columns, weights.T[1:], strict=True):
                 row, column, score = in_columns(table, first, first + block.shape[1])
-                block[row, column] += weight * score
+                block[row, column] += weight[row] * (fourth_root(score) if root else score)
             yield first, block
 
-    def blended_own(self, weights: np.ndarray) -> np.ndarray:
+    def blended_own(self, weights: np.ndarray, root: bool = False) -> np.ndarray:
         """Return the weighted sum of each target's scores: float64 [n], with the rounding of `blended`.
 
         Args:
-            weights: float64 [parts].
+            weights: float64 [parts] or [n, parts].
+            root: as in `blended`.
         """
-        return sum(weight * own for weight, own in zip(weights, self.own, strict=True))
+        own = fourth_root(self.own) if root else self.own
+        return sum(weight * part for weight, part in zip(weights.T, own, strict=True))
+
+
+def fourth_root(scores: np.ndarray) -> np.ndarray:
+    """Return the fourth root of numbers from 0 on; two square roots are rounded alike everywhere, a power is not.
+
+    >>> fourth_root(np.array([0.0, 0.0081, 1.0])).round(12).tolist()
+    [0.0, 0.3, 1.0]
+    """
+    return np.sqrt(np.sqrt(scores))
 
 
 def normalised(scores: sparse.csr_array) -> sparse.csr_array:

@@ -181,8 +181,8 @@ class Choice:
 
     @property
     def table(self) -> pd.DataFrame:
-        """The weight of each part, validation_recall_at_20, validation_mrr_at_20 and objective; one row each."""
-        table = pd.DataFrame(self.tried, columns=self.names)
+        """The weight of each part, chosen, validation_recall_at_20, validation_mrr_at_20, objective; one row each."""
+        table = pd.DataFrame(self.tried, columns=self.names).assign(chosen=np.arange(len(self.tried)) == self._best)
         table[["validation_recall_at_20", "validation_mrr_at_20"]] = self.scores
         return table.assign(objective=self.objective)
 

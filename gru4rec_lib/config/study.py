@@ -14,7 +14,6 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, ValidationInfo, model_validator
 
 from gru4rec_lib.baselines import BASELINES, Baseline
-from gru4rec_lib.baselines.base import SparseBaseline
 from gru4rec_lib.config.audit import course_paper_training
 from gru4rec_lib.config.data import EventData, ItemTable, MssdData, Signal, Split, Twin
 from gru4rec_lib.config.tuned import Searched, configuration_name, load_searched
@@ -140,10 +139,12 @@ class BlendOf(Strict):
 
     Args:
         of: names of baselines of the study that score few tracks, such as `stan` and `sequential_rules`.
+        weights: `fixed`, the same in every session, or `by_session`, see `blending.session_weights.SessionWeights`.
         tag: distinguishes blends of one study; part of the name.
     """
 
     of: Annotated[tuple[str, ...], Some]
+    weights: Literal["fixed", "by_session"] = "fixed"
     tag: str = Field("", pattern=r"^[a-z0-9_]*$")
 
     @property
@@ -431,7 +432,7 @@ class Study(Strict):
     @model_validator(mode="after")
     def _blends_fit(self):
         baselines = {baseline.name: baseline for baseline in self.baselines}
-        able = [name for name, baseline in baselines.items() if isinstance(baseline, SparseBaseline)]
+        able = [name for name, baseline in baselines.items() if baseline.blendable]
         for blend in self.blends:
             for name in blend.of:
                 if name not in able:

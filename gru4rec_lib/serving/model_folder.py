@@ -19,6 +19,7 @@ import pandas as pd
 
 from gru4rec_lib.baselines import BASELINES, Baseline
 from gru4rec_lib.blending.blend import Blend
+from gru4rec_lib.blending.session_weights import as_json, of_json
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.serving import network_folder
@@ -141,7 +142,7 @@ def blend_config(blend: Blend) -> dict:
     Args:
         blend: fitted.
     """
-    return {"weights": blend.weights, "baselines": [baseline_config(one) for one in blend.parts.baselines]}
+    return {"weights": as_json(blend.weights), "baselines": [baseline_config(one) for one in blend.parts.baselines]}
 
 
 def baseline_config(baseline: Baseline) -> dict:
@@ -188,7 +189,7 @@ def _blend(_: Path, network: GRU4Rec, config: dict, fitted: Fitted) -> Blend:
     """Fit the baselines of a blend again, and join them with its network."""
     blend = config["blend"]
     baselines = [_new(one).fit(fitted.sessions, network.n_items, None, fitted.ends) for one in blend["baselines"]]
-    return Blend(network, baselines, blend["weights"])
+    return Blend(network, baselines, of_json(blend["weights"]))
 
 
 def _new(config: dict) -> Baseline:

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from gru4rec_lib.baselines import Baseline
-from gru4rec_lib.baselines.base import SparseBaseline
 from gru4rec_lib.blending.blend import Blend
 from gru4rec_lib.data.dataframes import (
     check_kind,
@@ -212,7 +211,7 @@ class Recommender:
 
     def blend(
         self,
-        baselines: Sequence[SparseBaseline],
+        baselines: Sequence[Baseline],
         weights: Mapping[str, float],
         events: pd.DataFrame,
         session: str = "session",
@@ -223,7 +222,8 @@ class Recommender:
 
         Args:
             baselines: with their settings, such as `[baselines.STAN(neighbours=500)]`; they are fitted here. Only those
-                that score few items can be blended: markov, sequential_rules, item_knn and the neighbours of sessions.
+                that score few items can be blended: markov, sequential_rules, ct, session_recent, item_knn and the
+                neighbours of sessions.
             weights: a number from 0 on for each part by its name, such as `{"gru4rec": 0.8, "stan": 0.2}`; together 1.
                 Choose them on sessions that neither part was trained on.
             events: those that this network was trained on.
@@ -241,7 +241,7 @@ class Recommender:
         if self._fitted is not None:
             raise ValueError("Recommender.blend: this model is no network; start from one that `fit` returned")
         for one in baselines:
-            if not isinstance(one, SparseBaseline):
+            if not one.blendable:
                 raise ValueError(f"Recommender.blend: {one.kind} scores every item, so it cannot be blended; omit it")
         played, sessions, ends, _ = index_sessions(events, session, item, time)
         check_kind(played, self.items, "events", item, "the model's")

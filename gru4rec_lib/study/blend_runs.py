@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import product
 
+import numpy as np
 import pandas as pd
 
-from gru4rec_lib.baselines.base import SparseBaseline
+from gru4rec_lib.baselines import Baseline
 from gru4rec_lib.blending.blend import Blend
+from gru4rec_lib.blending.learn import Examples, held_out_gains, learn
 from gru4rec_lib.blending.parts import Parts
-from gru4rec_lib.blending.weights import choose
+from gru4rec_lib.blending.session_weights import SessionWeights, as_json, of_json
+from gru4rec_lib.blending.weights import Choice, choose, gains
 from gru4rec_lib.config.study import BlendOf, Run
 from gru4rec_lib.data.columns import Columns
 from gru4rec_lib.data.sessions import Sessions
@@ -74,14 +77,15 @@ def rank_blend(blend: BlendOf, seed: int, prepared: Prepared, workspace: Workspa
     validation = prepared.learnable_validation
     chosen = random_targets(validation, VALIDATION_TARGETS, study.split.seed)
     parts = Parts(before, _baselines(workspace, blend.of, prepared, prepared.train))
-    choice = choose(parts, validation, chosen)
-    record = {"network": run.name, "of": list(blend.of), "weights": choice.weights}
-    record |= {"validation_targets": len(choice.gains)}
+    weights, table = BY[blend.weights](parts, validation, chosen)
+    best = table.loc[table["chosen"], SCORES]
+    record = {"network": run.name, "of": list(blend.of), "weights": as_json(weights)}
+    record |= {"validation_targets": int(validation.targets(chosen).sum())}
     folder = workspace.blend_folder(blend.name, seed)
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / "weights.csv") as path:
-        choice.table.to_csv(path, index=False)
-    save_table(pd.DataFrame([dict(zip(VALIDATION, choice.best_scores, strict=True))]), folder, "validation")
+        table.to_csv(path, index=False)
+    save_table(best.set_axis(VALIDATION, axis=1), folder, "validation")
     with replacing(folder / "blend.json") as path:
         path.write_text(json.dumps(record, indent=1), encoding="utf-8")
     model = load(workspace, blend.name, seed, prepared)
@@ -105,7 +109,7 @@ def load(workspace: Workspace, name: str, seed: int, prepared: Prepared) -> Blen
     run = next(run for run in workspace.study.runs if run.name == record["network"])
     train = prepared.train_and_validation if workspace.study.refits else prepared.train
     baselines = _baselines(workspace, record["of"], prepared, train)
-    return Blend(_network(workspace, run), baselines, record["weights"])
+    return Blend(_network(workspace, run), baselines, of_json(record["weights"]))
 
 
 def rank_blends(prepared: Prepared, workspace: Workspace) -> pd.DataFrame:
@@ -131,28 +135,70 @@ def tried_weights(workspace: Workspace) -> pd.DataFrame:
     """Read the validation scores of all weights that were tried for the study's blends.
 
     Returns:
-        Columns model, seed, `part` (its name where one part has all the weight, else empty), `chosen` (bool), a weight
-        for each part, validation_recall_at_20, validation_mrr_at_20 (0 to 1), objective.
+        Columns model, seed, network (the name of its run), `part` (its name where one part has all the weight, else
+        empty), a weight for each part (means over the targets, with sum 1, where they differ), `chosen` (bool),
+        validation_recall_at_20, validation_mrr_at_20 (0 to 1), objective.
     """
     tables = []
-    for blend, seed in product(workspace.study.blends, workspace.study.blend_seeds):
-        table = pd.read_csv(workspace.blend_folder(blend.name, seed) / "weights.csv")
-        weights = table.drop(columns=[*SCORES, "objective"])
+    for name, seed, record, table in _saved(workspace):
+        weights = table.drop(columns=[*SCORES, "objective", "chosen"])
         part = weights.idxmax(axis=1).where(weights.max(axis=1) == 1, "")
-        chosen = table.index == table["objective"].round(12).idxmax()
-        for place, (name, column) in enumerate(
-            {"model": blend.name, "seed": seed, "part": part, "chosen": chosen}.items()
-        ):
-            table.insert(place, name, column)
-        tables.append(table)
+        front = {"model": name, "seed": seed, "network": record["network"], "part": part}
+        tables.append(pd.concat([pd.DataFrame(front, index=table.index), table], axis=1))
     return pd.concat(tables, ignore_index=True)
+
+
+def session_weights(workspace: Workspace) -> pd.DataFrame:
+    """Read the learned weights of the study's blends whose weights differ from session to session.
+
+    Returns:
+        A row for each part and feature of a session: model, seed, part, feature, coefficient: the factor of the part's
+        weight is exp(coefficient) where the feature is one standard deviation above its mean. No row without such a
+        blend.
+    """
+    rows = []
+    for name, seed, record, _ in _saved(workspace):
+        weights = of_json(record["weights"])
+        if isinstance(weights, SessionWeights):
+            for part, coefficients in zip(weights.parts, weights.coefficients.tolist(), strict=True):
+                rows += [(name, seed, part, *one) for one in zip(weights.features, coefficients, strict=True)]
+    return pd.DataFrame(rows, columns=["model", "seed", "part", "feature", "coefficient"])
+
+
+def _saved(workspace: Workspace) -> Iterator[tuple[str, int, dict, pd.DataFrame]]:
+    """Name, seed, blend.json and weights.csv of every blend of the study."""
+    for blend, seed in product(workspace.study.blends, workspace.study.blend_seeds):
+        folder = workspace.blend_folder(blend.name, seed)
+        record = json.loads((folder / "blend.json").read_text(encoding="utf-8"))
+        yield blend.name, seed, record, pd.read_csv(folder / "weights.csv")
+
+
+def _fixed(parts: Parts, validation: Sessions, chosen: np.ndarray | None) -> tuple[dict[str, float], pd.DataFrame]:
+    choice = choose(parts, validation, chosen)
+    return choice.weights, choice.table
+
+
+def _by_session(parts: Parts, validation: Sessions, chosen: np.ndarray | None) -> tuple[SessionWeights, pd.DataFrame]:
+    """Learn the weights; their validation scores are under weights that were learned without the session."""
+    chosen, singles = validation.targets(chosen), np.eye(len(parts.names))
+    examples = Examples.of(parts, validation, chosen)
+    weights = learn(examples)
+    shares = weights.at(examples.features)
+    shares = (shares / shares.sum(axis=1, keepdims=True)).mean(axis=0)
+    found = gains(parts, validation, chosen, singles)
+    found = np.concatenate([found, held_out_gains(examples, validation, chosen)[:, None]], axis=1)
+    choice = Choice(parts.names, np.concatenate([singles, shares[None]]), found)
+    return weights, choice.table.assign(chosen=[False] * len(singles) + [True])
+
+
+BY = {"fixed": _fixed, "by_session": _by_session}
 
 
 def _network(workspace: Workspace, run: Run):
     return network_folder.load(workspace.run_folder(run) / "model")[0]
 
 
-def _baselines(workspace: Workspace, names: Iterable[str], prepared: Prepared, train: Sessions) -> list[SparseBaseline]:
+def _baselines(workspace: Workspace, names: Iterable[str], prepared: Prepared, train: Sessions) -> list[Baseline]:
     """The study's baselines of these names, fitted on `train`."""
     known = {baseline.name: baseline for baseline in workspace.study.baselines}
     return [fit(known[name].model_copy(), train, prepared) for name in names]

@@ -13,6 +13,7 @@ import pandas as pd
 from gru4rec_lib import __version__
 from gru4rec_lib.baselines import Baseline
 from gru4rec_lib.blending.blend import Blend
+from gru4rec_lib.blending.session_weights import of_json
 from gru4rec_lib.config.data import MssdData
 from gru4rec_lib.config.study import CUTOFF, ConfigError, Run
 from gru4rec_lib.data.features import Features
@@ -163,7 +164,7 @@ def _blend(place: Workspace, folder: Path, data: Everything) -> tuple[Blend, dic
     run = next(run for run in place.study.runs if run.name == record["network"])
     network, config, _ = _network(place, place.run_folder(run), data)
     baselines = [_baseline(place, place.baseline_folder(name), data)[0] for name in record["of"]]
-    model = Blend(network, baselines, record["weights"])
+    model = Blend(network, baselines, of_json(record["weights"]))
     config |= {"blend": model_folder.blend_config(model)}
     return model, config, model_folder.Fitted(data.sessions, data.ends)
 

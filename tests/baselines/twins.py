@@ -53,6 +53,15 @@ def session_popular(model, train, features, ends):
     return lambda heard: [(heard.count(item), plays[item]) for item in range(ITEMS)]
 
 
+@twin("session_recent")
+def session_recent(model, train, features, ends):
+    def score(heard):
+        back = known(heard)[::-1]
+        return [1 / (1 + back.index(item)) if item in back else 0 for item in range(ITEMS)] if back else None
+
+    return score
+
+
 def by_distance(weighting, d):
     if weighting == "log":
         return round(1 / log10(d + 1.7), 12)

@@ -48,7 +48,7 @@ def test_the_choice_weighs_recall_and_mrr_relative_to_the_best_single_part():
     assert choice.objective.tolist() == pytest.approx([0.5, 0.4, 1])
     assert choice.weights == {"gru4rec": 0.5, "markov": 0.5}
     assert choice.table.columns.tolist() == [
-        "gru4rec", "markov", "validation_recall_at_20", "validation_mrr_at_20", "objective"
+        "gru4rec", "markov", "chosen", "validation_recall_at_20", "validation_mrr_at_20", "objective"
     ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gru4rec_lib.config.study import Study
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.study import blend_runs, results, runs
@@ -106,9 +107,39 @@ def test_a_blend_is_ranked_saved_and_rebuilt_from_its_folder(trained, refit):
     # The rules have seen validation where the network has.
     follow_0 = {False: 4, True: 5}[refit]
     assert again.parts.baselines[0].scores(Sessions.from_lists([[0, 1]]), np.array([False, True])).sum() == follow_0
+    assert blend_runs.session_weights(here).empty
     tried = blend_runs.tried_weights(here)
     assert tried.loc[tried["chosen"], [*record["weights"]]].to_numpy().tolist() == [[*record["weights"].values()]]
     assert tried.loc[tried["part"] != "", "part"].tolist() == ["gru4rec", "markov", "sequential_rules"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("refit", [False, True])
+def test_a_blend_with_session_weights_too(trained, refit):
+    here = trained(refit)
+    by_session = {"of": ["markov", "ct", "session_recent"], "weights": "by_session", "tag": "by_session"}
+    baselines = [*here.study.model_dump(mode="json")["baselines"], "ct", "session_recent"]
+    here.study = Study.model_validate(
+        here.study.model_dump(mode="json") | {"name": "made", "baselines": baselines, "blends": [by_session]}
+    )
+    assert blend_runs.rank_blends(prepared(), here).index.tolist() == ["blend-by_session"] * 2
+    folder = here.blend_folder("blend-by_session", 2)
+    record = json.loads((folder / "blend.json").read_text())
+    assert record["weights"]["parts"] == ["gru4rec", "markov", "ct", "session_recent"]
+    again = blend_runs.load(here, "blend-by_session", 2, prepared())
+    assert results.rank(again, prepared(), here.study).equals(pd.read_parquet(folder / "ranks.parquet"))
+    tried = blend_runs.tried_weights(here)
+    assert tried["part"].tolist() == ["gru4rec", "markov", "ct", "session_recent", ""]
+    assert tried["chosen"].tolist() == [False] * 4 + [True]
+    assert tried["network"].unique().tolist() == ["shared-cross_entropy-seed2"]
+    assert tried.loc[4, record["weights"]["parts"]].sum() == pytest.approx(1)
+    best = pd.read_csv(folder / "validation.csv").iloc[0].tolist()
+    assert best == pytest.approx(tried.loc[4, ["validation_recall_at_20", "validation_mrr_at_20"]].tolist())
+    learned = blend_runs.session_weights(here)
+    assert len(learned) == 4 * 10
+    assert learned.groupby("part")["feature"].first().unique().tolist() == ["constant"]
+    shown = learned["coefficient"].to_numpy().reshape(4, 10)
+    assert shown.tolist() == record["weights"]["coefficients"]
 
 
 @pytest.mark.slow
