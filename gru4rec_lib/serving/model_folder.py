@@ -1,23 +1,17 @@
-"""Save and load a trained model as a folder of plain files, without training data and without pickle.
+"""Save and load a trained or fitted model as a folder of plain files, without pickle.
 
-model.keras     network, weights, features of the candidates, plays in training
-items.parquet   item: one id per row, in index order
-labels.parquet  item and one column per label, if there are any; one row per item, in index order
-features.json   names, means, scales and categories to encode raw features, if the model has any
-config.json     settings of the training
-fitted/         in place of model.keras and features.json: the sessions and features that a baseline is fitted to again;
-                beside them, the sessions of a blend's baselines
+Every folder has the files of `network_folder`: items.parquet, config.json, perhaps labels.parquet; that of a network or
+a blend also model.keras and perhaps features.json. Others are
+
+fitted/               the sessions and features that a baseline, or those of a blend, are fitted to again
 README.md, card.json  what the model was trained on and how it scored, of `gru4rec fit`
 """
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from os.path import samestat
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +21,12 @@ from gru4rec_lib.baselines import BASELINES, Baseline
 from gru4rec_lib.blending.blend import Blend
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
+from gru4rec_lib.serving import network_folder
+from gru4rec_lib.serving.network_folder import CONFIG, FEATURES, ITEMS, LABELS, MODEL, read, read_json
 from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.arguments import user_path
 from gru4rec_lib.utils.atomic_write import replacing_folder
-from gru4rec_lib.utils.backend import keras
 
-MODEL, ITEMS, FEATURES, CONFIG = "model.keras", "items.parquet", "features.json", "config.json"
-LABELS = "labels.parquet"
 CARD = ("README.md", "card.json")
 FITTED = "fitted"
 FILES = {MODEL, ITEMS, LABELS, FEATURES, CONFIG, FITTED, *CARD}
@@ -87,7 +80,7 @@ def save(
     with replacing_folder(folder) as place:
         network = network_of(model)
         if network is not None:
-            network.save(place / MODEL)
+            network_folder.write_network(place, network, features)
         if fitted is not None:
             (place / FITTED).mkdir()
             fitted.sessions.save(place / FITTED, "train")
@@ -95,14 +88,9 @@ def save(
                 np.save(place / FITTED / ENDS, fitted.ends, allow_pickle=False)
             if network is None and features is not None:
                 features.save(place / FITTED)
-        items.rename("item").to_frame().to_parquet(place / ITEMS, index=False)
-        if labels is not None:
-            labels.to_parquet(place / LABELS, index=False)
-        if network is not None and network.features is not None and features is not None:
-            (place / FEATURES).write_text(json.dumps(features.fitted, indent=1), encoding="utf-8")
+        network_folder.write_items(place, items, config, labels)
         for name, text in (card or {}).items():
             (place / name).write_text(text, encoding="utf-8")
-        (place / CONFIG).write_text(json.dumps(config, indent=1), encoding="utf-8")
 
 
 def load(
@@ -123,42 +111,19 @@ def load(
         ValueError: a file cannot be read, the files belong to different models, or the folder was replaced meanwhile.
     """
     folder = user_path(folder)
-    fitted, is_fitted = None, (folder / FITTED).is_dir()
-    is_baseline = is_fitted and not (folder / MODEL).is_file()
-    for name in (ITEMS, CONFIG) if is_baseline else (MODEL, ITEMS, CONFIG):
-        if not (folder / name).is_file():
-            raise FileNotFoundError(
-                f"{folder / name}: there is no such file; name a folder that `Recommender.save` or a study's run wrote"
-            )
-    before = folder.stat()
-    items = _read(pd.read_parquet, folder / ITEMS, columns=["item"])["item"]
-    config = _read(_json, folder / CONFIG)
-    if is_fitted:
-        fitted = _read(_fitted, folder / FITTED)
-    if is_baseline:
-        model, features = _read(_baseline, folder / FITTED, config=config, fitted=fitted)
-        least = fitted.sessions.items.max() + 1
-    else:
-        model = _read(keras.saving.load_model, folder / MODEL, compile=False)
-        least = max(model.item_input.n_inputs, model.scorer.n_scored)
-    if len(items) < least:
-        raise ValueError(
-            f"{folder / ITEMS}: has {len(items):,} items, too few for the model beside it; restore the file that was "
-            "saved with it"
-        )
-    if not is_baseline:
-        has_features = model.features is not None and (folder / FEATURES).is_file()
-        features = model.features.features(_read(_json, folder / FEATURES)) if has_features else None
-        if is_fitted:
-            model = _read(_blend, folder / FITTED, network=model, config=config, fitted=fitted)
-    labels = _read(pd.read_parquet, folder / LABELS) if (folder / LABELS).is_file() else None
-    if labels is not None and not (items.equals(labels.get("item")) and labels.columns.is_unique):
-        raise ValueError(
-            f"{folder / LABELS}: belongs to other items than {ITEMS}; restore the file that was saved with it"
-        )
-    if not samestat(before, folder.stat()):
-        raise ValueError(f"{folder}: was replaced while it was read; load it again")
-    return model, items, config, features, labels, fitted
+    if not (folder / FITTED).is_dir():
+        return *network_folder.load(folder), None
+    if (folder / MODEL).is_file():
+        with network_folder.unchanged(folder, ()):
+            network, items, config, features, labels = network_folder.load(folder)
+            fitted = read(_fitted, folder / FITTED)
+            blend = read(_blend, folder / FITTED, network=network, config=config, fitted=fitted)
+        return blend, items, config, features, labels, fitted
+    with network_folder.unchanged(folder, (ITEMS, CONFIG)):
+        fitted = read(_fitted, folder / FITTED)
+        items, config, labels = network_folder.read_items(folder, fitted.sessions.items.max() + 1)
+        baseline, features = read(_baseline, folder / FITTED, config=config, fitted=fitted)
+    return baseline, items, config, features, labels, fitted
 
 
 def network_of(model: GRU4Rec | Baseline | Blend) -> GRU4Rec | None:
@@ -203,7 +168,7 @@ def about(folder: str | Path) -> dict[str, str]:
         ValueError: the card cannot be read.
     """
     folder = user_path(folder).resolve()
-    card = _read(lambda path: dict(_json(path)), folder / CARD[1]) if (folder / CARD[1]).is_file() else {}
+    card = read(lambda path: dict(read_json(path)), folder / CARD[1]) if (folder / CARD[1]).is_file() else {}
     written = datetime.fromtimestamp((folder / CONFIG).stat().st_mtime, UTC).isoformat(timespec="seconds")
     return {"model": str(card.get("model", folder.name)), "date": str(card.get("trained_at", written))}
 
@@ -228,14 +193,3 @@ def _blend(_: Path, network: GRU4Rec, config: dict, fitted: Fitted) -> Blend:
 
 def _new(config: dict) -> Baseline:
     return BASELINES[config["baseline"]](**config["settings"])
-
-
-def _json(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _read(reader, path: Path, **options):
-    try:
-        return reader(path, **options)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: cannot be read ({str(error).splitlines()[0]}); save the model again") from error

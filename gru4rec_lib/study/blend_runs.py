@@ -18,7 +18,7 @@ from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.evaluation.protocols import random_targets
 from gru4rec_lib.preparation.prepare import Prepared, check_targets
 from gru4rec_lib.ranking.metrics import scores
-from gru4rec_lib.serving import model_folder
+from gru4rec_lib.serving import network_folder
 from gru4rec_lib.study import results, runs
 from gru4rec_lib.study.baseline_runs import VALIDATION, fit
 from gru4rec_lib.study.tables import chosen_epochs
@@ -149,7 +149,7 @@ def tried_weights(workspace: Workspace) -> pd.DataFrame:
 
 
 def _network(workspace: Workspace, run: Run):
-    return model_folder.load(workspace.run_folder(run) / "model")[0]
+    return network_folder.load(workspace.run_folder(run) / "model")[0]
 
 
 def _baselines(workspace: Workspace, names: Iterable[str], prepared: Prepared, train: Sessions) -> list[SparseBaseline]:

@@ -13,7 +13,7 @@ from gru4rec_lib.evaluation.feature_importance import importance, permuted_ranks
 from gru4rec_lib.evaluation.protocols import WithoutHeard
 from gru4rec_lib.preparation.prepare import Prepared, chosen_targets
 from gru4rec_lib.ranking.exact import TIES
-from gru4rec_lib.serving import model_folder
+from gru4rec_lib.serving import network_folder
 from gru4rec_lib.study.tables import knows_identity_alone
 from gru4rec_lib.study.workspace import Workspace
 
@@ -38,7 +38,7 @@ def of_study(workspace: Workspace, prepared: Prepared, validation: pd.DataFrame)
     """
     study = workspace.study
     run = best_run(workspace, validation)
-    model, _, _, features, *_ = model_folder.load(workspace.run_folder(run) / "model")
+    model, _, _, features, _ = network_folder.load(workspace.run_folder(run) / "model")
     seen = prepared.test.known(prepared.n_items)
     known, wanted = prepared.test.keep(seen), _targets(prepared, study)[seen]
     ranked = WithoutHeard(model) if study.evaluation.exclude_heard else model

@@ -14,7 +14,7 @@ import pandas as pd
 from gru4rec_lib.config.study import Run
 from gru4rec_lib.preparation.prepare import Prepared
 from gru4rec_lib.ranking.metrics import scores
-from gru4rec_lib.serving import model_folder
+from gru4rec_lib.serving import network_folder
 from gru4rec_lib.study import results
 from gru4rec_lib.training import memory
 from gru4rec_lib.training.build import build
@@ -160,7 +160,7 @@ def save(
     folder = user_path(folder)
     config = run.model_dump(mode="json")
     items, labels, features = prepared.items["item"], prepared.labels, run.used(prepared.features)
-    model_folder.save(folder / "model", trained.model, items, config, features, labels)
+    network_folder.save(folder / "model", trained.model, items, config, features, labels)
     with replacing(folder / "history.csv") as path:
         trained.history.to_csv(path, index=False)
     record = config | {"best_epoch": trained.best_epoch, "minutes": round(trained.minutes, 2)}

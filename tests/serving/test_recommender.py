@@ -20,7 +20,7 @@ from gru4rec_lib.data.dataframes import index_features, index_sessions
 from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import item_index
 from gru4rec_lib.preparation.readers import read
-from gru4rec_lib.serving import model_folder
+from gru4rec_lib.serving import network_folder
 from gru4rec_lib.serving.recommender import Recommender
 from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.atomic_write import save_table
@@ -309,7 +309,7 @@ def test_a_folder_that_is_no_model_is_an_error(eager, by_hand, tmp_path):
 
 def test_a_failed_save_keeps_the_former_model(eager, by_hand, tmp_path, monkeypatch):
     by_hand.save(tmp_path / "model")
-    monkeypatch.setattr(model_folder.json, "dumps", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(network_folder.json, "dumps", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         with_content().save(tmp_path / "model")
     monkeypatch.undo()

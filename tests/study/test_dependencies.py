@@ -106,6 +106,8 @@ def test_training_depends_on_the_model_and_on_no_later_step():
     for name in ("gru4rec.py", "losses.py", "inputs.py", "optimizers.py", "network.py"):
         # A blend has a network, and 05 permutes the features of one.
         assert notebooks_that_read(name) & core == {"03", "04_blends", "05"}
+    for name in ("blend.py", "parts.py", "weights.py"):
+        assert notebooks_that_read(f"blending/{name}") & core == {"04_blends"}
     # Every training depends on the files that 02 reads.
     assert notebooks_that_read("study/tables.py") & core == {"04_blends", "05"}
     assert notebooks_that_read("study/publish.py") == set()
