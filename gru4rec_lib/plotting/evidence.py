@@ -231,22 +231,24 @@ def coverage(frame: pd.DataFrame) -> Figure:
 def blend_weights(frame: pd.DataFrame) -> Figure:
     """Show validation MRR@20 against Recall@20 for all weights of a blend, its single parts and the chosen weights.
 
+    A panel has the marks of all seeds of a blend.
+
     Args:
         frame: `blend_runs.tried_weights`: model, seed, part, chosen, validation_recall_at_20, validation_mrr_at_20.
     """
     columns = ["validation_recall_at_20", "validation_mrr_at_20"]
-    panels = list(frame.groupby(["model", "seed"], sort=False))
+    panels = list(frame.groupby("model", sort=False))
     parts = [name for name in frame["part"].fillna("").unique() if name]
     marks = [look | {"linestyle": "", "markersize": 5} for look in BASELINES if look["marker"] != "*"]
     models = dict(zip(parts, cycle(marks), strict=False))
-    star = {"color": "C1", "marker": "*", "linestyle": "", "markersize": 9}
-    figure, *axes = new_figure(1.6 + 5.4 * len(panels), rows=len(panels))
-    for ax, ((model, seed), rows) in zip(axes, panels, strict=True):
+    star = {"color": "C1", "marker": "*", "linestyle": "", "markersize": 8, "zorder": 3}
+    figure, *axes = new_figure(1.2 + 0.4 * -(-len(parts) // 2) + 5.4 * len(panels), rows=len(panels))
+    for ax, (model, rows) in zip(axes, panels, strict=True):
         ax.plot(*rows[columns].to_numpy().T, color="0.75", marker=".", linestyle="", zorder=1)
         for part, look in models.items():
             ax.plot(*rows.loc[rows["part"] == part, columns].to_numpy().T, **look)
         ax.plot(*rows.loc[rows["chosen"], columns].to_numpy().T, **star)
-        ax.set_title(f"{say(model)}, seed {seed}")
+        ax.set_title(say(model))
         ax.set(xlabel="validation Recall@20", ylabel="validation MRR@20")
         for axis in (ax.xaxis, ax.yaxis):
             few_numbers(axis)
