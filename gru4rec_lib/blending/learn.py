@@ -86,7 +86,8 @@ def learn(examples: Examples) -> SessionWeights:
     """
     if not len(examples.event):
         raise ValueError(
-            "no part of the blend lists any validation target, so its weights cannot be learned; give more sessions"
+            "no part of the blend lists any validation target, so its weights cannot be learned; give more sessions, "
+            "or take `weights: fixed`"
         )
     means, scales = examples.features.mean(axis=0), examples.features.std(axis=0)
     means[0], scales[scales < 1e-9] = 0, 1
