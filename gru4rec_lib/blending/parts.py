@@ -136,7 +136,10 @@ class Scores:
 
 
 def fourth_root(scores: np.ndarray) -> np.ndarray:
-    """Return the fourth root of numbers from 0 on; two square roots are rounded alike everywhere, a power is not.
+    """Return the fourth root of numbers; two square roots are rounded alike everywhere, a power is not.
+
+    Args:
+        scores: 0 or more.
 
     >>> fourth_root(np.array([0.0, 0.0081, 1.0])).round(12).tolist()
     [0.0, 0.3, 1.0]

@@ -92,7 +92,14 @@ def write_network(folder: Path, network: GRU4Rec, features: Features | None) -> 
 
 
 def write_items(folder: Path, items: pd.Series, config: dict, labels: pd.DataFrame | None) -> None:
-    """Write ITEMS, CONFIG, and LABELS if there are any; the arguments are those of `save`."""
+    """Write ITEMS, CONFIG, and LABELS if there are any.
+
+    Args:
+        folder: exists.
+        items: ids of the candidates in index order.
+        config: plain JSON.
+        labels: as for `save`.
+    """
     items.rename("item").to_frame().to_parquet(folder / ITEMS, index=False)
     if labels is not None:
         labels.to_parquet(folder / LABELS, index=False)
@@ -148,12 +155,21 @@ def unchanged(folder: Path, needed: Iterable[str]) -> Iterator[None]:
 
 
 def read_json(path: Path) -> dict:
-    """Return the contents of a JSON file."""
+    """Return the contents of a JSON file.
+
+    Args:
+        path: of the file.
+    """
     return json.loads(path.read_text(encoding="utf-8"))
 
 
 def read(reader, path: Path, **options):
     """Call `reader(path, **options)`; an unreadable file is one clear error.
+
+    Args:
+        reader: a function.
+        path: of the file.
+        options: named arguments of the reader.
 
     Raises:
         ValueError: the file cannot be read.

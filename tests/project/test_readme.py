@@ -120,13 +120,23 @@ def test_the_findings_of_the_readme_are_those_of_the_tables():
 def test_the_numbers_in_the_texts_of_the_results_are_those_of_the_tables():
     text = " ".join(text_of("docs/results.md").split())
     curve = pd.read_csv(REPORTS / "twin_signal" / "content_signal.csv")
-    content = curve.query("input_form == 'content' and protocol == 'known'")
-    assert content["content_signal"].nunique() == 5
-    within, low, high = re.search(
-        r"within (\S+) of the better identity form.*? and (\S+) to (\S+) below", text
-    ).groups()
-    assert content["recall_less_identity"].abs().max() <= float(within)
-    assert [fixed(-content["mrr_less_identity"].max()), fixed(-content["mrr_less_identity"].min())] == [low, high]
+    curve = curve[(curve["protocol"] == "known") & (curve["model"] == "gru4rec")]
+    recall, mrr = (
+        curve.pivot_table(index="content_signal", columns=["input_form", "output_form"], values=f"{score}_at_20")
+        for score in ("recall", "mrr")
+    )
+    assert recall.index.tolist() == [0, 0.1, 0.25, 0.5, 1]
+    gains = recall["shared", "hybrid"] - recall["shared", "ids"]
+    assert (gains.idxmin(), gains.idxmax()) == (0, 1)
+    low, high = sorted(mrr["shared", "ids"] - mrr["shared", "hybrid"])[:: len(mrr) - 1]
+    told = "gain {} in Recall@20 over the same network without content where the order does not depend on sound, and {}"
+    assert told.format(fixed(gains.min()), fixed(gains.max())) in text
+    assert f"they lose {fixed(low)} to {fixed(high)} in MRR@20" in text
+    identity = [("one_hot", "ids"), ("embedding", "ids")]
+    less = [score["content", "ids"] - score[identity].max(axis=1) for score in (recall, mrr)]
+    within, low, high = re.search(r"within (\S+) of the better of .*? that is (\S+) to (\S+) lower", text).groups()
+    assert fixed(less[0].abs().max()) == within
+    assert [fixed(-less[1].max()), fixed(-less[1].min())] == [low, high]
 
 
 def test_the_numbers_on_simulated_sessions_are_those_of_the_tables():
@@ -149,7 +159,7 @@ def test_the_numbers_on_simulated_sessions_are_those_of_the_tables():
     assert f"differ by {less(best, 'recall')}, which may be chance, and {less(best, 'mrr')}." in text
     assert best.query("score == 'recall'")["p_holm"].item() > 0.05
     chosen = pd.read_csv(folder / "blend_weights.csv").query("chosen")
-    for name, words in (("gru4rec", "network (weight {} to {}"), ("vstan", "VSTAN ({} to {}")):
+    for name, words in (("gru4rec", "alone (weight {} to {}"), ("vstan", "VSTAN ({} to {}")):
         ends = (fixed(chosen[name].min(), 2), fixed(chosen[name].max(), 2))
         assert words.format(*ends) in text
 
@@ -191,13 +201,23 @@ def test_the_numbers_on_playlists_are_those_of_the_tables():
 def test_the_numbers_on_shop_sessions_are_those_of_the_tables():
     text, folder = " ".join(text_of("docs/results.md").split()), REPORTS / "yoochoose_100k"
     table = pd.read_csv(folder / "differences.csv", keep_default_na=False)
-    table = table[(table["loss"] == "bpr_max") & (table["tag"] == "")].set_index("reference")
-    vstan, stan = table.loc[["vstan"]], table.loc[["stan"]]
+    network = table[(table["loss"] == "bpr_max") & (table["tag"] == "")].set_index("reference")
+    blend = table[table["model"] == "blend"].set_index("reference")
+    vstan, stan = blend.loc[["vstan"]], blend.loc[["stan"]]
     assert f"it is {less(vstan, 'recall')} above VSTAN in Recall@20 and {less(stan, 'mrr')} above STAN" in text
     assert vstan["p_holm"].item() < 0.05
     assert f"(p = {fixed(stan['p_holm'].item(), 2)})" in text
+    best = pd.read_csv(folder / "best_model.csv")
+    assert best[["model", "reference"]].drop_duplicates().to_numpy().tolist() == [["blend", "shared, bpr_max"]]
+    assert f"the blend gains {less(best, 'recall')} in Recall@20 and {less(best, 'mrr')} in MRR@20" in text
+    assert best.set_index("score").loc["mrr", "p_holm"] > 0.05
+    vstan, stan = network.loc[["vstan"]], network.loc[["stan"]]
+    assert f"alone is {less(vstan, 'recall')} above VSTAN in Recall@20 and {less(stan, 'mrr')} above STAN" in text
     weights = pd.read_csv(folder / "blend_weights.csv").query("chosen")
-    assert (weights["gru4rec"] == 1).all()
+    assert len(weights) == 3
+    for name, words in (("gru4rec", "BPR-max (weight {} to {})"), ("vstan", "VSTAN ({} to {})")):
+        assert words.format(fixed(weights[name].min(), 2), fixed(weights[name].max(), 2)) in text
+    assert f"sequential rules ({fixed(weights['sequential_rules'].max(), 2)}) leads" in text
 
 
 def test_the_numbers_on_the_five_listeners_are_those_of_the_tables():
