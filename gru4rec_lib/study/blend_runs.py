@@ -26,6 +26,7 @@ from gru4rec_lib.study import results, runs
 from gru4rec_lib.study.baseline_runs import VALIDATION, fit
 from gru4rec_lib.study.tables import chosen_epochs
 from gru4rec_lib.study.workspace import Workspace
+from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.atomic_write import replacing, save_table
 
 VALIDATION_TARGETS = 5000  # a random choice of so many, for time
@@ -52,7 +53,24 @@ def leading_run(workspace: Workspace, seed: int) -> Run:
     )
 
 
-def rank_blend(blend: BlendOf, seed: int, prepared: Prepared, workspace: Workspace) -> pd.DataFrame:
+def network_for_weights(workspace: Workspace, seed: int, prepared: Prepared) -> GRU4Rec:
+    """Return the leading run's network as fitted on the training part alone; trained here where the run is on more.
+
+    Args:
+        workspace: the study's folders.
+        seed: of `Study.blend_seeds`.
+        prepared: arrays.
+    """
+    run = leading_run(workspace, seed)
+    if not run.training.refit:
+        return _network(workspace, run)
+    config = json.loads((workspace.run_folder(run) / "config.json").read_text(encoding="utf-8"))
+    return runs.train_without_refit(run, prepared, config["best_epoch"])
+
+
+def rank_blend(
+    blend: BlendOf, seed: int, prepared: Prepared, workspace: Workspace, network: GRU4Rec | None = None
+) -> pd.DataFrame:
     """Choose the weights on validation, rank the test targets; save weights, validation scores, ranks and lists.
 
     For the weights every part is fitted on the training part alone. The tested blend has the parts as they are tested:
@@ -63,20 +81,16 @@ def rank_blend(blend: BlendOf, seed: int, prepared: Prepared, workspace: Workspa
         seed: of its network.
         prepared: arrays.
         workspace: the study's folders.
+        network: `network_for_weights` of this seed, which is called if there is none.
 
     Returns:
         Its scores, a row for each protocol.
     """
     study, run = workspace.study, leading_run(workspace, seed)
-    tested = _network(workspace, run)
-    if run.training.refit:
-        config = json.loads((workspace.run_folder(run) / "config.json").read_text(encoding="utf-8"))
-        before = runs.train_without_refit(run, prepared, config["best_epoch"])
-    else:
-        before = tested
+    network = network or network_for_weights(workspace, seed, prepared)
     validation = prepared.learnable_validation
     chosen = random_targets(validation, VALIDATION_TARGETS, study.split.seed)
-    parts = Parts(before, _baselines(workspace, blend.of, prepared, prepared.train))
+    parts = Parts(network, _baselines(workspace, blend.of, prepared, prepared.train))
     weights, table = BY[blend.weights](parts, validation, chosen)
     best = table.loc[table["chosen"], SCORES]
     record = {"network": run.name, "of": list(blend.of), "weights": as_json(weights)}
@@ -126,8 +140,9 @@ def rank_blends(prepared: Prepared, workspace: Workspace) -> pd.DataFrame:
         DataError: as `check_targets`.
     """
     check_targets(prepared, workspace.study)
-    each = product(workspace.study.blends, workspace.study.blend_seeds)
-    tables = [rank_blend(blend, seed, prepared, workspace) for blend, seed in each]
+    blends, seeds = workspace.study.blends, workspace.study.blend_seeds
+    networks = {seed: network_for_weights(workspace, seed, prepared) for seed in seeds if blends}
+    tables = [rank_blend(blend, seed, prepared, workspace, networks[seed]) for blend, seed in product(blends, seeds)]
     return pd.concat(tables, ignore_index=True).set_index("model")
 
 
@@ -136,16 +151,18 @@ def tried_weights(workspace: Workspace) -> pd.DataFrame:
 
     Returns:
         Columns model, seed, network (the name of its run), `part` (its name where one part has all the weight, else
-        empty), a weight for each part (means over the targets, with sum 1, where they differ), `chosen` (bool),
+        empty), a weight for each part of any blend (means over the targets, with sum 1, where they differ; missing
+        where the blend lacks the part), `chosen` (bool),
         validation_recall_at_20, validation_mrr_at_20 (0 to 1), objective.
     """
-    tables = []
+    tables, parts = [], {}
     for name, seed, record, table in _saved(workspace):
         weights = table.drop(columns=[*SCORES, "objective", "chosen"])
         part = weights.idxmax(axis=1).where(weights.max(axis=1) == 1, "")
+        parts |= dict.fromkeys(weights)
         front = {"model": name, "seed": seed, "network": record["network"], "part": part}
         tables.append(pd.concat([pd.DataFrame(front, index=table.index), table], axis=1))
-    return pd.concat(tables, ignore_index=True)
+    return pd.concat(tables, ignore_index=True)[[*front, *parts, "chosen", *SCORES, "objective"]]
 
 
 def session_weights(workspace: Workspace) -> pd.DataFrame:
@@ -194,7 +211,7 @@ def _by_session(parts: Parts, validation: Sessions, chosen: np.ndarray | None) -
 BY = {"fixed": _fixed, "by_session": _by_session}
 
 
-def _network(workspace: Workspace, run: Run):
+def _network(workspace: Workspace, run: Run) -> GRU4Rec:
     return network_folder.load(workspace.run_folder(run) / "model")[0]
 
 
