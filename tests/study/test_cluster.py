@@ -224,7 +224,8 @@ def test_sigterm_interrupts_a_run_on_a_cluster_and_an_ignored_sighup_does_not():
 
 
 SNAKEMAKE = """
-import time
+import signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts a job in the background with SIGINT ignored
 try:
     print("up", flush=True)
     time.sleep(60)
