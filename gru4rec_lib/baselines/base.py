@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import ClassVar, Self
 
 import numpy as np
@@ -161,8 +161,8 @@ class SparseBaseline(Baseline):
             float64 [n, items], 0 or more; an empty row before the first usable input.
         """
         scored = events & self.has_input(sessions)
-        parts = [scores.tocsr()[rows] for scores, rows in self._score_rows(sessions, scored)] if scored.any() else []
-        return rows_of(scored[events], sparse.vstack([sparse.csr_array((0, self._n_items)), *parts], format="csr"))
+        parts = (scores.tocsr()[rows] for scores, rows in self._score_rows(sessions, scored)) if scored.any() else ()
+        return rows_of(scored[events], parts, self._n_items)
 
     def _rank(self, sessions: Sessions, events: np.ndarray, n_candidates: int, above: bool) -> np.ndarray:
         targets, ranks = sessions.items[events], []
@@ -177,13 +177,15 @@ class SparseBaseline(Baseline):
         )
 
 
-def rows_of(filled: np.ndarray, rows: sparse.csr_array) -> sparse.csr_array:
-    """Return a matrix whose rows are those of `rows` where `filled` is true, and empty elsewhere.
+def rows_of(filled: np.ndarray, parts: Iterable[sparse.csr_array], n_items: int) -> sparse.csr_array:
+    """Return a matrix whose rows are those of `parts` where `filled` is true, and empty elsewhere.
 
     Args:
         filled: bool [n].
-        rows: one for each true value.
+        parts: with a row for each true value, all together.
+        n_items: number of columns.
     """
+    rows = sparse.vstack([sparse.csr_array((0, n_items)), *parts], format="csr")
     entries = np.zeros(len(filled) + 1, np.int64)
     entries[1:][filled] = np.diff(rows.indptr)
-    return sparse.csr_array((rows.data, rows.indices, np.cumsum(entries)), shape=(len(filled), rows.shape[1]))
+    return sparse.csr_array((rows.data, rows.indices, np.cumsum(entries)), shape=(len(filled), n_items))

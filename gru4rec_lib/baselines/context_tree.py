@@ -61,8 +61,8 @@ class ContextTree(Baseline):
         The term of the empty context, which all tracks have, is left out.
         """
         scored = events & self.has_input(sessions)
-        parts = [scores for scores, _ in self._scores(sessions, scored)] if scored.any() else []
-        return rows_of(scored[events], sparse.vstack([sparse.csr_array((0, self._n_items)), *parts], format="csr"))
+        parts = (scores for scores, _ in self._scores(sessions, scored)) if scored.any() else ()
+        return rows_of(scored[events], parts, self._n_items)
 
     def _rank(self, sessions, events, n_candidates, above):
         compare, side, tie = (np.greater, "right", 1 + TIE) if above else (np.greater_equal, "left", 1 - TIE)

@@ -77,8 +77,7 @@ class SessionRecent(SparseBaseline):
 
     def _score_rows(self, sessions, events):
         query, heard, back = heard_before(sessions, events, sessions.known(self._n_items))
-        n = int(events.sum())
-        pair, place = np.unique(query * np.int64(self._n_items) + heard, return_inverse=True)
-        last = np.full(len(pair), np.iinfo(np.int64).max)
-        np.minimum.at(last, place, back)
-        yield sparse.csr_array((1 / last, np.divmod(pair, self._n_items)), shape=(n, self._n_items)), np.arange(n)
+        # The last play of a track stands last: it is the first in reverse.
+        pair, last = np.unique((query * self._n_items + heard)[::-1], return_index=True)
+        shape = (int(events.sum()), self._n_items)
+        yield sparse.csr_array((1 / back[::-1][last], np.divmod(pair, self._n_items)), shape), np.arange(shape[0])

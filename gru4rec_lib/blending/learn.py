@@ -10,9 +10,10 @@ from scipy import optimize
 
 from gru4rec_lib.blending.blend import Blend
 from gru4rec_lib.blending.parts import Parts, Scores, fourth_root
-from gru4rec_lib.blending.session_weights import LARGEST, SessionWeights, feature_names, features_of
+from gru4rec_lib.blending.session_weights import SessionWeights, exponential, feature_names, features_of
 from gru4rec_lib.data.history import place_in_group
 from gru4rec_lib.data.sessions import Sessions
+from gru4rec_lib.ranking.exact import best
 
 LISTED = 200  # candidates that each part gives for a target
 RIDGE = 0.01
@@ -144,14 +145,7 @@ def candidates(scores: Scores, n_items: int) -> tuple[np.ndarray, np.ndarray, np
         it is the target (bool [m]).
     """
     n, k = len(scores.event), min(LISTED, n_items)
-    best, item = np.full((n, k), -1.0), np.zeros((n, k), np.int64)
-    for first, block in scores.of_network(n_items):
-        block = np.concatenate([best, block], axis=1)
-        items = np.arange(first, first + block.shape[1] - k)
-        items = np.concatenate([item, np.broadcast_to(items, (n, len(items)))], axis=1)
-        highest = np.argpartition(-block, k - 1, axis=1)[:, :k]
-        best, item = (np.take_along_axis(part, highest, 1) for part in (block, items))
-    keys = [(np.arange(n)[:, None] * n_items + item).ravel()]
+    keys = [(np.arange(n)[:, None] * n_items + best(scores.of_network(n_items), k)).ravel()]
     tables = [table.tocsr() for table in scores.columns]
     for table in tables:
         row = np.repeat(np.arange(n), np.diff(table.indptr))
@@ -170,7 +164,7 @@ def candidates(scores: Scores, n_items: int) -> tuple[np.ndarray, np.ndarray, np
 def _loss(flat, features, values, row, start, is_target):
     """The penalised mean negative log likelihood of the targets, and its gradient by the coefficients."""
     coefficients = flat.reshape(values.shape[1], -1)
-    weights = np.exp(np.clip(features @ coefficients.T, -LARGEST, LARGEST))
+    weights = exponential(features, coefficients)
     logits = np.einsum("mp,mp->m", values, weights[row])
     highest = np.maximum.reduceat(logits, start)
     shares = np.exp(logits - highest[row])

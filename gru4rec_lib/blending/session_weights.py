@@ -41,8 +41,17 @@ class SessionWeights:
         Args:
             features: float64 [n, features].
         """
-        exponents = ((features - self.means) / self.scales) @ self.coefficients.T
-        return np.exp(np.clip(exponents, -LARGEST, LARGEST))
+        return exponential((features - self.means) / self.scales, self.coefficients)
+
+
+def exponential(features: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+    """Return the weights exp(sum of c_if x_f over f): float64 [n, parts].
+
+    Args:
+        features: x, float64 [n, features], centred and scaled.
+        coefficients: c, float64 [parts, features].
+    """
+    return np.exp(np.clip(features @ coefficients.T, -LARGEST, LARGEST))
 
 
 def as_json(weights: dict[str, float] | SessionWeights) -> dict:

@@ -152,8 +152,8 @@ def tried_weights(workspace: Workspace) -> pd.DataFrame:
     Returns:
         Columns model, seed, network (the name of its run), `part` (its name where one part has all the weight, else
         empty), a weight for each part of any blend (means over the targets, with sum 1, where they differ; missing
-        where the blend lacks the part), `chosen` (bool),
-        validation_recall_at_20, validation_mrr_at_20 (0 to 1), objective.
+        where the blend lacks the part), `chosen` (bool), validation_recall_at_20, validation_mrr_at_20 (0 to 1),
+        objective.
     """
     tables, parts = [], {}
     for name, seed, record, table in _saved(workspace):
