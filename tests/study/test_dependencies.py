@@ -115,6 +115,19 @@ def test_training_depends_on_the_model_and_on_no_later_step():
     assert notebooks_that_read("config/study.py") >= core
 
 
+def test_only_notebooks_that_fit_a_baseline_depend_on_what_it_computes():
+    for name in ("base.py", "session_knn.py", "popularity.py", "context_tree.py", "__init__.py"):
+        fitting = notebooks_that_read(f"baselines/{name}")
+        assert fitting >= {"04_baselines", "04_blends"}
+        assert not fitting & {"00", "01", "02", "03", "06"}
+
+
+def test_a_module_that_only_checks_settings_does_not_read_what_they_are_of(files, tmp_path, monkeypatch):
+    monkeypatch.setattr(dependencies, "CHECKED_ALONE", {"b.py": "c"})
+    assert files("from gru4rec_lib import b") == ["b.py"]
+    assert files("from gru4rec_lib import b, c") == ["b.py", "c.py", "look.mplstyle"]
+
+
 def test_no_notebook_depends_on_ensure_or_on_the_simulation():
     assert notebooks_that_read("ensure.py") == set()
     assert notebooks_that_read("simulate.py") & {"01", "02", "03", "04_baselines", "04_blends", "05"} == set()

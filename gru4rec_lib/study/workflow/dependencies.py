@@ -14,6 +14,9 @@ import gru4rec_lib
 PACKAGE = Path(__file__).resolve().parents[2]
 # Creates missing inputs of a notebook that is run by hand; in the graph all inputs exist.
 NOT_IN_THE_GRAPH = {"study/ensure.py"}
+# A study's file is checked with the settings that each baseline declares. What a baseline computes matters only to the
+# notebooks that fit one, and those import the baselines themselves.
+CHECKED_ALONE = {"config/study.py": "baselines"}
 
 
 def library_files(start: Path) -> list[Path]:
@@ -31,7 +34,9 @@ def library_files(start: Path) -> list[Path]:
         path = waiting.pop()
         if path not in found:
             found.add(path)
-            waiting |= {path for name in _imports(_source(path)) for path in _files(name)}
+            alone = CHECKED_ALONE.get(path.relative_to(PACKAGE).as_posix())
+            names = (name for name in _imports(_source(path)) if name.split(".")[0] != alone)
+            waiting |= {path for name in names for path in _files(name)}
     data = [path for path in PACKAGE.rglob("*") if path.suffix in (".json", ".mplstyle")]
     return sorted(found | {path for path in data if any(path.name in _source(module) for module in found)})
 
