@@ -11,6 +11,7 @@ from scipy import optimize
 from gru4rec_lib.blending.blend import Blend
 from gru4rec_lib.blending.parts import Parts, Scores, fourth_root
 from gru4rec_lib.blending.session_weights import SessionWeights, exponential, feature_names, features_of
+from gru4rec_lib.blending.weights import choose
 from gru4rec_lib.data.history import place_in_group
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.ranking.exact import best
@@ -175,3 +176,10 @@ def _loss(flat, features, values, row, start, is_target):
     by_logit = (shares / total[row] - own) / n
     by_weight = np.add.reduceat(by_logit[:, None] * values, start, axis=0) * weights
     return loss, (by_weight.T @ features + 2 * RIDGE * penalised).ravel()
+
+
+# How a blend comes by its weights, from its parts and validation sessions.
+LEARNING = {
+    "fixed": lambda parts, sessions: choose(parts, sessions).weights,
+    "by_session": lambda parts, sessions: learn(Examples.of(parts, sessions)),
+}

@@ -7,12 +7,16 @@ from dataclasses import replace
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from gru4rec_lib.baselines import Baseline
 from gru4rec_lib.blending.blend import Blend
+from gru4rec_lib.blending.learn import LEARNING
+from gru4rec_lib.blending.parts import Parts
+from gru4rec_lib.blending.session_weights import SessionWeights
 from gru4rec_lib.data.dataframes import (
     check_kind,
     extend_features,
@@ -212,11 +216,13 @@ class Recommender:
     def blend(
         self,
         baselines: Sequence[Baseline],
-        weights: Mapping[str, float],
+        weights: Mapping[str, float] | SessionWeights | Literal["fixed", "by_session"],
         events: pd.DataFrame,
         session: str = "session",
         item: str = "item",
         time: str = "time",
+        *,
+        held_out: pd.DataFrame | None = None,
     ) -> Recommender:
         """Return a recommender that adds the scores of baselines to those of this network; see `Blend`.
 
@@ -225,25 +231,35 @@ class Recommender:
                 that score few items can be blended: markov, sequential_rules, ct, session_recent, item_knn and the
                 neighbours of sessions.
             weights: a number from 0 on for each part by its name, such as `{"gru4rec": 0.8, "stan": 0.2}`; together 1.
-                Choose them on sessions that neither part was trained on.
+                `fixed` chooses them on `held_out`, and `by_session` learns weights there that differ from session to
+                session. The `model.weights` of a blend are weights for the same parts trained on more events.
             events: those that this network was trained on.
             session: column of the session.
             item: column of the item id.
             time: column to sort by, as for `fit`.
+            held_out: events of other sessions, in columns of the same names, to choose or learn the weights on. Events
+                on items that are not in `events` are left out.
 
         Returns:
             The blend; this recommender is not changed. Its lists have no scores (NaN).
 
         Raises:
             ValueError: this is no network, a baseline cannot be blended, a weight is wrong, a column, id or time is
-                wrong, or an item was not in the network's training.
+                wrong, an item was not in the network's training, or `held_out` is missing, has sessions of `events`, or
+                none from which weights can be learned.
         """
         if self._fitted is not None:
             raise ValueError("Recommender.blend: this model is no network; start from one that `fit` returned")
         for one in baselines:
             if not one.blendable:
                 raise ValueError(f"Recommender.blend: {one.kind} scores every item, so it cannot be blended; omit it")
-        played, sessions, ends, _ = index_sessions(events, session, item, time)
+        if isinstance(weights, str) and weights not in LEARNING:
+            raise ValueError(f"Recommender.blend: weights: {weights!r}; give numbers, or one of {', '.join(LEARNING)}")
+        if isinstance(weights, str) == (held_out is None):
+            problem = "are to be learned" if held_out is None else "are given, so nothing is learned"
+            remedy = "give `held_out`, events of other sessions" if held_out is None else "omit `held_out`"
+            raise ValueError(f"Recommender.blend: weights: {problem}; {remedy}")
+        played, sessions, ends, names = index_sessions(events, session, item, time)
         check_kind(played, self.items, "events", item, "the model's")
         places = self._index.get_indexer(played)
         unknown = np.flatnonzero((places < 0) | (places >= self._n_items))
@@ -252,10 +268,27 @@ class Recommender:
             raise ValueError(f"Recommender.blend: {problem}; give the events that it was trained on")
         sessions = replace(sessions, items=places.astype(np.int32)[sessions.items])
         fitted = [one.model_copy().fit(sessions, self._n_items, None, ends) for one in baselines]
-        model = Blend(self.model, fitted, dict(weights))
+        if held_out is not None:
+            try:
+                others = self._held_out(held_out, session, item, time, names)
+                weights = LEARNING[weights](Parts(self.model, fitted), others)
+            except ValueError as error:
+                problem = str(error).removeprefix("events: ")
+                raise ValueError(f"Recommender.blend: held_out: {problem}") from None
+        model = Blend(self.model, fitted, weights if isinstance(weights, SessionWeights) else dict(weights))
         config = self.config | {"blend": model_folder.blend_config(model)}
         kept = model_folder.Fitted(sessions, ends)
         return Recommender(model, self.items, config, self.features, self.labels, kept)
+
+    def _held_out(self, events: pd.DataFrame, session: str, item: str, time: str, fitted: pd.Index) -> Sessions:
+        """Sessions of training items, none of them of those with the names `fitted`."""
+        played, sessions, _, names = index_sessions(events, session, item, time)
+        check_kind(played, self.items, "events", item, "the model's")
+        twice = names[names.isin(fitted)].tolist()
+        if twice:
+            raise ValueError(f"session {twice[0]!r} is in `events` too; give sessions that no part was trained on")
+        sessions = replace(sessions, items=self._index.get_indexer(played).astype(np.int32)[sessions.items])
+        return sessions.keep(sessions.known(self._n_items))
 
     def update(
         self,

@@ -6,6 +6,8 @@ import pytest
 
 from gru4rec_lib.baselines import BASELINES, STAN, MostPopular
 from gru4rec_lib.blending.blend import Blend
+from gru4rec_lib.blending.learn import Examples, learn
+from gru4rec_lib.blending.weights import choose
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.serving.recommender import Recommender
 
@@ -170,3 +172,52 @@ def test_what_a_baseline_cannot_do_is_an_error(tmp_path):
     (tmp_path / "model" / "fitted" / "train_items.npy").write_bytes(b"no array")
     with pytest.raises(ValueError, match=r"fitted: cannot be read \(.+\); save the model again"):
         Recommender.load(tmp_path / "model")
+
+
+@pytest.fixture(scope="module")
+def parts():
+    """A network trained on the first 45 sessions, the parts to blend it with, and the events of both halves."""
+    small = {"epochs": 2, "hidden_units": 4, "batch_size": 8, "samples": 8, "jit": False, "verbose": 0}
+    train, others = EVENTS[EVENTS["session"] < 45], EVENTS[EVENTS["session"] >= 45]
+    return Recommender.fit(train, **small), [STAN(), BASELINES["session_recent"]()], train, others
+
+
+@pytest.mark.parametrize("way", ["fixed", "by_session"])
+def test_weights_of_a_blend_are_learned_on_held_out_sessions(way, parts, tmp_path):
+    network, baselines, train, others = parts
+    unseen = others.tail(1).assign(item="new", time=999)
+    one = network.blend(baselines, way, train, held_out=pd.concat([others, unseen]))
+    index = pd.Index(network.items)
+    lists = [index.get_indexer([i for i in ids if i in index]) for _, ids in others.groupby("session")["item"]]
+    validation = Sessions.from_lists(lists)
+    if way == "fixed":
+        assert one.model.weights == choose(one.model.parts, validation).weights
+    else:
+        expected = learn(Examples.of(one.model.parts, validation))
+        np.testing.assert_allclose(one.model.weights.coefficients, expected.coefficients)
+    one.save(tmp_path / "model")
+    again = Recommender.load(tmp_path / "model")
+    assert again.recommend(["t1", "t3"], 9)["item"].tolist() == one.recommend(["t1", "t3"], 9)["item"].tolist()
+    # The weights of a blend are given to a blend of parts that are trained on all sessions.
+    same = network.blend(baselines, one.model.weights, train)
+    assert same.recommend(["t1", "t3"], 9)["item"].tolist() == one.recommend(["t1", "t3"], 9)["item"].tolist()
+
+
+def test_weights_that_cannot_be_learned_are_an_error(parts):
+    network, baselines, train, others = parts
+
+    def error(weights, held_out):
+        with pytest.raises(ValueError, match=r"^Recommender\.blend: ") as caught:
+            network.blend(baselines, weights, train, held_out=held_out)
+        return str(caught.value).removeprefix("Recommender.blend: ")
+
+    half = {"gru4rec": 0.5, "stan": 0.5}
+    assert error("fixed", None) == "weights: are to be learned; give `held_out`, events of other sessions"
+    assert error(half, others) == "weights: are given, so nothing is learned; omit `held_out`"
+    assert error("by_sesion", others) == "weights: 'by_sesion'; give numbers, or one of fixed, by_session"
+    twice = "held_out: session 44 is in `events` too; give sessions that no part was trained on"
+    assert error("by_session", EVENTS[EVENTS["session"] >= 44]) == twice
+    assert error("fixed", others.drop(columns="item")).startswith("held_out: there is no column 'item'; name the right")
+    nothing = error("fixed", others.assign(item="new"))
+    assert nothing.startswith("held_out: there is no validation target on which to choose the weights of a blend")
+    assert error("by_session", others.assign(item="new")).startswith("held_out: no part of the blend lists any")
