@@ -110,7 +110,8 @@ def learn(examples: Examples) -> SessionWeights:
 def held_out_gains(examples: Examples, sessions: Sessions, chosen: np.ndarray | None = None, k: int = 20) -> np.ndarray:
     """Compute what each target adds to Recall@k and MRR@k under weights that were learned without its session.
 
-    The weights for the sessions with an even number are learned from those with an odd one, and the other way round.
+    The weights for the sessions with an even number are learned from those with an odd one, and the other way round;
+    where these have no example, all weights are 1.
 
     Args:
         examples: those of the targets.
@@ -120,18 +121,23 @@ def held_out_gains(examples: Examples, sessions: Sessions, chosen: np.ndarray | 
 
     Returns:
         float64 [chosen targets, 2], in the order of `sessions.items`: 1 or 0, and the reciprocal rank or 0.
-
-    Raises:
-        ValueError: one of the halves has targets and the other has no example.
     """
     chosen, parts = sessions.targets(chosen), examples.parts
     even, found = sessions.session_of_event % 2 == 0, np.zeros((len(chosen), 2))
     for half in (even, ~even):
         if (chosen & half).any():
-            weights = learn(examples.take(~half[examples.event]))
+            others = examples.take(~half[examples.event])
+            weights = learn(others) if len(others.event) else _equal(parts)
             ranks = Blend(parts.network, parts.baselines, weights).rank(sessions, parts.n_items, chosen & half)
             found[chosen & half] = np.stack([ranks <= k, (ranks <= k) / ranks], axis=1)
     return found[chosen]
+
+
+def _equal(parts: Parts) -> SessionWeights:
+    """Weights of 1 in every session, the most likely ones by the penalty alone."""
+    names = feature_names(parts)
+    flat = np.zeros(len(names))
+    return SessionWeights(tuple(parts.names), names, flat, flat + 1, np.zeros((len(parts.names), len(names))))
 
 
 def candidates(scores: Scores, n_items: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -7,6 +7,7 @@ from scipy.optimize import check_grad
 
 from gru4rec_lib.baselines import Markov, SessionRecent
 from gru4rec_lib.blending import learn as module
+from gru4rec_lib.blending.blend import Blend
 from gru4rec_lib.blending.learn import Examples, candidates, held_out_gains, learn
 from gru4rec_lib.blending.parts import Parts
 from gru4rec_lib.data.sessions import Sessions
@@ -90,3 +91,12 @@ def test_scores_on_validation_are_of_weights_without_the_session(parts, monkeypa
     assert found.shape == (6, 2)
     assert (found[:, 0] >= found[:, 1]).all()
     assert found[:, 0].max() == 1
+
+
+def test_parts_count_alike_where_there_is_nothing_to_learn_from(parts):
+    sessions = Sessions.from_lists([[7, 8, 8], [4], [3, 4]])
+    found = held_out_gains(Examples.of(parts, sessions), sessions, k=5)
+    blend = Blend(parts.network, parts.baselines, equal := module._equal(parts))
+    ranks = blend.rank(sessions, N)
+    assert equal.at(np.ones((2, len(equal.features)))).tolist() == [[1, 1, 1]] * 2
+    assert found[:, 0].tolist() == (ranks <= 5).tolist(), "no odd session has a target"
