@@ -72,8 +72,10 @@ class Baseline(Strict):
             The baseline itself.
 
         Raises:
-            ValueError: features are missing, or there are more or fewer `ends` than sessions.
+            ValueError: features are missing, an item is none of 0..n_items-1, or there are more or fewer `ends` than
+                sessions.
         """
+        train.check_range(n_items)
         if self.needs_features and features is None:
             raise ValueError(f"{self.kind} needs features of the items; give `features`, or leave this baseline out")
         if ends is not None and len(ends) != len(train):

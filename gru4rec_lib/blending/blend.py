@@ -7,6 +7,7 @@ Ludewig, "When recurrent neural networks meet the neighborhood for session-based
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 
 import numpy as np
 
@@ -48,8 +49,9 @@ class Blend:
         else:
             self.weights = checked_weights(weights, self.parts.names)
             self._used = np.array([*self.weights.values()]) > 0
-        uses_network = bool(self._used[0])
-        self.n_scored = self.parts.n_scored if uses_network else self.parts.n_items
+        self.n_items, uses_network = self.parts.n_items, bool(self._used[0])
+        self.n_scored = self.parts.n_scored if uses_network else self.n_items
+        self.n_inputs = network.item_input.n_inputs if uses_network else self.n_items
         self.beyond_training = uses_network and network.beyond_training
 
     def rank(
@@ -104,15 +106,13 @@ def checked_weights(weights: dict[str, float], names: Sequence[str]) -> dict[str
         names: of the parts.
 
     Raises:
-        ValueError: a name is unknown or twice, or a weight is wrong.
+        ValueError: a name is unknown, or a weight is wrong.
     """
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice:
-        raise ValueError(f"two parts are called {twice!r}; give one of them another `tag`")
     unknown = next((name for name in weights if name not in names), None)
     if unknown is not None:
         raise ValueError(f"weights has {unknown!r}, which is no part; the parts are {', '.join(names)}")
-    found = {name: float(weights.get(name, 0)) for name in names}
-    if not all(weight >= 0 for weight in found.values()) or abs(sum(found.values()) - 1) > 1e-9:
+    found = {name: weights.get(name, 0) for name in names}
+    are_weights = all(isinstance(weight, Real) and weight >= 0 for weight in found.values())
+    if not are_weights or abs(sum(found.values()) - 1) > 1e-9:
         raise ValueError(f"weights are {found}; give numbers from 0 on whose sum is 1")
-    return found
+    return {name: float(weight) for name, weight in found.items()}

@@ -27,12 +27,15 @@ class Parts:
         baselines: fitted on the same training tracks.
 
     Raises:
-        ValueError: a baseline is not fitted, or on another number of tracks.
+        ValueError: two parts have one name, or a baseline is not fitted, or on another number of tracks.
     """
 
     def __init__(self, network: GRU4Rec, baselines: Sequence[Baseline]):
         self.network, self.baselines = network, tuple(baselines)
         self.names = [NETWORK, *(baseline.name for baseline in self.baselines)]
+        twice = next((name for name in self.names if self.names.count(name) > 1), None)
+        if twice:
+            raise ValueError(f"two parts are called {twice!r}; give one of them another `tag`")
         self.n_items, self.n_scored = network.n_items, network.scorer.n_scored
         self.plays = np.pad(network.scorer.plays.numpy(), (0, self.n_scored - self.n_items))
         for baseline in self.baselines:

@@ -100,9 +100,9 @@ def features_of(scores: Scores, sessions: Sessions, n_items: int) -> np.ndarray:
         n_items: number of training tracks.
 
     Returns:
-        float64 [n, features], in the order of `feature_names`: 1; log of the number of plays before the target; share
-        of those on training tracks that repeat an earlier one; log of the network's highest probability; and for each
-        baseline log(1 + sum of its normalised scores), and their mean under the network's softmax.
+        float64 [n, features], in the order of `feature_names`: 1; log of the number of plays of training tracks before
+        the target, or of 1; share of them that repeat an earlier one; log of the network's highest probability; and for
+        each baseline log(1 + sum of its normalised scores), and their mean under the network's softmax.
     """
     n = len(scores.event)
     chosen = np.zeros(len(sessions.items), bool)
@@ -110,7 +110,6 @@ def features_of(scores: Scores, sessions: Sessions, n_items: int) -> np.ndarray:
     target, item, _ = heard_before(sessions, chosen, sessions.known(n_items))
     plays = np.bincount(target, minlength=n)
     tracks = np.bincount(np.unique(np.stack([target, item]), axis=1)[0], minlength=n)
-    place = scores.event - sessions.offsets[sessions.session_of_event[scores.event]]
     total, agreed = np.zeros(n), np.zeros((len(scores.columns), n))
     for first, block in scores.of_network(n_items):
         total += block.sum(axis=1)
@@ -118,7 +117,7 @@ def features_of(scores: Scores, sessions: Sessions, n_items: int) -> np.ndarray:
             row, column, score = in_columns(table, first, first + block.shape[1])
             agrees += np.bincount(row, block[row, column] * score, n)
     total = np.where(total > 0, total, 1)
-    found = [np.ones(n), np.log(place), (plays - tracks) / np.maximum(plays, 1), -np.log(total)]
+    found = [np.ones(n), np.log(np.maximum(plays, 1)), (plays - tracks) / np.maximum(plays, 1), -np.log(total)]
     for agrees, table in zip(agreed, scores.columns, strict=True):
         found += [np.log1p(table.sum(axis=1)), agrees / total]
     return np.stack(found, axis=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from numbers import Real
 from typing import NamedTuple
 
@@ -133,6 +133,7 @@ def extend_features(
     items: pd.Series,
     features: Features,
     separator: str | Mapping[str, str] | None = None,
+    categorical: Collection[str] = (),
 ) -> tuple[pd.Series, Callable[[np.ndarray, pd.Series], Features]]:
     """Read features of further items for a trained model.
 
@@ -141,7 +142,8 @@ def extend_features(
         item: column of the item id.
         items: ids of the candidates of the model, in index order.
         features: of these candidates.
-        separator: see `index_features`.
+        separator: see `index_features`; it divides no other columns than those of categories.
+        categorical: names of columns that a separator of all columns does not divide.
 
     Returns:
         (ids of the table; a function that returns the features of candidates, see `feature_encoding.add_features`,
@@ -151,16 +153,14 @@ def extend_features(
         ValueError: a column or an id is wrong, or an item has two rows.
     """
     ids = _ids_of_rows(table, "features", item, items)
-    columns = table.drop(columns=item).reset_index(drop=True)
-    names, single = {*features.fitted["numeric"]}, {n for n, codes in features.categories.items() if codes.shape[1] < 2}
-    by_column = {*separator} if isinstance(separator, Mapping) else set()
-    raw = feature_table(
-        columns,
-        ids,
-        [str(name) for name in columns if {str(name), f"{name}_0"} & names],
-        [str(name) for name in columns if str(name) in single - by_column],
-        separator,
-    )
+    columns = table.drop(columns=item).reset_index(drop=True).rename(columns=str)
+    names, categories = {*features.fitted["numeric"]}, [str(name) for name in columns if name in features.categories]
+    numbers = [str(name) for name in columns if {str(name), f"{name}_0"} & names and name not in features.categories]
+    if isinstance(separator, str):
+        texts = {n for n in categories if np.any(columns[n].map(lambda cell: isinstance(cell, str)))}
+        separator = dict.fromkeys(texts - {*categorical}, separator)
+    divided = {*map(str, separator)} if isinstance(separator, Mapping) else set()
+    raw = feature_table(columns, ids, numbers, {*categories} - divided, separator)
     return ids, lambda index, candidates: add_features(features, raw, index, candidates.astype(str))
 
 

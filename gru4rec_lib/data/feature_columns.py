@@ -36,7 +36,8 @@ def feature_table(
         ids: of the items, text or whole numbers, with the index of `columns`.
         numeric: names of columns of amounts.
         categorical: names of columns of categories.
-        separator: between the categories of a cell: of all columns of text, or of those named.
+        separator: between the categories of a cell: of all columns of text that are not in `categorical`, or of those
+            named.
         missing_indicator: see `RawFeatures`.
 
     Returns:
@@ -80,7 +81,8 @@ def feature_table(
                 items[name] = _numbers(column, cells, kind, ids, name in numeric).reindex(columns.index)
                 numbers.append(name)
                 continue
-            split = by_column.get(name, separator if isinstance(separator, str) else None)
+            of_text = separator if isinstance(separator, str) and name not in categorical else None
+            split = by_column.get(name, of_text)
             values = _values(cells, kind, ids, is_category, split, name in by_column)
             if pairs := written_twice(values.explode()):
                 raise ValueError(f"holds `{pairs[0][0]}` and `{pairs[0][1]}`; {REMEDY}")

@@ -101,7 +101,7 @@ def add_features(features: Features, raw: RawFeatures, index: np.ndarray, items:
         wrong = min(given ^ known)
         raise DataError(f"features: `{wrong}` is a feature of {'the table' if wrong in given else 'the model'} alone")
     table = raw.items.set_index(raw.items["item"].astype(str)).reindex(items)
-    has_row, is_new = among(items, table["item"].dropna()), index < 0
+    has_row, is_new = among(items, raw.items["item"].astype(str)), index < 0
     numbers = np.empty((len(items), len(names)))
     for column, name in enumerate(names):
         values = table[indicators.get(name, name)].to_numpy(np.float64)

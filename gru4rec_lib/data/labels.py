@@ -31,8 +31,10 @@ def names(labels: pd.DataFrame) -> pd.Series:
     found = pd.Series(joined, index=labels["item"].astype(str), dtype="str")
     ids = found.index.to_series()
     found = found.where(found != "", ids)
-    is_shared = found.duplicated(keep=False) | (among(found, ids) & (found != ids))
-    return found.mask(is_shared & (found != ids), found + " (" + ids + ")")
+    # Again where a label looks like a label with an id.
+    while (is_shared := (found.duplicated(keep=False) | among(found, ids)) & (found != ids)).any():
+        found = found.mask(is_shared, found + " (" + ids + ")")
+    return found
 
 
 class Names:

@@ -89,6 +89,19 @@ class Sessions:
         """
         return (self.items >= 0) & (self.items < n_items)
 
+    def check_range(self, n_items: int) -> None:
+        """Check that every event is on a track of the training index, as in training sessions.
+
+        Args:
+            n_items: training tracks.
+
+        Raises:
+            ValueError: an item is below 0, or n_items or above.
+        """
+        wrong = self.items[~self.known(n_items)]
+        if len(wrong):
+            raise ValueError(f"sessions hold item {wrong[0]}, but the model has {n_items} items")
+
     def targets(self, chosen: np.ndarray | None = None) -> np.ndarray:
         """Bool [events], the targets among the chosen events, or all targets.
 

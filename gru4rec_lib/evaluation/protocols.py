@@ -81,8 +81,11 @@ class WithoutHeard:
             is_last = np.zeros(len(played), bool)
             is_last[last] = True
             heard = self.model.rank(Sessions(played, offsets), n_candidates, is_last, above)
-            # Without `above`, a tie counts against the target, and so has been counted in its rank.
-            before = heard < ranks[of_some] if above else heard <= ranks[of_some]
+            before = heard < ranks[of_some]
+            if not above:
+                # A tie counts against the target, and so has been counted in its rank. A target that is no candidate
+                # counts in no rank of a played track: one of the same rank stands behind it.
+                before |= (heard == ranks[of_some]) & (items[events[of_some]] < n_candidates)
             better += np.bincount(of_some[before], minlength=len(ranks))
         ranks -= better
         ranks[target[repeated]] = NO_RANK

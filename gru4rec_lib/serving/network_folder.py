@@ -176,5 +176,6 @@ def read(reader, path: Path, **options):
     """
     try:
         return reader(path, **options)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: cannot be read ({str(error).splitlines()[0]}); save the model again") from error
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        problem = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ValueError(f"{path}: cannot be read ({problem}); save the model again") from error

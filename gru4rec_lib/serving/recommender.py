@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from itertools import islice
@@ -78,12 +78,11 @@ class Recommender:
         # Contiguous, for fast id lookup: a column read from a file may consist of several chunks.
         self._index = pd.Index(items.to_numpy())
         self._place = {one: place for place, one in enumerate(self._index.tolist())}
+        self._n_items = model.n_items
         if fitted is None:
-            self._n_items, self._scoring = model.n_items, NetworkScoring(model)
+            self._scoring = NetworkScoring(model)
         else:
-            plays = np.bincount(fitted.sessions.items, minlength=len(items))
-            self._n_items = int(np.count_nonzero(plays))
-            self._scoring = RankedScoring(model, plays, self._n_items)
+            self._scoring = RankedScoring(model, np.bincount(fitted.sessions.items, minlength=len(items)))
         self._ids = self._index[: self._scoring.n_scored]  # items that have a score
         self._allowed = np.ones(self._scoring.n_scored, bool)  # by a list without conditions
         self._groups = cache(lambda label: pd.factorize(labels[label])[0])
@@ -129,8 +128,8 @@ class Recommender:
                 vectors of whole numbers.
             categorical: features to use as one category per cell, such as whole numbers that are codes, or text that
                 contains commas.
-            separator: text between the categories of a cell, such as `|` in `rock|indie`: one for all text features, or
-                a mapping from features to separators.
+            separator: text between the categories of a cell, such as `|` in `rock|indie`: one for all text features
+                that are not in `categorical`, or a mapping from features to separators.
             missing_indicator: whether a number or vector that some training items lack gets a second feature, 1 where
                 it is missing and 0 elsewhere. A missing number is the mean of the training items.
             input_form: see `GRU4Rec`.
@@ -161,9 +160,7 @@ class Recommender:
         labels = None if labels is None else index_labels(labels, item, items)
         model = build(run, n_items, fitted)
         _fit(model, sessions, run, verbose)
-        split = dict(separator) if isinstance(separator, Mapping) else separator  # for `update`
-        config = run.model_dump(mode="json") | ({"separator": split} if split else {})
-        return cls(model, items, config, fitted, labels)
+        return cls(model, items, _config(run, separator, categorical), fitted, labels)
 
     @classmethod
     def of(
@@ -202,6 +199,8 @@ class Recommender:
         Raises:
             ValueError: as for `fit`; or the baseline needs features and there are none, or does not use them.
         """
+        if not isinstance(baseline, Baseline):
+            raise ValueError(f"Recommender.of: baseline: {baseline!r}; give one with its settings, such as `STAN()`")
         if features is not None and not baseline.needs_features:
             raise ValueError(f"Recommender.of: {baseline.kind} does not use features; leave them out")
         items, sessions, ends, _ = index_sessions(events, session, item, time)
@@ -250,6 +249,11 @@ class Recommender:
         """
         if self._fitted is not None:
             raise ValueError("Recommender.blend: this model is no network; start from one that `fit` returned")
+        baselines = [*baselines] if isinstance(baselines, Iterable) else [baselines]
+        if not all(isinstance(one, Baseline) for one in baselines):
+            raise ValueError("Recommender.blend: baselines: give a list of baselines, such as [baselines.STAN()]")
+        if not isinstance(weights, str | Mapping | SessionWeights):
+            raise ValueError(f"Recommender.blend: weights: {weights!r}; give a number for each part by its name")
         for one in baselines:
             if not one.blendable:
                 raise ValueError(f"Recommender.blend: {one.kind} scores every item, so it cannot be blended; omit it")
@@ -284,7 +288,7 @@ class Recommender:
         """Sessions of training items, none of them of those with the names `fitted`."""
         played, sessions, _, names = index_sessions(events, session, item, time)
         check_kind(played, self.items, "events", item, "the model's")
-        twice = names[names.isin(fitted)].tolist()
+        twice = names[names.astype(str).isin(fitted.astype(str))].tolist()
         if twice:
             raise ValueError(f"session {twice[0]!r} is in `events` too; give sessions that no part was trained on")
         sessions = replace(sessions, items=self._index.get_indexer(played).astype(np.int32)[sessions.items])
@@ -339,11 +343,11 @@ class Recommender:
         run = _run("Recommender.update", cell, epochs, settings, before)
         played, sessions, *_ = index_sessions(events, session, item, time)
         described, encode = None, None
-        separator = separator or self.config.get("separator")
+        separator, whole = separator or self.config.get("separator"), self.config.get("categorical", ())
         if features is not None:
             if self.features is None:
                 raise ValueError("Recommender.update: features: the model has no record of any; leave them out")
-            described, encode = extend_features(features, item, self.items, self.features, separator)
+            described, encode = extend_features(features, item, self.items, self.features, separator, whole)
         items, n_items = growth.grown_items(self.model, self.items, played, described)
         index = self._index.get_indexer(items)
         spec = self.model.get_config()["features"]
@@ -356,8 +360,7 @@ class Recommender:
         if verbose:
             print(f"items new in training: {n_items - self.model.n_items:,}", flush=True)
         _fit(model, sessions, run, verbose, plays_before=model.scorer.plays.numpy())
-        config = run.model_dump(mode="json") | ({"separator": separator} if separator else {})
-        return Recommender(model, items, config, fitted, labels)
+        return Recommender(model, items, _config(run, separator, whole), fitted, labels)
 
     def _grown_labels(self, labels: pd.DataFrame | None, item: str, items: pd.Series) -> pd.DataFrame | None:
         """Return the labels of all items, where those given replace the model's."""
@@ -705,6 +708,15 @@ def _run(place: str, cell: dict, epochs: int, settings: dict, before: dict | Non
         raise ValueError(f"{place}: {name}: {NOT_HERE[name]}; leave it out")
     training = check(Training, (before or {}) | settings | {"max_epochs": epochs}, place)
     return check(Cell, {**cell, "training": training}, place)
+
+
+def _config(run: Cell, separator: str | Mapping[str, str] | None, categorical: str | Sequence[str]) -> dict:
+    """The settings of a training, plain JSON, and what `update` needs to read features as `fit` did."""
+    config = run.model_dump(mode="json")
+    if separator:
+        whole = [categorical] if isinstance(categorical, str) else [*map(str, categorical)]
+        config |= {"separator": dict(separator) if isinstance(separator, Mapping) else separator, "categorical": whole}
+    return config
 
 
 def _check_use(features: pd.DataFrame | None, forms: set[str], declared: object) -> None:

@@ -7,6 +7,8 @@ from itertools import chain
 
 import numpy as np
 
+from gru4rec_lib.baselines import Baseline
+from gru4rec_lib.blending.blend import Blend
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.model.numpy_network import NumPyNetwork, as_array
 from gru4rec_lib.ranking.shortlist import Shortlist
@@ -75,14 +77,16 @@ class RankedScoring:
     """List the best items of a model that ranks without showing its scores, such as a baseline.
 
     Args:
-        model: has `top`, as `Baseline.top`, and `beyond_training`.
-        plays: int [items], in training; the first n_items are those of training.
-        n_items: number of training items.
+        model: fitted.
+        plays: int [items], in training.
     """
 
-    def __init__(self, model, plays: np.ndarray, n_items: int):
+    def __init__(self, model: Baseline | Blend, plays: np.ndarray):
         self.model = model
-        self.n_inputs = self.n_scored = len(plays) if model.beyond_training else n_items
+        if isinstance(model, Blend):
+            self.n_inputs, self.n_scored = model.n_inputs, model.n_scored
+        else:
+            self.n_inputs = self.n_scored = len(plays) if model.beyond_training else model.n_items
         self.plays = plays[: self.n_scored]
         self.by_plays = np.argsort(-self.plays, kind="stable")
 

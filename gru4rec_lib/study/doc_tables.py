@@ -15,6 +15,7 @@ import pandas as pd
 
 from gru4rec_lib.config.audit import CONCLUSIONS, LOSSES
 from gru4rec_lib.data.columns import Columns
+from gru4rec_lib.plotting.figures import FIGURES
 from gru4rec_lib.plotting.style import named
 from gru4rec_lib.utils.atomic_write import replacing
 from gru4rec_lib.utils.rounding import fixed
@@ -201,6 +202,22 @@ def _samples(reports: Path) -> Iterator[list[str]]:
         yield [names[row.tag], str(row.seed), _interval(row), f"{float(row.seconds_of_tested):.0f}"]
 
 
+def _importance(*studies: Path) -> Iterator[list[str]]:
+    """The five groups of features on which the best network with content depends most."""
+    yield ["study", "Recall@20", "loss of Recall@20 where the feature is permuted among the tracks: the largest"]
+    for study in studies:
+        table = _read(study, "feature_importance")
+        table = table[table["metric"] == "recall"].sort_values("difference", ascending=False)
+        lost = [f"{row.group} {_number(row.difference)}" for row in table.head(5).itertuples()]
+        yield [f"`{study.name}`", _number(table["value"].iloc[0]), ", ".join(lost)]
+
+
+def _figures(reports: Path) -> Iterator[list[str]]:
+    yield ["figure", "what it shows"]
+    for name, draw in FIGURES.items():
+        yield [f"`{name}`", re.sub(r"^Show ", "", draw.__doc__.split("\n")[0]).rstrip(".")]
+
+
 def _bench(reports: Path) -> Iterator[list[str]]:
     table = _read(reports / "bench", "bench").set_index("measure")
     yield ["measure", "value", "description"]
@@ -222,6 +239,8 @@ TABLES: dict[str, Callable[[Path], Iterable[list[str]]]] = {
     "content_adds": _content_adds,
     "conclusions": _conclusions,
     "samples": _samples,
+    "importance": _importance,
+    "figures": _figures,
     "bench": _bench,
 }
 

@@ -143,10 +143,8 @@ class GRU4Rec(Network):
         initial_epoch = whole(initial_epoch, "initial_epoch", 0)
         steps_per_epoch = None if steps_per_epoch is None else whole(steps_per_epoch, "steps_per_epoch")
         self.settings.check_lanes(batch_size)
-        plays = np.bincount(sessions.items, minlength=self.n_items)
-        if len(plays) > self.n_items:
-            raise ValueError(f"sessions hold item {len(plays) - 1}, but the model has {self.n_items} items")
-        plays = plays + plays_before
+        sessions.check_range(self.n_items)
+        plays = np.bincount(sessions.items, minlength=self.n_items) + plays_before
         self.scorer.plays.assign(plays)
         alpha, lanes = self.settings.sample_alpha, batch_size if self._in_batch else 0
         self._keep(

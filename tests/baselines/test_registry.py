@@ -138,6 +138,9 @@ def test_features_and_ends_are_checked(name):
             baseline.fit(train, ITEMS)
     with pytest.raises(ValueError, match=r"^ends has 3 values for 2 sessions; give one for each session$"):
         baseline.fit(train, ITEMS, artists(), np.arange(3.0))
+    for item in (-1, ITEMS):
+        with pytest.raises(ValueError, match=f"^sessions hold item {item}, but the model has {ITEMS} items$"):
+            baseline.fit(Sessions.from_lists([[0, item]]), ITEMS, artists())
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,7 @@ def test_the_protocols_of_a_study():
         ({"gru4rec": 0.5, "stan": 0.6}, "give numbers from 0 on whose sum is 1"),
         ({"gru4rec": 1.5, "stan": -0.5}, "give numbers from 0 on whose sum is 1"),
         ({"gru4rec": float("nan"), "stan": 1}, "give numbers from 0 on whose sum is 1"),
+        ({"gru4rec": "1", "stan": 0}, "give numbers from 0 on whose sum is 1"),
     ],
 )
 def test_wrong_weights_are_one_clear_sentence(weights, message):
@@ -170,4 +171,4 @@ def test_wrong_weights_are_one_clear_sentence(weights, message):
     ):
         Blend(NETWORKS["ids"], [Markov().fit(Sessions.from_lists(TRAIN), 6)], {"gru4rec": 1})
     with pytest.raises(ValueError, match="two parts are called 'stan'; give one of them another `tag`"):
-        Blend(NETWORKS["ids"], [BASELINES[1], BASELINES[1]], {"gru4rec": 1})
+        parts_module.Parts(NETWORKS["ids"], [BASELINES[1], BASELINES[1]])

@@ -64,6 +64,19 @@ def test_the_features_of_sessions_by_hand():
     assert found[7] == [1, 0, 0, 0, 0, 0], "nothing is known before the first track of training"
 
 
+def test_tracks_unseen_in_training_change_nothing():
+    rules = Markov().fit(Sessions.from_lists([[0, 2], [0, 1], [0, 2], [1, 1]]), 3)
+    network = network_of(np.log([5, 3, 2]))
+    weights = weights_of(Parts(network, [rules]), [[0, 3, 0, 0, 0, 0], [0, 0, 2, 0, 0, 0]])
+    blend = Blend(network, [rules], weights)
+    plain = blend.rank(Sessions.from_lists([[0, 1, 1, 2]]), 3)
+    among_others = Sessions.from_lists([[-1, 0, -1, -1, 1, 1, -1, 2]])
+    chosen = np.array([0, 0, 0, 0, 1, 1, 0, 1], bool)
+    assert blend.rank(among_others, 3, chosen).tolist() == plain.tolist()
+    scores = next(iter(blend.parts.score(among_others, chosen)))
+    assert features_of(scores, among_others, 3)[:, 1].tolist() == [0, np.log(2), np.log(3)]
+
+
 def dense_scores(form, weights, heard):
     """Return the sums of weighted fourth roots after some tracks as a list; None where no part has an input."""
     network, normal, has_input = NETWORKS[form], [], False

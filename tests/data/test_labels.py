@@ -96,7 +96,7 @@ def test_at_most_five_candidates_are_named():
     assert type(many.find("6")) is int
 
 
-@given(st.lists(st.tuples(*[st.sampled_from(["", "a", "b", "b a", "A", "1"])] * 2), min_size=1, max_size=8))
+@given(st.lists(st.tuples(*[st.sampled_from(["", "a", "b", "b a", "A", "1", "b (1)"])] * 2), min_size=1, max_size=8))
 def test_the_name_of_each_item_finds_it(rows):
     labels = pd.DataFrame([(str(n), *row) for n, row in enumerate(rows)], columns=["item", "artist", "title"])
     lookup = Names(labels["item"], labels.astype("str"))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gru4rec_lib.baselines import MostPopular, SequentialRules
+from gru4rec_lib.baselines import Markov, MostPopular, SequentialRules
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.evaluation import protocols
 from gru4rec_lib.evaluation.protocols import WithoutHeard
@@ -27,10 +27,12 @@ class Scored:
         events = np.flatnonzero(sessions.targets(chosen))
         ranks = []
         for event in events:
-            scores, target = self.scores[sessions.items[event - 1]][:n_candidates], sessions.items[event]
-            own = scores[target] if 0 <= target < n_candidates else None
-            none = own is None
-            ranks.append(np.inf if none else 1 + (scores > own).sum() if above else (scores >= own).sum())
+            scores, target = self.scores[sessions.items[event - 1]], sessions.items[event]
+            if not 0 <= target < N:
+                ranks.append(np.inf)
+                continue
+            others = scores[[item for item in range(n_candidates) if item != target]]
+            ranks.append(1 + (others > scores[target] if above else others >= scores[target]).sum())
         return np.array(ranks, float)
 
     def top(self, sessions, n_candidates, chosen=None, k=20):
@@ -48,7 +50,7 @@ def by_loop(model, lists, n_candidates, above):
     for session in lists:
         for place in range(1, len(session)):
             target, played = session[place], set(session[:place])
-            if target in played or not 0 <= target < n_candidates:
+            if target in played or not 0 <= target < N:
                 ranks.append(np.inf)
                 continue
             scores = model.scores[session[place - 1]]
@@ -79,6 +81,13 @@ def test_lists_have_no_track_that_the_session_has_played(lists, k):
         best = np.argsort(-model.scores[session[place - 1]], kind="stable")
         expected = [item for item in best.tolist() if item not in session[:place]][:k]
         assert [item for item in row.tolist() if item >= 0] == expected
+
+
+def test_a_target_that_is_no_candidate_counts_in_no_rank_of_a_played_track():
+    # After 0 the target 2 follows most often, and 0 itself less: nothing is ahead, and the played 0 is not taken away.
+    model = Markov().fit(Sessions.from_lists([[0, 0], [0, 2], [0, 2], [1, 0], [1, 0]]), 3)
+    sessions = Sessions.from_lists([[0, 2]])
+    assert model.rank(sessions, 2).tolist() == WithoutHeard(model).rank(sessions, 2).tolist() == [1]
 
 
 def test_only_chosen_targets_are_ranked():

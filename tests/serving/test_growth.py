@@ -133,6 +133,42 @@ def test_new_items_bring_features_and_categories(eager, no_training, tmp_path, f
     assert third.features.fitted["artist"] == ["x", "y", "new"]
 
 
+def test_whole_numbers_as_ids_bring_the_same_features(eager, no_training):
+    def updated(write):
+        old, features, new, more = (t.assign(item=t["item"].map(write)) for t in (OLD, FEATURES, NEW, MORE))
+        before = Recommender.fit(old, features=features, input_form="content", output_form="hybrid", epochs=1, **QUICK)
+        return before.update(new, features=pd.concat([more, features.head(1).assign(tempo=5)]), verbose=0)
+
+    text, number = updated(str), updated(lambda letter: ord(letter) - ord("a"))
+    assert number.items.tolist() == [ord(item) - ord("a") for item in text.items]
+    np.testing.assert_array_equal(number.features.numeric, text.features.numeric)
+    np.testing.assert_array_equal(number.features.categories["artist"], text.features.categories["artist"])
+    assert number.features.fitted == text.features.fitted
+
+
+def test_columns_are_read_as_at_the_first_training(eager, no_training):
+    table = FEATURES.assign(
+        codes=[[1, 2], [2], [3, 1], [1], [2], [3]],
+        year=[1999, 2000] * 3,
+        genre=[*"pqpqpq"],
+        genre_0=[0.5, 1.5] * 3,
+        tags=["p,q", *"pqpqp"],
+        artist=["Tyler, The Creator", *"xyxyx"],
+    )
+    declared = {"categorical": ["codes", "year", "artist"], "separator": ","}
+    before = Recommender.fit(OLD, features=table, input_form="content", epochs=1, **declared, **QUICK)
+    assert before.features.fitted["artist"] == ["Tyler, The Creator", "x", "y"]
+    assert before.features.fitted["tags"] == ["p", "q"]
+    new = table.head(1).assign(item="g", codes=[[3, 4]], year=2001, tags="q,r", artist="Crosby, Stills & Nash")
+    for _ in range(2):  # an update keeps the declarations, too
+        before = before.update(OLD, features=new, verbose=0)
+        fitted = before.features.fitted
+        assert [fitted[name] for name in ("codes", "year", "tags")] == [[*"1234"], ["1999", "2000", "2001"], [*"pqr"]]
+        assert "Crosby, Stills & Nash" in fitted["artist"]
+    same = before.update(OLD, features=table, verbose=0)
+    np.testing.assert_array_equal(same.features.numeric[:3], before.features.numeric[:3])
+
+
 def test_a_row_of_a_known_item_replaces_its_features(eager, no_training):
     before = Recommender.fit(OLD, features=FEATURES, input_form="content", epochs=1, **QUICK)
     same = before.update(OLD, features=FEATURES, verbose=0)

@@ -134,6 +134,27 @@ def test_a_blend_is_used_saved_and_loaded_by_the_same_calls(output_form, tmp_pat
     assert not (tmp_path / "model" / "fitted").exists()
 
 
+def test_a_blend_keeps_the_items_of_its_network():
+    table = [(n, item) for n, pair in enumerate(["ab", "ab", "ba", "cd", "cd", "ce"]) for item in pair]
+    events = pd.DataFrame(table, columns=["session", "item"]).assign(time=range(12))
+    network = Recommender.fit(events, epochs=1, hidden_units=4, batch_size=2, samples=4, jit=False, verbose=0)
+    one = network.blend([BASELINES["markov"]()], {"gru4rec": 0.5, "markov": 0.5}, events.tail(6))
+    assert one.recommend(["c"], k=5)["item"].sort_values().tolist() == [*"abcde"]
+    assert one.recommend(["e"], k=1)["source"].tolist() == ["model"]
+    assert one.evaluate(events)["protocol"].tolist() == ["known", "open"]
+
+
+@pytest.mark.parametrize(("input_form", "output_form"), [("content", "ids"), ("one_hot", "content")])
+def test_a_blend_uses_the_inputs_and_scores_the_items_of_its_network(input_form, output_form):
+    small = {"epochs": 1, "hidden_units": 4, "batch_size": 8, "samples": 8, "jit": False, "verbose": 0}
+    network = Recommender.fit(EVENTS, features=FEATURES, input_form=input_form, output_form=output_form, **small)
+    one = network.blend([STAN()], {"gru4rec": 0.9, "stan": 0.1}, EVENTS)
+    assert one._scoring.n_scored == network._scoring.n_scored
+    assert one.recommend(["t21"], k=3)["source"].tolist() == network.recommend(["t21"], k=3)["source"].tolist()
+    alone = network.blend([STAN()], {"stan": 1}, EVENTS)
+    assert alone._scoring.n_scored == alone._scoring.n_inputs == network.model.n_items
+
+
 def test_what_cannot_be_blended_is_an_error():
     small = {"epochs": 1, "hidden_units": 4, "batch_size": 8, "samples": 8, "jit": False, "verbose": 0}
     network = Recommender.fit(EVENTS, **small)
@@ -142,6 +163,16 @@ def test_what_cannot_be_blended_is_an_error():
         network.blend([MostPopular()], {"gru4rec": 0.5, "most_popular": 0.5}, EVENTS)
     with pytest.raises(ValueError, match="give numbers from 0 on whose sum is 1"):
         network.blend([STAN()], half | {"stan": 0.6}, EVENTS)
+    for baselines in (STAN(), ["stan"], None, [STAN]):
+        with pytest.raises(ValueError, match=r"baselines: give a list of baselines, such as \[baselines.STAN\(\)\]"):
+            network.blend(baselines, half, EVENTS)
+    for weights in ([0.5, 0.5], None):
+        with pytest.raises(ValueError, match="give a number for each part by its name"):
+            network.blend([STAN()], weights, EVENTS)
+    with pytest.raises(
+        ValueError, match=r"Recommender.of: baseline: .* give one with its settings, such as `STAN\(\)`"
+    ):
+        Recommender.of(STAN, EVENTS)
     with pytest.raises(ValueError, match="weights has 'vstan', which is no part; the parts are gru4rec, stan"):
         network.blend([STAN()], {"gru4rec": 0.5, "vstan": 0.5}, EVENTS)
     with pytest.raises(ValueError, match="item 'new' was not in the training of this network; give the events"):
@@ -217,6 +248,8 @@ def test_weights_that_cannot_be_learned_are_an_error(parts):
     assert error("by_sesion", others) == "weights: 'by_sesion'; give numbers, or one of fixed, by_session"
     twice = "held_out: session 44 is in `events` too; give sessions that no part was trained on"
     assert error("by_session", EVENTS[EVENTS["session"] >= 44]) == twice
+    as_text = train.assign(session=train["session"].astype(str))
+    assert error("fixed", as_text) == twice.replace("44", "'0'")
     assert error("fixed", others.drop(columns="item")).startswith("held_out: there is no column 'item'; name the right")
     nothing = error("fixed", others.assign(item="new"))
     assert nothing.startswith("held_out: there is no validation target on which to choose the weights of a blend")
