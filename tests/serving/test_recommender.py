@@ -555,7 +555,7 @@ def test_the_examples_of_the_readme_run(tmp_path, monkeypatch, capsys):
     exec(compile(example, "README.md", "exec"), scope := {})
     assert "work" in capsys.readouterr().out
     (tmp_path / "mine").mkdir()
-    columns = {"session": "user", "item": "song", "time": "played_at"}
+    columns = {"session": "visit", "item": "song", "time": "played_at"}
     scope["events"].rename(columns=columns).to_csv(tmp_path / "mine" / "plays.csv", index=False)
     exec(compile(own, "README.md", "exec"), scope)
 
