@@ -287,12 +287,16 @@ class Recommender:
     def _held_out(self, events: pd.DataFrame, session: str, item: str, time: str, fitted: pd.Index) -> Sessions:
         """Sessions of training items, none of them of those with the names `fitted`."""
         played, sessions, _, names = index_sessions(events, session, item, time)
-        check_kind(played, self.items, "events", item, "the model's")
+        sessions = self._over_items(played, sessions, item)
         twice = names[names.astype(str).isin(fitted.astype(str))].tolist()
         if twice:
             raise ValueError(f"session {twice[0]!r} is in `events` too; give sessions that no part was trained on")
-        sessions = replace(sessions, items=self._index.get_indexer(played).astype(np.int32)[sessions.items])
         return sessions.keep(sessions.known(self._n_items))
+
+    def _over_items(self, played: pd.Series, sessions: Sessions, item: str) -> Sessions:
+        """Sessions over `played`, the ids of the column `item`, as sessions over the model's items; -1 for others."""
+        check_kind(played, self.items, "events", item, "the model's")
+        return replace(sessions, items=self._index.get_indexer(played).astype(np.int32)[sessions.items])
 
     def update(
         self,
@@ -408,8 +412,7 @@ class Recommender:
         """
         k = whole(k, "k")
         played, sessions, _, names = index_sessions(events, session, item, time)
-        check_kind(played, self.items, "events", item, "the model's")
-        test = replace(sessions, items=self._index.get_indexer(played).astype(np.int32)[sessions.items])
+        test = self._over_items(played, sessions, item)
         ranks = rank_table(self.model, test, self._n_items, len(self.items))
         if not per_event:
             return scores(ranks, k)
