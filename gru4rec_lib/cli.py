@@ -68,7 +68,10 @@ def run(argv: list[str]) -> int:
     command.add_argument("--trials", type=int, default=20, help="trials for each cell and baseline (%(default)s)")
     command.add_argument("--seed", type=int, default=1, help="of the search and of the trainings (%(default)s)")
     command.add_argument(
-        "--cells", nargs="+", default=(), help="such as one_hot-bpr or stan (default: all of the study)"
+        "--cells",
+        nargs="+",
+        default=(),
+        help="such as one_hot-bpr, one_hot-bpr-<tag> or stan (default: all of the study, without tags)",
     )
     command.add_argument("--jobs", type=int, default=2, help="parallel processes, one thread each (%(default)s)")
     command = commands.add_parser("check", help="validate a file or a study without running anything")

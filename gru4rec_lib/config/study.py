@@ -219,8 +219,8 @@ class Run(Cell):
     @property
     def name(self) -> str:
         """The run's folder name, such as `embedding-cross_entropy-seed1` or `shared-to_content-bpr-seed2`."""
-        configuration = configuration_name(self.input_form, self.output_form, self.loss)
-        return "-".join(filter(None, (configuration, self.tag, f"seed{self.seed}")))
+        configuration = configuration_name(self.input_form, self.output_form, self.loss, self.tag)
+        return f"{configuration}-seed{self.seed}"
 
 
 class Study(Strict):
@@ -306,7 +306,8 @@ class Study(Strict):
     def run(self, input_form: str, loss: str, seed: int, tag: str = "", output_form: str = "ids", **changes) -> Run:
         """Return one run, in the grid or not, with its settings resolved.
 
-        Later ones override earlier ones: of the study, the loss, the search, the block, then `changes`.
+        Later ones override earlier ones: of the study, the loss, the search, the block, a search of the block's tag,
+        then `changes`. A block whose tag was searched does not have the settings of a search without the tag.
 
         Args:
             input_form: of INPUT_FORMS.
@@ -322,9 +323,14 @@ class Study(Strict):
         of_tag = [block for block in self.models if block.tag == tag]
         if tag and not of_tag:
             raise ConfigError(f"{self.name}: tag: no block of `models` has the tag {tag!r}")
-        found = self.searched.of(configuration_name(input_form, output_form, loss)) if self.searched else {}
         block, features = (of_tag[0].settings, of_tag[0].features) if of_tag else ({}, None)
-        settings = self.training.model_dump() | self.losses.get(loss, {}) | found | block | changes
+        settings = self.training.model_dump() | self.losses.get(loss, {})
+        tagged = configuration_name(input_form, output_form, loss, tag)
+        if tag and self.searched and tagged in self.searched.cells:
+            settings |= block | self.searched.of(tagged) | changes
+        else:
+            found = self.searched.of(configuration_name(input_form, output_form, loss)) if self.searched else {}
+            settings |= found | block | changes
         where = f"{self.name}: settings of {input_form}, {loss}"
         names = {"input_form": input_form, "output_form": output_form, "loss": loss, "seed": seed, "tag": tag}
         run = check(Run, {"study": self.name, **names, "training": check(Training, settings, where)}, where)

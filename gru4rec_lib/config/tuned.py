@@ -44,7 +44,7 @@ class Searched(Strict):
 
     Args:
         study: name or path of the searched study, as given to the search.
-        cells: by configuration, see `configuration_name`.
+        cells: by configuration, with or without a tag, see `configuration_name`.
         baselines: by name; others keep the settings of the study.
     """
 
@@ -71,15 +71,16 @@ class Searched(Strict):
         return self.cells[configuration].settings
 
 
-def configuration_name(input_form: str, output_form: str, loss: str) -> str:
-    """Return a configuration's name, such as `embedding-cross_entropy` or `shared-to_content-bpr`.
+def configuration_name(input_form: str, output_form: str, loss: str, tag: str = "") -> str:
+    """Return a configuration's name, such as `embedding-cross_entropy` or `shared-to_content-bpr-wide`.
 
     Args:
         input_form: of `settings.INPUT_FORMS`.
         output_form: of `settings.OUTPUT_FORMS`; `ids` is left out.
         loss: of `settings.LOSSES`.
+        tag: of a block of `models`; left out where empty.
     """
-    return "-".join(filter(None, (input_form, "" if output_form == "ids" else f"to_{output_form}", loss)))
+    return "-".join(filter(None, (input_form, "" if output_form == "ids" else f"to_{output_form}", loss, tag)))
 
 
 def load_searched(path: Path, study: str = "") -> Searched:

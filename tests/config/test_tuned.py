@@ -13,6 +13,7 @@ FOUND |= {"settings": {"learning_rate": 0.1, "batch_size": 64}, "seed": 1, "comm
 def test_a_configuration_is_named_as_its_runs():
     assert tuned.configuration_name("one_hot", "ids", "bpr") == "one_hot-bpr"
     assert tuned.configuration_name("shared", "content", "top1") == "shared-to_content-top1"
+    assert tuned.configuration_name("shared", "hybrid", "top1", "wide") == "shared-to_hybrid-top1-wide"
 
 
 def test_a_second_search_keeps_the_other_configurations(tmp_path):

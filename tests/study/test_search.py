@@ -194,6 +194,54 @@ def test_the_study_uses_the_found_settings(make, trainings):
     assert again.runs == []  # the found settings do not start another search
 
 
+@pytest.fixture
+def tagged(make):
+    """The project with a block that has its own settings, and one that uses some of the features."""
+    place = make()
+    path = place.root / "config" / "toy.yaml"
+    toy = yaml.safe_load(path.read_text()) | {"features": {"tempo": ["tempo"]}}
+    block = {"input_form": ["content"], "loss": ["bpr"]}
+    wide = block | {"tag": "wide", "settings": {"hidden_units": 24, "learning_rate": 0.3, "dropout_hidden": 0.25}}
+    toy["models"] = [block, wide, block | {"features": ["tempo"]}]
+    path.write_text(yaml.safe_dump(toy))
+    return place
+
+
+def test_a_tagged_cell_is_searched_where_it_is_named_and_then_has_settings_of_its_own(tagged, trainings):
+    path, made = tagged.root / "config" / "toy.yaml", trainings()
+    found = search.search(Workspace("toy", root=tagged.root, searched=False), trials=3, jobs=1)
+    assert [*yaml.safe_load(found.read_text())["cells"]] == ["content-bpr"]
+    assert {(run.tag, run.training.hidden_units) for run in made.runs} == {("", (16,))}
+    path.write_text(path.read_text() + "searched: settings/toy.yaml\n")
+    before = Workspace("toy", root=tagged.root).study
+    wide = before.run("content", "bpr", 1, "wide").training
+    assert wide.learning_rate == 0.3  # the block's, which override those of the search without the tag
+
+    again = trainings()
+    unsearched = Workspace("toy", root=tagged.root, searched=False)
+    search.search(unsearched, trials=3, seed=2, cells=("content-bpr-wide",), jobs=1)
+    first = again.runs[0].training
+    assert {run.tag for run in again.runs} == {"wide"}
+    assert (first.hidden_units, first.learning_rate, first.dropout_hidden) == ((24,), 0.3, 0.25)
+    cells = yaml.safe_load(found.read_text())["cells"]
+    assert [*cells] == ["content-bpr", "content-bpr-wide"]
+    best = min(again.runs, key=lambda run: abs(np.log10(run.training.learning_rate) + 1)).training
+    assert best.learning_rate != first.learning_rate
+    after = Workspace("toy", root=tagged.root).study
+    chosen = after.run("content", "bpr", 1, "wide").training
+    assert chosen.model_dump() | {"max_epochs": 3, "refit": False} == best.model_dump()
+    others = [run for run in after.runs if run.tag != "wide"]
+    assert others == [run for run in before.runs if run.tag != "wide"]
+    assert {run.tag for run in others} == {"", "tempo"}
+
+
+def test_a_block_with_some_of_the_features_has_no_search_of_its_own(tagged, trainings):
+    trainings()
+    unsearched = Workspace("toy", root=tagged.root, searched=False)
+    with pytest.raises(ConfigError, match=r"nothing is called content-bpr-tempo to search; name content-bpr, content-"):
+        search.search(unsearched, trials=1, cells=("content-bpr-tempo",), jobs=1)
+
+
 def test_the_same_seed_gives_the_same_trials_and_another_seed_others(make, trainings):
     once = trainings()
     search.search(make("a"), trials=3, jobs=1)

@@ -58,8 +58,9 @@ def search(
         space: name of a file in config/spaces/, without its ending.
         trials: number of trials of each cell and baseline, including those of earlier calls.
         seed: of the choices and of the trainings.
-        cells: names of cells or baselines, such as `one_hot-bpr` or `stan`; if empty, all cells of the grid and the
-            baselines that have settings in the space.
+        cells: names of cells or baselines, such as `one_hot-bpr` or `stan`; if empty, all cells of the grid without
+            their tags, and the baselines that have settings in the space. A tagged block keeps its own settings unless
+            its cells are named, such as `one_hot-bpr-wide`.
         jobs: number of processes.
 
     Returns:
@@ -75,8 +76,10 @@ def search(
     if few:
         raise ConfigError(f"search: {few}: give 1 or more")
     tried = load_space(space, workspace.root / "config" / "spaces")
-    kinds = dict.fromkeys(cells_of(workspace), CellSearch)
+    grid = cells_of(workspace)
+    kinds = dict.fromkeys(grid, CellSearch)
     kinds |= {b.name: BaselineSearch for b in workspace.study.baselines if tried.of(b.kind)}
+    usual = [name for name in kinds if name not in grid or not grid[name][-1]]
     unknown = [name for name in cells if name not in kinds]
     if unknown:
         raise ConfigError(f"{workspace.study.name}: nothing is called {unknown[0]} to search; name {', '.join(kinds)}")
@@ -84,7 +87,7 @@ def search(
     if path.exists():
         load_searched(path)  # raise now, not after all trials
     ensure.need_prepared(workspace)
-    make = {name: partial(kinds[name], workspace, tried, trials, seed, name) for name in cells or kinds}
+    make = {name: partial(kinds[name], workspace, tried, trials, seed, name) for name in cells or usual}
     searches = {name: one() for name, one in make.items()}
     waiting = [name for name, one in searches.items() if not one.is_finished]
     if min(jobs, len(waiting)) > 1:
@@ -98,18 +101,24 @@ def search(
     cells, baselines = found.values()
     save_searched(path, workspace.given, cells, baselines)
     shown = path.relative_to(workspace.root) if path.is_relative_to(workspace.root) else path
-    several = " and ".join(f"{len(part)} {word}" for word, part in (("cells", cells), ("baselines", baselines)) if part)
+    parts = (("cell", cells), ("baseline", baselines))
+    several = " and ".join(f"{len(part)} {word}" + "s" * (len(part) > 1) for word, part in parts if part)
     print(f"the best settings of {several} are in {shown}", flush=True)
     return path
 
 
-def cells_of(workspace: Workspace) -> dict[str, tuple[str, str, str]]:
-    """Return input form, output form and loss of each cell of the grid by name, regardless of seeds and tags.
+def cells_of(workspace: Workspace) -> dict[str, tuple[str, str, str, str]]:
+    """Return input form, output form, loss and tag of what can be searched, by name.
+
+    That is each cell of the grid without its tag, then those of blocks with a tag. A block that uses some of the
+    features has no search of its own: its settings are those of all features, so that only features differ.
 
     Args:
         workspace: the study's.
     """
-    cells = dict.fromkeys((run.input_form, run.output_form, run.loss) for run in workspace.study.runs)
+    tags = {block.tag for block in workspace.study.models if not block.features}
+    runs = [(run.input_form, run.output_form, run.loss, run.tag) for run in workspace.study.runs]
+    cells = dict.fromkeys([*((*run[:3], "") for run in runs), *(run for run in runs if run[3] in tags)])
     return {configuration_name(*cell): cell for cell in cells}
 
 
@@ -256,7 +265,7 @@ class CellSearch(Search):
 
     def prepare(self):
         """As `Search.prepare`."""
-        self.input_form, self.output_form, self.part = cells_of(self.workspace)[self.name]
+        self.input_form, self.output_form, self.part, self.tag = cells_of(self.workspace)[self.name]
         run = self._run({})
         self.default, self.monitor = run.training, run.training.monitor
         self.identity = [run.model_dump(mode="json"), self.space.model_dump(mode="json", exclude={"baselines"})]
@@ -267,7 +276,7 @@ class CellSearch(Search):
 
     def _run(self, settings: dict) -> Run:
         fixed = {"output_form": self.output_form, "refit": False, "max_epochs": self.space.max_epochs}
-        return self.workspace.study.run(self.input_form, self.part, self.seed, **fixed | settings)
+        return self.workspace.study.run(self.input_form, self.part, self.seed, self.tag, **fixed | settings)
 
 
 class BaselineSearch(Search):
