@@ -24,28 +24,25 @@ from gru4rec_lib.ranking.metrics import scores
 from gru4rec_lib.serving import network_folder
 from gru4rec_lib.study import results, runs
 from gru4rec_lib.study.baseline_runs import VALIDATION, fit
-from gru4rec_lib.study.tables import chosen_epochs
+from gru4rec_lib.study.tables import ON_VALIDATION, chosen_epochs, lead
 from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.atomic_write import replacing, save_table
 
 VALIDATION_TARGETS = 5000  # a random choice of so many, for time
-SCORES = ["validation_recall_at_20", "validation_mrr_at_20"]
 
 
 def leading_run(workspace: Workspace, seed: int) -> Run:
     """Return the run of the cell that leads on validation, with this seed.
 
-    A cell leads by the mean of Recall@20 and MRR@20 at the chosen epoch, means over the seeds that every cell has, each
-    relative to the best cell.
+    A cell leads by `tables.lead` at the chosen epoch, with means over the seeds that every cell has.
 
     Args:
         seed: of `Study.blend_seeds`.
     """
     epochs = chosen_epochs(workspace)
     epochs = epochs[epochs["seed"].isin(workspace.study.blend_seeds)]
-    cells = epochs.groupby(Columns.MODEL[1:], sort=False)[SCORES].mean()
-    cell = (cells / cells.max().where(lambda best: best > 0, 1)).mean(axis=1).idxmax()
+    cell = lead(epochs.groupby(Columns.MODEL[1:], sort=False)[ON_VALIDATION].mean()).idxmax()
     return next(
         run
         for run in workspace.study.runs
@@ -92,7 +89,7 @@ def rank_blend(
     chosen = random_targets(validation, VALIDATION_TARGETS, study.split.seed)
     parts = Parts(network, _baselines(workspace, blend.of, prepared, prepared.train))
     weights, table = BY[blend.weights](parts, validation, chosen)
-    best = table.loc[table["chosen"], SCORES]
+    best = table.loc[table["chosen"], ON_VALIDATION]
     record = {"network": run.name, "of": list(blend.of), "weights": as_json(weights)}
     record |= {"validation_targets": int(validation.targets(chosen).sum())}
     folder = workspace.blend_folder(blend.name, seed)
@@ -157,12 +154,12 @@ def tried_weights(workspace: Workspace) -> pd.DataFrame:
     """
     tables, parts = [], {}
     for name, seed, record, table in _saved(workspace):
-        weights = table.drop(columns=[*SCORES, "objective", "chosen"])
+        weights = table.drop(columns=[*ON_VALIDATION, "objective", "chosen"])
         part = weights.idxmax(axis=1).where(weights.max(axis=1) == 1, "")
         parts |= dict.fromkeys(weights)
         front = {"model": name, "seed": seed, "network": record["network"], "part": part}
         tables.append(pd.concat([pd.DataFrame(front, index=table.index), table], axis=1))
-    return pd.concat(tables, ignore_index=True)[[*front, *parts, "chosen", *SCORES, "objective"]]
+    return pd.concat(tables, ignore_index=True)[[*front, *parts, "chosen", *ON_VALIDATION, "objective"]]
 
 
 def session_weights(workspace: Workspace) -> pd.DataFrame:

@@ -21,16 +21,17 @@ from gru4rec_lib.study.baseline_runs import read_validation
 from gru4rec_lib.study.results import read, read_lists
 from gru4rec_lib.study.tables import (
     IDENTITY,
+    ON_VALIDATION,
     chosen_epochs,
     epochs_of_runs,
     knows_identity_alone,
+    lead,
     records,
     with_interval,
 )
 from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.utils import rounding
 
-VALIDATION = ["validation_recall_at_20", "validation_mrr_at_20"]
 SCORED = ["recall_at_20", "mrr_at_20"]
 FEWEST = 30  # targets of a stratum that is shown
 FEWER = ["n_targets", "n_candidates", "recall_at_20", "mrr_at_20", "n_popular", "recall_popular", "mrr_popular"]
@@ -42,7 +43,7 @@ ENOUGH = 0.95  # of the best validation Recall@20
 DIFFERENCE = ["score", "difference", "low", "high", "p", "p_holm", "seeds"]
 FEATURES = ["loss", "first", "second", *DIFFERENCE]
 CONTENT = ["loss", "against", "content", "identity", *DIFFERENCE]
-BEST = ["model", "reference", "leads_mrr", "score", "value", "value_low", "value_high", *DIFFERENCE[1:]]
+BEST = ["model", "reference", "leads_recall", "leads_mrr", "score", "value", "value_low", "value_high", *DIFFERENCE[1:]]
 TEST = ["recall_at_20", "recall_low", "recall_high", "mrr_at_20", "mrr_low", "mrr_high"]
 
 
@@ -57,28 +58,29 @@ def from_best_baseline(workspace: Workspace) -> pd.DataFrame:
 
 
 def best_model(workspace: Workspace, validation: pd.DataFrame) -> pd.DataFrame:
-    """Compare the study's best model with up to three others, protocol `known`.
+    """Compare the study's best model with up to four others, protocol `known`.
 
-    The best model has the highest validation Recall@20. The others are the second best, the best of the other kind
-    (networks, or all else), and the model of the highest validation MRR@20. None is chosen on the test, which compares
-    them. A network counts with the mean of its seeds.
+    The best model leads on validation in both scores together (`tables.lead`). The others are the second best, the best
+    of the other kind (networks, or all else), and the models of the highest validation Recall@20 and MRR@20. None is
+    chosen on the test, which compares them. A network counts with the mean of its seeds.
 
     Args:
         validation: of `validation_and_test`.
 
     Returns:
-        A row a reference and score: model, reference (names with the loss), leads_mrr (whether the reference has the
-        highest validation MRR@20), score, value (of the best model), value_low, value_high, difference (from the
-        reference), low, high, p, p_holm (corrected over the table), seeds (of the one with fewer, without baselines;
-        empty for two baselines). No row for a single model.
+        A row a reference and score: model, reference (names with the loss), leads_recall and leads_mrr (whether the
+        reference has the highest validation Recall@20 or MRR@20), score, value (of the best model), value_low,
+        value_high, difference (from the reference), low, high, p, p_holm (corrected over the table), seeds (of the one
+        with fewer, without baselines; empty for two baselines). No row for a single model.
     """
     ranked, models = _with_validation(workspace, validation)
-    order = models[VALIDATION[0]].sort_values(ascending=False, kind="stable").dropna().index.tolist()
+    order = lead(models).sort_values(ascending=False, kind="stable").dropna().index.tolist()
     best, *rest = order
     is_network = models["model"] == "gru4rec"
     other_kind = [model for model in rest if is_network[model] != is_network[best]]
-    leader = models.loc[order, VALIDATION[1]].idxmax()
-    references = [model for model in dict.fromkeys([*rest[:1], *other_kind[:1], leader]) if model != best]
+    leaders = models.loc[order, ON_VALIDATION].idxmax().set_axis([f"leads_{score}" for score in SCORES])
+    chosen = dict.fromkeys([*rest[:1], *other_kind[:1], *leaders])
+    references = [model for model in chosen if model != best]
     if not references:
         return pd.DataFrame(columns=BEST)
     sums = ranked.sums()
@@ -89,7 +91,7 @@ def best_model(workspace: Workspace, validation: pd.DataFrame) -> pd.DataFrame:
     table = table.assign(
         model=names[best],
         reference=names.loc[table["second"]].to_numpy(),
-        leads_mrr=(table["second"] == leader).to_numpy(),
+        **{name: (table["second"] == leader).to_numpy() for name, leader in leaders.items()},
         seeds=_fewest_seeds(models, table),
         **{name: np.tile(pair, len(references)) for name, pair in scores.items()},
     )
@@ -108,9 +110,10 @@ def answer(table: pd.DataFrame) -> str:
     if table.empty:
         return "The study has a single model, so there is nothing to compare it with."
     first = table.iloc[0]
-    lines = [f"Use {first['model']}: it has the best Recall@20 on validation."]
-    for name in table.loc[table["leads_mrr"], "reference"].unique():
-        lines.append(f"Where the first places matter most, use {name}: it has the best MRR@20 on validation.")
+    lines = [f"Use {first['model']}: on validation it leads in Recall@20 and MRR@20 taken together."]
+    for score, where in (("recall", "only a place among the first 20 counts"), ("mrr", "the first places matter most")):
+        for name in table.loc[table[f"leads_{score}"], "reference"].unique():
+            lines.append(f"Where {where}, use {name}: it has the best {TITLES[score]} on validation.")
     for score, rows in table.groupby("score", sort=False):
         title, row = TITLES[score], rows.iloc[0]
         value = rounding.with_interval(row["value"], row["value_low"], row["value_high"])
@@ -126,38 +129,45 @@ def answer(table: pd.DataFrame) -> str:
 
 
 def content_less_identity(workspace: Workspace, validation: pd.DataFrame) -> pd.DataFrame:
-    """Compute what content adds: for each loss the best network with content less two models without, protocol `known`.
+    """Compute what content adds: for each loss the best network with content less models without, protocol `known`.
 
-    The two are the best model of the study that knows identity alone, a network of any loss or a baseline without
-    features; and the network's control, the cell with the same loss and settings (see `Study.tags_of_control`), with
-    identity alone. The control of an input form with content is the best input form with identity alone. All are chosen
-    on validation, not on the test that compares them. Where a search chose the settings of each cell, the control has
-    its own.
+    These are the best models of the study that know identity alone, networks of any loss or baselines without features,
+    one by Recall@20 and one by MRR@20; and the network's control, the cell with the same loss and settings (see
+    `Study.tags_of_control`), with identity alone. The control of an input form with content is the best input form with
+    identity alone. All are chosen on validation, not on the test that compares them; network and control by
+    `tables.lead`. Where a search chose the settings of each cell, the control has its own.
 
     Args:
         validation: of `validation_and_test`.
 
     Returns:
-        A row a loss, reference and score: loss, against (`best identity` or `control`), content and identity (names of
-        the models), score, difference, low, high, p, p_holm (corrected over the table), seeds (of the model with fewer,
-        baselines left out). No row without content.
+        A row a loss, reference and score: loss, against (`best identity`, by Recall@20; `best identity by MRR@20`, left
+        out where it is the same; or `control`), content and identity (names of the models), score, difference, low,
+        high, p, p_holm (corrected over the table), seeds (of the model with fewer, baselines left out). No row without
+        content.
     """
     ranked, models = _with_validation(workspace, validation)
-    score, is_network = models[VALIDATION[0]], models["model"] == "gru4rec"
+    is_validated, is_network = models[ON_VALIDATION].notna().all(axis=1), models["model"] == "gru4rec"
     without_features = {one.name for one in workspace.study.baselines if not one.needs_features}
     alone = knows_identity_alone(models) & is_network
-    content = models[score.notna() & is_network & ~alone]
-    identity = models[score.notna() & (alone | models["model"].isin(without_features))]
+    content = models[is_validated & is_network & ~alone]
+    identity = models[is_validated & (alone | models["model"].isin(without_features))]
+    identity = identity.sort_values(ON_VALIDATION[0], ascending=False, kind="stable")
     rows = []
     for loss, cells in content.groupby("loss", sort=False):
-        first = cells[VALIDATION[0]].idxmax()
+        first = lead(cells).idxmax()
         first_form, tag = cells.loc[first, ["input_form", "tag"]]
         forms = [first_form] if first_form in IDENTITY else IDENTITY
         same = (identity["model"] == "gru4rec") & (identity["loss"] == loss)
         same &= identity["tag"].isin(workspace.study.tags_of_control(tag))
         controls = identity[same & identity["input_form"].isin(forms)]
-        references = {"best identity": identity, "control": controls}
-        rows += [(loss, against, first, own[VALIDATION[0]].idxmax()) for against, own in references.items() if len(own)]
+        references = {}
+        if len(identity):
+            best, by_mrr = identity[ON_VALIDATION].idxmax()
+            references = {"best identity": best} | ({"best identity by MRR@20": by_mrr} if by_mrr != best else {})
+        if len(controls):
+            references["control"] = lead(controls).idxmax()
+        rows += [(loss, against, first, reference) for against, reference in references.items()]
     if not rows:
         return pd.DataFrame(columns=CONTENT)
     table = differences(ranked.sums(), [(first, second) for _, _, first, second in rows])
@@ -199,7 +209,7 @@ def feature_groups(workspace: Workspace) -> pd.DataFrame:
 def _with_validation(workspace: Workspace, validation: pd.DataFrame) -> tuple[Ranked, pd.DataFrame]:
     """The ranks over seeds, and their models with the validation scores; missing where a model has none."""
     ranked = read(workspace, "known").over_seeds()
-    return ranked, ranked.models.merge(validation[[*Columns.MODEL, *VALIDATION]], "left", Columns.MODEL)
+    return ranked, ranked.models.merge(validation[[*Columns.MODEL, *ON_VALIDATION]], "left", Columns.MODEL)
 
 
 def _fewest_seeds(models: pd.DataFrame, table: pd.DataFrame) -> np.ndarray:
@@ -235,10 +245,10 @@ def validation_and_test(workspace: Workspace, table: pd.DataFrame) -> pd.DataFra
         seeds), and recall_at_20, recall_low, recall_high, mrr_at_20, mrr_low, mrr_high on test, protocol `known`.
     """
     epochs = chosen_epochs(workspace)
-    networks = epochs.groupby(Columns.MODEL[1:], as_index=False)[VALIDATION].mean().assign(model="gru4rec")
+    networks = epochs.groupby(Columns.MODEL[1:], as_index=False)[ON_VALIDATION].mean().assign(model="gru4rec")
     both = pd.concat([read_validation(workspace), networks]).fillna(dict.fromkeys(Columns.MODEL, ""))
     test = table[table["protocol"] == "known"]
-    return test.assign(tag=test.get("tag", "")).merge(both, on=Columns.MODEL)[[*Columns.MODEL, *VALIDATION, *TEST]]
+    return test.assign(tag=test.get("tag", "")).merge(both, on=Columns.MODEL)[[*Columns.MODEL, *ON_VALIDATION, *TEST]]
 
 
 def time_to_quality(workspace: Workspace, table: pd.DataFrame) -> pd.DataFrame:
@@ -356,8 +366,8 @@ def leading(table: pd.DataFrame, validation: pd.DataFrame, by: Sequence[str], pr
         Rows of `table`; without strata of fewer than FEWEST targets where others have more.
     """
     validation = validation[validation["model"] == "gru4rec"]
-    chosen = validation.loc[validation.groupby(named(validation))[VALIDATION[0]].idxmax()]
-    chosen = chosen.sort_values(VALIDATION[0], ascending=False)
+    chosen = validation.loc[validation.groupby(named(validation))[ON_VALIDATION[0]].idxmax()]
+    chosen = chosen.sort_values(ON_VALIDATION[0], ascending=False)
     chosen = chosen.groupby(knows_identity_alone(chosen)).head(FEW)[Columns.MODEL]
     rows = table[table["by"].isin(by)]
     rows = rows[rows["n_targets"] >= min(FEWEST, rows["n_targets"].max())]

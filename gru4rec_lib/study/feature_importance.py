@@ -14,7 +14,7 @@ from gru4rec_lib.evaluation.protocols import WithoutHeard
 from gru4rec_lib.preparation.prepare import Prepared, chosen_targets
 from gru4rec_lib.ranking.exact import TIES
 from gru4rec_lib.serving import network_folder
-from gru4rec_lib.study.tables import knows_identity_alone
+from gru4rec_lib.study.tables import knows_identity_alone, lead
 from gru4rec_lib.study.workspace import Workspace
 
 MAX_TARGETS = 5000  # a random choice of so many, for time
@@ -49,13 +49,13 @@ def of_study(workspace: Workspace, prepared: Prepared, validation: pd.DataFrame)
 
 
 def best_run(workspace: Workspace, validation: pd.DataFrame) -> Run:
-    """Return the first seed of the network with content that has the best validation Recall@20, mean over its seeds.
+    """Return the first seed of the network with content that leads on validation, see `tables.lead`.
 
     Args:
         validation: of `evidence.validation_and_test`.
     """
     content = validation[(validation["model"] == "gru4rec") & ~knows_identity_alone(validation)]
-    best = content.loc[content["validation_recall_at_20"].idxmax(), Columns.MODEL[1:]]
+    best = content.loc[lead(content).idxmax(), Columns.MODEL[1:]]
     runs = [run for run in workspace.study.runs if all(getattr(run, name) == best[name] for name in best.index)]
     return min(runs, key=lambda run: run.seed)
 

@@ -26,15 +26,13 @@ from gru4rec_lib.preparation.prepare import candidates, encode, sessions_of
 from gru4rec_lib.serving import model_folder
 from gru4rec_lib.serving.recommender import Recommender
 from gru4rec_lib.study.baseline_runs import is_saved
-from gru4rec_lib.study.tables import finished_runs
+from gru4rec_lib.study.tables import ON_VALIDATION, finished_runs, lead
 from gru4rec_lib.study.workspace import Workspace
 from gru4rec_lib.training.build import build
 from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.training.settings import FitSettings
 from gru4rec_lib.utils.checked import check
 from gru4rec_lib.utils.rounding import with_interval
-
-RECALL = "validation_recall_at_20"
 
 
 def fit(place: Workspace, folder: Path, name: str = "") -> Recommender:
@@ -46,8 +44,8 @@ def fit(place: Workspace, folder: Path, name: str = "") -> Recommender:
     Args:
         place: the study's workspace.
         folder: to write; a model in it is replaced.
-        name: of a run, such as `shared-cross_entropy-seed1`, a baseline or a blend; if empty, the model with the
-            highest validation Recall@20.
+        name: of a run, such as `shared-cross_entropy-seed1`, a baseline or a blend; if empty, the model that leads on
+            validation in both scores together, see `tables.lead`.
 
     Returns:
         The recommender, as `Recommender.load` reads it.
@@ -61,7 +59,7 @@ def fit(place: Workspace, folder: Path, name: str = "") -> Recommender:
     if isinstance(study.data, MssdData) and study.data.shards:
         raise ConfigError(f"{study.name}: is prepared log by log, so its sessions are not read at once; omit `shards`")
     finished = finished_models(place)
-    name = name or finished[RECALL].idxmax()
+    name = name or lead(finished).idxmax()
     if name not in finished.index:
         raise ConfigError(f"{study.name}: no finished model is called `{name}`; name {', '.join(finished.index)}")
     best = finished.loc[name]
@@ -86,8 +84,8 @@ def finished_models(place: Workspace) -> pd.DataFrame:
         place: the study's workspace.
 
     Returns:
-        One row a model by the name of its folder: kind (`network`, `baseline` or `blend`), validation_recall_at_20 (of
-        a blend on the targets that chose its weights), folder.
+        One row a model by the name of its folder: kind (`network`, `baseline` or `blend`), ON_VALIDATION (of a blend on
+        the targets that chose its weights), folder.
 
     Raises:
         ConfigError: no run is finished.
@@ -95,13 +93,14 @@ def finished_models(place: Workspace) -> pd.DataFrame:
     study, runs = place.study, finished_runs(place)
     if runs.empty:
         raise ConfigError(f"{study.name}: no run is finished; first: make reproduce STUDY={place.given}")
-    rows = [("network", recall, path) for recall, path in zip(runs[RECALL], runs["folder"], strict=True)]
+    rows = [("network", *row) for row in runs[[*ON_VALIDATION, "folder"]].itertuples(index=False)]
     others = [("baseline", place.baseline_folder(one.name)) for one in study.baselines]
     others += [("blend", place.blend_folder(one.name, seed)) for one in study.blends for seed in study.blend_seeds]
     for kind, path in others:
         if is_saved(path):
-            rows.append((kind, pd.read_csv(path / "validation.csv")["val_recall_at_20"].item(), path))
-    return pd.DataFrame(rows, columns=["kind", RECALL, "folder"], index=[path.name for *_, path in rows])
+            scores = pd.read_csv(path / "validation.csv")[["val_recall_at_20", "val_mrr_at_20"]].iloc[0]
+            rows.append((kind, *scores, path))
+    return pd.DataFrame(rows, columns=["kind", *ON_VALIDATION, "folder"], index=[path.name for *_, path in rows])
 
 
 @dataclass(frozen=True)
@@ -190,7 +189,7 @@ def _card(place: Workspace, name: str, best: pd.Series, config: dict, data: Ever
         "items_without_plays": int((plays == 0).sum()),
         "first_and_last_event": [date_time(time) for time in times],
         "epochs": config["training"]["max_epochs"] if "training" in config else None,
-        RECALL: float(best[RECALL]),
+        **{name: float(best[name]) for name in ON_VALIDATION},
         "test": _test_scores(best["folder"], CUTOFF),
         "settings": config,
     }
@@ -235,8 +234,9 @@ sessions, {card["events"]:,} events, {card["items"]:,} items. Candidates that ha
 
 ## Training
 
-In the study this model has a validation Recall@20 of {card[RECALL]:.3f}. Here it is trained again with its
-settings{epochs}. All settings are in `config.json`.
+In the study this model has a Recall@20 of {card[ON_VALIDATION[0]]:.3f} and an MRR@20 of {card[ON_VALIDATION[1]]:.3f} on
+validation. Here it is trained again with its settings{epochs}. All
+settings are in `config.json`.
 
 ## Test of the study
 

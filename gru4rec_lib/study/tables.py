@@ -19,6 +19,7 @@ IDENTITY = [form for form in INPUT_FORMS if form not in FORMS_WITH_CONTENT]
 TABLE_2 = ["study", *Columns.MODEL[:-1], "seed", "protocol", "n_candidates", "n_targets", "recall_at_20", "mrr_at_20"]
 TABLE_2 += ["recall_low", "recall_high", "mrr_low", "mrr_high", "recall_with_best", "mrr_with_best"]
 TITLES = {"recall": "Recall", "mrr": "MRR", "ndcg": "NDCG"}
+ON_VALIDATION = ["validation_recall_at_20", "validation_mrr_at_20"]
 ONE_SEED = "¹"  # marks a network of which one training is known
 OVER_SEEDS = [{"seed": "seeds"}.get(name, name) for name in TABLE_2] + ["recall_sd", "mrr_sd"]
 OVER_WINDOWS = ["study", *Columns.MODEL[:-1], "seeds", "protocol", "windows", "n_targets"]
@@ -149,6 +150,19 @@ def chosen_epochs(workspace: Workspace) -> pd.DataFrame:
     return epochs.loc[[own[monitors[name]].idxmax() for name, own in epochs.groupby("run", sort=False)]]
 
 
+def lead(scores: pd.DataFrame) -> pd.Series:
+    """Return how well models do on validation in both scores: the mean of each score relative to the best model's.
+
+    Args:
+        scores: a row a model, the columns ON_VALIDATION, 0 to 1.
+
+    Returns:
+        float, 0 to 1, with the index of `scores`; missing where a score is missing.
+    """
+    scores = scores[ON_VALIDATION]
+    return (scores / scores.max().where(lambda best: best > 0, 1)).mean(axis=1, skipna=False)
+
+
 def records(workspace: Workspace) -> dict[str, dict]:
     """Read every run's config.json.
 
@@ -163,18 +177,19 @@ def finished_runs(workspace: Workspace) -> pd.DataFrame:
     """List the finished runs in a study's folder, including those outside its grid.
 
     Returns:
-        One row a run: `name` (for reading, such as `content, bpr`), those of Columns.RUN, validation_recall_at_20,
-        `leads` (the best by it of the runs that differ in loss and seed alone), folder.
+        One row a run: `name` (for reading, such as `content, bpr`), those of Columns.RUN, ON_VALIDATION at its best
+        epoch, `leads` (the best by `lead` of the runs that differ in loss and seed alone), folder.
     """
     rows = []
     for path in sorted((workspace.runs / "gru4rec").glob("*/ranks.parquet")):  # written last by a run
         config = json.loads((path.parent / "config.json").read_text(encoding="utf-8"))
-        best = pd.read_csv(path.parent / "history.csv")["val_recall_at_20"].max()
-        rows.append([*map(config.get, Columns.RUN), best, path.parent])
-    table = pd.DataFrame(rows, columns=[*Columns.RUN, "validation_recall_at_20", "folder"])
+        history = pd.read_csv(path.parent / "history.csv").set_index("epoch")
+        scores = history.loc[config["best_epoch"], ["val_recall_at_20", "val_mrr_at_20"]]
+        rows.append([*map(config.get, Columns.RUN), *scores, path.parent])
+    table = pd.DataFrame(rows, columns=[*Columns.RUN, *ON_VALIDATION, "folder"])
     name = named(table) + ", " + table["loss"]
     table.insert(0, "name", name.where(~name.duplicated(keep=False), name + ", seed " + table["seed"].astype(str)))
-    best = table.sort_values("validation_recall_at_20", ascending=False, kind="stable")
+    best = table.loc[lead(table).sort_values(ascending=False, kind="stable").index]
     table["leads"] = table.index.isin(best.drop_duplicates(["input_form", "output_form", "tag"]).index)
     return table
 

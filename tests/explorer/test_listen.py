@@ -204,12 +204,13 @@ def test_an_indicator_of_missing_values_is_no_trait():
 # A study's runs
 
 
-def write_run(place, name, recall, **config):
+def write_run(place, name, recall, mrr=0.1, **config):
     folder = place.runs / "gru4rec" / name
     folder.mkdir(parents=True)
     cell = {"input_form": "content", "output_form": "ids", "loss": "bpr", "seed": 1, "tag": ""} | config
+    cell["best_epoch"] = 2
     (folder / "config.json").write_text(json.dumps(cell))
-    (folder / "history.csv").write_text(f"epoch,val_recall_at_20\n1,{recall}\n2,0.01\n")
+    (folder / "history.csv").write_text(f"epoch,val_recall_at_20,val_mrr_at_20\n1,0.9,0.9\n2,{recall},{mrr}\n")
     (folder / "ranks.parquet").touch()
 
 
@@ -219,7 +220,7 @@ def test_finished_runs_and_the_best_ones(tmp_path):
     assert tables.finished_runs(place).empty
     write_run(place, "a", 0.1)
     write_run(place, "b", 0.3, loss="top1")
-    write_run(place, "c", 0.2, seed=2)
+    write_run(place, "c", 0.2, 0.13, seed=2)
     write_run(place, "d", 0.05, output_form="hybrid", tag="wide")
     (tmp_path / "gru4rec" / "half_done").mkdir()
     found = tables.finished_runs(place)
@@ -229,8 +230,9 @@ def test_finished_runs_and_the_best_ones(tmp_path):
         "content, bpr, seed 2",
         "content → hybrid wide, bpr",
     ]
-    assert found["validation_recall_at_20"].tolist() == [0.1, 0.3, 0.2, 0.05]
-    assert found["leads"].tolist() == [False, True, False, True]
+    assert found["validation_recall_at_20"].tolist() == [0.1, 0.3, 0.2, 0.05], "at the best epoch, the second"
+    assert found["validation_mrr_at_20"].tolist() == [0.1, 0.1, 0.13, 0.1]
+    assert found["leads"].tolist() == [False, True, False, True], "0.3 / 0.1, not 0.2 / 0.13"
 
 
 # The controls

@@ -14,6 +14,7 @@ from gru4rec_lib.preparation.prepare import prepare
 from gru4rec_lib.preparation.readers import read
 from gru4rec_lib.serving.recommender import Recommender
 from gru4rec_lib.study import baseline_runs, blend_runs, final_model, recommend, results, runs
+from gru4rec_lib.study.tables import lead
 from gru4rec_lib.study.workspace import Workspace
 
 STUDY = """
@@ -61,7 +62,7 @@ def place(tmp_path_factory):
         trained = runs.train(run, prepared)
         recalls = [0.1, 0.1, 0.1]
         recalls[best] = 0.1 * best  # content has the highest score, after its third epoch
-        history = trained.history.assign(val_recall_at_20=recalls[: len(trained.history)])
+        history = trained.history.assign(val_recall_at_20=recalls[: len(trained.history)], val_mrr_at_20=0.05)
         trained = runs.Trained(trained.model, history, best + 1, trained.minutes, trained.seconds)
         ranks, lists = (of(trained.model, prepared, place.study) for of in (results.rank, results.lists))
         runs.save(place.run_folder(run), run, trained, ranks, lists, prepared)
@@ -96,7 +97,7 @@ def test_the_card_has_counts_dates_and_test_scores(place, folder):
     counts = {"sessions": 41, "events": 122, "items": 9, "items_without_plays": 1, "epochs": 3}
     assert {name: card[name] for name in counts} == counts
     assert card["first_and_last_event"] == ["2001-09-09T01:46:40", "2033-05-18T03:33:21"]
-    assert card["validation_recall_at_20"] == pytest.approx(0.2)
+    assert (card["validation_recall_at_20"], card["validation_mrr_at_20"]) == pytest.approx((0.2, 0.05))
     assert [(one["protocol"], one["score"]) for one in card["test"]] == [
         (protocol, score) for protocol in ("known", "open") for score in ("recall_at_20", "mrr_at_20")
     ]
@@ -111,7 +112,7 @@ def test_the_card_has_counts_dates_and_test_scores(place, folder):
 
 
 @pytest.mark.slow
-def test_a_baseline_or_a_blend_is_fitted_to_all_sessions_too(place, tmp_path):
+def test_a_baseline_or_a_blend_is_fitted_to_all_sessions_too(place, tmp_path, monkeypatch):
     shutil.copytree(place.root, tmp_path, dirs_exist_ok=True)
     place = Workspace(str(tmp_path / "config" / "songs.yaml"), tmp_path / "raw", root=tmp_path)
     prepared = prepare(read(place.study.data, place.raw, place.study.split), place.study.split, place.raw)
@@ -138,7 +139,15 @@ def test_a_baseline_or_a_blend_is_fitted_to_all_sessions_too(place, tmp_path):
     assert one.model.n_scored == (10 if record["weights"]["gru4rec"] else 9)
     assert one.model.parts.n_items == 9
     final_model.fit(place, tmp_path / "model")
-    assert json.loads((tmp_path / "model" / "card.json").read_text())["model"] == found[final_model.RECALL].idxmax()
+    assert json.loads((tmp_path / "model" / "card.json").read_text())["model"] == lead(found).idxmax()
+    low = found.assign(
+        validation_recall_at_20=[0.4, 0.39, 0.1, 0.1, 0.1], validation_mrr_at_20=[0.1, 0.2, 0.1, 0.1, 0.1]
+    )
+    monkeypatch.setattr(final_model, "finished_models", lambda _: low)
+    final_model.fit(place, tmp_path / "model")
+    chosen = json.loads((tmp_path / "model" / "card.json").read_text())["model"]
+    assert chosen == low.index[1], "nearly the best recall, and twice the MRR"
+    monkeypatch.undo()
     with pytest.raises(ConfigError, match="songs: no finished model is called `stan`; name content-to_hybrid"):
         final_model.fit(place, tmp_path / "model", "stan")
 
