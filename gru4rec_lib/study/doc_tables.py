@@ -15,8 +15,10 @@ import pandas as pd
 
 from gru4rec_lib.config.audit import CONCLUSIONS, LOSSES
 from gru4rec_lib.data.columns import Columns
+from gru4rec_lib.evaluation.comparison import is_baseline
 from gru4rec_lib.plotting.figures import FIGURES
 from gru4rec_lib.plotting.style import named
+from gru4rec_lib.study.tables import ON_VALIDATION, lead
 from gru4rec_lib.utils.atomic_write import replacing
 from gru4rec_lib.utils.rounding import fixed
 
@@ -24,19 +26,19 @@ BLOCK = re.compile(r"(<!-- table: ([\w:,]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 SESSION_REC = ("item_knn", "sequential_rules", "sknn", "v_sknn", "stan")  # have session-rec's settings as `published`
 SCORES = {"recall": "Recall@20", "mrr": "MRR@20"}
 BENCH = {
-    "train_events_per_s_b64_cross_entropy": "training, batch 64",
-    "train_events_per_s_b512_cross_entropy": "training, batch 512",
+    "train_events_per_s_b64_cross_entropy": "training, batch 64, 505,195 tracks",
+    "train_events_per_s_b512_cross_entropy": "training, batch 512, 505,195 tracks",
     "train_events_per_s_b512_bpr_max": "training with BPR-max, batch 512",
-    "train_roofline_b512_cross_entropy": "training: time of its matrix products in NumPy's OpenBLAS / time of a step",
+    "train_roofline_b512_cross_entropy": "matrix products of a training step in NumPy: their time / its time",
     "rank_events_per_s": "ranking targets exactly among all tracks",
-    "rank_roofline": "ranking: the same ratio; above 1, because bounds skip blocks of tracks",
-    "recommend_ms": "recommending 20 tracks for one session, exactly: median",
-    "recommend_ratio": "time of that / time of scoring all tracks",
-    "recommend_p99_ratio": "99th percentile / median of that time over 2,000 sessions",
-    "recommend_many_ratio": "time of that for 10,000 sessions / time of `recommend_many` for them",
+    "rank_roofline": "matrix products of ranking: their time / its time; above 1, as bounds skip blocks of tracks",
+    "recommend_ms": "time to recommend 20 tracks for one session, exactly: median over 2,000 sessions",
+    "recommend_ratio": "median time to recommend for one session / time to score all tracks",
+    "recommend_p99_ratio": "99th percentile / median of the time to recommend for one session",
+    "recommend_many_ratio": "time of 10,000 calls of `recommend` / time of one `recommend_many` for the same sessions",
     "serve_p99_ms": "99th percentile of a request for 20 tracks to the server, 8 at a time",
-    "peers_train_ratio_b64": "training, batch 64: our events/s / those of Cornac's GRU4Rec, same settings",
-    "peers_train_ratio_b512": "the same, batch 512",
+    "peers_train_ratio_b64": "training on yoochoose, batch 64: our events/s / those of Cornac's GRU4Rec",
+    "peers_train_ratio_b512": "training on yoochoose, batch 512: our events/s / those of Cornac's GRU4Rec",
     "peers_one_ratio": "20 best tracks of one state: time of faiss (IndexFlatIP) / ours",
     "peers_many_ratio": "20 best tracks of 512 states: time of faiss / ours",
     "peers_item_knn_ratio": "fitting item-kNN: time of implicit / ours",
@@ -44,10 +46,10 @@ BENCH = {
     "memory_peak_gb_3700k": "peak memory of training and ranking with 3,700,000 tracks",
     "memory_estimate_ratio_3700k": "memory estimate printed before training / measured peak",
     "prepare_s": "preparing a tenth of two logs: raw files to arrays, with validation",
-    "prepare_peak_gb": "peak memory of that preparation",
+    "prepare_peak_gb": "peak memory of preparing a tenth of two logs",
     "log_prepare_s": "preparing a log of Last.fm-1K's size and layout (19,150,868 plays): file to arrays",
-    "log_prepare_ratio": "time of that / time in which DuckDB reads the file into a table, all cells as text",
-    "log_prepare_peak_gb": "peak memory of that preparation",
+    "log_prepare_ratio": "time of preparing that log / time in which DuckDB reads it into a table, all cells as text",
+    "log_prepare_peak_gb": "peak memory of preparing that log",
 }
 
 
@@ -113,16 +115,25 @@ def _grid(folder: Path) -> Iterator[list[str]]:
 
 
 def _with_unseen(folder: Path) -> Iterator[list[str]]:
-    """Rows of every model, baselines last, with Recall@20 on targets unseen in training too; means over seeds."""
-    known, unseen = _known(_read(folder, "table_2_over_seeds")), _read(folder, "cold_tracks")
+    """Rows of every model, baselines last, on targets seen in training, on unseen ones and on all; means over seeds."""
+    both, unseen = _read(folder, "table_2_over_seeds"), _read(folder, "cold_tracks")
     unseen = unseen.groupby(Columns.MODEL, as_index=False)["recall_at_20"].mean()
-    table = known.merge(unseen, on=Columns.MODEL, how="left", suffixes=("", "_unseen"))
+    table = _known(both).merge(unseen, on=Columns.MODEL, how="left", suffixes=("", "_unseen"))
+    every = both.loc[both["protocol"] == "open", [*Columns.MODEL, "recall_at_20", "mrr_at_20"]]
+    table = table.merge(every, on=Columns.MODEL, how="left", suffixes=("", "_open"))
     table["is_baseline"] = table["model"] != "gru4rec"
-    yield ["model", "scoring row", "Recall@20 (95 %) / MRR@20", "unseen"]
+    yield [
+        "model",
+        "scoring row",
+        "`known`: Recall@20 (95 %) / MRR@20",
+        "unseen: Recall@20",
+        "`open`: Recall@20 / MRR@20",
+    ]
     for row in table.sort_values(["is_baseline", "recall_at_20"], ascending=[True, False]).itertuples():
         if row.is_baseline or row.loss == "cross_entropy":
             name = row.model if row.is_baseline else ", ".join(filter(None, (row.input_form, row.tag)))
-            yield [name, row.output_form, _interval(row), _number(row.recall_at_20_unseen)]
+            of_all = f"{_number(row.recall_at_20_open)} / {_number(row.mrr_at_20_open)}"
+            yield [name, row.output_form, _interval(row), _number(row.recall_at_20_unseen), of_all]
 
 
 def _audit(folder: Path) -> Iterator[list[str]]:
@@ -143,16 +154,17 @@ def _by_number(switch: str) -> tuple:
 
 def _shop(reports: Path) -> Iterator[list[str]]:
     folder = reports / "yoochoose_100k"
-    table = _known(_read(folder, "table_2_over_seeds"))
-    table = table[(table["input_form"] == "shared") & (table["tag"] != "official")]
-    times = _read(folder, "time_to_quality")
-    yield ["Recall@20 / MRR@20", "ours", "the official code", "ours, fast", "seconds of fast training, one core"]
+    table, times = _known(_read(folder, "table_2_over_seeds")), _read(folder, "time_to_quality")
+    table, times = (one[one["input_form"] == "shared"] for one in (table, times))
+    yield ["model", "Recall@20 / MRR@20", "seconds of training, one core"]
     for loss in ("cross_entropy", "bpr_max"):
-        own, fast = table["loss"] == loss, table["tag"].str.startswith("fast_")
-        seconds = times[(times["loss"] == loss) & times["tag"].str.startswith("fast_")]["seconds_of_tested"]
-        seconds = seconds.astype(float)
-        texts = [_pair(table[own & ~fast]), _comparator(reports, "yoochoose_100k", loss), _pair(table[own & fast])]
-        yield [f"shared, {loss}", *texts, f"{seconds.min():.0f} to {seconds.max():.0f}"]
+        yield [f"{loss}, the official code, its settings", _comparator(reports, "yoochoose_100k", loss), ""]
+        for name, tag in (("its settings", "official"), ("our settings", ""), ("our fast settings", "fast_")):
+            rows, own = (one[one["loss"] == loss] for one in (table, times))
+            rows, own = (one[one["tag"].str.startswith(tag) if tag else one["tag"] == ""] for one in (rows, own))
+            if len(rows):
+                seconds = own["seconds_of_tested"].astype(float)
+                yield [f"{loss}, ours, {name}", _pair(rows), f"{seconds.min():.0f} to {seconds.max():.0f}"]
 
 
 def _session_rec(reports: Path) -> Iterator[list[str]]:
@@ -173,6 +185,47 @@ def _content_adds(*studies: Path) -> Iterator[list[str]]:
             rows = rows.drop_duplicates("score").set_index("score").loc[[*SCORES]]
             texts = [f"{_number(r.difference)} ({_number(r.low)} to {_number(r.high)})" for r in rows.itertuples()]
             yield [f"`{study.name}`", *names, *texts]
+
+
+def _sizes(*studies: Path) -> Iterator[list[str]]:
+    """The data of studies after preparation: what networks and baselines learn from, and what they are tested on."""
+    yield [
+        "study",
+        "training sessions",
+        "plays",
+        "tracks",
+        "test sessions",
+        "targets of `known`",
+        "of `open`",
+        "unseen",
+    ]
+    for study in studies:
+        counts = pd.read_csv(study / "counts.csv").drop_duplicates("step", keep="last").set_index("step")
+        train, test = (counts.loc[f"{part}: sessions of one event dropped"] for part in ("training", "test"))
+        targets = _read(study, "table_2").groupby("protocol")["n_targets"].max().astype(int)
+        unseen = _read(study, "cold_tracks")["n_targets"].astype(int).max() if targets["open"] > targets["known"] else 0
+        numbers = [*train[["sessions", "events", "items"]], test["sessions"], targets["known"], targets["open"]]
+        yield [f"`{study.name}`", *(f"{number:,}" for number in numbers), f"{100 * unseen / targets['open']:.0f} %"]
+
+
+def _repeats(*studies: Path) -> Iterator[list[str]]:
+    """Scores on targets that are new to their session and on repeats: the best of each kind on validation."""
+    yield ["study", "target", "targets", "baseline", "network", "blend"]
+    for study in studies:
+        validation, strata = _read(study, "validation_and_test"), _read(study, "strata")
+        validation = validation.astype(dict.fromkeys(ON_VALIDATION, float))
+        validation["name"] = named(validation) + (", " + validation["loss"]).where(validation["loss"] != "", "")
+        kind = validation["model"].str.partition("-")[0].where(~is_baseline(validation["model"]), "baseline")
+        by_recall = validation[kind == "baseline"].sort_values(ON_VALIDATION, ascending=False)
+        leaders = [by_recall.iloc[0]]
+        leaders += [validation.loc[lead(validation[kind == one]).idxmax()] for one in ("gru4rec", "blend")]
+        rows = _known(strata[strata["by"] == "repeat"])
+        for stratum, own in rows.groupby("stratum", sort=False):
+            texts = []
+            for leader in leaders:
+                row = own.merge(leader[Columns.MODEL].to_frame().T, on=Columns.MODEL)
+                texts.append(f"{leader['name']} {_pair(row)}")
+            yield [f"`{study.name}`", stratum, f"{int(float(own['n_targets'].iloc[0])):,}", *texts]
 
 
 def _conclusions(*studies: Path) -> Iterator[list[str]]:
@@ -237,6 +290,8 @@ TABLES: dict[str, Callable[[Path], Iterable[list[str]]]] = {
     "shop": _shop,
     "session_rec": _session_rec,
     "content_adds": _content_adds,
+    "sizes": _sizes,
+    "repeats": _repeats,
     "conclusions": _conclusions,
     "samples": _samples,
     "importance": _importance,

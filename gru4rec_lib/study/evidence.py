@@ -152,7 +152,6 @@ def content_less_identity(workspace: Workspace, validation: pd.DataFrame) -> pd.
     alone = knows_identity_alone(models) & is_network
     content = models[is_validated & is_network & ~alone]
     identity = models[is_validated & (alone | models["model"].isin(without_features))]
-    identity = identity.sort_values(ON_VALIDATION[0], ascending=False, kind="stable")
     rows = []
     for loss, cells in content.groupby("loss", sort=False):
         first = lead(cells).idxmax()
@@ -163,7 +162,11 @@ def content_less_identity(workspace: Workspace, validation: pd.DataFrame) -> pd.
         controls = identity[same & identity["input_form"].isin(forms)]
         references = {}
         if len(identity):
-            best, by_mrr = identity[ON_VALIDATION].idxmax()
+            # Equal models in one score are ordered by the other: neighbours often have the same recall.
+            best, by_mrr = (
+                identity.sort_values(by, ascending=False, kind="stable").index[0]
+                for by in (ON_VALIDATION, ON_VALIDATION[::-1])
+            )
             references = {"best identity": best} | ({"best identity by MRR@20": by_mrr} if by_mrr != best else {})
         if len(controls):
             references["control"] = lead(controls).idxmax()

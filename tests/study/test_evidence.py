@@ -184,6 +184,19 @@ def test_a_baseline_without_features_may_be_the_best_that_knows_identity_alone(p
     assert table["difference"].tolist()[0] == pytest.approx(1 / 4 - 2 / 4)
 
 
+def test_of_two_with_the_same_score_the_better_in_the_other_is_the_best(place):
+    """markov has the better MRR@20; item_knn comes later in the table, most_popular earlier."""
+    for name, mrr in (("most_popular", 0.3), ("markov", 0.35), ("item_knn", 0.3)):
+        validated(place.baseline_folder(name), 0.95, mrr)
+    validation = evidence.validation_and_test(place, tables.over_seeds(place))
+    table = evidence.content_less_identity(place, validation)
+    assert table["identity"].tolist() == ["markov"] * 2 + ["embedding"] * 2
+    validated(place.baseline_folder("most_popular"), 0.96, 0.35)
+    validation = evidence.validation_and_test(place, tables.over_seeds(place))
+    table = evidence.content_less_identity(place, validation)
+    assert table["identity"].tolist() == ["most_popular"] * 2 + ["embedding"] * 2
+
+
 def test_a_baseline_with_features_does_not_know_identity_alone(place, monkeypatch):
     validated(place.baseline_folder("item_knn"), 0.95)
     monkeypatch.setattr(ItemKNN, "needs_features", True)
