@@ -70,6 +70,34 @@ def test_the_audit_lists_every_defect():
     assert "\n".join(rows) in text_of("docs/audit.md")
 
 
+def unknown_names(page):
+    """Return the modules and tests named in the tables of docs/official_code.md that do not exist."""
+    rows = [line.split("|")[5:] for line in page.splitlines() if line.startswith("| ")]
+    modules, tests = ({name for row in rows for name in re.findall(r"`(.+?)`", row[column])} for column in (0, 1))
+    assert len(modules) > 20
+    assert len(tests) > 50
+    known = {
+        f"{path.stem}::{name}"
+        for path in (ROOT / "tests").glob("*/test_*.py")
+        for name in re.findall(r"^def (test_\w+)\(", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    return sorted({name for name in modules if not (ROOT / "gru4rec_lib" / f"{name}.py").is_file()} | (tests - known))
+
+
+def test_the_comparison_with_the_official_code_names_modules_and_tests_that_exist():
+    text = text_of("docs/official_code.md")
+    assert {line.count("|") for line in text.splitlines() if line.startswith("|")} == {7}
+    assert unknown_names(text) == []
+
+
+def test_a_wrong_module_and_a_wrong_test_are_detected():
+    page = text_of("docs/official_code.md").replace("`model/layers`", "`layers`")
+    page = page.replace("test_metrics::test_by_hand`", "test_metrics::test_by_foot`")
+    page = page.replace("`test_losses::test_smoothing_by_hand`", "`test_layers::test_smoothing_by_hand`")
+    wrong = ["layers", "test_layers::test_smoothing_by_hand", "test_metrics::test_by_foot"]
+    assert unknown_names(page) == wrong
+
+
 def test_the_readme_is_short():
     assert len(text_of("README.md").splitlines()) <= 200
 
