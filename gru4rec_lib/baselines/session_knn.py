@@ -28,6 +28,7 @@ from gru4rec_lib.utils.checked import Count
 
 TARGETS = 64  # looked up together, to bound memory
 DAY = 24 * 3600
+LARGEST = 170  # of the exponents of one weight: the product of four is above 0 in float64
 
 Decay = Annotated[float, Field(gt=0)]
 
@@ -46,19 +47,26 @@ class SessionKNN(SparseBaseline):
     _heard: sparse.csr_array  # [sessions, items], last place of the item in the session; the most recent session first
     _heard_by: sparse.csc_array  # the same by item
     _tracks: np.ndarray  # int [sessions], different tracks
-    _weight: np.ndarray  # float64 [sessions], w
+    _weight: np.ndarray  # float64 [sessions], w; in STAN without the decay by age
+    _age: np.ndarray  # float64 [sessions], seconds before the last end of all; 0 without ends
     _idf: np.ndarray  # float64 [items], log(sessions / sessions with the item)
 
     def _heard_weight(self, back: np.ndarray, length: np.ndarray) -> np.ndarray:
         """Weight u of a track that is the `back`-th from the end (1 the last) of `length` known events."""
         return np.ones(len(back))
 
-    def _session_weight(self, age: np.ndarray) -> np.ndarray:
-        """Weight w of the training sessions, `age` seconds before the last end of all; 0 without ends."""
-        return np.ones(len(age))
+    def _session_weight(self) -> np.ndarray:
+        """Weight w of the training sessions."""
+        return np.ones(len(self._tracks))
 
-    def _similarity(self, shared: np.ndarray, n_heard: np.ndarray, session: np.ndarray) -> np.ndarray:
-        """Similarity sim of `session`; `shared`: the sum of u, `n_heard`: different tracks of the session so far."""
+    def _similarity(
+        self, shared: np.ndarray, n_heard: np.ndarray, session: np.ndarray, newest: np.ndarray
+    ) -> np.ndarray:
+        """Similarity sim of `session`, up to a factor that all sessions compared with the same one have.
+
+        `shared` is the sum of u, `n_heard` the number of different tracks of the session so far, `newest` the most
+        recent of the sessions compared with it.
+        """
         return shared * self._weight[session]
 
     def _match_weight(self, back: np.ndarray) -> np.ndarray:
@@ -84,7 +92,8 @@ class SessionKNN(SparseBaseline):
         self._heard = sparse.csr_array((place[last], (session, item)), shape=(len(train), n_items))
         self._heard_by = self._heard.tocsc()
         self._tracks = np.maximum(np.diff(self._heard.indptr), 1)
-        self._weight = self._session_weight((ends.max(initial=0) - ends[newest_first]) * has_ends)
+        self._age = (ends.max(initial=0) - ends[newest_first]) * has_ends
+        self._weight = self._session_weight()
         self._idf = np.log(max(len(train), 1) / np.maximum(np.diff(self._heard_by.indptr), 1))
 
     def _score_rows(self, sessions, events):
@@ -122,7 +131,10 @@ class SessionKNN(SparseBaseline):
         which, where, pair = which[order], where[order], pair[order]
         first = np.flatnonzero(np.diff(pair, prepend=-1))
         query, session = np.divmod(pair[first], len(self._weight))
-        similarity = self._similarity(np.add.reduceat(weight[which], first), n_heard[query], session)
+        shared = np.add.reduceat(weight[which], first)
+        is_newest = np.diff(query, prepend=-1) > 0
+        newest = session[is_newest][np.cumsum(is_newest) - 1]
+        similarity = self._similarity(shared, n_heard[query], session, newest)
         back, place = np.minimum.reduceat(back[which], first), np.maximum.reduceat(self._heard_by.data[where], first)
 
         recent = np.flatnonzero(place_in_group(query) < self.sample)
@@ -143,12 +155,12 @@ class SKNN(SessionKNN):
     kind = "sknn"
     similarity: Literal["cosine", "jaccard", "binary"] = "cosine"
 
-    def _session_weight(self, age):
+    def _session_weight(self):
         return 1 / np.sqrt(self._tracks)
 
-    def _similarity(self, shared, n_heard, session):
+    def _similarity(self, shared, n_heard, session, newest):
         if self.similarity == "cosine":
-            return super()._similarity(shared, n_heard, session)
+            return super()._similarity(shared, n_heard, session, newest)
         both = n_heard + self._tracks[session]
         return shared / (both - shared) if self.similarity == "jaccard" else 2 * shared / (2 * shared + both)
 
@@ -182,8 +194,9 @@ class STAN(SessionKNN):
     """Sequence and time aware neighbourhood: exponential decays of u, w and x around the cosine; v = y = 1.
 
     u = exp(-(back - 1) / position_decay), w = exp(-age / time_decay) / sqrt(tracks of n), x = exp(-distance /
-    distance_decay). The age counts from the end of training instead of from the session's own time: this multiplies
-    all scores of a session by one factor and changes no rank.
+    distance_decay). The age counts from the most recent of the sessions compared instead of from the session's own
+    time: this multiplies all scores of a session by one factor and changes no rank. No exponential is below
+    exp(-LARGEST), so that the tracks of old or distant neighbours keep a score above 0.
 
     Args:
         neighbours, sample: as in `SessionKNN`.
@@ -199,13 +212,17 @@ class STAN(SessionKNN):
     distance_decay: Decay = 2.05
 
     def _heard_weight(self, back, length):
-        return np.exp(-(back - 1) / self.position_decay)
+        return _decay(back - 1, self.position_decay)
 
-    def _session_weight(self, age):
-        return np.exp(-age / (self.time_decay * DAY)) / np.sqrt(self._tracks)
+    def _session_weight(self):
+        return 1 / np.sqrt(self._tracks)
+
+    def _similarity(self, shared, n_heard, session, newest):
+        older = self._age[session] - self._age[newest]
+        return super()._similarity(shared, n_heard, session, newest) * _decay(older, self.time_decay * DAY)
 
     def _near_weight(self, distance):
-        return np.exp(-distance / self.distance_decay)
+        return _decay(distance, self.distance_decay)
 
 
 class VSTAN(STAN):
@@ -222,10 +239,14 @@ class VSTAN(STAN):
     idf_weighting: float = Field(5, ge=0)
 
     def _match_weight(self, back):
-        return np.exp(-(back - 1) / self.match_decay)
+        return _decay(back - 1, self.match_decay)
 
     def _item_weight(self):
         return 1 + self.idf_weighting * self._idf
+
+
+def _decay(value: np.ndarray, scale: float) -> np.ndarray:
+    return np.exp(-np.minimum(value / scale, LARGEST))
 
 
 def _last_of_each(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

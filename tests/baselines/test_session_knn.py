@@ -114,3 +114,28 @@ def test_results_do_not_depend_on_the_block_size(monkeypatch):
         monkeypatch.setattr(session_knn, "TARGETS", targets)
         ranks.append(STAN().fit(Sessions.from_lists(train), 9).rank(Sessions.from_lists(test), 9).tolist())
     assert ranks[0] == ranks[1]
+
+
+@pytest.mark.parametrize("kind", [STAN, VSTAN])
+def test_neighbours_of_many_years_ago_still_have_scores(kind):
+    """exp(-age / 2.5 days) is 0 in float64 after 5.1 years: counted from the newest neighbour it is not."""
+    old = [[5, 7], [5, 6], [5, 6]]
+    train = Sessions.from_lists([*old, [0, 1], [0, 1], [0, 2], [0, 3], [0, 4], [8, 9]])
+    asked = Sessions.from_lists([[5, 6]])
+    for years in (1, 6, 60):
+        ends = np.array([0.0, 1, 2, *(years * 365.0 * 86400 + np.arange(6))])
+        model = kind(time_decay=2.5).fit(train, 10, ends=ends)
+        assert model.rank(asked, 10).tolist() == [2]
+        assert model.top(asked, 10, k=3).tolist() == [[5, 6, 7]]
+    # The newest neighbour shares 8 alone: those of six years before have nearly no weight beside it, but a score.
+    model = kind(time_decay=2.5).fit(train, 10, ends=ends)
+    asked = Sessions.from_lists([[8, 5, 9], [8, 5, 6]])
+    assert model.rank(asked, 10, np.array([False, False, True] * 2)).tolist() == [2, 4]
+
+
+@pytest.mark.parametrize("kind", [STAN, VSTAN])
+def test_a_shared_track_of_thousands_of_events_ago_still_finds_neighbours(kind):
+    train = Sessions.from_lists([[0, 1], [2, 3], [2, 3]])
+    asked = Sessions.from_lists([[0, *[4] * 3000, 1]])
+    last = np.arange(len(asked.items)) == len(asked.items) - 1
+    assert kind().fit(train, 5).rank(asked, 5, last).tolist() == [2]
