@@ -214,7 +214,7 @@ def coverage(frame: pd.DataFrame) -> Figure:
     """
     frame = frame.assign(name=named(frame))
     models = {name: look | {"linestyle": ""} for name, look in looks_of_models(frame).items()}
-    figure, ax = new_figure(7.4 + 0.16 * len(models))
+    figure, ax = new_figure(7.4 + 0.17 * len(models))
     for name, look in models.items():
         rows = frame[frame["name"] == name]
         ax.plot(rows["recall_at_20"], rows["catalogue_coverage"], **look, clip_on=False)
@@ -239,7 +239,7 @@ def blend_weights(frame: pd.DataFrame) -> Figure:
     columns = ["validation_recall_at_20", "validation_mrr_at_20"]
     panels = list(frame.groupby("model", sort=False))
     parts = [name for name in frame["part"].fillna("").unique() if name]
-    marks = [look | {"linestyle": "", "markersize": 5} for look in BASELINES if look["marker"] != "*"]
+    marks = [look | {"linestyle": "", "markersize": 5} for look in BASELINES]
     models = dict(zip(parts, cycle(marks), strict=False))
     star = {"color": "C1", "marker": "*", "linestyle": "", "markersize": 8, "zorder": 3}
     figure, *axes = new_figure(1.2 + 0.4 * -(-len(parts) // 2) + 5.4 * len(panels), rows=len(panels))

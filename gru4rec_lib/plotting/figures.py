@@ -24,6 +24,7 @@ from gru4rec_lib.plotting.diagram import model_diagram
 from gru4rec_lib.plotting.evidence import EVIDENCE_FIGURES
 from gru4rec_lib.plotting.listen import LISTEN_FIGURES
 from gru4rec_lib.plotting.style import (
+    BLENDS,
     COLUMN,
     FONT_SIZE,
     QUIET,
@@ -50,6 +51,7 @@ from gru4rec_lib.utils.atomic_write import replacing
 STYLE = ("default", Path(__file__).with_name("style.mplstyle"))
 # No dates: the same table gives the same bytes.
 KINDS = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": None}
+LINE = 0.27  # cm between the marks of two losses in Table 2
 LENGTHS = np.array([1, 2, 3, 4, 5, 6, 8, 11, 16, 21, 31, 51, 101, 201, 501, 1001])  # starts of the ranges of lengths
 
 
@@ -350,41 +352,49 @@ def table_2(frame: pd.DataFrame) -> Figure:
     if frame.empty:
         raise ValueError("table_2: no row has the protocol `known`")
     trained, others = frame[frame["input_form"].notna()], frame[frame["input_form"].isna()]
-    trained = trained.assign(input_form=named(trained))
-    forms = list(looks(trained["input_form"]))
+    trained = trained.assign(name=named(trained))
     losses = {loss: look | {"linestyle": ""} for loss, look in looks(trained["loss"]).items()}
-    shifts = dict(zip(losses, (np.arange(len(losses)) + 0.5) / max(len(losses), 1) - 0.5, strict=True))
-    size = 0.25 + 0.17 * len(losses)  # height of an input form's row, cm
-    names = list(dict.fromkeys(others["model"]))  # baselines and blends; a blend has several seeds
-    below = len(forms) + 0.4 / size * np.arange(len(names))
-    figure, *axes = new_figure(2.4 + size * len(forms) + 0.4 * len(names), columns=2, sharey=True)
-    for ax, (score, name) in zip(axes, SCORES.items(), strict=True):
+    cells = set(zip(trained["name"], trained["loss"], strict=True))
+    # Where each mark stands, in cm from the top: the losses of a form one below the other, and its name beside their
+    # middle.
+    places, edges, names, top = {}, [], {}, 0.0
+    for form in looks(trained["name"]):
+        own = [loss for loss in losses if (form, loss) in cells]
+        places |= {(form, loss): top + 0.2 + LINE * n for n, loss in enumerate(own)}
+        names[form] = top + 0.2 + LINE * (len(own) - 1) / 2
+        top += 0.4 + LINE * (len(own) - 1)
+        edges.append(top)
+    below = {name: top + 0.2 + 0.4 * n for n, name in enumerate(dict.fromkeys(others["model"]))}
+    bottom = top + 0.4 * len(below)
+    figure, *axes = new_figure(3.0 + bottom, columns=2, sharey=True)
+    is_blend = ~is_baseline(others["model"])
+    marks = {"baseline": {"color": "0.35", "marker": "d", "linestyle": ""}}
+    blends = {*others.loc[is_blend, "model"]}
+    marks |= {"blend": BLENDS[0] | {"linestyle": ""}} if blends else {}
+    line = {"color": "0.65", "linewidth": 0.7, "linestyle": "--", "marker": ""}
+    for ax, (score, title) in zip(axes, SCORES.items(), strict=True):
         column = f"{score}_at_20"
-        if len(others):
-            ax.axvline(
-                others.loc[is_baseline(others["model"]), column].max(),
-                color="0.65",
-                linewidth=0.7,
-                linestyle="--",
-                marker="",
-                zorder=1,
-            )
-        seeds = others.groupby("model")[column].agg(["mean", "min", "max"]).loc[names]
-        ax.hlines(below, seeds["min"], seeds["max"], color="0.35")
-        ax.plot(seeds["mean"], below, color="0.35", marker="d", linestyle="")
-        for (form, loss), runs in trained.groupby(["input_form", "loss"])[column]:
-            place = forms.index(form) + 0.8 * shifts[loss]
-            ax.hlines(place, runs.min(), runs.max(), color=losses[loss]["color"])
-            ax.plot(runs.mean(), place, **losses[loss])
-        for line in np.arange(len(forms)) + 0.5:
-            ax.axhline(line, color="0.9", linewidth=0.6, linestyle="-", marker="", zorder=0)
+        if not is_blend.all():
+            ax.axvline(others.loc[~is_blend, column].max(), **line, zorder=1)
+        for name, runs in others.groupby("model")[column]:
+            look = marks["blend" if name in blends else "baseline"]
+            ax.hlines(below[name], runs.min(), runs.max(), color=look["color"])
+            ax.plot(runs.mean(), below[name], **look, clip_on=False)
+        for cell, runs in trained.groupby(["name", "loss"])[column]:
+            ax.hlines(places[cell], runs.min(), runs.max(), color=losses[cell[1]]["color"])
+            ax.plot(runs.mean(), places[cell], **losses[cell[1]])
+        for edge in edges:
+            ax.axhline(edge, color="0.9", linewidth=0.6, linestyle="-", marker="", zorder=0)
         ax.set_xlim(0, 1.06 * frame[column].max() or 1)
         ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}".removeprefix("0") or "0")
         ax.tick_params(axis="y", length=0)
-        ax.set_xlabel(name)
-    axes[0].set_yticks([*range(len(forms)), *below], [say(name) for name in (*forms, *names)])
-    axes[0].set_ylim(axes[0].get_yticks().max() + 0.5, -0.5)
+        ax.set_xlabel(title)
+    named_places = names | below
+    axes[0].set_yticks([*named_places.values()], [say(name) for name in named_places])
+    axes[0].set_ylim(bottom, 0)
+    if len(others):
+        losses |= marks | ({} if is_blend.all() else {"best baseline": line})
     legend(figure, losses, columns=3)
     return figure
 

@@ -27,11 +27,20 @@ LENGTHS = ("font.size", "axes.labelsize", "axes.titlesize", "xtick.labelsize", "
 LENGTHS += ("axes.labelpad", "axes.titlepad", "xtick.major.pad", "ytick.major.pad")  # in proportion to the font size
 QUIET = "0.4"  # grey of annotations
 SCORES = {"recall": "Recall@20", "mrr": "MRR@20"}
-# Baselines are black; input forms have colours.
+HOLLOW = {"markerfacecolor": "white"}
+MARKERS = [*((marker, {}) for marker in "dvPX<>^sop"), *((marker, HOLLOW) for marker in "dv<>^so")]
+# Input forms have colours; baselines are black, blends black stars.
 BASELINES = [
-    {"color": "black", "marker": marker, "linestyle": line, "linewidth": 0.8}
-    for marker, line in zip("d*vPX<>^sophH8", cycle(("--", ":", "-.")), strict=False)
+    {"color": "black", "marker": marker, "linestyle": line, "linewidth": 0.8} | fill
+    for (marker, fill), line in zip(MARKERS, cycle(("--", ":", "-.")), strict=False)
 ]
+BLENDS = [
+    {"color": "black", "marker": "*", "markersize": 6, "linestyle": line} | fill
+    for fill, line in zip(({}, HOLLOW), ("-", "--"), strict=True)
+]
+# Marks of an input form with another output form or a tag: hollow, in the form's colour.
+OUTPUTS = {"content": ("s", ":"), "hybrid": ("D", "--")}
+TAGGED = [("o", "-"), ("v", "-."), ("^", "--"), ("<", ":"), (">", "-"), ("p", "-."), ("P", "--"), ("X", ":")]
 
 
 def new_figure(height: float, rows: int = 1, columns: int = 1, **options) -> tuple[Figure, *tuple[Axes, ...]]:
@@ -98,30 +107,42 @@ def looks(names: Iterable[str]) -> dict[str, dict]:
         names: input forms and losses to draw; repeats are allowed.
 
     Returns:
-        For each name, in the study's order: color, marker and linestyle of the style file; hollow markers where there
-        are more names than styles.
+        For each name, in the study's order: color, marker and linestyle of the style file. A form with an output form
+        or a tag, as `named` writes it, comes after its input form, hollow in the same colour.
     """
     present = set(names)
     styles = list(plt.rcParams["axes.prop_cycle"])
     coloured = [style for style in styles if to_hex(style["color"]) != to_hex("black")]  # black is for baselines
-    hollow = [style | {"markerfacecolor": "white"} for style in coloured]
-    forms = (*INPUT_FORMS, *sorted(present.difference(INPUT_FORMS, LOSSES)))
+    known = {}
+    for form, look in zip(INPUT_FORMS, cycle(coloured), strict=False):
+        known[form], tagged = look, cycle(TAGGED)
+        for name in sorted(one for one in present if one.startswith(f"{form} ")):
+            output = name.removeprefix(f"{form} → ")
+            marker, line = OUTPUTS.get(output) or next(tagged)
+            known[name] = look | {"marker": marker, "linestyle": line} | HOLLOW
+    others = sorted(present.difference(known, LOSSES))
+    known |= zip(others, cycle(style | HOLLOW for style in coloured), strict=False)
     # Losses take styles from the other end, so that a loss does not look like an input form.
-    known = [*zip(forms, cycle(coloured + hollow), strict=False), *zip(LOSSES, cycle(styles[::-1]), strict=False)]
-    return {name: look for name, look in known if name in present}
+    known |= zip(LOSSES, cycle(styles[::-1]), strict=False)
+    return {name: look for name, look in known.items() if name in present}
 
 
 def looks_of_models(frame: pd.DataFrame) -> dict[str, dict]:
     """Give each model of a table its style: a network that of its input form, a baseline a black one.
 
     Args:
-        frame: `name`, and `input_form`, which is missing for a baseline.
+        frame: `name`, and `input_form`, which is missing for a baseline or a blend.
 
     Returns:
-        As `looks`, baselines last.
+        As `looks`, then baselines, blends last.
     """
     trained = frame["input_form"].notna()
-    return looks(frame.loc[trained, "name"]) | dict(zip(frame.loc[~trained, "name"].unique(), BASELINES, strict=False))
+    others = pd.Series(frame.loc[~trained, "name"].unique(), dtype=object)
+    is_blend = others.str.fullmatch(r"blend(-.*)?").astype(bool)
+    found = looks(frame.loc[trained, "name"])
+    for rows, styles in ((others[~is_blend], BASELINES), (others[is_blend], BLENDS)):
+        found |= zip(rows, cycle(styles), strict=False)
+    return found
 
 
 def legend(figure: Figure, looks: dict[str, dict], columns: int) -> None:

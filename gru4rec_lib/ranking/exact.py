@@ -203,8 +203,8 @@ def best(blocks: Iterator[tuple[int, np.ndarray]], k: int) -> np.ndarray:
     return np.pad(found, ((0, 0), (0, k - found.shape[1])), constant_values=-1)
 
 
-# The rank where others tie with the target, from a function of `above`. The official code has the same three rules, but
-# its `-e median` ends in a TypeError: there is nothing to compare `median` with.
+# The rank where others tie with the target, from a function of `above`. The official code has the same three rules; in
+# its PyTorch and TensorFlow versions `-e median` ends in a TypeError.
 TIES = {
     "conservative": lambda rank: rank(),
     "standard": lambda rank: rank(above=True),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -452,6 +452,12 @@ class Recommender:
         """
         parts = self.model, self.items, self.config, self.features, self.labels
         model_folder.save(folder, *parts, fitted=self._fitted)
+
+    @cached_property
+    def no_item(self) -> Hashable:
+        """An id that no item has: in a session it stands for an unknown item."""
+        last = max(self.items.tolist())
+        return last + (" " if isinstance(last, str) else 1)
 
     def find(self, name: str) -> Hashable:
         """Return the id of an item from its name.

@@ -139,8 +139,6 @@ class LoadedModel:
         self._ids = self._recommender.items.tolist()
         self._names = Names(self._recommender.items, self._recommender.labels)
         self._names.candidates("")  # build the lookup now, not at the first request
-        last = max(self._ids)
-        self._no_item = last + (" " if isinstance(last, str) else 1)  # an id that no item has
 
     def answer(self, query: Query) -> Answer:
         """Recommend for a session, as `Recommender.recommend`.
@@ -169,7 +167,7 @@ class LoadedModel:
         return Answer(items=items, unknown=[*unknown])
 
     def _find(self, items: list[str | int], unknown: dict[str | int, None]) -> list[str | int]:
-        """Return the ids of items, `_no_item` for one that is not known; such are added to `unknown`."""
+        """Return the ids of items, `no_item` for one that is not known; such are added to `unknown`."""
         found = []
         for item in items:
             places = self._names.candidates(str(item))
@@ -177,7 +175,7 @@ class LoadedModel:
                 self._names.find(str(item))  # raises an error that lists the candidates
             if not places:
                 unknown[item] = None
-            found.append(self._ids[places[0]] if places else self._no_item)
+            found.append(self._ids[places[0]] if places else self._recommender.no_item)
         return found
 
 

@@ -135,8 +135,12 @@ def _everything(place: Workspace) -> Everything:
     events = tables.events[long[code]]
     played = item_index(events["item"])
     items, features = candidates(played, tables)
-    sessions = encode(tables.events, starts, items).take(long)
-    ends = events["time"].to_numpy(np.float64)[sessions.offsets[1:] - 1] if "time" in events else None
+    order, ends = np.flatnonzero(long), None
+    if "time" in tables.events:
+        times = tables.events["time"].to_numpy(np.float64)
+        order = order[np.argsort(times[starts[order]], kind="stable")]  # as in preparation: `shuffle: false` keeps it
+        ends = times[starts + np.bincount(code) - 1][order]
+    sessions = encode(tables.events, starts, items).take(order)
     labels = None if tables.labels is None else tables.labels.set_index("item").reindex(items["item"]).reset_index()
     return Everything(events, sessions, ends, items, len(played), features, labels)
 

@@ -67,20 +67,21 @@ def recommend(
     if session:
         lists = model.recommend([model.find(name) for name in session], **options)
     else:
-        events = read_events(user_path(table))
+        events, warnings = read_events(user_path(table))
+        yield from (f"warning: {warning}" for warning in warnings)
         n = len(events["session"].unique())
         if out.suffix.lower() == ".m3u" and n > 1:
             problem = f"a playlist is of one session, but {table} has {n:,}"
             raise ConfigError(f"--out: {problem}; name a file that ends in .csv or .json")
         known = {str(item): item for item in model.items.tolist()}
-        events["item"] = events["item"].map(known)
-        unknown = events["item"].isna()
+        unknown = ~events["item"].isin([*known])
         if unknown.all():
             raise ConfigError(f"{table}: the model knows none of its items; name the table with the model's ids")
         if unknown.any():
             yield f"warning: the model does not know the items of {unknown.sum():,} of {len(events):,} events; skipped"
-        sessions = events[~unknown].groupby("session", sort=False)["item"].agg(list)
-        sessions = sessions.reindex(events["session"].unique()).map(lambda ids: ids if isinstance(ids, list) else [])
+        sessions = events.groupby("session", sort=False)["item"].agg(
+            lambda items: [known.get(item, model.no_item) for item in items]
+        )
         lists = model.recommend_many(sessions.tolist(), **options)
         lists["session"] = sessions.index.take(lists["session"])
     if not out:
@@ -90,14 +91,14 @@ def recommend(
     yield f"written: {out} ({len(lists):,} rows)"
 
 
-def read_events(path: Path) -> pd.DataFrame:
+def read_events(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Read the sessions of a table of events.
 
     Args:
         path: of the table; its columns have common names, see `gru4rec check`.
 
     Returns:
-        Columns session and item, text, in the order of play.
+        (columns session and item, text, in the order of play; warnings of the reader).
 
     Raises:
         DataError: a file, column or row is wrong.
@@ -107,8 +108,8 @@ def read_events(path: Path) -> pd.DataFrame:
         with duckdb.connect() as con:
             source = open_source(con, plain_path, path.name, set(), "auto")
         fields = event_fields(source, path, {})
-    events = readers.read(check(EventData, fields, path), path.parent).events
-    return events[["session", "item"]].astype("str")
+    tables = readers.read(check(EventData, fields, path), path.parent)
+    return tables.events[["session", "item"]].astype("str"), tables.warnings
 
 
 def write(lists: pd.DataFrame, path: Path) -> None:

@@ -191,10 +191,44 @@ def test_the_sessions_of_a_table_are_recommended_for(folder, capsys, tmp_path, m
     assert lists.columns.tolist() == ["session", "item", "artist", "title", "score", "source"]
     assert lists["session"].tolist() == [*"yyxxzz"]
     assert lists["item"].tolist()[:2] == Recommender.load(folder).recommend(["s1"], 2)["item"].tolist()
-    assert lists["source"].str.startswith("popularity").tolist() == [False] * 4 + [True] * 2
+    assert lists["source"].tolist() == ["model"] * 4 + ["popularity: no known item"] * 2
     assert main([*command, "lists.json"]) == 0
     assert pd.DataFrame(json.loads((tmp_path / "lists.json").read_text()))["item"].tolist() == lists["item"].tolist()
     assert {path.name for path in tmp_path.iterdir()} == {"plays.csv", "lists.csv", "lists.json"}
+
+
+def test_a_table_with_items_unknown_to_a_model_of_whole_numbers(tmp_path, capsys):
+    """The reader's warnings are printed too."""
+    big = 2**53 + 1  # not a float64
+    events = pd.DataFrame({"session": [1, 1, 2, 2, 2], "item": [1, big, 1, big, 3], "time": range(5)})
+    model = Recommender.of(STAN(), events)
+    model.save(tmp_path / "model")
+    asked = pd.DataFrame({"session": [*"aab"], "item": [999, big, 998], "time": [2014, 2015, 2014]})
+    asked.to_csv(tmp_path / "asked.csv", index=False)
+    lists = tmp_path / "lists.csv"
+    words = ["--from", str(tmp_path / "asked.csv"), "--k", "2", "--out", str(lists)]
+    assert main(["recommend", "--model", str(tmp_path / "model"), *words]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("warning: asked.csv, column `time`: `2014` looks like the year 2014")
+    assert said[1] == "warning: the model does not know the items of 2 of 3 events; skipped"
+    found = pd.read_csv(lists)
+    assert found["item"].tolist()[:2] == model.recommend([big], 2)["item"].tolist()
+    assert found["source"].tolist()[2:] == ["popularity: no known item"] * 2
+
+
+def test_all_sessions_are_in_order_of_time_as_in_the_study(place, tmp_path):
+    """A file may have the newest first, and `shuffle: false` keeps the order of the sessions."""
+    shutil.copytree(place.raw, tmp_path / "raw")
+    plays = pd.read_csv(place.raw / "plays.csv")
+    plays.iloc[::-1].to_csv(tmp_path / "raw" / "plays.csv", index=False)
+    expected = final_model._everything(place)
+    found = final_model._everything(Workspace(place.given, tmp_path / "raw", root=place.root))
+    assert found.ends.tolist() == expected.ends.tolist() == sorted(expected.ends)
+    for both in (found, expected):
+        listed = [both.items["item"].to_numpy()[items].tolist() for items in both.sessions]
+        assert listed[0] == ["s0", "s1", "s2"]
+        assert listed[-1] == ["late", "s1"]
+        assert len(listed) == 41
 
 
 @pytest.mark.slow
