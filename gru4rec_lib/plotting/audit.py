@@ -46,7 +46,7 @@ def audit(frame: pd.DataFrame) -> Figure:
                 ax.axvline(begin, color=look["color"], linewidth=0.6, linestyle=":", marker="", zorder=0)
                 ax.hlines(place, begin, value, color=look["color"], linewidth=2.2, alpha=0.45)
                 ax.hlines(place, cell.loc[found, "low"], cell.loc[found, "high"], color=look["color"], linewidth=0.6)
-                ax.plot(value, place, **look | {"linestyle": "", "markersize": 2.6})
+                ax.plot(value, place, **look | {"linestyle": "", "markersize": 2.6}, clip_on=False)
             most = frame.loc[frame["metric"] == metric, ["value", "high"]].max(axis=None)
             ax.set_xlim(0, 1.04 * most or 1)
             few_numbers(ax.xaxis)

@@ -30,6 +30,7 @@ from gru4rec_lib.plotting.style import (
 )
 from gru4rec_lib.utils.rounding import fixed
 
+BASELINE = {"color": "0.35", "marker": "d", "linestyle": ""}
 OUTSIDE = {"va": "center", "xytext": (2, 0), "textcoords": "offset points"}
 
 
@@ -57,10 +58,7 @@ def differences(frame: pd.DataFrame) -> Figure:
         edge = -3 * rows["difference"].abs().median()
         ax.axvline(0, color=QUIET, linewidth=0.7, linestyle="--", marker="", zorder=0)
         for row in rows.itertuples():
-            look = losses.get(row.loss, {"color": "0.35", "marker": "d", "linestyle": ""}) | {
-                "markersize": 3,
-                "markeredgewidth": 0.6,
-            }
+            look = losses.get(row.loss, BASELINE) | {"markersize": 3, "markeredgewidth": 0.6}
             place = order.index(row.name)
             if row.difference < edge:
                 text = f"◂ {fixed(row.difference, digits=2)}"
@@ -82,8 +80,10 @@ def differences(frame: pd.DataFrame) -> Figure:
         ax.set_xlabel("\n".join(["model minus", *reference]))
     axes[0].set_yticks(range(len(order)), [say(name) for name in order], fontsize=pt(6.5))
     axes[0].set_ylim(len(order) - 0.4, -0.6)
-    if losses:
-        legend(figure, losses, columns=3)
+    kinds = losses | ({"baseline, blend": BASELINE} if (frame["loss"] == "").any() else {})
+    if (frame["p_holm"] >= ALPHA).any():
+        kinds["not significant"] = BASELINE | {"markerfacecolor": "white"}
+    legend(figure, kinds, columns=3)
     return figure
 
 
