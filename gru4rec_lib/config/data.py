@@ -304,7 +304,8 @@ class EventData(Quoted):
         name: name of the data set; its files are in data/raw/<name> unless the user gives another folder.
         events: file names or patterns inside the data folder. A nested list gives alternatives; the first that exists
             is read.
-        session: column of session ids, or several, see `Joined`; null if `idle_minutes` is given.
+        session: column of session ids, or several, see `Joined`; null if `idle_minutes` is given. If several users have
+            the same ids, join the user to them: [[user, session]].
         item: column of item ids, or several, see `Joined`.
         time: column of times, unix seconds or ISO dates; null if `position` is given.
         position: column of positions in the session; null if `time` is given.

@@ -416,6 +416,8 @@ def _events(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict
     notes = []
     if "session_length" not in columns:
         events, n_apart = apart(events, split)
+        if data.session and data.has_users:
+            _check_users(con, sources, data, events)
         notes += [] if data.idle_minutes else _of_files(events, n_apart)
 
     # Session codes are in reading order; rows of equal time stay in the order of the files.
@@ -492,6 +494,22 @@ def _repeated(events: pd.DataFrame, key: str) -> np.ndarray:
     repeated = np.zeros(len(events), bool)
     repeated[tied] = events[tied].duplicated(["session", "item", key])
     return repeated
+
+
+def _check_users(con: duckdb.DuckDBPyConnection, sources: list[Source], data: EventData, events: pd.DataFrame) -> None:
+    """Raise if a session id belongs to several users: their plays would be one session."""
+    pairs = events[["session", "user", "row"]].drop_duplicates(["session", "user"])
+    again = pairs[pairs.duplicated("session")]
+    if again.empty:
+        return
+    other = again.loc[again["row"].idxmin()]
+    user = pairs["user"][(pairs["session"] == other["session"]).idxmax()]
+    sessions = Cells.of(data.session)
+    where = typed_columns.place(con, "log", sources, other["row"], sessions.label)
+    problem = f"session `{other['session']}` is of the users `{user}` and `{other['user']}`"
+    names = ", ".join(f"[{', '.join((user, *names))}]" for user in data.user or () for names in sessions.choices)
+    remedy = f"write `session: [{names}]` in the study" if data.user else "make the ids of the folders differ"
+    raise DataError(f"{where}: {problem} (such ids: {again['session'].nunique():,}); {remedy}")
 
 
 def _of_files(events: pd.DataFrame, n_apart: int) -> list[tuple[str, str]]:

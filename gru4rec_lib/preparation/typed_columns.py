@@ -436,12 +436,27 @@ def check_forms(con: duckdb.DuckDBPyConnection, columns: list[Column], missing: 
 def _place(con: duckdb.DuckDBPyConnection, columns: list[Column], text: str) -> str:
     """Return file, line and column of the first cell with a text; empty if there is none."""
     for table, sources, name, wanted, _ in columns:
-        query = f"SELECT _file, min(rowid) FROM {table} WHERE {quoted(name)} = ? GROUP BY 1 ORDER BY 1 LIMIT 1"
-        for number, row in con.execute(query, [text]).fetchall():
-            (first,) = con.execute(f"SELECT min(rowid) FROM {table} WHERE _file = {number}").fetchone()
-            line = record_lines(sources[number])[row - first] if sources[number].delimiter else row - first + 1
-            return f"{sources[number].name}, {sources[number].line} {line}, column `{wanted}`"
+        (row,) = con.execute(f"SELECT min(rowid) FROM {table} WHERE {quoted(name)} = ?", [text]).fetchone()
+        if row is not None:
+            return place(con, table, sources, row, wanted)
     return ""
+
+
+def place(con: duckdb.DuckDBPyConnection, table: str, sources: list[Source], row: int, column: str) -> str:
+    """Return file, line and column of a cell, for messages.
+
+    Args:
+        con: the database.
+        table: name of a loaded table.
+        sources: its files, as returned by `load`.
+        row: the `rowid` of the cell's row.
+        column: name of the column in the files.
+    """
+    file = f"(SELECT _file FROM {table} WHERE rowid = {row})"
+    number, first = con.execute(f"SELECT _file, min(rowid) FROM {table} WHERE _file = {file} GROUP BY 1").fetchone()
+    source = sources[number]
+    line = record_lines(source)[row - first] if source.delimiter else row - first + 1
+    return f"{source.name}, {source.line} {line}, column `{column}`"
 
 
 def _broken(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict, error: duckdb.Error) -> str:

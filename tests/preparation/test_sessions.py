@@ -168,6 +168,25 @@ def test_users_and_counts_are_returned(tmp_path):
     pd.testing.assert_frame_equal(found, pd.DataFrame(expected, columns=found.columns))
 
 
+def test_a_session_id_of_several_users_is_an_error(tmp_path):
+    rows, names = ["x,1,a,0", "x,1,b,5", "", "y,2,a,3", "y,1,c,2", "x,2,b,9"], {"idle_minutes": None, "session": "s"}
+    with pytest.raises(readers.DataError) as caught:
+        sessions(tmp_path, "u,s,i,t", rows, **names)
+    problem = "session `1` is of the users `x` and `y` (such ids: 2)"
+    assert str(caught.value) == f"e.csv, line 6, column `s`: {problem}; write `session: [[u, s]]` in the study"
+    found = sessions(tmp_path, "u,s,i,t", rows, **names | {"session": [["u", "s"]]})
+    assert found == {"x | 1": "ab", "y | 2": "a", "y | 1": "c", "x | 2": "b"}
+
+
+def test_a_session_id_in_the_folders_of_several_users_is_an_error(tmp_path):
+    for user in "xy":
+        (tmp_path / user).mkdir()
+        (tmp_path / user / "e.csv").write_text("s,i,t\n1,a,0\n")
+    fields = {"events": ["*/e.csv"], "user": None, "user_by_folder": True, "idle_minutes": None, "session": "s"}
+    with pytest.raises(readers.DataError, match=r"y/e.csv, line 2, column `s`: .*; make the ids of the folders differ"):
+        readers.read(plays(**fields), tmp_path)
+
+
 def test_no_user_column(tmp_path):
     (tmp_path / "e.csv").write_text("i,t\na,0\n")
     with pytest.raises(readers.DataError) as caught:
