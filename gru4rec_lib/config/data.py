@@ -297,7 +297,8 @@ class EventData(Quoted):
 
     Files are .csv; .tsv, .txt, .inter and .item with tabs; .parquet; .json (an array of records) and .jsonl. Text files
     may be compressed as .gz, .bz2 or .zst, and all files may be in .zip archives; the data folder may be an archive,
-    too. In JSON `a.b` names the field `b` of the object `a`; in .inter and .item a column is named without its type.
+    too. In JSON `a.b` names the field `b` of the object `a`, or a field `a.b`; in .inter and .item a column is named
+    without its type.
 
     Args:
         layout: `events`.

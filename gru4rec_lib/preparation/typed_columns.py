@@ -29,7 +29,6 @@ from gru4rec_lib.preparation.source_files import (
     exactly,
     is_packed,
     is_row,
-    json_columns,
     json_objects,
     literal,
     open_source,
@@ -525,7 +524,7 @@ def _select(
 def _table(source: Source) -> tuple[str, dict[str, str]]:
     """Return the SQL table of a file, and for each column the SQL of its cells as text."""
     if source.is_json:
-        return json_objects(source.path), json_columns({*source.header}, source.header)
+        return json_objects(source.path), dict(zip(source.header, source.cells, strict=True))
     if not source.delimiter:
         return f"read_parquet({exactly(source.path)})", {c: f"CAST({quoted(c)} AS VARCHAR)" for c in source.header}
     # Columns are numbered, as SQL does not distinguish names that differ only in case.

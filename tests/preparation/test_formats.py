@@ -98,6 +98,21 @@ def test_fields_within_objects_have_names_with_points(tmp_path):
     assert tables.problems["column"].tolist() == ["m.i.id` or `m.name"]
 
 
+def test_keys_with_points_are_fields_too(tmp_path):
+    """Records of one form, the other, and both: a key of an object in a key with a point."""
+    rows = [{"s": 1, "t": n, "m.id": f"x{n}", "m.p": {"q": "A"}, "why": {}} for n in range(1500)]
+    rows += [{"s": 1, "t": 1500, "m": {"id": "y"}}, {"s": 1, "t": 1501, "m.id": "z", "why.not": "x"}]
+    rows[3] = {"s": 1, "t": 3, "m": {"id": "w", "p": {"q": "C"}}}
+    (tmp_path / "e.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    fields = {"label": {"by": "m.p.q"}, "leave_out": {"other": {"present": "why.not"}}}
+    fields |= {"item_table": {"file": None, "item": "m.id", "categorical": ["m.p.q"]}}
+    tables = read(tmp_path, events=["e.jsonl"], item="m.id", **fields)
+    assert tables.events["item"].tolist()[:4] == ["x0", "x1", "x2", "w"]
+    assert tables.events["item"].tolist()[-2:] == ["x1499", "y"]
+    assert tables.labels["by"].tolist()[:5] == ["A", "A", "A", "C", "A"]
+    assert tables.items["m.p.q"].tolist()[:5] == ["A", "A", "A", "C", "A"]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
