@@ -579,7 +579,8 @@ def _items(
         table: names the columns.
         files: of the table.
         on_bad_rows: `error` or `drop`.
-        played: the items of the log; their ids must be written in the same form as those of the table.
+        played: the items of the log; their ids must be written in the same form as those of the table. Features by key
+            or in the rows of the events are those of these items alone.
         data: settings of the events, if the features are in their rows.
     """
     texts = dict.fromkeys((*table.categorical, *(name for names in table.multivalued.values() for name in names)))
@@ -600,7 +601,7 @@ def _items(
     names = ", ".join(columns)
     rows = f"items ANTI JOIN items_bad ON items.rowid = items_bad.row{' WHERE _left_out IS NULL' if reasons else ''}"
     if is_merged:
-        items, notes = _merged(con, [*columns][1:], rows)
+        items, notes = _merged(con, [*columns][1:], rows, played.texts if data else None)
         warnings += notes
     else:
         items = con.sql(f"SELECT {names} FROM {rows} ORDER BY rowid").df()
@@ -617,7 +618,7 @@ def _items(
         typed_columns.check_forms(con, [texts_of[name] for name in group], missing)
     items = items.astype(dict.fromkeys(("item", *texts), "str"))
     if table.key:
-        items, noted = _by_key(con, items)
+        items, noted = _by_key(con, items, played.texts)
         warnings += noted
     numeric, multivalued = [*table.numeric], dict(table.multivalued)
     for name in table.embedding:
@@ -651,22 +652,26 @@ def _with_labels(features: ItemRows, labels: pd.DataFrame) -> ItemRows:
     return replace(features, items=items, categorical=(*labels.columns, *features.categorical))
 
 
-def _merged(con: duckdb.DuckDBPyConnection, columns: list[str], rows: str) -> tuple[pd.DataFrame, list[str]]:
-    """Return one row per item, with the first non-missing value of each column, and a warning if rows differ."""
+def _merged(
+    con: duckdb.DuckDBPyConnection, columns: list[str], rows: str, kept: pd.Index | None
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return one row per kept item, with the first non-missing value of each column, and a warning if rows differ."""
     first = ", ".join(f"arg_min({column}, rowid) FILTER ({column} IS NOT NULL) AS {column}" for column in columns)
     differ = " OR ".join(f"count(DISTINCT {column}) > 1" for column in columns)
     query = f"SELECT item, {first}, {differ} AS differs FROM {rows} GROUP BY item ORDER BY min(rowid)"
     items = con.sql(query).df()
+    items = items if kept is None else items[among(items["item"], kept)].reset_index(drop=True)
     n = int(items.pop("differs").sum())
     warning = f"items whose rows of features differ: {n:,} of {len(items):,}; the first value of each column counts"
     return items, [warning] if n else []
 
 
-def _by_key(con: duckdb.DuckDBPyConnection, items: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Return the item table with a row for each item of the log whose key it has, and a warning of several keys."""
+def _by_key(con: duckdb.DuckDBPyConnection, items: pd.DataFrame, kept: pd.Index) -> tuple[pd.DataFrame, list[str]]:
+    """Return the item table with a row for each kept item whose key it has, and a warning of several keys."""
     query = """SELECT CAST(item AS VARCHAR) AS item, arg_min(key, row) FILTER (key IS NOT NULL) AS key,
         count(DISTINCT key) > 1 AS differs FROM plays GROUP BY 1 ORDER BY min(row)"""
     found = con.sql(query).df()
+    found = found[among(found["item"], kept)]
     n = int(found.pop("differs").sum())
     warning = f"items with several keys to the table of features: {n:,} of {len(found):,}; the first key of each counts"
     keys = found.astype("str").dropna()

@@ -326,6 +326,18 @@ def test_features_in_the_rows_of_the_log(tmp_path):
     assert "items whose rows of features differ: 1 of 2; the first value of each column counts" in tables.warnings
 
 
+@pytest.mark.parametrize("table", [{"file": None, "item": "i"}, {"file": "f.csv", "item": "title", "key": "title"}])
+def test_items_that_a_filter_removed_have_no_features(tmp_path, table):
+    rows = ["1,a,1,x,u", "1,b,2,y,v", "1,c,3,x,u", "2,a,4,x,u", "2,b,5,y,v", "3,d,6,y,v", "3,d,9000,x,u"]
+    (tmp_path / "e.csv").write_text("\n".join(["s,i,t,title,tag", *rows, ""]))
+    (tmp_path / "f.csv").write_text("title,tag\nx,u\ny,v\n")
+    filters = {"min_item_plays": 2, "min_session_events": 2, "repeats_in_session": "drop", "repeat": True}
+    tables = read(tmp_path, item_table={**table, "categorical": ["tag"]}, filters=filters, label={"title": "title"})
+    assert tables.items.to_dict("list") == {"item": ["a", "b"], "tag": ["u", "v"]}
+    assert tables.labels["item"].tolist() == ["a", "b"]
+    assert not tables.warnings  # the rows of `d` differ
+
+
 def test_repeated_rows_of_features_are_refused_or_merged(tmp_path):
     write_events(tmp_path)
     (tmp_path / "f1.csv").write_text("i,n\na,1\nb,2\n")
