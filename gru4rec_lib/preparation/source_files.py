@@ -61,7 +61,8 @@ class Source(NamedTuple):
         header: names of its columns, in order.
         quote: the mark around cells that contain delimiters or line ends; empty if cells are never quoted.
         lines: number of lines, blank ones too; 0 for Parquet and JSON.
-        types: for Parquet the SQL type of each column, for RecBole's files the declared type.
+        types: for Parquet the SQL type of each column, for JSON that of its cells or `VARCHAR[]` if one holds a list,
+            for RecBole's files the declared type.
         first: number of header lines, 0 or 1.
         cells: for JSON the SQL of the text of each column, given the record as `json`.
     """
@@ -253,7 +254,7 @@ def open_source(
                 pairs = [column.partition(":")[::2] for column in header]
                 header, types = (tuple(part) for part in zip(*pairs, strict=True))
         elif kind in JSON:
-            header, cells = _json(con, path, name, wanted | others)
+            header, types, cells = _json(con, path, name, wanted | others)
         else:
             header, types = _parquet(con, path)
     except (OSError, duckdb.Error) as error:
@@ -469,12 +470,13 @@ def json_objects(path: Path) -> str:
 
 
 def _json(con: duckdb.DuckDBPyConnection, path: Path, name: str, wanted: set[str]):
-    """Return the fields of the first thousand records, nested ones as `a.b`, and their cells.
+    """Return the fields of the first thousand records, nested ones as `a.b`, their types and cells.
 
     Wanted fields of any later record are included. A key may itself contain a point.
     """
     _check_ends(path, name)
     found: dict[str, dict[tuple[str, ...], None]] = {}
+    lists = set()
     first = con.execute(f"SELECT json FROM {json_objects(path)} LIMIT 1000").fetchall()
     if not first:
         raise DataError(f"{name}: holds no record; replace it by the whole file or take it away")
@@ -482,17 +484,20 @@ def _json(con: duckdb.DuckDBPyConnection, path: Path, name: str, wanted: set[str
         record = json.loads(text)
         if not isinstance(record, dict):
             raise DataError(f"{name}: holds JSON that is no list of records; give one object a play")
-        for keys in _fields(record):
+        for keys, value in _fields(record):
             found.setdefault(".".join(keys), {})[keys] = None
+            lists |= {".".join(keys)} if isinstance(value, list) else set()
     rare = [(column, keys) for column in sorted(wanted - {*found}) for keys in ((*column.split("."),), (column,))]
     if rare:
-        tests = ", ".join(f"bool_or(json_exists(json, {_json_path(keys)}))" for _, keys in rare)
-        are_there = con.execute(f"SELECT {tests} FROM {json_objects(path)}").fetchone()
-        for column, keys in itertools.compress(rare, are_there):
-            found.setdefault(column, {})[keys] = None
-    return tuple(found), tuple(
-        f"coalesce({', '.join(f'json->>{_json_path(keys)}' for keys in paths)})" for paths in found.values()
-    )
+        tests = ", ".join(f"max(json_type(json, {_json_path(keys)}) = 'ARRAY')" for _, keys in rare)
+        are_lists = con.execute(f"SELECT {tests} FROM {json_objects(path)}").fetchone()
+        for (column, keys), is_list in zip(rare, are_lists, strict=True):
+            if is_list is not None:  # a record has the field
+                found.setdefault(column, {})[keys] = None
+                lists |= {column} if is_list else set()
+    types = tuple("VARCHAR[]" if column in lists else "VARCHAR" for column in found)
+    texts = [", ".join(f"json->>{_json_path(keys)}" for keys in paths) for paths in found.values()]
+    return tuple(found), types, tuple(f"coalesce({text})" for text in texts)
 
 
 def _check_ends(path: Path, name: str) -> None:
@@ -514,12 +519,12 @@ def _check_ends(path: Path, name: str) -> None:
         raise DataError(f"{name}: is only a part of a file of JSON, for it does not end as it begins; copy it again")
 
 
-def _fields(record: dict, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+def _fields(record: dict, before: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
     for key, value in record.items():
         if isinstance(value, dict):
             yield from _fields(value, (*before, key))
         else:
-            yield (*before, key)
+            yield (*before, key), value
 
 
 def _parquet(con: duckdb.DuckDBPyConnection, path: Path):

@@ -586,8 +586,8 @@ def _check_choices(source: Source, needed: list[Cells]) -> None:
 
 
 def _check_types(source: Source, columns: dict[str, tuple[Cells | Folder | Choice, Kind]]) -> None:
-    """Raise if a column of a Parquet file contains unexpected lists, or ids that have several forms as text."""
-    if source.delimiter or source.is_json:
+    """Raise if a column of Parquet or JSON contains unexpected lists, or ids that have several forms as text."""
+    if source.delimiter:
         return
     types = dict(zip(source.header, source.types, strict=True))
     for cells, kind in columns.values():

@@ -263,11 +263,26 @@ def test_embeddings_of_several_lengths_and_wrong_numbers_are_refused(tmp_path):
     assert len(found) == 3
 
 
-def test_a_list_where_none_should_be_is_refused(tmp_path):
+@pytest.mark.parametrize("kind", [{"numeric": ["v"]}, {"categorical": ["v"]}, {"multivalued": {"genres": ["v"]}}])
+@pytest.mark.parametrize("ending", ["parquet", "json", "jsonl"])
+def test_a_list_where_none_should_be_is_refused(tmp_path, kind, ending):
     write_events(tmp_path)
-    pq.write_table(pa.table({"i": ["a"], "v": [[1.0]]}), tmp_path / "f.parquet")
-    found = failure(tmp_path, item_table={"file": "f.parquet", "item": "i", "numeric": ["v"]})
-    assert found == "f.parquet, column `v`: holds a list in each cell; write one value a cell"
+    if ending == "parquet":
+        pq.write_table(pa.table({"i": ["a"], "v": [[1.0]]}), tmp_path / "f.parquet")
+    else:  # .jsonl: the column is beyond the first thousand records
+        rows = [{"i": f"i{n}"} | ({"v": None} if ending == "json" else {}) for n in range(1500)]
+        rows[5 if ending == "json" else -1] |= {"v": [1.0]}
+        (tmp_path / f"f.{ending}").write_text("\n".join(map(json.dumps, rows)))
+    found = failure(tmp_path, item_table={"file": f"f.{ending}", "item": "i", **kind})
+    assert found == f"f.{ending}, column `v`: holds a list in each cell; write one value a cell"
+
+
+@pytest.mark.parametrize("fields", [{"session": "v"}, {"item": ["x", "v"]}, {"label": {"artist": "v"}}])
+def test_a_list_of_json_is_no_id_and_no_label(tmp_path, fields):
+    rows = [{"s": 1, "i": "a", "t": n, "v": ["A", "B"], "x": None} for n in range(2)]
+    (tmp_path / "e.json").write_text(json.dumps(rows))
+    found = failure(tmp_path, events=["e.json"], **fields)
+    assert found == "e.json, column `v`: holds a list in each cell; write one value a cell"
 
 
 def test_cells_with_several_values_are_split(tmp_path):
