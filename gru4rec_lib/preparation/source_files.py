@@ -223,7 +223,8 @@ def open_source(
         The file; its header contains the wanted columns.
 
     Raises:
-        DataError: the file is missing, a folder, empty, broken or not UTF-8, or lacks a header or a column.
+        DataError: the file is missing, a folder, empty, broken or not UTF-8, lacks a header or a column, or has one
+            twice.
     """
     kind = plain_name(path).suffix.lower()
     kind = other if other and kind not in (".csv", ".tsv", ".parquet") else kind
@@ -266,7 +267,7 @@ def open_source(
     if first and wanted | others:
         check_for_header(source, wanted | others)
     missing = sorted(wanted - set(header))
-    doubled = sorted(column for column in wanted if header.count(column) > 1)
+    doubled = sorted(column for column in wanted | others if header.count(column) > 1)
     there = shown(", ".join(header))
     spaced = {column.strip(): column for column in header}
     marked = {column[1:-1]: column for column in header if is_marked(column)}

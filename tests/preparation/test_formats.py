@@ -204,6 +204,21 @@ def test_a_label_that_no_file_has_is_an_error(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"item": ["x", ["i", "title"]]},
+        {"label": {"name": ["x", "title"]}},
+        {"leave_out": {"other": {"present": "title"}}},
+        {"item_table": {"file": None, "item": "i", "categorical": ["title"]}},
+    ],
+)
+def test_a_column_that_is_there_twice_is_an_error_wherever_it_is_read(tmp_path, fields):
+    (tmp_path / "e.csv").write_text("s,i,t,title,title\n1,a,5,x,y\n1,b,6,x,y\n")
+    assert failure(tmp_path, **fields) == "e.csv, line 1, column `title`: is there twice; rename one of them"
+    assert read(tmp_path).events["item"].tolist() == ["a", "b"]
+
+
 def test_alternatives_of_files_are_read_in_the_order_given(tmp_path):
     for name in ("new.csv", "old.csv"):
         (tmp_path / name).write_text(f"s,i,t\n1,{name},5\n")
