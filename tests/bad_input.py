@@ -1003,6 +1003,14 @@ CASES = [
         files={"t.csv": events(*(f"{n // 4},i{n % 5},{n + 1}" for n in range(80)))},
     ),
     config(
+        "durations in milliseconds that are read as seconds",
+        "warning: e.csv, column `ms_played`: the median duration is read as 200,000 seconds (55.6 hours); if it is in "
+        "milliseconds, set `duration_unit: ms`",
+        0,
+        rows=events(*(f"{row},200000" for row in MANY.splitlines()[1:]), header="session_id,item_id,time,ms_played"),
+        data=data(duration="ms_played"),
+    ),
+    config(
         "session ids that several users have",
         "e.csv, line 4, column `session_id`: session `1` is of the users `x` and `y` (such ids: 1); write `session: "
         "[[user_id, session_id]]` in the study",

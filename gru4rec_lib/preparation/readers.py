@@ -46,6 +46,7 @@ LOG = {
 
 # Two players may log one play up to four minutes apart (at its start, or once it counts as played); clocks differ, too.
 AGAIN = 10  # minutes
+LONG = 6 * 3600  # seconds; tracks are shorter, and in milliseconds this is 22 s
 
 # Report one problem per session, at its first wrong row. In a complete session in order, rowid - position is the same
 # on every row, so only the other sessions are examined. Rows without a session id do not divide a session.
@@ -411,6 +412,7 @@ def _events(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict
             if name in columns:
                 events[name] = _in_reading_order(events[name], events["row"])
     doubts = _doubts(con, sources, columns["time"][0].label) if "time" in columns else []
+    doubts += _long_plays(con, sources, columns["duration"][0].label) if "duration" in columns else []
     names = pd.Categorical([source.name for source in sources])
     events["file"] = pd.Categorical.from_codes(names.codes[events.pop("_file")], names.categories)
     notes = []
@@ -480,6 +482,16 @@ def _doubts(con: duckdb.DuckDBPyConnection, sources: list[Source], column: str) 
     if wrong := [line for line, is_sure in doubts if is_sure]:
         raise DataError("\n".join(wrong))
     return [line for line, _ in doubts]
+
+
+def _long_plays(con: duckdb.DuckDBPyConnection, sources: list[Source], column: str) -> list[str]:
+    """Return a warning about the first file whose durations are probably milliseconds, read as seconds."""
+    query = f"SELECT _file, median(duration) AS seconds FROM kept GROUP BY 1 HAVING seconds > {LONG} ORDER BY 1 LIMIT 1"
+    return [
+        f"{sources[n].name}, column `{column}`: the median duration is read as {seconds:,.0f} seconds "
+        f"({seconds / 3600:,.1f} hours); if it is in milliseconds, set `duration_unit: ms`"
+        for n, seconds in con.execute(query).fetchall()
+    ]
 
 
 def _tied(events: pd.DataFrame, key: str) -> np.ndarray:

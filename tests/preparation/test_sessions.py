@@ -45,6 +45,17 @@ def test_the_idle_time_begins_at_the_end_of_a_play(tmp_path):
     assert sessions(tmp_path, "u,i,t,d", in_ms, **as_ends, duration_unit="ms") == {"x-1": "ab", "x-2": "dc"}
 
 
+def test_durations_that_can_only_be_milliseconds_are_a_warning(tmp_path):
+    rows = [f"x,{n},{1700009000 + 200 * n},{played}" for n, played in enumerate([200000, 190000, 0, 250000])]
+    (tmp_path / "e1.csv").write_text("u,i,t,ms\nx,a,1700000000,90\nx,b,1700000100,\n")
+    (tmp_path / "e2.csv").write_text("\n".join(["u,i,t,ms", *rows, ""]))
+    fields = {"events": ["e*.csv"], "duration": "ms"}
+    (warning,) = readers.read(plays(**fields), tmp_path).warnings
+    read = "the median duration is read as 195,000 seconds (54.2 hours)"
+    assert warning == f"e2.csv, column `ms`: {read}; if it is in milliseconds, set `duration_unit: ms`"
+    assert not readers.read(plays(**fields, duration_unit="ms"), tmp_path).warnings
+
+
 def test_plays_that_overlap_have_no_idle_time(tmp_path):
     rows = ["x,a,0,7200", "x,b,100,10", "x,c,1800,1"]
     assert sessions(tmp_path, "u,i,t,d", rows, duration="d") == {"x-1": "abc"}
