@@ -79,7 +79,7 @@ def run(argv: list[str]) -> int:
         "path", type=Path, help="a table of events, a log, track features, an export (.zip), or a study's .yaml"
     )
     command.add_argument("--session", metavar="COLUMN", help="session column of an event table (default: common names)")
-    command.add_argument("--user", metavar="COLUMN", help="user column: sessions are cut from a user's plays by time")
+    command.add_argument("--user", metavar="COLUMN", help="user column: without --session, sessions are cut by time")
     command.add_argument("--item", metavar="COLUMN", help="item column (default: common names)")
     order = command.add_mutually_exclusive_group()
     order.add_argument(

@@ -1002,6 +1002,21 @@ CASES = [
         data=data(events=["e.csv", "t.csv"]),
         files={"t.csv": events(*(f"{n // 4},i{n % 5},{n + 1}" for n in range(80)))},
     ),
+    config(
+        "durations in milliseconds that are read as seconds",
+        "warning: e.csv, column `ms_played`: the median duration is read as 200,000 seconds (55.6 hours); if it is in "
+        "milliseconds, set `duration_unit: ms`",
+        0,
+        rows=events(*(f"{row},200000" for row in MANY.splitlines()[1:]), header="session_id,item_id,time,ms_played"),
+        data=data(duration="ms_played"),
+    ),
+    config(
+        "session ids that several users have",
+        "e.csv, line 4, column `session_id`: session `1` is of the users `x` and `y` (such ids: 1); write `session: "
+        "[[user_id, session_id]]` in the study",
+        rows=events("x,1,a,5", "x,1,b,6", "y,1,c,7", header="user_id,session_id,item_id,time"),
+        data=data(user="user_id"),
+    ),
     table(
         "two events of a session at the same time",
         events("1,a,60", "1,b,60", "1,c,120", "2,a,60"),

@@ -297,14 +297,16 @@ class EventData(Quoted):
 
     Files are .csv; .tsv, .txt, .inter and .item with tabs; .parquet; .json (an array of records) and .jsonl. Text files
     may be compressed as .gz, .bz2 or .zst, and all files may be in .zip archives; the data folder may be an archive,
-    too. In JSON `a.b` names the field `b` of the object `a`; in .inter and .item a column is named without its type.
+    too. In JSON `a.b` names the field `b` of the object `a`, or a field `a.b`; in .inter and .item a column is named
+    without its type.
 
     Args:
         layout: `events`.
         name: name of the data set; its files are in data/raw/<name> unless the user gives another folder.
         events: file names or patterns inside the data folder. A nested list gives alternatives; the first that exists
             is read.
-        session: column of session ids, or several, see `Joined`; null if `idle_minutes` is given.
+        session: column of session ids, or several, see `Joined`; null if `idle_minutes` is given. If several users have
+            the same ids, join the user to them: [[user, session]].
         item: column of item ids, or several, see `Joined`.
         time: column of times, unix seconds or ISO dates; null if `position` is given.
         position: column of positions in the session; null if `time` is given.

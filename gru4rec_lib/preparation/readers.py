@@ -46,6 +46,7 @@ LOG = {
 
 # Two players may log one play up to four minutes apart (at its start, or once it counts as played); clocks differ, too.
 AGAIN = 10  # minutes
+LONG = 6 * 3600  # seconds; tracks are shorter, and in milliseconds this is 22 s
 
 # Report one problem per session, at its first wrong row. In a complete session in order, rowid - position is the same
 # on every row, so only the other sessions are examined. Rows without a session id do not divide a session.
@@ -411,11 +412,14 @@ def _events(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict
             if name in columns:
                 events[name] = _in_reading_order(events[name], events["row"])
     doubts = _doubts(con, sources, columns["time"][0].label) if "time" in columns else []
+    doubts += _long_plays(con, sources, columns["duration"][0].label) if "duration" in columns else []
     names = pd.Categorical([source.name for source in sources])
     events["file"] = pd.Categorical.from_codes(names.codes[events.pop("_file")], names.categories)
     notes = []
     if "session_length" not in columns:
         events, n_apart = apart(events, split)
+        if data.session and data.has_users:
+            _check_users(con, sources, data, events)
         notes += [] if data.idle_minutes else _of_files(events, n_apart)
 
     # Session codes are in reading order; rows of equal time stay in the order of the files.
@@ -480,6 +484,16 @@ def _doubts(con: duckdb.DuckDBPyConnection, sources: list[Source], column: str) 
     return [line for line, _ in doubts]
 
 
+def _long_plays(con: duckdb.DuckDBPyConnection, sources: list[Source], column: str) -> list[str]:
+    """Return a warning about the first file whose durations are probably milliseconds, read as seconds."""
+    query = f"SELECT _file, median(duration) AS seconds FROM kept GROUP BY 1 HAVING seconds > {LONG} ORDER BY 1 LIMIT 1"
+    return [
+        f"{sources[n].name}, column `{column}`: the median duration is read as {seconds:,.0f} seconds "
+        f"({seconds / 3600:,.1f} hours); if it is in milliseconds, set `duration_unit: ms`"
+        for n, seconds in con.execute(query).fetchall()
+    ]
+
+
 def _tied(events: pd.DataFrame, key: str) -> np.ndarray:
     """Whether an event has the `key` of another one of its session; events are sorted by session and `key`."""
     same = (np.diff(events["session"].cat.codes) == 0) & (np.diff(events[key]) == 0)
@@ -492,6 +506,22 @@ def _repeated(events: pd.DataFrame, key: str) -> np.ndarray:
     repeated = np.zeros(len(events), bool)
     repeated[tied] = events[tied].duplicated(["session", "item", key])
     return repeated
+
+
+def _check_users(con: duckdb.DuckDBPyConnection, sources: list[Source], data: EventData, events: pd.DataFrame) -> None:
+    """Raise if a session id belongs to several users: their plays would be one session."""
+    pairs = events[["session", "user", "row"]].drop_duplicates(["session", "user"])
+    again = pairs[pairs.duplicated("session")]
+    if again.empty:
+        return
+    other = again.loc[again["row"].idxmin()]
+    user = pairs["user"][(pairs["session"] == other["session"]).idxmax()]
+    sessions = Cells.of(data.session)
+    where = typed_columns.place(con, "log", sources, other["row"], sessions.label)
+    problem = f"session `{other['session']}` is of the users `{user}` and `{other['user']}`"
+    names = ", ".join(f"[{', '.join((user, *names))}]" for user in data.user or () for names in sessions.choices)
+    remedy = f"write `session: [{names}]` in the study" if data.user else "make the ids of the folders differ"
+    raise DataError(f"{where}: {problem} (such ids: {again['session'].nunique():,}); {remedy}")
 
 
 def _of_files(events: pd.DataFrame, n_apart: int) -> list[tuple[str, str]]:
@@ -561,7 +591,8 @@ def _items(
         table: names the columns.
         files: of the table.
         on_bad_rows: `error` or `drop`.
-        played: the items of the log; their ids must be written in the same form as those of the table.
+        played: the items of the log; their ids must be written in the same form as those of the table. Features by key
+            or in the rows of the events are those of these items alone.
         data: settings of the events, if the features are in their rows.
     """
     texts = dict.fromkeys((*table.categorical, *(name for names in table.multivalued.values() for name in names)))
@@ -582,7 +613,7 @@ def _items(
     names = ", ".join(columns)
     rows = f"items ANTI JOIN items_bad ON items.rowid = items_bad.row{' WHERE _left_out IS NULL' if reasons else ''}"
     if is_merged:
-        items, notes = _merged(con, [*columns][1:], rows)
+        items, notes = _merged(con, [*columns][1:], rows, played.texts if data else None)
         warnings += notes
     else:
         items = con.sql(f"SELECT {names} FROM {rows} ORDER BY rowid").df()
@@ -599,7 +630,7 @@ def _items(
         typed_columns.check_forms(con, [texts_of[name] for name in group], missing)
     items = items.astype(dict.fromkeys(("item", *texts), "str"))
     if table.key:
-        items, noted = _by_key(con, items)
+        items, noted = _by_key(con, items, played.texts)
         warnings += noted
     numeric, multivalued = [*table.numeric], dict(table.multivalued)
     for name in table.embedding:
@@ -633,22 +664,26 @@ def _with_labels(features: ItemRows, labels: pd.DataFrame) -> ItemRows:
     return replace(features, items=items, categorical=(*labels.columns, *features.categorical))
 
 
-def _merged(con: duckdb.DuckDBPyConnection, columns: list[str], rows: str) -> tuple[pd.DataFrame, list[str]]:
-    """Return one row per item, with the first non-missing value of each column, and a warning if rows differ."""
+def _merged(
+    con: duckdb.DuckDBPyConnection, columns: list[str], rows: str, kept: pd.Index | None
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return one row per kept item, with the first non-missing value of each column, and a warning if rows differ."""
     first = ", ".join(f"arg_min({column}, rowid) FILTER ({column} IS NOT NULL) AS {column}" for column in columns)
     differ = " OR ".join(f"count(DISTINCT {column}) > 1" for column in columns)
     query = f"SELECT item, {first}, {differ} AS differs FROM {rows} GROUP BY item ORDER BY min(rowid)"
     items = con.sql(query).df()
+    items = items if kept is None else items[among(items["item"], kept)].reset_index(drop=True)
     n = int(items.pop("differs").sum())
     warning = f"items whose rows of features differ: {n:,} of {len(items):,}; the first value of each column counts"
     return items, [warning] if n else []
 
 
-def _by_key(con: duckdb.DuckDBPyConnection, items: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Return the item table with a row for each item of the log whose key it has, and a warning of several keys."""
+def _by_key(con: duckdb.DuckDBPyConnection, items: pd.DataFrame, kept: pd.Index) -> tuple[pd.DataFrame, list[str]]:
+    """Return the item table with a row for each kept item whose key it has, and a warning of several keys."""
     query = """SELECT CAST(item AS VARCHAR) AS item, arg_min(key, row) FILTER (key IS NOT NULL) AS key,
         count(DISTINCT key) > 1 AS differs FROM plays GROUP BY 1 ORDER BY min(row)"""
     found = con.sql(query).df()
+    found = found[among(found["item"], kept)]
     n = int(found.pop("differs").sum())
     warning = f"items with several keys to the table of features: {n:,} of {len(found):,}; the first key of each counts"
     keys = found.astype("str").dropna()

@@ -61,8 +61,10 @@ class Source(NamedTuple):
         header: names of its columns, in order.
         quote: the mark around cells that contain delimiters or line ends; empty if cells are never quoted.
         lines: number of lines, blank ones too; 0 for Parquet and JSON.
-        types: for Parquet the SQL type of each column, for RecBole's files the declared type.
+        types: for Parquet the SQL type of each column, for JSON that of its cells or `VARCHAR[]` if one holds a list,
+            for RecBole's files the declared type.
         first: number of header lines, 0 or 1.
+        cells: for JSON the SQL of the text of each column, given the record as `json`.
     """
 
     path: Path
@@ -73,6 +75,7 @@ class Source(NamedTuple):
     lines: int = 0
     types: tuple[str, ...] = ()
     first: int = 1
+    cells: tuple[str, ...] = ()
 
     @property
     def is_json(self) -> bool:
@@ -220,11 +223,12 @@ def open_source(
         The file; its header contains the wanted columns.
 
     Raises:
-        DataError: the file is missing, a folder, empty, broken or not UTF-8, or lacks a header or a column.
+        DataError: the file is missing, a folder, empty, broken or not UTF-8, lacks a header or a column, or has one
+            twice.
     """
     kind = plain_name(path).suffix.lower()
     kind = other if other and kind not in (".csv", ".tsv", ".parquet") else kind
-    lines, types, first = 0, (), 0 if header else 1
+    lines, types, cells, first = 0, (), (), 0 if header else 1
     try:
         if path.is_dir():
             raise DataError(f"{name}: is a folder, not a file; put the file itself in its place")
@@ -251,19 +255,19 @@ def open_source(
                 pairs = [column.partition(":")[::2] for column in header]
                 header, types = (tuple(part) for part in zip(*pairs, strict=True))
         elif kind in JSON:
-            header = _json(con, path, name, wanted | others)
+            header, types, cells = _json(con, path, name, wanted | others)
         else:
             header, types = _parquet(con, path)
     except (OSError, duckdb.Error) as error:
         problem = reason(error).replace(str(path), name)  # an unpacked file has a temporary path
         raise DataError(f"{name}: cannot be read: {problem}; fix that, or copy it again") from None
-    source = Source(path, name, delimiter, header, mark if delimiter else "", lines, types, first)
+    source = Source(path, name, delimiter, header, mark if delimiter else "", lines, types, first, cells)
     source = source._replace(header=_with_row_names(source))
     header = source.header
     if first and wanted | others:
         check_for_header(source, wanted | others)
     missing = sorted(wanted - set(header))
-    doubled = sorted(column for column in wanted if header.count(column) > 1)
+    doubled = sorted(column for column in wanted | others if header.count(column) > 1)
     there = shown(", ".join(header))
     spaced = {column.strip(): column for column in header}
     marked = {column[1:-1]: column for column in header if is_marked(column)}
@@ -452,19 +456,9 @@ def _check_kind(file: BinaryIO, name: str, known: bytes = b"") -> None:
         raise DataError(f"{name}: {problem}")
 
 
-def json_columns(columns: set[str], header: tuple[str, ...]) -> dict[str, str]:
-    """Return the SQL of the text of each JSON field, given the record as `json`; fields not in the file are omitted.
-
-    Args:
-        columns: names of fields; `a.b` is the field `b` of the object `a`.
-        header: the fields of the file.
-    """
-    return {c: f"json->>{literal(_json_path(c, header))}" for c in columns if c in header}
-
-
-def _json_path(column: str, header: tuple[str, ...]) -> str:
-    parts = [column] if column in header and "." not in column else column.split(".")
-    return "$" + "".join("." + '"' + part.replace('"', '\\"') + '"' for part in parts)
+def _json_path(keys: tuple[str, ...]) -> str:
+    """Return the SQL literal of a path of keys."""
+    return literal("$" + "".join(f'."{key.replace(chr(34), chr(92) + chr(34))}"' for key in keys))
 
 
 def json_objects(path: Path) -> str:
@@ -476,10 +470,14 @@ def json_objects(path: Path) -> str:
     return f"read_json_objects({exactly(path)}, format = 'auto', maximum_object_size = {1 << 26})"
 
 
-def _json(con: duckdb.DuckDBPyConnection, path: Path, name: str, wanted: set[str]) -> tuple[str, ...]:
-    """Return the fields of the first thousand records, nested ones as `a.b`, and wanted fields of any later record."""
+def _json(con: duckdb.DuckDBPyConnection, path: Path, name: str, wanted: set[str]):
+    """Return the fields of the first thousand records, nested ones as `a.b`, their types and cells.
+
+    Wanted fields of any later record are included. A key may itself contain a point.
+    """
     _check_ends(path, name)
-    header: dict[str, None] = {}
+    found: dict[str, dict[tuple[str, ...], None]] = {}
+    lists = set()
     first = con.execute(f"SELECT json FROM {json_objects(path)} LIMIT 1000").fetchall()
     if not first:
         raise DataError(f"{name}: holds no record; replace it by the whole file or take it away")
@@ -487,13 +485,20 @@ def _json(con: duckdb.DuckDBPyConnection, path: Path, name: str, wanted: set[str
         record = json.loads(text)
         if not isinstance(record, dict):
             raise DataError(f"{name}: holds JSON that is no list of records; give one object a play")
-        header |= dict.fromkeys(_fields(record))
-    rare = sorted(wanted - {*header})
-    if rare and first:
-        tests = ", ".join(f"bool_or(json_exists(json, {literal(_json_path(column, ()))}))" for column in rare)
-        (found,) = con.execute(f"SELECT {tests} FROM {json_objects(path)}").fetchall()
-        header |= dict.fromkeys(column for column, is_there in zip(rare, found, strict=True) if is_there)
-    return tuple(header)
+        for keys, value in _fields(record):
+            found.setdefault(".".join(keys), {})[keys] = None
+            lists |= {".".join(keys)} if isinstance(value, list) else set()
+    rare = [(column, keys) for column in sorted(wanted - {*found}) for keys in ((*column.split("."),), (column,))]
+    if rare:
+        tests = ", ".join(f"max(json_type(json, {_json_path(keys)}) = 'ARRAY')" for _, keys in rare)
+        are_lists = con.execute(f"SELECT {tests} FROM {json_objects(path)}").fetchone()
+        for (column, keys), is_list in zip(rare, are_lists, strict=True):
+            if is_list is not None:  # a record has the field
+                found.setdefault(column, {})[keys] = None
+                lists |= {column} if is_list else set()
+    types = tuple("VARCHAR[]" if column in lists else "VARCHAR" for column in found)
+    texts = [", ".join(f"json->>{_json_path(keys)}" for keys in paths) for paths in found.values()]
+    return tuple(found), types, tuple(f"coalesce({text})" for text in texts)
 
 
 def _check_ends(path: Path, name: str) -> None:
@@ -515,12 +520,12 @@ def _check_ends(path: Path, name: str) -> None:
         raise DataError(f"{name}: is only a part of a file of JSON, for it does not end as it begins; copy it again")
 
 
-def _fields(record: dict, before: str = "") -> Iterator[str]:
+def _fields(record: dict, before: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
     for key, value in record.items():
         if isinstance(value, dict):
-            yield from _fields(value, f"{before}{key}.")
+            yield from _fields(value, (*before, key))
         else:
-            yield before + key
+            yield (*before, key), value
 
 
 def _parquet(con: duckdb.DuckDBPyConnection, path: Path):

@@ -29,7 +29,6 @@ from gru4rec_lib.preparation.source_files import (
     exactly,
     is_packed,
     is_row,
-    json_columns,
     json_objects,
     literal,
     open_source,
@@ -436,12 +435,27 @@ def check_forms(con: duckdb.DuckDBPyConnection, columns: list[Column], missing: 
 def _place(con: duckdb.DuckDBPyConnection, columns: list[Column], text: str) -> str:
     """Return file, line and column of the first cell with a text; empty if there is none."""
     for table, sources, name, wanted, _ in columns:
-        query = f"SELECT _file, min(rowid) FROM {table} WHERE {quoted(name)} = ? GROUP BY 1 ORDER BY 1 LIMIT 1"
-        for number, row in con.execute(query, [text]).fetchall():
-            (first,) = con.execute(f"SELECT min(rowid) FROM {table} WHERE _file = {number}").fetchone()
-            line = record_lines(sources[number])[row - first] if sources[number].delimiter else row - first + 1
-            return f"{sources[number].name}, {sources[number].line} {line}, column `{wanted}`"
+        (row,) = con.execute(f"SELECT min(rowid) FROM {table} WHERE {quoted(name)} = ?", [text]).fetchone()
+        if row is not None:
+            return place(con, table, sources, row, wanted)
     return ""
+
+
+def place(con: duckdb.DuckDBPyConnection, table: str, sources: list[Source], row: int, column: str) -> str:
+    """Return file, line and column of a cell, for messages.
+
+    Args:
+        con: the database.
+        table: name of a loaded table.
+        sources: its files, as returned by `load`.
+        row: the `rowid` of the cell's row.
+        column: name of the column in the files.
+    """
+    file = f"(SELECT _file FROM {table} WHERE rowid = {row})"
+    number, first = con.execute(f"SELECT _file, min(rowid) FROM {table} WHERE _file = {file} GROUP BY 1").fetchone()
+    source = sources[number]
+    line = record_lines(source)[row - first] if source.delimiter else row - first + 1
+    return f"{source.name}, {source.line} {line}, column `{column}`"
 
 
 def _broken(con: duckdb.DuckDBPyConnection, sources: list[Source], columns: dict, error: duckdb.Error) -> str:
@@ -510,7 +524,7 @@ def _select(
 def _table(source: Source) -> tuple[str, dict[str, str]]:
     """Return the SQL table of a file, and for each column the SQL of its cells as text."""
     if source.is_json:
-        return json_objects(source.path), json_columns({*source.header}, source.header)
+        return json_objects(source.path), dict(zip(source.header, source.cells, strict=True))
     if not source.delimiter:
         return f"read_parquet({exactly(source.path)})", {c: f"CAST({quoted(c)} AS VARCHAR)" for c in source.header}
     # Columns are numbered, as SQL does not distinguish names that differ only in case.
@@ -572,8 +586,8 @@ def _check_choices(source: Source, needed: list[Cells]) -> None:
 
 
 def _check_types(source: Source, columns: dict[str, tuple[Cells | Folder | Choice, Kind]]) -> None:
-    """Raise if a column of a Parquet file contains unexpected lists, or ids that have several forms as text."""
-    if source.delimiter or source.is_json:
+    """Raise if a column of Parquet or JSON contains unexpected lists, or ids that have several forms as text."""
+    if source.delimiter:
         return
     types = dict(zip(source.header, source.types, strict=True))
     for cells, kind in columns.values():

@@ -40,7 +40,7 @@ from gru4rec_lib.preparation.source_files import (
     known_as,
     open_source,
 )
-from gru4rec_lib.preparation.typed_columns import Cells
+from gru4rec_lib.preparation.typed_columns import ID, Cells, load
 from gru4rec_lib.study.workspace import ROOT, Workspace
 from gru4rec_lib.utils.arguments import user_path
 from gru4rec_lib.utils.text import shown
@@ -60,7 +60,7 @@ def check_path(
         quote: the quotation mark of an event table, or `none`; see `EventData`.
         write: the study file to write, which reads the data; empty for none.
         columns: `session` or `user`, `item`, and `time` or `position` of an event table; those not named are found by
-            COMMON. Without a column of sessions, they are cut by time.
+            COMMON. With `user` alone, or without a column of sessions, they are cut by time.
 
     Yields:
         Lines that describe the file, and a line with `warning: ` for each unusual property.
@@ -249,7 +249,8 @@ def event_fields(source: Source, path: Path, named: dict[str, str], quote: str =
     Args:
         source: the table, open.
         path: of the table.
-        named: columns by role; those not named are found by COMMON.
+        named: columns by role; those not named are found by COMMON. With a user, sessions are cut by time if no session
+            is named, or if none is found; the ids of sessions that several users have are joined with the user's.
         quote: the quotation mark of its cells, see `EventData`.
 
     Raises:
@@ -258,13 +259,25 @@ def event_fields(source: Source, path: Path, named: dict[str, str], quote: str =
     header = source.header
     orders = [name for name in ("time", "position") if name in named]
     orders = orders or [name for name in ("time", "position") if known_as(header, name)] or ["time"]
-    has_sessions = "session" in named or known_as(header, "session") or orders == ["position"]
-    is_cut = not has_sessions and ("user" in named or bool(known_as(header, "user")))
+    users = [named["user"]] if "user" in named else known_as(header, "user")
+    has_sessions = "session" in named or ("user" not in named and known_as(header, "session"))
+    is_cut = bool(users) and not has_sessions and orders == ["time"]
     roles = ("user" if is_cut else "session", "item", orders[0])
     roles = {role: named.get(role) or _column(source, role) for role in roles}
+    if users and not is_cut and _repeats_between(source, users[0], roles["session"], quote):
+        roles["session"] = [[users[0], roles["session"]]]
     fields = {"layout": "events", "name": "mine", "events": [path.name], **roles}
     fields |= {"idle_minutes": 30} if is_cut else {}
     return fields | ({} if quote == "auto" else {"quote": quote})
+
+
+def _repeats_between(source: Source, user: str, session: str, quote: str) -> bool:
+    """Whether a session id belongs to several users."""
+    columns = {"user": (Cells.of(user), ID), "session": (Cells.of(session), ID)}
+    with duckdb.connect() as con:
+        load(con, "log", [(source.path, source.name)], columns, Quoted(quote=quote))
+        query = "SELECT 1 FROM log GROUP BY session HAVING session IS NOT NULL AND count(DISTINCT user) > 1 LIMIT 1"
+        return con.execute(query).fetchone() is not None
 
 
 def _event_table(source: Source, path: Path, named: dict[str, str], quote: str) -> Iterator[str | dict]:

@@ -98,6 +98,21 @@ def test_fields_within_objects_have_names_with_points(tmp_path):
     assert tables.problems["column"].tolist() == ["m.i.id` or `m.name"]
 
 
+def test_keys_with_points_are_fields_too(tmp_path):
+    """Records of one form, the other, and both: a key of an object in a key with a point."""
+    rows = [{"s": 1, "t": n, "m.id": f"x{n}", "m.p": {"q": "A"}, "why": {}} for n in range(1500)]
+    rows += [{"s": 1, "t": 1500, "m": {"id": "y"}}, {"s": 1, "t": 1501, "m.id": "z", "why.not": "x"}]
+    rows[3] = {"s": 1, "t": 3, "m": {"id": "w", "p": {"q": "C"}}}
+    (tmp_path / "e.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    fields = {"label": {"by": "m.p.q"}, "leave_out": {"other": {"present": "why.not"}}}
+    fields |= {"item_table": {"file": None, "item": "m.id", "categorical": ["m.p.q"]}}
+    tables = read(tmp_path, events=["e.jsonl"], item="m.id", **fields)
+    assert tables.events["item"].tolist()[:4] == ["x0", "x1", "x2", "w"]
+    assert tables.events["item"].tolist()[-2:] == ["x1499", "y"]
+    assert tables.labels["by"].tolist()[:5] == ["A", "A", "A", "C", "A"]
+    assert tables.items["m.p.q"].tolist()[:5] == ["A", "A", "A", "C", "A"]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -189,6 +204,21 @@ def test_a_label_that_no_file_has_is_an_error(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"item": ["x", ["i", "title"]]},
+        {"label": {"name": ["x", "title"]}},
+        {"leave_out": {"other": {"present": "title"}}},
+        {"item_table": {"file": None, "item": "i", "categorical": ["title"]}},
+    ],
+)
+def test_a_column_that_is_there_twice_is_an_error_wherever_it_is_read(tmp_path, fields):
+    (tmp_path / "e.csv").write_text("s,i,t,title,title\n1,a,5,x,y\n1,b,6,x,y\n")
+    assert failure(tmp_path, **fields) == "e.csv, line 1, column `title`: is there twice; rename one of them"
+    assert read(tmp_path).events["item"].tolist() == ["a", "b"]
+
+
 def test_alternatives_of_files_are_read_in_the_order_given(tmp_path):
     for name in ("new.csv", "old.csv"):
         (tmp_path / name).write_text(f"s,i,t\n1,{name},5\n")
@@ -248,11 +278,26 @@ def test_embeddings_of_several_lengths_and_wrong_numbers_are_refused(tmp_path):
     assert len(found) == 3
 
 
-def test_a_list_where_none_should_be_is_refused(tmp_path):
+@pytest.mark.parametrize("kind", [{"numeric": ["v"]}, {"categorical": ["v"]}, {"multivalued": {"genres": ["v"]}}])
+@pytest.mark.parametrize("ending", ["parquet", "json", "jsonl"])
+def test_a_list_where_none_should_be_is_refused(tmp_path, kind, ending):
     write_events(tmp_path)
-    pq.write_table(pa.table({"i": ["a"], "v": [[1.0]]}), tmp_path / "f.parquet")
-    found = failure(tmp_path, item_table={"file": "f.parquet", "item": "i", "numeric": ["v"]})
-    assert found == "f.parquet, column `v`: holds a list in each cell; write one value a cell"
+    if ending == "parquet":
+        pq.write_table(pa.table({"i": ["a"], "v": [[1.0]]}), tmp_path / "f.parquet")
+    else:  # .jsonl: the column is beyond the first thousand records
+        rows = [{"i": f"i{n}"} | ({"v": None} if ending == "json" else {}) for n in range(1500)]
+        rows[5 if ending == "json" else -1] |= {"v": [1.0]}
+        (tmp_path / f"f.{ending}").write_text("\n".join(map(json.dumps, rows)))
+    found = failure(tmp_path, item_table={"file": f"f.{ending}", "item": "i", **kind})
+    assert found == f"f.{ending}, column `v`: holds a list in each cell; write one value a cell"
+
+
+@pytest.mark.parametrize("fields", [{"session": "v"}, {"item": ["x", "v"]}, {"label": {"artist": "v"}}])
+def test_a_list_of_json_is_no_id_and_no_label(tmp_path, fields):
+    rows = [{"s": 1, "i": "a", "t": n, "v": ["A", "B"], "x": None} for n in range(2)]
+    (tmp_path / "e.json").write_text(json.dumps(rows))
+    found = failure(tmp_path, events=["e.json"], **fields)
+    assert found == "e.json, column `v`: holds a list in each cell; write one value a cell"
 
 
 def test_cells_with_several_values_are_split(tmp_path):
@@ -309,6 +354,18 @@ def test_features_in_the_rows_of_the_log(tmp_path):
     tables = read(tmp_path, item_table=table, leave_out={"podcasts": {"present": "why"}})
     assert tables.items.to_dict("list") == {"item": ["a", "b"], "tempo": [120.0, 90.0], "key": ["3", "4"]}
     assert "items whose rows of features differ: 1 of 2; the first value of each column counts" in tables.warnings
+
+
+@pytest.mark.parametrize("table", [{"file": None, "item": "i"}, {"file": "f.csv", "item": "title", "key": "title"}])
+def test_items_that_a_filter_removed_have_no_features(tmp_path, table):
+    rows = ["1,a,1,x,u", "1,b,2,y,v", "1,c,3,x,u", "2,a,4,x,u", "2,b,5,y,v", "3,d,6,y,v", "3,d,9000,x,u"]
+    (tmp_path / "e.csv").write_text("\n".join(["s,i,t,title,tag", *rows, ""]))
+    (tmp_path / "f.csv").write_text("title,tag\nx,u\ny,v\n")
+    filters = {"min_item_plays": 2, "min_session_events": 2, "repeats_in_session": "drop", "repeat": True}
+    tables = read(tmp_path, item_table={**table, "categorical": ["tag"]}, filters=filters, label={"title": "title"})
+    assert tables.items.to_dict("list") == {"item": ["a", "b"], "tag": ["u", "v"]}
+    assert tables.labels["item"].tolist() == ["a", "b"]
+    assert not tables.warnings  # the rows of `d` differ
 
 
 def test_repeated_rows_of_features_are_refused_or_merged(tmp_path):

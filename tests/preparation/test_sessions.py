@@ -45,6 +45,17 @@ def test_the_idle_time_begins_at_the_end_of_a_play(tmp_path):
     assert sessions(tmp_path, "u,i,t,d", in_ms, **as_ends, duration_unit="ms") == {"x-1": "ab", "x-2": "dc"}
 
 
+def test_durations_that_can_only_be_milliseconds_are_a_warning(tmp_path):
+    rows = [f"x,{n},{1700009000 + 200 * n},{played}" for n, played in enumerate([200000, 190000, 0, 250000])]
+    (tmp_path / "e1.csv").write_text("u,i,t,ms\nx,a,1700000000,90\nx,b,1700000100,\n")
+    (tmp_path / "e2.csv").write_text("\n".join(["u,i,t,ms", *rows, ""]))
+    fields = {"events": ["e*.csv"], "duration": "ms"}
+    (warning,) = readers.read(plays(**fields), tmp_path).warnings
+    read = "the median duration is read as 195,000 seconds (54.2 hours)"
+    assert warning == f"e2.csv, column `ms`: {read}; if it is in milliseconds, set `duration_unit: ms`"
+    assert not readers.read(plays(**fields, duration_unit="ms"), tmp_path).warnings
+
+
 def test_plays_that_overlap_have_no_idle_time(tmp_path):
     rows = ["x,a,0,7200", "x,b,100,10", "x,c,1800,1"]
     assert sessions(tmp_path, "u,i,t,d", rows, duration="d") == {"x-1": "abc"}
@@ -166,6 +177,25 @@ def test_users_and_counts_are_returned(tmp_path):
     ]
     found = tables.counts[["step", "events", "sessions", "items"]]
     pd.testing.assert_frame_equal(found, pd.DataFrame(expected, columns=found.columns))
+
+
+def test_a_session_id_of_several_users_is_an_error(tmp_path):
+    rows, names = ["x,1,a,0", "x,1,b,5", "", "y,2,a,3", "y,1,c,2", "x,2,b,9"], {"idle_minutes": None, "session": "s"}
+    with pytest.raises(readers.DataError) as caught:
+        sessions(tmp_path, "u,s,i,t", rows, **names)
+    problem = "session `1` is of the users `x` and `y` (such ids: 2)"
+    assert str(caught.value) == f"e.csv, line 6, column `s`: {problem}; write `session: [[u, s]]` in the study"
+    found = sessions(tmp_path, "u,s,i,t", rows, **names | {"session": [["u", "s"]]})
+    assert found == {"x | 1": "ab", "y | 2": "a", "y | 1": "c", "x | 2": "b"}
+
+
+def test_a_session_id_in_the_folders_of_several_users_is_an_error(tmp_path):
+    for user in "xy":
+        (tmp_path / user).mkdir()
+        (tmp_path / user / "e.csv").write_text("s,i,t\n1,a,0\n")
+    fields = {"events": ["*/e.csv"], "user": None, "user_by_folder": True, "idle_minutes": None, "session": "s"}
+    with pytest.raises(readers.DataError, match=r"y/e.csv, line 2, column `s`: .*; make the ids of the folders differ"):
+        readers.read(plays(**fields), tmp_path)
 
 
 def test_no_user_column(tmp_path):

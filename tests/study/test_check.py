@@ -198,6 +198,26 @@ def test_a_column_of_users_splits_sessions(check):
     assert lines[-1].endswith("user: who, item: item, time: time, idle_minutes: 30}")
 
 
+TWO_USERS = ["user_id,session_id,item_id,time", "x,1,a,0", "x,1,b,5", "y,1,c,7200", "y,1,d,7205"]
+JOINED = "session: [[user_id, session_id]], item: item_id, time: time}"
+
+
+@pytest.mark.parametrize(
+    ("lines", "words", "fields"),
+    [
+        (TWO_USERS, [], JOINED),
+        (TWO_USERS, ["--session", "session_id"], JOINED),
+        (TWO_USERS, ["--session", "session_id", "--user", "user_id"], JOINED),
+        (TWO_USERS, ["--user", "user_id"], "user: user_id, item: item_id, time: time, idle_minutes: 30}"),
+        (TWO_USERS[:3], [], "session: session_id, item: item_id, time: time}"),
+    ],
+)
+def test_session_ids_that_several_users_have_are_joined_with_the_user(check, lines, words, fields):
+    found = check("\n".join(lines), *words, "--write", "mine.yaml")
+    assert found[1].startswith(f"{len(lines) - 1} events, {len(lines) // 2} sessions, ")
+    assert found[2].endswith(f"events: [e.csv], {fields}")
+
+
 def test_the_recognised_layouts_are_those_of_the_studies():
     for name, known in _event_data().items():
         assert load_study(name, ROOT / "config").data == known
