@@ -242,8 +242,8 @@ class Checkpoint(keras.callbacks.Callback):
             self._running_loss = None
 
     def on_train_batch_end(self, batch, logs=None):
-        """Keras' call, after a stretch of mini-batches."""
-        if time.perf_counter() - self._written >= self.seconds:
+        """Keras' call, after a stretch of mini-batches; one that was trained before is in the file already."""
+        if batch >= self.epoch.done and time.perf_counter() - self._written >= self.seconds:
             self._write(self.epoch.epoch, batch + 1, self.epoch.seconds)
 
     def on_epoch_end(self, epoch, logs=None):

@@ -131,6 +131,19 @@ def test_an_interrupted_fit_gives_the_same_bytes(tmp_path, steps_per_epoch, chun
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("_short_chunks")
+def test_an_interruption_among_chunks_already_trained_changes_nothing(tmp_path):
+    options, whole = {"steps_per_epoch": 7}, made()
+    history = fit(whole, **options)
+    for chunk in (8, 2):  # the second fit continues after chunk 7, the third of its epoch
+        with pytest.raises(InterruptionError):
+            fit(made(), tmp_path / "c.npz", [InterruptAt(chunk)], **options)
+    resumed = made()
+    assert untimed(fit(resumed, tmp_path / "c.npz", **options)) == untimed(history)
+    assert everything(resumed) == everything(whole)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adam", keras.optimizers.SGD])
 def test_fits_with_other_optimisers_and_learning_rates_continue(tmp_path, optimizer):
     def model():
