@@ -289,13 +289,30 @@ class EarlyStopping(keras.callbacks.Callback):
         monitor: the score, higher is better.
         patience: epochs without a better one, 1 and more.
         best: a .npz file for the weights of the best epoch, which are restored at the end; None keeps the last ones.
+
+    Raises:
+        ValueError: `patience` is no whole number, or below 1.
     """
 
     stopped = False  # whether this callback ended the training
 
     def __init__(self, monitor: str, patience: int, best: Path | None = None):
         super().__init__()
-        self.monitor, self.patience, self.best = monitor, patience, best
+        self.monitor, self.patience, self.best = monitor, whole(patience, "patience"), best
+
+    def check_validation(self, validation) -> None:
+        """Check that the score is one of a validation that ranks something.
+
+        Args:
+            validation: `Sessions` for validation, or None.
+
+        Raises:
+            ValueError: it is a score of the validation, and there are no targets to validate with.
+        """
+        if self.monitor in VALIDATED and (validation is None or not validation.is_target.any()):
+            raise ValueError(
+                f"early stopping by {self.monitor} needs `validation_data` with a session of two or more events"
+            )
 
     def ends(self, history: dict) -> int | None:
         """Return after how many epochs training ends, or None where the history does not reach so far.
@@ -346,6 +363,7 @@ class EarlyStopping(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Keras' call, before that of the history."""
+        check_known("monitor", self.monitor, logs)
         scores = [*self.model.history.history.get(self.monitor, []), logs[self.monitor]]
         if self.best and int(np.argmax(scores)) == len(scores) - 1:
             write(self.best, self.model.trainable_variables, self._record(len(scores) - 1))

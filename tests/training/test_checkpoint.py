@@ -248,6 +248,12 @@ def test_early_stopping_follows_from_the_history(scores, patience, epochs):
     assert stopped_after(scores, patience) == epochs
 
 
+@pytest.mark.parametrize("patience", [0, -1, 1.5, True, None])
+def test_patience_is_a_whole_number_from_1_on(patience):
+    with pytest.raises(ValueError, match=r"^patience is .*; give "):
+        checkpoint.EarlyStopping("score", patience)
+
+
 RECALL, MRR = [0.2, 0.3, 0.1, 0.4, 0.1, 0.1, 0.1], [0.5, 0.1, 0.2, 0.6, 0.1, 0.1, 0.1]
 
 

@@ -12,6 +12,7 @@ from gru4rec_lib.data import session_batches
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.training import epochs as epoch
 from gru4rec_lib.training import losses, optimizers
+from gru4rec_lib.training.checkpoint import EarlyStopping
 from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.backend import keras
 
@@ -241,6 +242,29 @@ def test_a_loss_that_is_not_finite_stops_before_the_checkpoint(tmp_path):
 def test_a_diverging_training_stops_with_a_remedy():
     with pytest.raises(FloatingPointError, match=r"epoch 1, step [2-9]: lower learning_rate \(now 1e\+38\)"):
         made(learning_rate=1e38).fit(SESSIONS, 2, 2, verbose=0)
+
+
+@pytest.mark.parametrize("validation", [None, Sessions.from_lists([[0], [], [1]])])
+def test_early_stopping_needs_targets_to_validate_with(validation):
+    stop, model = EarlyStopping("val_mrr_at_20", 1), made()
+    with pytest.raises(ValueError, match=r"^early stopping by val_mrr_at_20 needs `validation_data` with a session of"):
+        model.fit(SESSIONS, 1, 2, validation, [stop], verbose=0)
+    assert model.steps == 0
+
+
+def test_early_stopping_by_an_unknown_score_is_an_error():
+    with pytest.raises(ValueError, match=r"^monitor is 'mrr'; known are loss, step, passes, seconds$"):
+        made().fit(SESSIONS, 1, 2, callbacks=[EarlyStopping("mrr", 1)], verbose=0)
+
+
+@pytest.mark.parametrize("plays", [np.ones(5, int), np.ones(7, int), np.ones((6, 1), int), []])
+def test_plays_before_are_one_number_for_all_items_or_for_each(plays):
+    with pytest.raises(ValueError, match=r"^plays_before has shape \(.*\); give one number for each of the 6 items$"):
+        made().fit(SESSIONS, 1, 2, verbose=0, plays_before=plays)
+
+
+def test_callbacks_may_be_none():
+    assert len(made().fit(SESSIONS, 1, 2, callbacks=None, verbose=0).history["loss"]) == 1
 
 
 def test_items_beyond_the_model_are_named():
