@@ -15,6 +15,7 @@ from gru4rec_lib.data.history import last_heard
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.ranking.popularity import NO_RANK, popularity_ranks, popularity_top
 from gru4rec_lib.ranking.sparse import sparse_ranks, sparse_top
+from gru4rec_lib.utils.arguments import whole
 from gru4rec_lib.utils.checked import Strict, one_sentence_each
 
 
@@ -72,14 +73,18 @@ class Baseline(Strict):
             The baseline itself.
 
         Raises:
-            ValueError: features are missing, an item is none of 0..n_items-1, or there are more or fewer `ends` than
-                sessions.
+            ValueError: features are missing, or fewer than the items; an item is none of 0..n_items-1; or `ends` are
+                not one finite number a session.
         """
         train.check_range(n_items)
         if self.needs_features and features is None:
             raise ValueError(f"{self.kind} needs features of the items; give `features`, or leave this baseline out")
+        if self.needs_features:
+            features.check_items(n_items)
         if ends is not None and len(ends) != len(train):
             raise ValueError(f"ends has {len(ends)} values for {len(train)} sessions; give one for each session")
+        if ends is not None and not (np.asarray(ends).dtype.kind in "iuf" and np.isfinite(ends).all()):
+            raise ValueError("ends are not finite numbers; give the seconds of each session's end")
         self._n_items = n_items
         self._plays = np.bincount(train.items, minlength=n_items)
         self._fit(train, features, ends)
@@ -93,6 +98,8 @@ class Baseline(Strict):
         Returns:
             float64 [chosen targets], 1 is best; infinite for a target that the baseline cannot score.
         """
+        self._check_fitted()
+        n_candidates = whole(n_candidates, "n_candidates")
         wanted, known = sessions.targets(chosen), sessions.known(self._n_items)
         ranks = np.full(wanted.sum(), NO_RANK)
         by_plays = popularity_ranks(self._plays, above, n_candidates)
@@ -104,6 +111,8 @@ class Baseline(Strict):
 
     def top(self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, k: int = 20) -> np.ndarray:
         """Return the k best candidates at every chosen target; see `GRU4Rec.top`."""
+        self._check_fitted()
+        n_candidates = whole(n_candidates, "n_candidates")
         wanted = sessions.targets(chosen)
         found = np.tile(popularity_top(self._plays, k, n_candidates), (wanted.sum(), 1))
         scored = wanted & self.has_input(sessions)
@@ -117,7 +126,12 @@ class Baseline(Strict):
         Args:
             sessions: over the item index.
         """
+        self._check_fitted()
         return last_heard(sessions, self._usable(sessions)) >= 0
+
+    def _check_fitted(self) -> None:
+        if self.n_items is None:
+            raise ValueError(f"{self.name} is not fitted: call `fit`")
 
     def _usable(self, sessions: Sessions) -> np.ndarray:
         """Bool [events], whether an event is on a track that the baseline can use as input."""

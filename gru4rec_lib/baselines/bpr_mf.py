@@ -10,7 +10,7 @@ from gru4rec_lib.baselines.base import Baseline
 from gru4rec_lib.data.history import heard_before
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.ranking.exact import Ranker
-from gru4rec_lib.utils.checked import Count, Seed
+from gru4rec_lib.utils.checked import Count, Number, Seed
 
 
 class BPRMF(Baseline):
@@ -29,8 +29,8 @@ class BPRMF(Baseline):
     kind = "bpr_mf"
     factors: Count = 100
     iterations: Count = 100
-    learning_rate: float = Field(0.05, gt=0)
-    regularization: float = Field(0.002, ge=0)
+    learning_rate: Number = Field(0.05, gt=0)
+    regularization: Number = Field(0.002, ge=0)
     seed: Seed = 1
 
     _factors: np.ndarray  # float32 [items, factors]

@@ -9,7 +9,7 @@ from scipy import sparse
 from gru4rec_lib.baselines.base import SparseBaseline
 from gru4rec_lib.baselines.weighting import Weighting, by_distance
 from gru4rec_lib.data.history import last_heard, place_in_group
-from gru4rec_lib.utils.checked import Count, Share
+from gru4rec_lib.utils.checked import Count, Number, Share
 
 ITEMS = 2048  # items whose pairs are counted together, to bound memory
 ROOM = 2**22  # values that are compared together
@@ -72,7 +72,7 @@ class ItemKNN(ItemRules):
 
     kind = "item_knn"
     neighbours: Count = 100
-    shrink: float = Field(20, ge=0)
+    shrink: Number = Field(20, ge=0)
     alpha: Share = 0.5
 
     def _fit(self, train, features, ends):

@@ -58,6 +58,7 @@ class Blend:
         self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, above: bool = False
     ) -> np.ndarray:
         """Rank the targets; see `GRU4Rec.rank`."""
+        n_candidates = whole(n_candidates, "n_candidates")
         chosen, plays = sessions.targets(chosen), self.parts.plays[: self.n_scored]
         events = chosen & sessions.known(self.n_scored)
         found = np.full(len(chosen), NO_RANK)
@@ -76,7 +77,7 @@ class Blend:
 
     def top(self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, k: int = 20) -> np.ndarray:
         """Return the k best candidates at every chosen target; see `GRU4Rec.top`."""
-        k = whole(k, "k")
+        n_candidates, k = whole(n_candidates, "n_candidates"), whole(k, "k")
         chosen = sessions.targets(chosen)
         most_played = popularity_top(self.parts.plays[: self.n_scored], k, n_candidates)
         found, row = np.tile(most_played, (chosen.sum(), 1)), np.cumsum(chosen) - 1

@@ -12,9 +12,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gru4rec_lib.data.columns import BESIDE_LABELS
 from gru4rec_lib.data.features import NOT_CATEGORIES
-from gru4rec_lib.utils.checked import Count, Fraction, Name, Seed, Some, Strict, Whole
+from gru4rec_lib.utils.checked import Count, Fraction, Name, Number, Seed, Some, Strict, Whole
 
-Signal = Annotated[float, Field(ge=0, le=1)]
+Signal = Annotated[Number, Field(ge=0, le=1)]
 SIMULATED = "simulated.json"  # beside simulated raw files: the settings of the simulation
 # The 28 numeric columns of MSSD's track file, in the official order; the paper drops `mode`, the only text column.
 TRACK_FEATURES = (
@@ -47,7 +47,7 @@ def _as_a_day(day: object) -> object:
         raise ValueError("should be a day such as 2000-01-31") from None
 
 
-Days = Annotated[float, Field(gt=0)]
+Days = Annotated[Number, Field(gt=0)]
 Day = Annotated[date, BeforeValidator(_as_a_day)]
 Quote = Annotated[str, BeforeValidator(lambda quote: "none" if quote is None else quote), AfterValidator(_is_a_mark)]
 
@@ -230,7 +230,7 @@ class LeftOut(Strict):
     present: Columns | None = None
     missing: Columns | None = None
     equal: dict[str, tuple[str | bool | float, ...]] | None = None
-    below: dict[str, float] | None = None
+    below: dict[str, Number] | None = None
 
     @model_validator(mode="after")
     def _has_one_condition(self):
@@ -268,7 +268,7 @@ class Filters(Strict):
     since: Day | None = None
     until: Literal["today"] | Day | None = None
     recent_days: Days | None = None
-    min_seconds: Annotated[float, Field(gt=0)] | None = None
+    min_seconds: Annotated[Number, Field(gt=0)] | None = None
     merge_repeats: bool = False
     repeats_in_session: Literal["keep", "drop"] = "keep"
     min_item_plays: Count | None = None
@@ -341,7 +341,7 @@ class EventData(Quoted):
     position: str | None = None
     user: Columns | None = None
     user_by_folder: bool = False
-    idle_minutes: Annotated[float, Field(gt=0)] | None = None
+    idle_minutes: Annotated[Number, Field(gt=0)] | None = None
     time_is: Literal["start", "end"] = "start"
     duration: Columns | None = None
     duration_unit: Literal["s", "ms"] = "s"
@@ -462,7 +462,7 @@ class Split(Strict):
     train_days: Days | None = None
     window: Count = 1
     by: Literal["start", "end"] = "start"
-    gap_days: Annotated[float, Field(ge=0)] = 0
+    gap_days: Annotated[Number, Field(ge=0)] = 0
     validation: Literal["random", "last"] = "random"
     validation_fraction: Fraction = 0.1
     seed: Seed = 1

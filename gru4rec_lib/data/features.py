@@ -41,6 +41,18 @@ class Features:
             "categories": {name: [self.sizes[name], ids.shape[1]] for name, ids in self.categories.items()},
         }
 
+    def check_items(self, n_items: int) -> None:
+        """Check that every training track has features.
+
+        Args:
+            n_items: training tracks.
+
+        Raises:
+            ValueError: there are fewer candidates.
+        """
+        if len(self.numeric) < n_items:
+            raise ValueError(f"features have {len(self.numeric)} rows for {n_items} items; give one for each item")
+
     def take(self, index: np.ndarray) -> Features:
         """Return the features of some candidates, or of all in another order.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gru4rec_lib.utils.arguments import user_path
+from gru4rec_lib.utils.arguments import user_path, whole
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,12 @@ class Sessions:
 
         Args:
             lists: one a session, empty ones too.
+
+        Raises:
+            ValueError: an item is no whole number.
         """
         lengths = [len(items) for items in lists]
-        flat = [item for items in lists for item in items]
+        flat = [whole(item, "item", None) for items in lists for item in items]
         return cls(np.array(flat, np.int32), np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
 
     @classmethod
@@ -107,8 +110,17 @@ class Sessions:
 
         Args:
             chosen: bool [events], or None.
+
+        Raises:
+            ValueError: `chosen` is something else.
         """
-        return self.is_target if chosen is None else self.is_target & chosen
+        if chosen is None:
+            return self.is_target
+        chosen = np.asarray(chosen)
+        if (chosen.dtype, chosen.shape) != (bool, self.items.shape):
+            given = f"{chosen.dtype} of shape {chosen.shape}"
+            raise ValueError(f"chosen is {given}; give a mask, True or False for each of the {len(self.items)} events")
+        return self.is_target & chosen
 
     def take(self, sessions: np.ndarray) -> Sessions:
         """Return some sessions, in the order given.

@@ -10,6 +10,7 @@ import pandas as pd
 from gru4rec_lib.data.history import heard_before, ranges
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.ranking.popularity import NO_RANK
+from gru4rec_lib.utils.arguments import whole
 
 EVENTS = 2**18  # of the sessions that are ranked together
 
@@ -60,6 +61,7 @@ class WithoutHeard:
             float64 [chosen targets], 1 is best; infinite for a target that the model cannot score, or that the session
             has played before.
         """
+        n_candidates = whole(n_candidates, "n_candidates")
         wanted = sessions.targets(chosen)
         ranks = np.asarray(self.model.rank(sessions, n_candidates, chosen, above), np.float64)
         events, items = np.flatnonzero(wanted), sessions.items
@@ -93,6 +95,7 @@ class WithoutHeard:
 
     def top(self, sessions: Sessions, n_candidates: int, chosen: np.ndarray | None = None, k: int = 20) -> np.ndarray:
         """Return the k best candidates that the session has not played at every chosen target; see `GRU4Rec.top`."""
+        n_candidates, k = whole(n_candidates, "n_candidates"), whole(k, "k")
         wanted = sessions.targets(chosen)
         target, item, _ = heard_before(sessions, wanted, sessions.items >= 0)
         target, item = np.unique(np.stack([target, item]), axis=1)

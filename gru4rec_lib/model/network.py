@@ -17,7 +17,7 @@ from gru4rec_lib.model.forms import INPUT_FORMS, OUTPUT_FORMS
 from gru4rec_lib.model.inputs import INPUTS
 from gru4rec_lib.model.layers import CELLS, gather_rows, zero_lanes
 from gru4rec_lib.model.outputs import OUTPUTS
-from gru4rec_lib.utils.arguments import check_known, whole
+from gru4rec_lib.utils.arguments import check_known, share, whole
 from gru4rec_lib.utils.backend import FLOAT, keras, ops, tf
 
 
@@ -43,7 +43,8 @@ class Network(keras.Model):
 
     Raises:
         ValueError: unknown input form, output form, cell or activation, a form with content and no features, a number
-            that counts something is no whole number, or a seed or dtype is out of range.
+            that counts something is no whole number, no hidden units, `dropout_state` is neither True nor False, or a
+            share, seed or dtype is out of range.
     """
 
     def __init__(
@@ -70,30 +71,36 @@ class Network(keras.Model):
         check_known("cell", cell, CELLS)
         if (seed := whole(seed, "seed", 0)) >= 2**31:
             raise ValueError(f"seed is {seed}; give a whole number from 0 to 2**31 - 1")
+        if not isinstance(dropout_state, bool | np.bool_):
+            raise ValueError(f"dropout_state is {dropout_state!r}; give True or False")
+        if not (widths := _widths(hidden_units, "hidden_units")):
+            raise ValueError("hidden_units is empty; give at least one width")
         uses_features = INPUT_FORMS[input_form].needs_features or OUTPUT_FORMS[output_form].needs_features
         if uses_features and features is None:
             raise ValueError(f"input_form {input_form!r} with output_form {output_form!r} needs `features`")
+        if uses_features and isinstance(features, Features):
+            features.check_items(whole(n_items, "n_items"))
         super().__init__(**keras_options)
         spec = (features.spec if isinstance(features, Features) else features) if uses_features else None
-        widths = hidden_units if isinstance(hidden_units, Sequence | np.ndarray) else [hidden_units]
         self._config = {
             "n_items": whole(n_items, "n_items"),
             "input_form": input_form,
             "output_form": output_form,
             "cell": cell,
-            "hidden_units": [whole(units, "hidden_units") for units in widths],
+            "hidden_units": widths,
             "hidden_activation": hidden_activation,
             "embedding_units": whole(embedding_units, "embedding_units"),
-            "mlp_units": [whole(units, "mlp_units") for units in mlp_units],
-            "dropout_input": dropout_input,
-            "dropout_hidden": dropout_hidden,
-            "dropout_state": dropout_state,
+            "mlp_units": _widths(mlp_units, "mlp_units"),
+            "dropout_input": share(dropout_input, "dropout_input"),
+            "dropout_hidden": share(dropout_hidden, "dropout_hidden"),
+            "dropout_state": bool(dropout_state),
             "features": spec,
             "seed": seed,
         }
-        config, widths = self._config, self._config["hidden_units"]
+        config = self._config
         self.n_items, self.seed = config["n_items"], seed
-        self.dropout_input, self.dropout_hidden, self.dropout_state = dropout_input, dropout_hidden, dropout_state
+        self.dropout_input, self.dropout_hidden = config["dropout_input"], config["dropout_hidden"]
+        self.dropout_state = config["dropout_state"]
         self.features = FeatureTable(spec) if uses_features else None
         self.scorer = OUTPUTS[output_form](self.n_items, widths[-1], seed, features=lambda: self.features)
         self.item_input = INPUTS[input_form](
@@ -193,3 +200,9 @@ class Network(keras.Model):
             x = drop(stepped[:, : layer.units], self.dropout_hidden, 1 + number)
             new.append(ops.concatenate([x, stepped[:, layer.units :]], axis=1) if self.dropout_state else stepped)
         return x, ops.concatenate(new, axis=1)
+
+
+def _widths(value, name: str) -> list[int]:
+    """The widths of layers, from a list or the number of a single one."""
+    several = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
+    return [whole(width, name) for width in (value if several else [value])]

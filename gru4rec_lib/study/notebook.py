@@ -16,7 +16,7 @@ from gru4rec_lib.config.study import InputForm, Loss, OutputForm, Run, Strict, S
 from gru4rec_lib.study.workspace import ROOT, Workspace
 from gru4rec_lib.utils.atomic_write import replacing
 from gru4rec_lib.utils.backend import set_up_study_process
-from gru4rec_lib.utils.checked import Count, Seed, Whole
+from gru4rec_lib.utils.checked import Count, Number, Seed, Whole
 
 PACKAGES = ("duckdb", "keras", "matplotlib", "numpy", "pandas", "papermill", "pyarrow", "scikit-learn", "scipy")
 PACKAGES += ("snakemake", "tensorflow")
@@ -84,7 +84,7 @@ class TrainingParameters(Strict):
     loss: Loss
     seed: Seed
     tag: Text = ""
-    learning_rate: float | None = None
+    learning_rate: Number | None = None
     batch_size: Whole | None = None
     hidden_units: Whole | None = None
     max_epochs: Whole | None = None

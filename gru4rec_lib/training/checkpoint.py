@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 import zipfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from types import CodeType, FunctionType, MethodType
+from types import CodeType, FunctionType, MethodType, ModuleType
 
 import numpy as np
 
-from gru4rec_lib.utils.arguments import user_path
+from gru4rec_lib.utils.arguments import check_known, user_path, whole
 from gru4rec_lib.utils.atomic_write import replacing
 from gru4rec_lib.utils.backend import keras, tf
 
 PACKAGE = Path(__file__).resolve().parents[1]
 TRAINS = ("data", "model", "ranking", "training", "utils")
+LIBRARIES = ("gru4rec_lib", "keras", "tensorflow", "numpy")
+VALIDATED = ("val_recall_at_20", "val_mrr_at_20")  # the scores that `fit` computes of validation data
 
 
 def write(path: Path, variables, record: dict) -> None:
@@ -88,7 +91,8 @@ def made_with(model, settings: dict, sessions, validation) -> dict:
     Returns:
         Plain JSON: settings by name, see `described`; checksums of the data and of the library's code.
     """
-    record = model.get_config() | settings | {"keras": keras.__version__, "tensorflow": tf.__version__}
+    record = model.get_config() | settings
+    record |= {"keras": keras.__version__, "tensorflow": tf.__version__, "numpy": np.__version__}
     del record["name"]  # it numbers the models of a process
     record |= {
         "sessions": checksum(sessions.items, sessions.offsets),
@@ -102,8 +106,8 @@ def made_with(model, settings: dict, sessions, validation) -> dict:
 def described(value, outer: tuple = ()):
     """Describe a value in plain JSON, the same in every process.
 
-    A function of the library is described by its name (`the library's code` has the rest); another one by its code,
-    the functions and plain values that the code names, its defaults and its closure.
+    A function of the library, Keras, TensorFlow or NumPy is described by its name (their versions and `the library's
+    code` have the rest); another one by its code, the globals that the code names, its defaults and its closure.
 
     Args:
         value: of any kind; by default it is described by its text.
@@ -114,6 +118,8 @@ def described(value, outer: tuple = ()):
     """
     if any(value is one for one in outer):
         return "recursive"
+    if isinstance(value, float) and np.isnan(value):
+        return "nan"  # which equals itself
     if value is None or isinstance(value, str | int | float):
         return value
     inner = partial(described, outer=(*outer, value))
@@ -123,8 +129,12 @@ def described(value, outer: tuple = ()):
         return [inner(part) for part in value]
     if isinstance(value, set | frozenset):
         return sorted(map(repr, value))
+    if isinstance(value, tf.Tensor | tf.Variable | keras.Variable | np.generic):
+        value = np.asarray(value)
     if isinstance(value, np.ndarray):
-        return checksum(value)
+        if value.dtype == object:
+            return inner(value.tolist())
+        return [value.dtype.str, list(value.shape), checksum(value.tobytes())]
     if isinstance(value, CodeType):
         return inner([value.co_code.hex(), value.co_names, value.co_consts])
     if isinstance(value, partial):
@@ -136,19 +146,30 @@ def described(value, outer: tuple = ()):
     if hasattr(value, "get_config") and not isinstance(value, type):
         return inner([_name(type(value)), value.get_config()])
     if isinstance(value, FunctionType):
-        if value.__module__.startswith("gru4rec_lib.") and "<" not in value.__qualname__:
+        if value.__module__.partition(".")[0] in LIBRARIES and "<" not in value.__qualname__:
             return _name(value)
-        named = {name: value.__globals__.get(name) for name in value.__code__.co_names}
-        named = {name: part for name, part in named.items() if isinstance(part, FunctionType | str | int | float)}
+        named = {name: value.__globals__[name] for name in _names(value.__code__) & value.__globals__.keys()}
+        named = {name: part for name, part in sorted(named.items()) if not isinstance(part, ModuleType | type)}
         enclosed = [cell.cell_contents for cell in value.__closure__ or ()]
         return inner([_name(value), value.__code__, value.__defaults__, value.__kwdefaults__, named, enclosed])
     if isinstance(value, type) or not hasattr(value, "__dict__"):
-        return _name(value) if callable(value) else str(value)
-    return inner([type(value), vars(value), type(value).__call__]) if callable(value) else str(value)
+        return _name(value) if callable(value) else _text(value)
+    if callable(value):
+        return inner([type(value), vars(value), type(value).__call__])
+    return inner([type(value), vars(value)]) if type(value).__repr__ is object.__repr__ else _text(value)
 
 
 def _name(value) -> str:
-    return f"{value.__module__}.{getattr(value, '__qualname__', value)}"
+    return f"{getattr(value, '__module__', None)}.{getattr(value, '__qualname__', None) or _text(value)}"
+
+
+def _text(value) -> str:
+    return re.sub(" at 0x[0-9a-fA-F]+", "", str(value))  # an address differs in every process
+
+
+def _names(code: CodeType) -> set[str]:
+    """The names in a function's code and in the code of the functions within it."""
+    return {*code.co_names}.union(*(_names(part) for part in code.co_consts if isinstance(part, CodeType)))
 
 
 def library_code() -> list[Path]:
@@ -242,8 +263,8 @@ class Checkpoint(keras.callbacks.Callback):
             self._running_loss = None
 
     def on_train_batch_end(self, batch, logs=None):
-        """Keras' call, after a stretch of mini-batches."""
-        if time.perf_counter() - self._written >= self.seconds:
+        """Keras' call, after a stretch of mini-batches; one that was trained before is in the file already."""
+        if batch >= self.epoch.done and time.perf_counter() - self._written >= self.seconds:
             self._write(self.epoch.epoch, batch + 1, self.epoch.seconds)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -268,13 +289,30 @@ class EarlyStopping(keras.callbacks.Callback):
         monitor: the score, higher is better.
         patience: epochs without a better one, 1 and more.
         best: a .npz file for the weights of the best epoch, which are restored at the end; None keeps the last ones.
+
+    Raises:
+        ValueError: `patience` is no whole number, or below 1.
     """
 
     stopped = False  # whether this callback ended the training
 
     def __init__(self, monitor: str, patience: int, best: Path | None = None):
         super().__init__()
-        self.monitor, self.patience, self.best = monitor, patience, best
+        self.monitor, self.patience, self.best = monitor, whole(patience, "patience"), best
+
+    def check_validation(self, validation) -> None:
+        """Check that the score is one of a validation that ranks something.
+
+        Args:
+            validation: `Sessions` for validation, or None.
+
+        Raises:
+            ValueError: it is a score of the validation, and there are no targets to validate with.
+        """
+        if self.monitor in VALIDATED and (validation is None or not validation.is_target.any()):
+            raise ValueError(
+                f"early stopping by {self.monitor} needs `validation_data` with a session of two or more events"
+            )
 
     def ends(self, history: dict) -> int | None:
         """Return after how many epochs training ends, or None where the history does not reach so far.
@@ -325,6 +363,7 @@ class EarlyStopping(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Keras' call, before that of the history."""
+        check_known("monitor", self.monitor, logs)
         scores = [*self.model.history.history.get(self.monitor, []), logs[self.monitor]]
         if self.best and int(np.argmax(scores)) == len(scores) - 1:
             write(self.best, self.model.trainable_variables, self._record(len(scores) - 1))

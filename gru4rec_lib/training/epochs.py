@@ -51,7 +51,7 @@ class Epoch(keras.callbacks.Callback):
             seconds: that they took.
             elapsed: seconds of the whole fit so far.
         """
-        self._done, self._spent = stretches, seconds
+        self.done, self._spent = stretches, seconds
         self._fit_began = time.perf_counter() - elapsed
 
     @property
@@ -74,7 +74,7 @@ class Epoch(keras.callbacks.Callback):
         return data.apply(tf.data.experimental.assert_cardinality(self.n_stretches))
 
     def _stretches(self):
-        done = self._done
+        done = self.done
         for number, part in enumerate(self._batches.chunks(TRAIN_STEPS, self.n_stretches)):
             yield part.input, part.target, part.reset, part.valid & (number >= done)
 
@@ -132,7 +132,7 @@ class Epoch(keras.callbacks.Callback):
                 f"{seconds:.1f} s  {self._batches.valid.sum() / seconds:,.0f} events/s",
                 flush=True,
             )
-        self._done, self._spent = 0, 0.0
+        self.done, self._spent = 0, 0.0
 
 
 def _joined(parts: list[session_batches.Batches]) -> session_batches.Batches:

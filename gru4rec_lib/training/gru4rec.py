@@ -6,7 +6,7 @@ official code, gradients go back one step.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -96,7 +96,7 @@ class GRU4Rec(Network):
         epochs: int = 1,
         batch_size: int = 64,
         validation_data: Sessions | None = None,
-        callbacks=(),
+        callbacks: Sequence[keras.callbacks.Callback] | None = (),
         shuffle: bool = True,
         initial_epoch: int = 0,
         verbose: int = 1,
@@ -113,7 +113,7 @@ class GRU4Rec(Network):
             epochs: passes over them, or as many times `steps_per_epoch`.
             batch_size: lanes.
             validation_data: sessions to rank after every epoch; gives logs val_recall_at_20 and val_mrr_at_20.
-            callbacks: Keras callbacks.
+            callbacks: Keras callbacks; None for none.
             shuffle: a new order of the sessions every pass.
             initial_epoch: the epoch to begin with.
             verbose: 1 prints one line an epoch, 0 nothing.
@@ -134,8 +134,9 @@ class GRU4Rec(Network):
 
         Raises:
             FloatingPointError: the loss is no longer finite, or a weight that a checkpoint would keep.
-            ValueError: the model is not compiled, an item is none of the model's, there can be no negatives, or a
-                number that counts something is no whole number.
+            ValueError: the model is not compiled, an item is none of the model's, there can be no negatives, early
+                stopping has no targets to validate with, `plays_before` has another length, or a number that counts
+                something is no whole number.
         """
         if self.settings is None:
             raise ValueError("the model is not compiled: call `compile`, then `fit`")
@@ -144,6 +145,15 @@ class GRU4Rec(Network):
         steps_per_epoch = None if steps_per_epoch is None else whole(steps_per_epoch, "steps_per_epoch")
         self.settings.check_lanes(batch_size)
         sessions.check_range(self.n_items)
+        callbacks = callbacks or ()
+        # Early stopping comes last of them, so that a checkpoint knows whether another callback ended the training.
+        stops = [callback for callback in callbacks if isinstance(callback, EarlyStopping)]
+        others = [callback for callback in callbacks if not isinstance(callback, EarlyStopping)]
+        for stop in stops:
+            stop.check_validation(validation_data)
+        if np.shape(plays_before) not in ((), (self.n_items,)):
+            given = np.shape(plays_before)
+            raise ValueError(f"plays_before has shape {given}; give one number for each of the {self.n_items} items")
         plays = np.bincount(sessions.items, minlength=self.n_items) + plays_before
         self.scorer.plays.assign(plays)
         alpha, lanes = self.settings.sample_alpha, batch_size if self._in_batch else 0
@@ -154,9 +164,6 @@ class GRU4Rec(Network):
         )
         epoch = Epoch(self, sessions, batch_size, shuffle, steps_per_epoch, validation_data, epochs, verbose, schedule)
         history = keras.callbacks.History()
-        # Early stopping comes last of them, so that a checkpoint knows whether another callback ended the training.
-        stops = [callback for callback in callbacks if isinstance(callback, EarlyStopping)]
-        others = [callback for callback in callbacks if not isinstance(callback, EarlyStopping)]
         last = [*stops, history]
         if checkpoint is not None:
             record = self._made_with | {"batch_size": batch_size, "shuffle": shuffle, "stretch": TRAIN_STEPS}
@@ -320,7 +327,7 @@ class GRU4Rec(Network):
 
         Args:
             sessions: over the item index; ids that the model cannot score (n_items.., -1) are misses.
-            n_candidates: the candidates are tracks 0..n_candidates-1, scored or not, and the target.
+            n_candidates: 1 and more; the candidates are tracks 0..n_candidates-1, scored or not, and the target.
             chosen: bool [events], the targets to rank; all when None.
             above: whether a tie counts for the target instead of against it.
 
@@ -328,7 +335,11 @@ class GRU4Rec(Network):
             float64 [chosen targets], in the order of `sessions.items`, whole numbers from 1; a miss is
             `exact.NO_RANK`. Before the first track that the input form knows, tracks are ranked by their plays in
             training.
+
+        Raises:
+            ValueError: `n_candidates` is no whole number or below 1, or `chosen` is no mask of the events.
         """
+        n_candidates = whole(n_candidates, "n_candidates")
         ranker, plays = self._ranker(n_candidates)
         by_plays = exact.popularity_ranks(plays, above, n_candidates)
         found = np.full(len(sessions.items), exact.NO_RANK)
@@ -344,7 +355,7 @@ class GRU4Rec(Network):
 
         Args:
             sessions: over the item index; of a target only its place counts.
-            n_candidates: the candidates are tracks 0..n_candidates-1.
+            n_candidates: 1 and more; the candidates are tracks 0..n_candidates-1.
             chosen: bool [events], the targets; all when None.
             k: how many, 1 and more.
 
@@ -352,8 +363,11 @@ class GRU4Rec(Network):
             int32 [chosen targets, k], in the order of `sessions.items`: tracks, the best first, of equal ones the lower
             number, which has more plays; -1 where no more candidates have a score. Before the first track that the
             input form knows, these are the most played.
+
+        Raises:
+            ValueError: `n_candidates` or `k` is no whole number or below 1, or `chosen` is no mask of the events.
         """
-        k = whole(k, "k")
+        n_candidates, k = whole(n_candidates, "n_candidates"), whole(k, "k")
         ranker, plays = self._ranker(n_candidates)
         chosen = sessions.targets(chosen)
         found = np.tile(exact.popularity_top(plays, k, n_candidates), (chosen.sum(), 1))

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from gru4rec_lib.model import forms
-from gru4rec_lib.utils.checked import Count, Counts, Rate, Seed, Share, Strict, Whole
+from gru4rec_lib.utils.checked import Count, Counts, Number, Rate, Seed, Share, Strict, Whole
 
 INPUT_FORMS, OUTPUT_FORMS = tuple(forms.INPUT_FORMS), tuple(forms.OUTPUT_FORMS)
 FORMS_WITH_CONTENT = forms.WITH_CONTENT
@@ -71,13 +71,13 @@ class CompileSettings(Strict):
     sample_alpha: Share = 0.75
     logq: Share = 0.0
     score_activation: Activation = "linear"
-    elu_alpha: float = Field(0.5, ge=0)
-    bpr_max_regularization: float = Field(1.0, ge=0)
+    elu_alpha: Number = Field(0.5, ge=0)
+    bpr_max_regularization: Number = Field(1.0, ge=0)
     label_smoothing: Rate = 0.0
-    clip_norm: float | None = Field(None, gt=0)
-    l2: float = Field(0.0, ge=0)
+    clip_norm: Number | None = Field(None, gt=0)
+    l2: Number = Field(0.0, ge=0)
     optimizer: Literal[OPTIMIZERS] = "adagrad"
-    learning_rate: float = Field(0.05, gt=0)
+    learning_rate: Number = Field(0.05, gt=0)
     momentum: Rate = 0.0
     mixed_precision: bool = False
     jit: bool = True

@@ -56,6 +56,25 @@ def between(value, name: str, least: float, most: float) -> float:
     return float(value)
 
 
+def share(value, name: str) -> float:
+    """Check a share that is not the whole.
+
+    Args:
+        value: as for `between`.
+        name: of the argument, for the message.
+
+    Returns:
+        The number as a float, 0 to below 1.
+
+    Raises:
+        ValueError: it is not a number, or outside these bounds.
+    """
+    found = between(value, name, 0, 1)
+    if found == 1:
+        raise ValueError(f"{name} is {value!r}; give a number below 1")
+    return found
+
+
 def user_path(given: str | Path) -> Path:
     """Return the path given by a user, with `~` at its beginning expanded to the home folder.
 

@@ -25,10 +25,17 @@ def _no_truth_or_fraction(value):
     return operator.index(value) if hasattr(value, "__index__") else value  # also NumPy's; pydantic parses texts
 
 
+def _no_truth(value):
+    if isinstance(value, bool | np.bool_):
+        raise ValueError("Input should be a valid number")
+    return value
+
+
 Whole = Annotated[int, BeforeValidator(_no_truth_or_fraction)]
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-Rate = Annotated[float, Field(ge=0, lt=1)]
-Share = Annotated[float, Field(strict=True, ge=0, le=1)]  # True and False are not numbers here
+Number = Annotated[float, BeforeValidator(_no_truth)]  # True and False are not numbers here
+Fraction = Annotated[Number, Field(gt=0, lt=1)]
+Rate = Annotated[Number, Field(ge=0, lt=1)]
+Share = Annotated[float, Field(strict=True, ge=0, le=1), BeforeValidator(_no_truth)]  # no text either
 Count = Annotated[Whole, Field(ge=1)]
 Seed = Annotated[Whole, Field(ge=0, lt=2**31)]
 # Names are used as folders and on command lines.

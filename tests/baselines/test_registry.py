@@ -136,11 +136,30 @@ def test_features_and_ends_are_checked(name):
     if baseline.needs_features:
         with pytest.raises(ValueError, match=f"^{name} needs features of the items"):
             baseline.fit(train, ITEMS)
+        with pytest.raises(ValueError, match=f"^features have 2 rows for {ITEMS} items; give one for each item$"):
+            baseline.fit(train, ITEMS, artists(2))
+    for wrong in ([1.0, np.nan], [np.inf, 1.0], np.array([1, 2], "datetime64[s]"), ["1", "2"]):
+        with pytest.raises(ValueError, match=r"^ends are not finite numbers; give the seconds of each session's end$"):
+            baseline.fit(train, ITEMS, artists(), wrong)
     with pytest.raises(ValueError, match=r"^ends has 3 values for 2 sessions; give one for each session$"):
         baseline.fit(train, ITEMS, artists(), np.arange(3.0))
     for item in (-1, ITEMS):
         with pytest.raises(ValueError, match=f"^sessions hold item {item}, but the model has {ITEMS} items$"):
             baseline.fit(Sessions.from_lists([[0, item]]), ITEMS, artists())
+
+
+@EVERY
+def test_ranks_and_lists_need_a_fit_and_candidates(name):
+    sessions, baseline = Sessions.from_lists([[0, 1], [2, 0]]), BASELINES[name]()
+    uses = [baseline.rank, baseline.top]
+    for use in [*uses, *([baseline.scores] if baseline.blendable else [])]:
+        with pytest.raises(ValueError, match=f"^{name} is not fitted: call `fit`$"):
+            use(sessions, ITEMS)
+    baseline.fit(sessions, ITEMS, artists())
+    for n_candidates in (0, -1, 2.0, True):
+        for use in uses:
+            with pytest.raises(ValueError, match=r"^n_candidates is .*; give "):
+                use(sessions, n_candidates)
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,24 @@ def test_from_lists_and_back(written):
     assert lists(Sessions.from_lists(written)) == written
 
 
+@pytest.mark.parametrize("item", [0.9, 1.0, "1", True, np.True_, None, float("nan")])
+def test_an_item_that_is_no_whole_number_is_an_error(item):
+    with pytest.raises(ValueError, match=r"^item is .*; give a whole number$"):
+        Sessions.from_lists([[0], [1, item]])
+    assert lists(Sessions.from_lists([np.array([2, 1], np.uint8)])) == [[2, 1]]
+
+
+@pytest.mark.parametrize(
+    "chosen", [np.array([0, 1, 1]), np.array([1, 2]), np.ones(2, bool), np.ones((3, 1), bool), np.True_, [0, 1, 1]]
+)
+def test_targets_are_chosen_by_a_mask(chosen):
+    sessions = Sessions.from_lists([[4, 5], [6]])
+    assert sessions.targets(np.array([True, True, True])).tolist() == [False, True, False]
+    assert sessions.targets([True, False, True]).tolist() == [False, False, False]
+    with pytest.raises(ValueError, match=r"^chosen is .*; give a mask, True or False for each of the 3 events$"):
+        sessions.targets(chosen)
+
+
 @given(LISTS, st.data())
 def test_take_is_list_indexing(written, data):
     numbers = data.draw(st.lists(st.integers(0, len(written) - 1))) if written else []

@@ -97,6 +97,16 @@ def test_only_chosen_targets_are_ranked():
     assert WithoutHeard(model).rank(sessions, N, chosen).tolist() == whole[[1, 3]].tolist()
 
 
+@pytest.mark.parametrize("wrong", [0, -1, 1.5])
+def test_candidates_and_lists_are_counted_from_1(wrong):
+    sessions, model = Sessions.from_lists([[0, 1, 2]]), WithoutHeard(Scored())
+    for use in (model.rank, model.top):
+        with pytest.raises(ValueError, match=r"^n_candidates is .*; give "):
+            use(sessions, wrong)
+    with pytest.raises(ValueError, match=r"^k is .*; give "):
+        model.top(sessions, N, k=wrong)
+
+
 @pytest.mark.parametrize("baseline", [MostPopular, SequentialRules])
 def test_a_baseline_ranks_without_the_played_tracks(baseline):
     model = baseline().fit(Sessions.from_lists([[0, 1, 2], [0, 1], [0, 3]]), 4)

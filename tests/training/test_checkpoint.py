@@ -5,8 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+from fractions import Fraction
 from functools import cache, partial
 from pathlib import Path
+from types import FunctionType, SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -131,6 +133,19 @@ def test_an_interrupted_fit_gives_the_same_bytes(tmp_path, steps_per_epoch, chun
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("_short_chunks")
+def test_an_interruption_among_chunks_already_trained_changes_nothing(tmp_path):
+    options, whole = {"steps_per_epoch": 7}, made()
+    history = fit(whole, **options)
+    for chunk in (8, 2):  # the second fit continues after chunk 7, the third of its epoch
+        with pytest.raises(InterruptionError):
+            fit(made(), tmp_path / "c.npz", [InterruptAt(chunk)], **options)
+    resumed = made()
+    assert untimed(fit(resumed, tmp_path / "c.npz", **options)) == untimed(history)
+    assert everything(resumed) == everything(whole)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adam", keras.optimizers.SGD])
 def test_fits_with_other_optimisers_and_learning_rates_continue(tmp_path, optimizer):
     def model():
@@ -231,6 +246,12 @@ def stopped_after(scores, patience):
 )
 def test_early_stopping_follows_from_the_history(scores, patience, epochs):
     assert stopped_after(scores, patience) == epochs
+
+
+@pytest.mark.parametrize("patience", [0, -1, 1.5, True, None])
+def test_patience_is_a_whole_number_from_1_on(patience):
+    with pytest.raises(ValueError, match=r"^patience is .*; give "):
+        checkpoint.EarlyStopping("score", patience)
 
 
 RECALL, MRR = [0.2, 0.3, 0.1, 0.4, 0.1, 0.1, 0.1], [0.5, 0.1, 0.2, 0.6, 0.1, 0.1, 0.1]
@@ -351,6 +372,57 @@ def halved(times=0.5):
         return times * losses.bpr(target, negatives, mask)
 
     return loss
+
+
+WEIGHT = None
+
+
+def of_global(target, negatives, mask):
+    return WEIGHT
+
+
+def of_global_within(target, negatives, mask):
+    return (lambda: WEIGHT)()
+
+
+def with_global(value, loss=of_global):
+    """Return the loss as it is where a module sets WEIGHT to this value."""
+    return FunctionType(loss.__code__, {"WEIGHT": value, "__name__": "user"})
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ((1.0,), (2.0,)),
+        ([1, [1]], [1, [2]]),
+        ({"a": None}, {"a": 1}),
+        (None, 1),
+        (np.zeros(3), np.ones(3)),
+        (np.zeros(4), np.zeros((2, 2))),
+        (np.array(1), np.array(2)),
+        (np.float32(0.1), np.float32(0.2)),
+        (tf.constant([1.0] * 2000), tf.constant([1.0] * 1999 + [2.0])),
+        (partial(losses.bpr_max, regularization=0.1), partial(losses.bpr_max, regularization=0.2)),
+        (SimpleNamespace(a=1), SimpleNamespace(a=2)),
+        (Fraction(1, 2), Fraction(1, 3)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+@pytest.mark.parametrize("loss", [of_global, of_global_within])
+def test_a_loss_is_described_by_the_globals_that_it_names(before, after, loss):
+    described = [checkpoint.described(with_global(value, loss)) for value in (before, after)]
+    assert described[0] != described[1]
+    assert json.loads(json.dumps(described)) == described
+
+
+def test_modules_and_addresses_in_memory_are_not_described():
+    assert checkpoint.described(with_global(np)) == checkpoint.described(with_global(json))
+    assert " at 0x" not in json.dumps(checkpoint.described(with_global([object(), iter([])])))
+
+
+def test_not_a_number_is_described_as_equal_to_itself():
+    for value in (float("nan"), np.float64("nan"), np.float32("nan"), [float("nan")]):
+        assert checkpoint.described(value) == checkpoint.described(value)
 
 
 def test_settings_are_described_by_what_they_compute():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from helpers import states
 
+from gru4rec_lib.data.features import Features
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.ranking.exact import Ranker
 from gru4rec_lib.training import gru4rec as model_module
@@ -111,6 +112,22 @@ def test_wrong_arguments_are_named():
         GRU4Rec(3, output_form="id")
     with pytest.raises(ValueError, match="cell is 'rnn'; known are gru, lstm"):
         GRU4Rec(3, cell="rnn")
+
+
+@pytest.mark.parametrize("n_candidates", [0, -1, 2.0, True])
+def test_candidates_are_counted_from_1(n_candidates):
+    model = built()
+    for use in (model.rank, model.top):
+        with pytest.raises(ValueError, match=r"^n_candidates is .*; give "):
+            use(SESSIONS, n_candidates)
+
+
+def test_features_have_a_row_for_every_item():
+    features = Features(np.zeros((2, 1), np.float32))
+    for form in ({"input_form": "content"}, {"output_form": "hybrid"}):
+        with pytest.raises(ValueError, match=r"^features have 2 rows for 3 items; give one for each item$"):
+            GRU4Rec(3, features=features, **form)
+    assert GRU4Rec(2, "content", features=features, hidden_units=2, embedding_units=2).n_items == 2
 
 
 def test_a_saved_model_has_no_optimiser_state(tmp_path):

@@ -12,6 +12,7 @@ from gru4rec_lib.data import session_batches
 from gru4rec_lib.data.sessions import Sessions
 from gru4rec_lib.training import epochs as epoch
 from gru4rec_lib.training import losses, optimizers
+from gru4rec_lib.training.checkpoint import EarlyStopping
 from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.utils.backend import keras
 
@@ -243,6 +244,29 @@ def test_a_diverging_training_stops_with_a_remedy():
         made(learning_rate=1e38).fit(SESSIONS, 2, 2, verbose=0)
 
 
+@pytest.mark.parametrize("validation", [None, Sessions.from_lists([[0], [], [1]])])
+def test_early_stopping_needs_targets_to_validate_with(validation):
+    stop, model = EarlyStopping("val_mrr_at_20", 1), made()
+    with pytest.raises(ValueError, match=r"^early stopping by val_mrr_at_20 needs `validation_data` with a session of"):
+        model.fit(SESSIONS, 1, 2, validation, [stop], verbose=0)
+    assert model.steps == 0
+
+
+def test_early_stopping_by_an_unknown_score_is_an_error():
+    with pytest.raises(ValueError, match=r"^monitor is 'mrr'; known are loss, step, passes, seconds$"):
+        made().fit(SESSIONS, 1, 2, callbacks=[EarlyStopping("mrr", 1)], verbose=0)
+
+
+@pytest.mark.parametrize("plays", [np.ones(5, int), np.ones(7, int), np.ones((6, 1), int), []])
+def test_plays_before_are_one_number_for_all_items_or_for_each(plays):
+    with pytest.raises(ValueError, match=r"^plays_before has shape \(.*\); give one number for each of the 6 items$"):
+        made().fit(SESSIONS, 1, 2, verbose=0, plays_before=plays)
+
+
+def test_callbacks_may_be_none():
+    assert len(made().fit(SESSIONS, 1, 2, callbacks=None, verbose=0).history["loss"]) == 1
+
+
 def test_items_beyond_the_model_are_named():
     with pytest.raises(ValueError, match="hold item 6, but the model has 6 items"):
         made().fit(Sessions.from_lists([[0, 6]]), verbose=0)
@@ -376,6 +400,15 @@ def test_a_wrong_argument_of_compile_is_one_sentence(settings, sentence):
         ({"cell": "rnn"}, "cell is 'rnn'; known are gru, lstm$"),
         ({"hidden_activation": "softmaxx"}, "hidden_activation is 'softmaxx'; give the name of an activation of Keras"),
         ({"hidden_activation": 3}, "hidden_activation is 3; give the name of an activation of Keras"),
+        ({"dropout_input": 1.5}, "^dropout_input is 1.5; give a number from 0 to 1$"),
+        ({"dropout_input": "0.5"}, "^dropout_input is '0.5'; give a number from 0 to 1$"),
+        ({"dropout_hidden": 1}, "^dropout_hidden is 1; give a number below 1$"),
+        ({"dropout_hidden": float("nan")}, "^dropout_hidden is nan; give a number from 0 to 1$"),
+        ({"dropout_state": "no"}, "^dropout_state is 'no'; give True or False$"),
+        ({"hidden_units": []}, "^hidden_units is empty; give at least one width$"),
+        ({"hidden_units": "100"}, "^hidden_units is '100'; give a whole number$"),
+        ({"mlp_units": "64"}, "^mlp_units is '64'; give a whole number$"),
+        ({"mlp_units": [64, 0]}, "^mlp_units is 0; give 1 or more$"),
         ({"seed": -1}, "seed is -1; give 0 or more"),
         ({"seed": 2**31}, "seed is 2147483648; give a whole number from 0 to"),
         ({"seed": 1.5}, "seed is 1.5; give a whole number"),

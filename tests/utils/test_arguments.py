@@ -12,7 +12,7 @@ from gru4rec_lib.evaluation import statistics
 from gru4rec_lib.ranking import exact, metrics
 from gru4rec_lib.training.gru4rec import GRU4Rec
 from gru4rec_lib.training.settings import Training
-from gru4rec_lib.utils.arguments import between, whole
+from gru4rec_lib.utils.arguments import between, share, whole
 
 RANKS = pd.DataFrame({"protocol": "known", "rank": [1, 4], "n_candidates": 9})
 SESSIONS = Sessions.from_lists([[0, 1, 2], [1, 2]])
@@ -64,6 +64,7 @@ def test_whole_numbers_of_any_type_are_accepted():
     with pytest.raises(ValueError, match=r"^k is 0; give 1 or more$"):
         whole(0, "k")
     assert list(metrics.scores(RANKS, np.int64(3)))[-1] == "mrr_at_3"
+    assert model(mlp_units=4).get_config()["mlp_units"] == [4]
     assert model(hidden_units=np.int64(2), n_items=np.uint8(3)).get_config()["hidden_units"] == [2]
     settings = Training(hidden_units=np.int64(8), max_epochs=np.int32(3), batch_size="16")
     assert (settings.hidden_units, settings.max_epochs, settings.batch_size) == ((8,), 3, 16)
@@ -79,3 +80,11 @@ def test_a_number_within_bounds_is_returned_as_a_float(value):
 def test_a_number_outside_the_bounds_and_what_is_no_number_are_one_sentence(value):
     with pytest.raises(ValueError, match=rf"^size is {re.escape(repr(value))}; give a number from 1 to 2$"):
         between(value, "size", 1, 2)
+
+
+def test_a_share_is_below_the_whole():
+    assert [share(value, "drop") for value in (0, 0.5, np.float32(0.25))] == [0.0, 0.5, 0.25]
+    with pytest.raises(ValueError, match=r"^drop is 1.0; give a number below 1$"):
+        share(1.0, "drop")
+    with pytest.raises(ValueError, match=r"^drop is True; give a number from 0 to 1$"):
+        share(True, "drop")

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from gru4rec_lib.baselines import BASELINES, Baseline
 from gru4rec_lib.config.study import Loss
 from gru4rec_lib.training.settings import Training
-from gru4rec_lib.utils.checked import Count, Strict, check, read_mapping
+from gru4rec_lib.utils.checked import Count, Number, Strict, check, read_mapping
 
 
 class Range(Strict):
@@ -23,10 +23,10 @@ class Range(Strict):
         step: distance of neighbouring values, from `low` on; null for any value.
     """
 
-    low: float
-    high: float
+    low: Number
+    high: Number
     log: bool = False
-    step: float | None = Field(None, gt=0)
+    step: Number | None = Field(None, gt=0)
 
     def holds(self, value) -> bool:
         """Return whether a value is in the range.
