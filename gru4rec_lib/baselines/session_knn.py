@@ -24,13 +24,13 @@ from scipy import sparse
 from gru4rec_lib.baselines.base import SparseBaseline
 from gru4rec_lib.baselines.weighting import Weighting, by_distance, by_place
 from gru4rec_lib.data.history import heard_before, place_in_group, ranges
-from gru4rec_lib.utils.checked import Count
+from gru4rec_lib.utils.checked import Count, Number
 
 TARGETS = 64  # looked up together, to bound memory
 DAY = 24 * 3600
 LARGEST = 170  # of the exponents of one weight: the product of four is above 0 in float64
 
-Decay = Annotated[float, Field(gt=0)]
+Decay = Annotated[Number, Field(gt=0)]
 
 
 class SessionKNN(SparseBaseline):
@@ -178,7 +178,7 @@ class VSKNN(SessionKNN):
     kind = "v_sknn"
     weighting: Weighting = "div"
     weighting_score: Weighting = "div"
-    idf_weighting: float = Field(0, ge=0)
+    idf_weighting: Number = Field(0, ge=0)
 
     def _heard_weight(self, back, length):
         return by_place(self.weighting, back, length)
@@ -236,7 +236,7 @@ class VSTAN(STAN):
 
     kind = "vstan"
     match_decay: Decay = 1.02
-    idf_weighting: float = Field(5, ge=0)
+    idf_weighting: Number = Field(5, ge=0)
 
     def _match_weight(self, back):
         return _decay(back - 1, self.match_decay)
