@@ -172,3 +172,11 @@ def test_wrong_weights_are_one_clear_sentence(weights, message):
         Blend(NETWORKS["ids"], [Markov().fit(Sessions.from_lists(TRAIN), 6)], {"gru4rec": 1})
     with pytest.raises(ValueError, match="two parts are called 'stan'; give one of them another `tag`"):
         parts_module.Parts(NETWORKS["ids"], [BASELINES[1], BASELINES[1]])
+
+
+@pytest.mark.parametrize("n_candidates", [0, -1, 2.5, True])
+def test_candidates_are_counted_from_1(n_candidates):
+    blend = blend_of("ids", (0.5, 0.5, *[0] * (len(BASELINES) - 1)))
+    for use in (blend.rank, blend.top):
+        with pytest.raises(ValueError, match=r"^n_candidates is .*; give "):
+            use(Sessions.from_lists(TRAIN), n_candidates)

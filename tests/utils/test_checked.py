@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from gru4rec_lib.baselines import BPRMF, ItemKNN
+from gru4rec_lib.baselines import BPRMF, STAN, VSKNN, VSTAN, ItemKNN
 from gru4rec_lib.training.settings import Training
 from gru4rec_lib.utils.checked import ConfigError, check
 
 NUMBERS = [
     (kind, name)
-    for kind in (Training, BPRMF, ItemKNN)
+    for kind in (Training, BPRMF, ItemKNN, VSKNN, STAN, VSTAN)
     for name, field in kind.model_fields.items()
     if field.annotation is float or name == "clip_norm"
 ]
@@ -23,7 +23,9 @@ def test_true_and_false_are_no_numbers(kind, name):
 
 
 def test_the_settings_of_training_and_of_baselines_are_among_them():
-    assert {"learning_rate", "l2", "momentum", "dropout_input", "shrink", "alpha"} <= {name for _, name in NUMBERS}
+    assert {"learning_rate", "l2", "momentum", "dropout_input", "shrink", "alpha", "time_decay", "idf_weighting"} <= {
+        name for _, name in NUMBERS
+    }
 
 
 @pytest.mark.parametrize("value", [1, 1.0, "1", np.float32(1), np.int64(1)])
