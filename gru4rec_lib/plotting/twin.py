@@ -124,6 +124,8 @@ def content_signal(frame: pd.DataFrame) -> Figure:
     axes[-1].set_xticks(sorted(frame["content_signal"].unique()))
     axes[-1].xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes[-1].set_xlabel("content_signal")
+    if several:  # a column has the long names, the other one the short ones
+        models = dict(sorted(models.items(), key=lambda model: -len(model[0])))
     legend(figure, models, columns=2)
     return figure
 

@@ -414,17 +414,15 @@ def test_table_2_shows_means_of_the_known_protocol():
     for ax, column in zip(drawn("table_2", table).axes, ("recall_at_20", "mrr_at_20"), strict=True):
         rows = table.query("protocol == 'known'")
         means = rows[rows["input_form"].notna()].groupby(["input_form", "loss"])[column].mean()
-        points = {
-            (FORMS[round(line.get_ydata()[0])], line.get_color()): line.get_xdata()[0]
-            for line in ax.lines
-            if len(line.get_xdata()) == 1
-        }
+        marks = sorted((line for line in ax.lines if len(line.get_xdata()) == 1), key=lambda line: line.get_ydata()[0])
         with plt.style.context(figures.STYLE):
             colors = {loss: look["color"] for loss, look in style.looks(LOSSES).items()}
-        assert points == pytest.approx({(form, colors[loss]): value for (form, loss), value in means.items()})
+        cells = [(form, loss) for form in FORMS for loss in LOSSES if (form, loss) in means]
+        expected = [(means[cell], colors[cell[1]]) for cell in cells]  # from the top
+        expected += [(value, "0.35") for value in rows[rows["input_form"].isna()][column]]
+        assert [line.get_xdata()[0] for line in marks] == pytest.approx([value for value, _ in expected])
+        assert [to_hex(line.get_color()) for line in marks] == [to_hex(color) for _, color in expected]
         assert ax.get_xlim()[1] < 0.5  # excludes the protocol `open`, whose scores are 0.9 here
-        baselines = next(line for line in ax.lines if to_hex(line.get_color()) == to_hex("0.35"))
-        assert list(baselines.get_xdata()) == list(rows[rows["input_form"].isna()][column])
     names = [label.get_text() for label in drawn("table_2", table).axes[0].get_yticklabels()]
     assert names == ["one-hot", "embedding", "content", "content-mlp", "most-popular", "sequential-rules"]
 
@@ -435,9 +433,10 @@ def test_table_2_shows_a_blend_of_several_seeds_once():
     table = pd.concat([table, blends.assign(recall_at_20=blends["recall_at_20"] + 0.1)])
     figure = drawn("table_2", table)
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()][-2:] == ["stan", "blend"]
-    others = next(line for line in figure.axes[0].lines if to_hex(line.get_color()) == to_hex("0.35"))
+    (blend,) = (line for line in figure.axes[0].lines if line.get_marker() == "*")
     known = blends.query("protocol == 'known'")["recall_at_20"].item()
-    assert others.get_xdata()[1] == pytest.approx(known + 0.05)
+    assert blend.get_xdata()[0] == pytest.approx(known + 0.05)
+    assert blend.get_ydata()[0] == figure.axes[0].get_yticks()[-1]
 
 
 def test_learning_curves_have_a_row_for_each_loss_and_a_line_for_each_run():

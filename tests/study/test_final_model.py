@@ -281,5 +281,5 @@ def test_a_list_that_cannot_be_written_leaves_the_former_file(tmp_path):
 
 def test_session_ids_of_a_table_that_several_users_have_are_different_sessions(tmp_path):
     (tmp_path / "e.csv").write_text("user,session,item,time\nx,1,a,1\ny,1,b,2\nx,1,c,3\n")
-    events = recommend.read_events(tmp_path / "e.csv")
+    events, _ = recommend.read_events(tmp_path / "e.csv")
     assert events.groupby("session")["item"].agg("".join).to_dict() == {"x | 1": "ac", "y | 1": "b"}

@@ -334,9 +334,9 @@ def test_models_are_trained_only_where_there_is_none(place, asked):
     asked.clear()
     folder = here.runs / "gru4rec" / "one_of_a_users_own"
     folder.mkdir(parents=True)
-    cell = {"input_form": "content", "output_form": "ids", "loss": "bpr", "seed": 1, "tag": "custom"}
+    cell = {"input_form": "content", "output_form": "ids", "loss": "bpr", "seed": 1, "tag": "custom", "best_epoch": 1}
     (folder / "config.json").write_text(json.dumps(cell))
-    (folder / "history.csv").write_text("val_recall_at_20\n0.1\n")
+    (folder / "history.csv").write_text("epoch,val_recall_at_20,val_mrr_at_20\n1,0.1,0.1\n")
     (folder / "ranks.parquet").touch()
     ensure.need_models(here)
     assert "train" not in steps(asked)
