@@ -131,13 +131,12 @@ class SessionKNN(SparseBaseline):
         which, where, pair = which[order], where[order], pair[order]
         first = np.flatnonzero(np.diff(pair, prepend=-1))
         query, session = np.divmod(pair[first], len(self._weight))
-        shared = np.add.reduceat(weight[which], first)
-        is_newest = np.diff(query, prepend=-1) > 0
-        newest = session[is_newest][np.cumsum(is_newest) - 1]
-        similarity = self._similarity(shared, n_heard[query], session, newest)
+        nth = place_in_group(query)  # 0 for the most recent session of a query
+        newest = session[np.arange(len(session)) - nth]
+        similarity = self._similarity(np.add.reduceat(weight[which], first), n_heard[query], session, newest)
         back, place = np.minimum.reduceat(back[which], first), np.maximum.reduceat(self._heard_by.data[where], first)
 
-        recent = np.flatnonzero(place_in_group(query) < self.sample)
+        recent = np.flatnonzero(nth < self.sample)
         best = recent[np.lexsort((session[recent], -similarity[recent], query[recent]))]
         best = best[place_in_group(query[best]) < self.neighbours]
         return query[best], session[best], (similarity * self._match_weight(back))[best], place[best]

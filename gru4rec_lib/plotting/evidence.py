@@ -12,8 +12,10 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodF
 
 from gru4rec_lib.evaluation.statistics import ALPHA
 from gru4rec_lib.plotting.style import (
+    BASELINE,
     BASELINES,
     COLUMN,
+    HOLLOW,
     QUIET,
     SCORES,
     SMALL,
@@ -30,7 +32,6 @@ from gru4rec_lib.plotting.style import (
 )
 from gru4rec_lib.utils.rounding import fixed
 
-BASELINE = {"color": "0.35", "marker": "d", "linestyle": ""}
 OUTSIDE = {"va": "center", "xytext": (2, 0), "textcoords": "offset points"}
 
 
@@ -82,7 +83,7 @@ def differences(frame: pd.DataFrame) -> Figure:
     axes[0].set_ylim(len(order) - 0.4, -0.6)
     kinds = losses | ({"baseline, blend": BASELINE} if (frame["loss"] == "").any() else {})
     if (frame["p_holm"] >= ALPHA).any():
-        kinds["not significant"] = BASELINE | {"markerfacecolor": "white"}
+        kinds["not significant"] = BASELINE | HOLLOW
     legend(figure, kinds, columns=3)
     return figure
 

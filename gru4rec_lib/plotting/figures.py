@@ -24,6 +24,7 @@ from gru4rec_lib.plotting.diagram import model_diagram
 from gru4rec_lib.plotting.evidence import EVIDENCE_FIGURES
 from gru4rec_lib.plotting.listen import LISTEN_FIGURES
 from gru4rec_lib.plotting.style import (
+    BASELINE,
     BLENDS,
     COLUMN,
     FONT_SIZE,
@@ -368,7 +369,7 @@ def table_2(frame: pd.DataFrame) -> Figure:
     bottom = top + 0.4 * len(below)
     figure, *axes = new_figure(3.0 + bottom, columns=2, sharey=True)
     is_blend = ~is_baseline(others["model"])
-    marks = {"baseline": {"color": "0.35", "marker": "d", "linestyle": ""}}
+    marks = {"baseline": BASELINE}
     blends = {*others.loc[is_blend, "model"]}
     marks |= {"blend": BLENDS[0] | {"linestyle": ""}} if blends else {}
     line = {"color": "0.65", "linewidth": 0.7, "linestyle": "--", "marker": ""}

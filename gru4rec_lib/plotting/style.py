@@ -18,6 +18,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 
 from gru4rec_lib.config.study import INPUT_FORMS, LOSSES
+from gru4rec_lib.evaluation.comparison import is_baseline
 from gru4rec_lib.utils.rounding import fixed
 
 COLUMN = 8.5  # cm, the width of a column of the paper
@@ -34,6 +35,7 @@ BASELINES = [
     {"color": "black", "marker": marker, "linestyle": line, "linewidth": 0.8} | fill
     for (marker, fill), line in zip(MARKERS, cycle(("--", ":", "-.")), strict=False)
 ]
+BASELINE = {"color": "0.35", "marker": "d", "linestyle": ""}  # any of them, where its name stands beside the mark
 BLENDS = [
     {"color": "black", "marker": "*", "markersize": 6, "linestyle": line} | fill
     for fill, line in zip(({}, HOLLOW), ("-", "--"), strict=True)
@@ -137,10 +139,10 @@ def looks_of_models(frame: pd.DataFrame) -> dict[str, dict]:
         As `looks`, then baselines, blends last.
     """
     trained = frame["input_form"].notna()
-    others = pd.Series(frame.loc[~trained, "name"].unique(), dtype=object)
-    is_blend = others.str.fullmatch(r"blend(-.*)?").astype(bool)
+    others = pd.Series(frame.loc[~trained, "name"].unique(), dtype=str)
+    is_one = is_baseline(others)
     found = looks(frame.loc[trained, "name"])
-    for rows, styles in ((others[~is_blend], BASELINES), (others[is_blend], BLENDS)):
+    for rows, styles in ((others[is_one], BASELINES), (others[~is_one], BLENDS)):
         found |= zip(rows, cycle(styles), strict=False)
     return found
 

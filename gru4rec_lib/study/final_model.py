@@ -129,7 +129,8 @@ class Everything:
 def _everything(place: Workspace) -> Everything:
     tables = readers.read(place.study.data, place.raw, place.study.split)
     code, starts = sessions_of(tables.events)
-    long = np.bincount(code, minlength=len(starts)) > 1
+    lengths = np.bincount(code, minlength=len(starts))
+    long = lengths > 1
     if not long.any():
         raise ConfigError(f"{place.raw}: no session has two events, so there is nothing to learn from")
     events = tables.events[long[code]]
@@ -139,7 +140,7 @@ def _everything(place: Workspace) -> Everything:
     if "time" in tables.events:
         times = tables.events["time"].to_numpy(np.float64)
         order = order[np.argsort(times[starts[order]], kind="stable")]  # as in preparation: `shuffle: false` keeps it
-        ends = times[starts + np.bincount(code) - 1][order]
+        ends = times[(starts + lengths - 1)[order]]
     sessions = encode(tables.events, starts, items).take(order)
     labels = None if tables.labels is None else tables.labels.set_index("item").reindex(items["item"]).reset_index()
     return Everything(events, sessions, ends, items, len(played), features, labels)
