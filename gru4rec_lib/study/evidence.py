@@ -37,7 +37,7 @@ FEWEST = 30  # targets of a stratum that is shown
 FEWER = ["n_targets", "n_candidates", "recall_at_20", "mrr_at_20", "n_popular", "recall_popular", "mrr_popular"]
 BIAS = [f"{score}_bias{end}" for score in SCORES for end in ("", "_low", "_high")]
 FEWER += [*BIAS, "place", "place_popular"]
-FEW = 3  # networks of a kind in one figure
+FEW = 2  # networks of a kind in one figure
 MOST = 0.5  # of the lists, above which a model is reported that gives them all the same
 ENOUGH = 0.95  # of the best validation Recall@20
 DIFFERENCE = ["score", "difference", "low", "high", "p", "p_holm", "seeds"]
@@ -357,7 +357,7 @@ def leading(table: pd.DataFrame, validation: pd.DataFrame, by: Sequence[str], pr
     """Select a few models for a readable table or figure, the networks by validation and not by the test.
 
     For each input form the loss that is best on validation; of these the FEW best without content and the FEW best with
-    it; the blends; the most popular; and the baseline with the best recall under each protocol.
+    it; the blends; and the baseline with the best recall under each protocol.
 
     Args:
         table: of `strata`.
@@ -378,7 +378,7 @@ def leading(table: pd.DataFrame, validation: pd.DataFrame, by: Sequence[str], pr
     hits = (
         (baselines["recall_at_20"] * baselines["n_targets"]).groupby([baselines["protocol"], baselines["model"]]).sum()
     )
-    shown = {"most_popular", *(model for _, model in hits.groupby("protocol").idxmax())}
+    shown = {model for _, model in hits.groupby("protocol").idxmax()}
     trained = rows.reset_index().merge(chosen).set_index("index")
     rows = pd.concat([trained, others, baselines[baselines["model"].isin(shown)]]).sort_index()
     return rows[rows["protocol"] == protocol]

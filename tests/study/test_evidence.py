@@ -453,11 +453,11 @@ def test_the_leading_models_are_chosen_by_validation(place, prepared, monkeypatc
     validation = evidence.validation_and_test(place, tables.over_seeds(place))
     table = evidence.strata(place, prepared)
     rows = evidence.leading(table, validation, ["heard"])
-    models = rows[["model", "loss", "output_form"]].iloc[:4].to_numpy().tolist()
-    # top1 is worse on test, but better on validation; of the baselines the best and the most popular.
+    models = rows[["model", "loss", "output_form"]].iloc[:3].to_numpy().tolist()
+    # top1 is worse on test, but better on validation; of the baselines the best.
     embedding = [["gru4rec", "top1", "ids"], ["gru4rec", "bpr", "content"]]
-    assert models == [["most_popular", "", ""], ["markov", "", ""], *embedding]
-    assert rows["stratum"].tolist() == ["1"] * 4 + ["2"] * 4
+    assert models == [["markov", "", ""], *embedding]
+    assert rows["stratum"].tolist() == ["1"] * 3 + ["2"] * 3
     assert rows["protocol"].unique().tolist() == ["known"]
     assert evidence.leading(table, validation, ["popularity", "hour"], "open")["stratum"].iloc[0] == "cold"
 
@@ -477,9 +477,8 @@ def test_strata_are_printed_with_their_size(place, prepared, monkeypatch):
     validation = evidence.validation_and_test(place, tables.over_seeds(place))
     wide = evidence.printed_strata(evidence.leading(evidence.strata(place, prepared), validation, ["heard", "repeat"]))
     assert wide.index.tolist() == [("heard", "1", 2), ("heard", "2", 2), ("repeat", "new", 4)]
-    assert wide.columns.tolist() == ["most_popular", "markov", "embedding", "embedding → content"]
+    assert wide.columns.tolist() == ["markov", "embedding", "embedding → content"]
     assert wide["markov"].tolist() == ["0.500 (0.000 to 1.000)", "1.000 (1.000 to 1.000)", "0.750 (0.260 to 1.000)"]
-    assert wide["most_popular"].tolist() == ["0.000 (0.000 to 0.000)"] * 3
 
 
 def test_models_that_give_most_sessions_the_same_list_are_reported(place, prepared):
